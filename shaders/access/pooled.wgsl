@@ -1,0 +1,7 @@
+// Weights and gradients side by side in one buffer of the caller's. WebGPU forbids a read and a
+// read_write binding of one buffer in one dispatch, and overlapping ones, so it is bound once.
+@group(1) @binding(1) var<storage, read_write> weights: array<f32>;
+
+fn gradient_value(at: u32) -> f32 {
+    return weights[at];
+}

@@ -1,0 +1,52 @@
+// Weights and gradients in somebody else's buffers: `table` gives every block its segment, a run of
+// one tensor's values with no gap.
+struct Segment {
+    weights: u32,   // where the four values start in the bound weights
+    gradients: u32, // and in the bound gradients
+    lanes: u32,     // how many of the four are the tensor's; the others are padding
+}
+
+const SEGMENT = 5u; // words: first vec4, values, weights, gradients, tensor
+
+fn segment_of(i: u32) -> u32 {
+    return window.segments + SEGMENT * table[(i - window.first) / BLOCK];
+}
+
+fn locate(i: u32) -> Segment {
+    let at = segment_of(i);
+    let skip = 4u * (i - table[at]);
+    let left = max(table[at + 1u], skip) - skip;
+    return Segment(table[at + 2u] + skip, table[at + 3u] + skip, min(left, 4u));
+}
+
+fn tensor_of(i: u32) -> u32 {
+    return table[segment_of(i) + 4u];
+}
+
+fn load_weights(i: u32) -> vec4f {
+    let at = locate(i);
+    var w = vec4f();
+    if at.lanes > 0u { w.x = weights[at.weights]; }
+    if at.lanes > 1u { w.y = weights[at.weights + 1u]; }
+    if at.lanes > 2u { w.z = weights[at.weights + 2u]; }
+    if at.lanes > 3u { w.w = weights[at.weights + 3u]; }
+    return w;
+}
+
+fn store_weights(i: u32, w: vec4f) {
+    let at = locate(i);
+    if at.lanes > 0u { weights[at.weights] = w.x; }
+    if at.lanes > 1u { weights[at.weights + 1u] = w.y; }
+    if at.lanes > 2u { weights[at.weights + 2u] = w.z; }
+    if at.lanes > 3u { weights[at.weights + 3u] = w.w; }
+}
+
+fn load_gradient(i: u32) -> vec4f {
+    let at = locate(i);
+    var g = vec4f();
+    if at.lanes > 0u { g.x = gradient_value(at.gradients); }
+    if at.lanes > 1u { g.y = gradient_value(at.gradients + 1u); }
+    if at.lanes > 2u { g.z = gradient_value(at.gradients + 2u); }
+    if at.lanes > 3u { g.w = gradient_value(at.gradients + 3u); }
+    return g;
+}

@@ -1,0 +1,2 @@
+// Policies maintain and reset: nothing is done at the sync (a reset starts the next step with INIT).
+fn sync_state(i: u32) {}

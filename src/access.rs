@@ -1,0 +1,327 @@
+//! Which bytes each dispatch binds: runs of a window's tensors, in our buffers or in the caller's.
+
+use std::ops::Range;
+
+use wgpu::util::DeviceExt;
+
+use crate::{
+    error::Error,
+    kernels::Access,
+    layout::{BLOCK, Layout, Part, Tensor, VALUE, up},
+};
+
+/// A range of a buffer: where a tensor's values lie.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Slice {
+    /// The buffer.
+    pub buffer: wgpu::Buffer,
+    /// First byte; a multiple of 256 in a buffer of the optimizer's, of 4 in one of the caller's.
+    pub offset: u64,
+    /// Bytes: 4 for each value, without padding.
+    pub size: u64,
+}
+
+impl Slice {
+    /// `size` bytes of `buffer` from byte `offset` on.
+    pub fn new(buffer: &wgpu::Buffer, offset: u64, size: u64) -> Self {
+        Self { buffer: buffer.clone(), offset, size }
+    }
+
+    /// The whole buffer.
+    pub fn whole(buffer: &wgpu::Buffer) -> Self {
+        Self::new(buffer, 0, buffer.size())
+    }
+
+    /// To be bound in a kernel.
+    pub fn binding(&self) -> wgpu::BindingResource<'_> {
+        wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+            buffer: &self.buffer,
+            offset: self.offset,
+            size: wgpu::BufferSize::new(self.size),
+        })
+    }
+
+    fn bytes(&self) -> Range<u64> {
+        self.offset..self.offset + self.size
+    }
+
+    /// Refuses a range that cannot be `role` of `tensor`.
+    pub(crate) fn check(&self, role: &'static str, tensor: &Tensor) -> Result<(), Error> {
+        let end = self.offset.saturating_add(self.size);
+        let error = |problem: String| {
+            let (tensor, start, size) = (tensor.name.clone(), self.offset, self.buffer.size());
+            Err(Error::Range { role, tensor, start, end, size, problem })
+        };
+        if !self.offset.is_multiple_of(VALUE) {
+            return error("the first byte must be a multiple of 4".to_owned());
+        }
+        if end > self.buffer.size() {
+            return error("it ends past the buffer".to_owned());
+        }
+        if self.size != tensor.len * VALUE {
+            let expected = tensor.len * VALUE;
+            return error(format!("the shape {:?} has {expected} bytes", tensor.shape));
+        }
+        self.check_usage(role, &tensor.name, wgpu::BufferUsages::STORAGE)
+    }
+
+    /// Refuses a buffer that lacks a usage.
+    pub(crate) fn check_usage(
+        &self,
+        role: &'static str,
+        tensor: &str,
+        needed: wgpu::BufferUsages,
+    ) -> Result<(), Error> {
+        let has = self.buffer.usage();
+        if has.contains(needed) {
+            return Ok(());
+        }
+        Err(Error::Range {
+            role,
+            tensor: tensor.to_owned(),
+            start: self.offset,
+            end: self.offset.saturating_add(self.size),
+            size: self.buffer.size(),
+            problem: format!("the buffer lacks the usage {needed:?} (it has {has:?})"),
+        })
+    }
+}
+
+/// Refuses ranges of one buffer that share bytes.
+pub(crate) fn check_disjoint(mut ranges: Vec<(String, &Slice)>) -> Result<(), Error> {
+    ranges.sort_by(|(_, a), (_, b)| a.buffer.cmp(&b.buffer).then(a.offset.cmp(&b.offset)));
+    for pair in ranges.windows(2) {
+        let [(first, a), (second, b)] = pair else { continue };
+        if a.buffer == b.buffer && a.bytes().end > b.offset {
+            return Err(Error::Overlap { first: first.clone(), second: second.clone() });
+        }
+    }
+    Ok(())
+}
+
+/// One dispatch's share of a window.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub window: usize,
+    pub access: Access,
+    pub bind_group: wgpu::BindGroup,
+    /// vec4s, one thread each.
+    pub threads: u32,
+    /// The spans that a gradient norm sums, where gradients are clipped by norm.
+    pub norm: Option<crate::norm::Partial>,
+}
+
+/// A part of a tensor and where its weights and gradients lie in the caller's buffers.
+struct Placed<'a> {
+    part: &'a Part,
+    weights: Slice,
+    gradients: Slice,
+}
+
+/// The bytes that a group of placed parts needs bound.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Bound {
+    access: Access,
+    weights: (u64, u64),
+    gradients: (u64, u64),
+}
+
+impl Bound {
+    /// The ranges to bind for both, if `limit` bytes let them.
+    fn of(same_buffer: bool, weights: (u64, u64), gradients: (u64, u64), limit: u64) -> Option<Self> {
+        // Bindings start at multiples of a block.
+        let align = |(start, end): (u64, u64)| (start - start % (BLOCK * VALUE), end);
+        let fits = |(start, end): (u64, u64)| end - start <= limit;
+        let (weights, gradients) = (align(weights), align(gradients));
+        if !same_buffer {
+            let fits = fits(weights) && fits(gradients);
+            return fits.then_some(Self { access: Access::Borrowed, weights, gradients });
+        }
+        let both = join(weights, gradients);
+        if fits(both) {
+            return Some(Self { access: Access::Pooled, weights: both, gradients: both });
+        }
+        let apart = weights.1 <= gradients.0 || gradients.1 <= weights.0;
+        let fits = apart && fits(weights) && fits(gradients);
+        fits.then_some(Self { access: Access::Far, weights, gradients })
+    }
+}
+
+fn join(a: (u64, u64), b: (u64, u64)) -> (u64, u64) {
+    (a.0.min(b.0), a.1.max(b.1))
+}
+
+fn ends(slice: &Slice) -> (u64, u64) {
+    (slice.offset, slice.offset + slice.size)
+}
+
+/// What makes runs: the device, the layout and the bind group layouts of group 1.
+pub(crate) struct Binder<'a> {
+    pub device: &'a wgpu::Device,
+    pub layout: &'a Layout,
+    /// The bind group layout of each access.
+    pub group: &'a dyn Fn(Access) -> wgpu::BindGroupLayout,
+    /// The owned access has a table from blocks to tensors.
+    pub table: bool,
+    pub norm: Option<&'a crate::norm::Norm>,
+}
+
+impl Binder<'_> {
+    /// The run of a window in the layout's own buffers.
+    pub fn owned(&self, index: usize, weights: &[wgpu::Buffer], gradients: &[wgpu::Buffer]) -> Run {
+        let window = &self.layout.windows[index];
+        let parts = self.layout.pieces_in(window);
+        let table = self.table.then(|| {
+            let blocks = parts.iter().map(|part| (part.tensor as u32, part));
+            blocks_table(blocks, 0, window.len)
+        });
+        let range = |buffers: &[wgpu::Buffer]| {
+            Slice::new(&buffers[window.chunk], window.offset * VALUE, window.len * VALUE)
+        };
+        let shape = WindowShape { first: 0, len: window.len, stride: window.len, segments: 0 };
+        let bound = (Access::Owned, range(weights), Some(range(gradients)));
+        self.run(index, &parts, shape, bound, table)
+    }
+
+    /// The runs of a window whose weights and gradients lie in the caller's buffers, one `Slice` a tensor:
+    /// as few as buffers and binding limit let be.
+    pub fn borrowed(&self, index: usize, weights: &[Slice], gradients: &[Slice], limit: u64) -> Vec<Run> {
+        let window = &self.layout.windows[index];
+        let parts = self.layout.pieces_in(window);
+        let placed: Vec<_> = parts
+            .iter()
+            .map(|part| {
+                let place = |slice: &Slice| {
+                    Slice::new(&slice.buffer, slice.offset + part.value * VALUE, part.len * VALUE)
+                };
+                let (weights, gradients) = (place(&weights[part.tensor]), place(&gradients[part.tensor]));
+                Placed { part, weights, gradients }
+            })
+            .collect();
+        let mut runs = Vec::new();
+        let mut rest = &placed[..];
+        while let Some(first) = rest.first() {
+            let same = first.weights.buffer == first.gradients.buffer;
+            let (mut weights, mut gradients) = (ends(&first.weights), ends(&first.gradients));
+            // A part alone always fits: the layout leaves half a binding free.
+            let mut bound = Bound::of(same, weights, gradients, limit);
+            let mut count = 1;
+            for next in &rest[1..] {
+                let (w, g) = (join(weights, ends(&next.weights)), join(gradients, ends(&next.gradients)));
+                let wider = Bound::of(same, w, g, limit);
+                let buffers = next.weights.buffer == first.weights.buffer
+                    && next.gradients.buffer == first.gradients.buffer;
+                if !buffers || wider.is_none() {
+                    break;
+                }
+                (weights, gradients, bound, count) = (w, g, wider, count + 1);
+            }
+            let (run, others) = rest.split_at(count);
+            if let Some(bound) = bound {
+                runs.push(self.borrowed_run(index, run, bound));
+            }
+            rest = others;
+        }
+        runs
+    }
+
+    fn borrowed_run(&self, index: usize, placed: &[Placed<'_>], bound: Bound) -> Run {
+        let window = &self.layout.windows[index];
+        let first = placed[0].part.at;
+        let last = placed[placed.len() - 1].part;
+        let len = up(last.at + last.len) - first;
+        let blocks = placed.iter().enumerate().map(|(segment, placed)| (segment as u32, placed.part));
+        let mut table = blocks_table(blocks, first, len);
+        let segments = table.len() as u32;
+        for Placed { part, weights, gradients } in placed {
+            let place = |slice: &Slice, bound: (u64, u64)| ((slice.offset - bound.0) / VALUE) as u32;
+            table.extend([
+                (part.at / 4) as u32,
+                part.len as u32,
+                place(weights, bound.weights),
+                place(gradients, bound.gradients),
+                part.tensor as u32,
+            ]);
+        }
+        let range = |slice: &Slice, (start, end): (u64, u64)| Slice::new(&slice.buffer, start, end - start);
+        let weights = range(&placed[0].weights, bound.weights);
+        let gradients = range(&placed[0].gradients, bound.gradients);
+        let gradients = (bound.access != Access::Pooled).then_some(gradients);
+        let parts: Vec<_> = placed.iter().map(|placed| placed.part.clone()).collect();
+        let shape = WindowShape { first, len, stride: window.len, segments };
+        self.run(index, &parts, shape, (bound.access, weights, gradients), Some(table))
+    }
+
+    fn run(
+        &self,
+        window: usize,
+        parts: &[Part],
+        shape: WindowShape,
+        (access, weights, gradients): (Access, Slice, Option<Slice>),
+        table: Option<Vec<u32>>,
+    ) -> Run {
+        let init = |label, contents: &[u32], usage| {
+            self.device.create_buffer_init(&wgpu::util::BufferInitDescriptor {
+                label: Some(label),
+                contents: bytemuck::cast_slice(contents),
+                usage,
+            })
+        };
+        let shape = init("lookahead window", &shape.words(), wgpu::BufferUsages::UNIFORM);
+        let table = table.map(|table| init("lookahead table", &table, wgpu::BufferUsages::STORAGE));
+        let entry = |binding, resource| wgpu::BindGroupEntry { binding, resource };
+        let mut entries = vec![entry(0, shape.as_entire_binding()), entry(1, weights.binding())];
+        entries.extend(gradients.as_ref().map(|slice| entry(2, slice.binding())));
+        entries.extend(table.as_ref().map(|table| entry(3, table.as_entire_binding())));
+        let bind_group = self.device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some("lookahead weights and gradients"),
+            layout: &(self.group)(access),
+            entries: &entries,
+        });
+        let first = parts.first().map_or(0, |part| part.at);
+        let end = parts.last().map_or(0, |part| up(part.at + part.len));
+        let norm = self.norm.map(|norm| norm.partial(self.device, parts));
+        Run { window, access, bind_group, threads: ((end - first) / 4) as u32, norm }
+    }
+}
+
+/// `Window` of `shaders/access/window.wgsl`, in values.
+struct WindowShape {
+    first: u64,
+    len: u64,
+    stride: u64,
+    segments: u32,
+}
+
+impl WindowShape {
+    fn words(&self) -> [u32; 4] {
+        [(self.first / 4) as u32, (self.len / 4) as u32, (self.stride / 4) as u32, self.segments]
+    }
+}
+
+/// What each block of `len` values from `first` on belongs to.
+fn blocks_table<'a>(parts: impl Iterator<Item = (u32, &'a Part)>, first: u64, len: u64) -> Vec<u32> {
+    let mut table = vec![0; (len / BLOCK) as usize];
+    for (index, part) in parts {
+        let start = ((part.at - first) / BLOCK) as usize;
+        let blocks = (up(part.len) / BLOCK) as usize;
+        table[start..start + blocks].fill(index);
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_buffer_is_bound_once_where_it_can_be() {
+        let near = Bound::of(true, (512, 1024), (1024, 1536), 4096).unwrap();
+        assert_eq!((near.access, near.weights), (Access::Pooled, (512, 1536)));
+        let far = Bound::of(true, (512, 1024), (100_100, 100_612), 4096).unwrap();
+        assert_eq!((far.access, far.gradients), (Access::Far, (99_840, 100_612)));
+        assert_eq!(Bound::of(true, (0, 9000), (100_000, 100_004), 4096), None);
+        let two = Bound::of(false, (4, 1024), (0, 4096), 4096).unwrap();
+        assert_eq!((two.access, two.weights), (Access::Borrowed, (0, 1024)));
+    }
+}

@@ -1,0 +1,174 @@
+//! The control ring: what the host tells each step, put where the step's own commands find it.
+//!
+//! A `Queue::write_buffer` lands before the next submit, whatever was recorded when. So every recorded
+//! step has a slot of its own, which nothing overwrites until the device is done with it: a thousand
+//! steps in one encoder read a thousand slots.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
+};
+
+use bytemuck::{Pod, Zeroable};
+use futures::FutureExt;
+
+use crate::{
+    error::Error,
+    gpu,
+    kernels::{Binding, Kernels},
+    rules::{MAX_HYPER, MAX_SLOTS},
+};
+
+/// `Control` of `shaders/control.wgsl`.
+#[derive(Debug, Clone, Copy, Default, Pod, Zeroable)]
+#[repr(C)]
+pub(crate) struct Control {
+    pub flags: u32,
+    pub pull: f32,
+    pub clip: f32,
+    pub l2: f32,
+    pub shrink: f32,
+    pub padding: [u32; 3],
+    pub initial: [f32; MAX_SLOTS],
+}
+
+/// Bytes from one block of a slot to the next: the largest uniform offset alignment of WebGPU.
+const BLOCK: usize = 256;
+const SLOT: usize = 2 * BLOCK;
+
+/// Slots in a chunk, where steps do not need more at once.
+const SLOTS: u32 = 256;
+
+/// How many full chunks wait for the device. Beyond them the oldest is dropped (what still uses it keeps
+/// it alive) and a new one is made.
+const RETIRED: usize = 8;
+
+/// One chunk of the ring.
+struct Chunk {
+    buffer: wgpu::Buffer,
+    bind_group: wgpu::BindGroup,
+    next: u32,
+    /// Steps recorded with slots of this chunk, and how many of them the device has done.
+    recorded: u32,
+    done: Arc<AtomicU32>,
+}
+
+pub(crate) struct ControlRing {
+    device: wgpu::Device,
+    pub layout: wgpu::BindGroupLayout,
+    slots: u32,
+    current: Chunk,
+    retired: Vec<Chunk>,
+    /// The slots of the step at hand.
+    bytes: Vec<u8>,
+    hyper: Vec<f32>,
+}
+
+impl ControlRing {
+    /// A ring for steps of up to `groups` slots.
+    pub fn new(device: &wgpu::Device, kernels: &Kernels, groups: usize) -> Result<Self, Error> {
+        let layout = kernels.layout(&[(0, Binding::DynamicUniform), (1, Binding::DynamicUniform)]);
+        let slots = SLOTS.max(groups as u32);
+        let current = chunk(device, &layout, slots)?;
+        Ok(Self {
+            device: device.clone(),
+            layout,
+            slots,
+            current,
+            retired: vec![],
+            bytes: vec![],
+            hyper: vec![],
+        })
+    }
+
+    /// Begins the slots of a step.
+    pub fn begin(&mut self) {
+        self.bytes.clear();
+    }
+
+    /// Adds one group's slot; `hyper` pushes the members of its `Hyper`.
+    pub fn push(&mut self, control: &Control, hyper: impl FnOnce(&mut Vec<f32>)) {
+        self.hyper.clear();
+        hyper(&mut self.hyper);
+        self.hyper.resize(MAX_HYPER, 0.0);
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(bytemuck::bytes_of(control));
+        self.bytes.resize(start + BLOCK, 0);
+        self.bytes.extend_from_slice(bytemuck::cast_slice(&self.hyper));
+    }
+
+    /// Writes the slots, and gives the bind group and the first slot's offset in it.
+    pub fn write(
+        &mut self,
+        queue: &wgpu::Queue,
+        encoder: &wgpu::CommandEncoder,
+    ) -> Result<(wgpu::BindGroup, u32), Error> {
+        let count = (self.bytes.len() / SLOT) as u32;
+        if self.current.next + count > self.slots {
+            self.turn()?;
+        }
+        let current = &mut self.current;
+        let offset = current.next * SLOT as u32;
+        queue.write_buffer(&current.buffer, u64::from(offset), &self.bytes);
+        current.next += count;
+        current.recorded += 1;
+        let done = current.done.clone();
+        encoder.on_submitted_work_done(move || {
+            done.fetch_add(1, Ordering::Release);
+        });
+        Ok((current.bind_group.clone(), offset))
+    }
+
+    /// Goes on to a chunk that the device no longer reads, or to a new one.
+    fn turn(&mut self) -> Result<(), Error> {
+        let free = |chunk: &Chunk| chunk.done.load(Ordering::Acquire) == chunk.recorded;
+        let next = match self.retired.iter().position(free) {
+            Some(index) => {
+                let mut chunk = self.retired.remove(index);
+                (chunk.next, chunk.recorded, chunk.done) = (0, 0, Arc::default());
+                chunk
+            }
+            None => chunk(&self.device, &self.layout, self.slots)?,
+        };
+        self.retired.push(std::mem::replace(&mut self.current, next));
+        if self.retired.len() > RETIRED {
+            self.retired.remove(0);
+        }
+        Ok(())
+    }
+}
+
+/// The offset of slot `index` after the step's first.
+pub(crate) fn slot_offset(first: u32, index: usize) -> [u32; 2] {
+    [first + (index * SLOT) as u32; 2]
+}
+
+fn chunk(device: &wgpu::Device, layout: &wgpu::BindGroupLayout, slots: u32) -> Result<Chunk, Error> {
+    let (chunk, problem) = gpu::scoped(device, || {
+        let buffer = device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("lookahead controls"),
+            size: u64::from(slots) * SLOT as u64,
+            usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        let block = |binding: u32| wgpu::BindGroupEntry {
+            binding,
+            resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                buffer: &buffer,
+                offset: u64::from(binding) * BLOCK as u64,
+                size: wgpu::BufferSize::new(BLOCK as u64),
+            }),
+        };
+        let bind_group = device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some("lookahead controls"),
+            layout,
+            entries: &[block(0), block(1)],
+        });
+        Chunk { buffer, bind_group, next: 0, recorded: 0, done: Arc::default() }
+    });
+    // Off the web the answer is there at once; on the web a failure shows at the submit.
+    match problem.now_or_never() {
+        Some(Some(problem)) => Err(gpu::error(&problem, "the control buffer")),
+        _ => Ok(chunk),
+    }
+}

@@ -1,0 +1,253 @@
+//! The one error type of the crate.
+
+/// What can go wrong. Every variant says what was wrong, with the values, and what to do.
+///
+/// No call that returns an error has changed the training state.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// No adapter could be opened.
+    #[error(
+        "no GPU adapter {wanted}; found: {found}. Install a driver for your GPU, or a software one \
+         (Debian/Ubuntu: `apt-get install libvulkan1 mesa-vulkan-drivers`)"
+    )]
+    NoAdapter {
+        /// What was looked for.
+        wanted: String,
+        /// The adapters that are there.
+        found: String,
+    },
+    /// The adapter refused to give a device.
+    #[error("the adapter `{adapter}` gave no device: {reason}")]
+    NoDevice {
+        /// The adapter's name.
+        adapter: String,
+        /// What wgpu said.
+        reason: String,
+    },
+    /// The device's limits are too low for this configuration.
+    #[error(
+        "the device offers {limit} = {offered}, and {needed} is needed for {purpose}; request the \
+         device with a higher limit"
+    )]
+    Limit {
+        /// The limit's name in [`wgpu::Limits`].
+        limit: &'static str,
+        /// What is needed.
+        needed: u64,
+        /// What the device has.
+        offered: u64,
+        /// What it is needed for.
+        purpose: String,
+    },
+    /// No tensor was named.
+    #[error("an optimizer needs at least one tensor; add one with `tensor(name, shape)`")]
+    NoTensors,
+    /// A name is empty.
+    #[error("a {what} has an empty name; give it one")]
+    EmptyName {
+        /// `tensor` or `group`.
+        what: &'static str,
+    },
+    /// A name is used twice.
+    #[error("the {what} `{name}` is there twice; names must differ")]
+    DuplicateName {
+        /// `tensor` or `group`.
+        what: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// A name is not known.
+    #[error("there is no {what} `{name}`; there are: {known}")]
+    UnknownName {
+        /// `tensor`, `group` or `slot`.
+        what: &'static str,
+        /// The name that was asked for.
+        name: String,
+        /// The names that exist.
+        known: String,
+    },
+    /// A shape holds no element, or too many.
+    #[error("the tensor `{tensor}` has the shape {shape:?}: {problem}")]
+    Shape {
+        /// The tensor.
+        tensor: String,
+        /// Its shape.
+        shape: Vec<usize>,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// A number of values does not fit the tensor.
+    #[error("the tensor `{tensor}` has {expected} elements, and {found} were given")]
+    Length {
+        /// The tensor.
+        tensor: String,
+        /// Elements of its shape.
+        expected: usize,
+        /// Elements given.
+        found: usize,
+    },
+    /// A tensor is larger than one binding, so that it has no single slice.
+    #[error(
+        "the tensor `{tensor}` lies in {pieces} buffers, since it is larger than one binding of this \
+         device; use the slices one by one"
+    )]
+    Split {
+        /// The tensor.
+        tensor: String,
+        /// How many slices it has.
+        pieces: usize,
+    },
+    /// A range of a borrowed buffer cannot be used.
+    #[error("the {role} of `{tensor}` (bytes {start}..{end} of a buffer of {size}): {problem}")]
+    Range {
+        /// `weights` or `gradients`.
+        role: &'static str,
+        /// The tensor.
+        tensor: String,
+        /// First byte.
+        start: u64,
+        /// One past the last byte.
+        end: u64,
+        /// The buffer's size in bytes.
+        size: u64,
+        /// What is wrong.
+        problem: String,
+    },
+    /// Two borrowed ranges share bytes.
+    #[error("the {first} and the {second} share bytes of one buffer; ranges must not overlap")]
+    Overlap {
+        /// One range, in words.
+        first: String,
+        /// The other.
+        second: String,
+    },
+    /// The call is for the other way in (owned layout or borrowed buffers).
+    #[error("{call} {problem}")]
+    Ownership {
+        /// The call.
+        call: &'static str,
+        /// Why it does not apply.
+        problem: &'static str,
+    },
+    /// A hyperparameter is outside its range.
+    #[error("{name} = {value} is not allowed: it must be {allowed}")]
+    Hyperparameter {
+        /// The hyperparameter.
+        name: String,
+        /// Its value.
+        value: f64,
+        /// The range allowed.
+        allowed: &'static str,
+    },
+    /// The learning rate of a step is not a finite number of at least zero.
+    #[error(
+        "the learning rate of step {step} in group `{group}` is {value}; a schedule must give finite \
+         factors of at least 0. The step was not taken"
+    )]
+    LearningRate {
+        /// The step, from 0.
+        step: u64,
+        /// The group.
+        group: String,
+        /// The learning rate.
+        value: f64,
+    },
+    /// A rule breaks the contract between its WGSL and its Rust side.
+    #[error("the rule `{rule}` {problem}")]
+    Rule {
+        /// The rule.
+        rule: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A rule's WGSL does not compile.
+    #[error("the WGSL of the rule `{rule}` is wrong at line {line}: {message}")]
+    Shader {
+        /// The rule.
+        rule: String,
+        /// The line of the rule's own text; lines past its end are the driver's, which calls `update`.
+        line: u32,
+        /// What the compiler said, with the line quoted.
+        message: String,
+    },
+    /// k or alpha may change between cycles only.
+    #[error(
+        "{what} can change between cycles only, and the group `{group}` is at step {position} of \
+         {k}; wait for the sync or call `sync_now` first"
+    )]
+    MidCycle {
+        /// `k` or `alpha`.
+        what: &'static str,
+        /// The group.
+        group: String,
+        /// Steps taken in this cycle.
+        position: u32,
+        /// The cycle's length.
+        k: u32,
+    },
+    /// Slow weights were asked of a group that has none.
+    #[error("{of} has no slow weights: it was built without `lookahead`")]
+    NoLookahead {
+        /// The tensor or group, in words.
+        of: String,
+    },
+    /// Fast and slow weights are exchanged.
+    #[error("{call} is not possible while fast and slow weights are exchanged; call `swap_slow` again first")]
+    Swapped {
+        /// The call.
+        call: &'static str,
+    },
+    /// A snapshot does not fit this optimizer.
+    #[error("the snapshot does not fit: {problem}")]
+    Snapshot {
+        /// What differs.
+        problem: String,
+    },
+    /// The device has no memory left.
+    #[error("out of GPU memory while {doing}: {message}")]
+    OutOfMemory {
+        /// What was being made.
+        doing: String,
+        /// What wgpu said.
+        message: String,
+    },
+    /// wgpu refused a call.
+    #[error("the device refused {doing}: {message}")]
+    Device {
+        /// What was being done.
+        doing: String,
+        /// What wgpu said.
+        message: String,
+    },
+    /// The device was lost, and every buffer with it.
+    #[error(
+        "the device was lost while {doing} ({message}); open a new one, build the optimizer again \
+         and `import` the last snapshot"
+    )]
+    DeviceLost {
+        /// What was being done.
+        doing: String,
+        /// What wgpu said.
+        message: String,
+    },
+}
+
+/// The names in `known`, for an error message.
+pub(crate) fn list<'a>(known: impl Iterator<Item = &'a str>) -> String {
+    let names: Vec<_> = known.map(|name| format!("`{name}`")).collect();
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
+/// `Ok` where `allowed` holds for a hyperparameter, else the error that says so.
+pub fn check_hyperparameter(
+    name: &str,
+    value: f64,
+    is_allowed: bool,
+    allowed: &'static str,
+) -> Result<(), Error> {
+    if is_allowed && value.is_finite() {
+        return Ok(());
+    }
+    Err(Error::Hyperparameter { name: name.to_owned(), value, allowed })
+}

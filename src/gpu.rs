@@ -1,0 +1,166 @@
+//! The device: errors caught where they happen, and, off the web, a device to begin with.
+
+use crate::error::Error;
+
+/// What went wrong, if anything did.
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) type Problem = futures::future::BoxFuture<'static, Option<wgpu::Error>>;
+/// The same; JavaScript's promises stay on their thread.
+#[cfg(target_arch = "wasm32")]
+pub(crate) type Problem = futures::future::LocalBoxFuture<'static, Option<wgpu::Error>>;
+
+/// Runs `make` with validation, memory and internal errors caught, so that wgpu does not panic on them.
+///
+/// The future resolves at once off the web.
+pub(crate) fn scoped<T>(device: &wgpu::Device, make: impl FnOnce() -> T) -> (T, Problem) {
+    use wgpu::ErrorFilter::{Internal, OutOfMemory, Validation};
+    let [validation, memory, internal] =
+        [Validation, OutOfMemory, Internal].map(|filter| device.push_error_scope(filter));
+    let made = make();
+    let (internal, memory, validation) = (internal.pop(), memory.pop(), validation.pop());
+    let problem = async move {
+        let (memory, validation, internal) = (memory.await, validation.await, internal.await);
+        memory.or(validation).or(internal)
+    };
+    (made, Box::pin(problem))
+}
+
+/// wgpu's error as ours.
+pub(crate) fn error(problem: &wgpu::Error, doing: &str) -> Error {
+    let (doing, message) = (doing.to_owned(), problem.to_string());
+    match problem {
+        wgpu::Error::OutOfMemory { .. } => Error::OutOfMemory { doing, message },
+        _ => Error::Device { doing, message },
+    }
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+pub use native::Gpu;
+
+#[cfg(not(target_arch = "wasm32"))]
+mod native {
+    use super::*;
+    use crate::error::list;
+
+    /// A device to train on, for programs that have none yet. The optimizer itself takes any
+    /// [`wgpu::Device`].
+    #[derive(Debug, Clone)]
+    pub struct Gpu {
+        /// What the adapter is.
+        pub info: wgpu::AdapterInfo,
+        /// The adapter.
+        pub adapter: wgpu::Adapter,
+        /// The device.
+        pub device: wgpu::Device,
+        /// Its queue.
+        pub queue: wgpu::Queue,
+    }
+
+    impl Gpu {
+        /// Opens the adapter whose name, driver or backend contains `name` (in any case), or the one that
+        /// wgpu ranks highest. Environment variables as `WGPU_BACKEND` are heeded.
+        ///
+        /// # Errors
+        ///
+        /// [`Error::NoAdapter`], with the names of those that are there; [`Error::NoDevice`].
+        pub async fn open(name: Option<&str>) -> Result<Self, Error> {
+            let instance = instance();
+            let all = adapters(&instance).await;
+            let chosen = match name {
+                None => instance
+                    .request_adapter(&wgpu::RequestAdapterOptions {
+                        power_preference: wgpu::PowerPreference::HighPerformance,
+                        ..Default::default()
+                    })
+                    .await
+                    .ok(),
+                Some(name) => all.iter().find(|adapter| matches(&adapter.get_info(), name)).cloned(),
+            };
+            let Some(adapter) = chosen else {
+                let found: Vec<_> = all.iter().map(|adapter| label(&adapter.get_info())).collect();
+                return Err(Error::NoAdapter {
+                    wanted: name.map_or("at all".to_owned(), |name| format!("called `{name}`")),
+                    found: list(found.iter().map(String::as_str)),
+                });
+            };
+            Self::with_limits(&adapter, limits(&adapter)).await
+        }
+
+        /// [`Self::open`], waiting for it.
+        ///
+        /// # Errors
+        ///
+        /// As [`Self::open`].
+        pub fn open_blocking(name: Option<&str>) -> Result<Self, Error> {
+            pollster::block_on(Self::open(name))
+        }
+
+        /// Every adapter that computes, each with a device.
+        ///
+        /// # Errors
+        ///
+        /// [`Error::NoDevice`] for the first that gives none.
+        pub async fn all() -> Result<Vec<Self>, Error> {
+            let mut gpus = Vec::new();
+            for adapter in adapters(&instance()).await {
+                gpus.push(Self::with_limits(&adapter, limits(&adapter)).await?);
+            }
+            Ok(gpus)
+        }
+
+        /// A device of this adapter with these limits.
+        ///
+        /// # Errors
+        ///
+        /// [`Error::NoDevice`].
+        pub async fn with_limits(adapter: &wgpu::Adapter, limits: wgpu::Limits) -> Result<Self, Error> {
+            let info = adapter.get_info();
+            let (device, queue) = adapter
+                .request_device(&wgpu::DeviceDescriptor {
+                    label: Some("lookahead"),
+                    required_limits: limits,
+                    ..Default::default()
+                })
+                .await
+                .map_err(|problem| Error::NoDevice { adapter: label(&info), reason: problem.to_string() })?;
+            Ok(Self { info, adapter: adapter.clone(), device, queue })
+        }
+
+        /// The adapter in words: name, backend and driver.
+        pub fn label(&self) -> String {
+            label(&self.info)
+        }
+    }
+
+    fn instance() -> wgpu::Instance {
+        wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env())
+    }
+
+    async fn adapters(instance: &wgpu::Instance) -> Vec<wgpu::Adapter> {
+        let mut adapters = instance.enumerate_adapters(wgpu::Backends::all()).await;
+        adapters.retain(|adapter| {
+            let computes = wgpu::DownlevelFlags::COMPUTE_SHADERS;
+            adapter.get_downlevel_capabilities().flags.contains(computes)
+        });
+        adapters
+    }
+
+    /// wgpu's defaults, with buffers as large as the adapter has them.
+    fn limits(adapter: &wgpu::Adapter) -> wgpu::Limits {
+        let offered = adapter.limits();
+        wgpu::Limits {
+            max_buffer_size: offered.max_buffer_size,
+            max_storage_buffer_binding_size: offered.max_storage_buffer_binding_size,
+            ..wgpu::Limits::defaults()
+        }
+        .or_worse_values_from(&offered)
+    }
+
+    fn label(info: &wgpu::AdapterInfo) -> String {
+        format!("{} ({}, {} {})", info.name, info.backend, info.driver, info.driver_info)
+    }
+
+    fn matches(info: &wgpu::AdapterInfo, name: &str) -> bool {
+        label(info).to_lowercase().contains(&name.to_lowercase())
+    }
+}

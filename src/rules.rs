@@ -1,0 +1,154 @@
+//! Rules: the inner optimizers. A rule is a small WGSL function and its twin in f64.
+//!
+//! | rule | formula | slots | weight decay | follows |
+//! |---|---|---|---|---|
+//! | [`Sgd`] | `w <- w - lr g` | none, or `momentum_buffer` | L2 | `torch.optim.SGD` |
+//! | [`Adam`] | `w <- w - lr m^ / (sqrt(v^) + eps)` | `exp_avg`, `exp_avg_sq` | L2 | `torch.optim.Adam` |
+//! | [`AdamW`] | the same | the same | decoupled | `torch.optim.AdamW` |
+//!
+//! # A rule of one's own
+//!
+//! Implement [`Rule`]: the WGSL text holds `struct Hyper` (members of type `f32` only, in the order in
+//! which [`Rule::hyper`] pushes them) and `fn update(w: vec4f, g: vec4f) -> vec4f`, which sees four
+//! weights and their gradients, reads `hyper`, reads and writes the slots `state[0]`, `state[1]`, ...
+//! (each a `vec4f`) and returns the new weights. Gradient clipping, weight decay, windows, tails and
+//! the Lookahead sync are the driver's. `examples/custom_rule.rs` is one such rule, whole.
+
+mod adam;
+mod sgd;
+
+pub use adam::{Adam, AdamW};
+pub use sgd::Sgd;
+
+use crate::error::{Error, check_hyperparameter};
+
+/// What a rule is told of the step it takes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Step {
+    /// t, counted from 1 since the state was last initialised: what bias corrections need.
+    pub count: u64,
+    /// The learning rate of this step, with schedule and group factor in it.
+    pub learning_rate: f64,
+}
+
+/// One state slot of a rule: as many values as there are weights.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Slot {
+    /// The name, PyTorch's where PyTorch has it (`exp_avg`).
+    pub name: &'static str,
+    /// The value at the start and after a reset.
+    pub initial: f32,
+}
+
+impl Slot {
+    /// A slot that starts at zero.
+    pub const fn zero(name: &'static str) -> Self {
+        Self { name, initial: 0.0 }
+    }
+}
+
+/// Weight decay, which the driver applies before the rule sees weight and gradient.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub enum WeightDecay {
+    /// None.
+    #[default]
+    None,
+    /// `g <- g + decay * w` (L2 regularisation).
+    L2(f64),
+    /// `w <- w - lr * decay * w` (AdamW).
+    Decoupled(f64),
+}
+
+impl WeightDecay {
+    /// The factor, 0 for none.
+    pub fn factor(self) -> f64 {
+        match self {
+            Self::None => 0.0,
+            Self::L2(factor) | Self::Decoupled(factor) => factor,
+        }
+    }
+
+    /// The same kind with another factor; none becomes L2.
+    pub fn with_factor(self, factor: f64) -> Self {
+        match self {
+            Self::None | Self::L2(_) => Self::L2(factor),
+            Self::Decoupled(_) => Self::Decoupled(factor),
+        }
+    }
+
+    pub(crate) fn check(self) -> Result<(), Error> {
+        let factor = self.factor();
+        check_hyperparameter("weight_decay", factor, factor >= 0.0, "finite and at least 0")
+    }
+}
+
+/// An inner optimizer; the [module's page](self) says what its WGSL must hold.
+pub trait Rule: std::fmt::Debug + Send + Sync {
+    /// The name, for messages and snapshots.
+    fn name(&self) -> &str;
+
+    /// `struct Hyper` and `fn update`.
+    fn wgsl(&self) -> &str;
+
+    /// The state slots, in the order of `state[0]`, `state[1]`, ...; at most [`MAX_SLOTS`].
+    fn slots(&self) -> Vec<Slot>;
+
+    /// The learning rate, before schedule and group factor.
+    fn learning_rate(&self) -> f64;
+
+    /// The weight decay.
+    fn weight_decay(&self) -> WeightDecay {
+        WeightDecay::None
+    }
+
+    /// Pushes the members of `Hyper` for one step, in their order. What depends on the step alone
+    /// (bias corrections) is computed here, in f64, not once per weight.
+    fn hyper(&self, step: &Step, out: &mut Vec<f32>);
+
+    /// The f64 twin of the WGSL `update`, for one weight.
+    fn update(&self, step: &Step, weight: f64, gradient: f64, state: &mut [f64]) -> f64;
+
+    /// Refuses hyperparameters outside their ranges.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Hyperparameter`]; [`check_hyperparameter`](crate::check_hyperparameter) makes one.
+    fn check(&self) -> Result<(), Error>;
+}
+
+impl Rule for Box<dyn Rule> {
+    fn name(&self) -> &str {
+        (**self).name()
+    }
+    fn wgsl(&self) -> &str {
+        (**self).wgsl()
+    }
+    fn slots(&self) -> Vec<Slot> {
+        (**self).slots()
+    }
+    fn learning_rate(&self) -> f64 {
+        (**self).learning_rate()
+    }
+    fn weight_decay(&self) -> WeightDecay {
+        (**self).weight_decay()
+    }
+    fn hyper(&self, step: &Step, out: &mut Vec<f32>) {
+        (**self).hyper(step, out);
+    }
+    fn update(&self, step: &Step, weight: f64, gradient: f64, state: &mut [f64]) -> f64 {
+        (**self).update(step, weight, gradient, state)
+    }
+    fn check(&self) -> Result<(), Error> {
+        (**self).check()
+    }
+}
+
+/// The most state slots that a rule may have.
+pub const MAX_SLOTS: usize = 8;
+
+/// The most members that a rule's `Hyper` may have.
+pub const MAX_HYPER: usize = 64;
+
+fn check_learning_rate(lr: f64) -> Result<(), Error> {
+    check_hyperparameter("lr", lr, lr >= 0.0, "finite and at least 0")
+}

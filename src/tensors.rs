@@ -1,0 +1,130 @@
+//! Tensors by name: their slices of the flat buffers, and writing to them.
+
+use crate::{
+    access::Slice,
+    error::Error,
+    layout::{Tensor, VALUE},
+    optimizer::Optimizer,
+};
+
+impl Optimizer {
+    /// Fast weights of a tensor, to bind in kernels.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownName`]; [`Error::Split`] where the tensor is larger than one binding.
+    pub fn weights(&self, tensor: &str) -> Result<Slice, Error> {
+        one(tensor, self.weights_slices(tensor)?)
+    }
+
+    /// Where the gradients of a tensor are to be written. Bytes between tensors must be left as they are.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::weights`], and [`Error::Ownership`] where tensors are borrowed.
+    pub fn gradients(&self, tensor: &str) -> Result<Slice, Error> {
+        one(tensor, self.gradients_slices(tensor)?)
+    }
+
+    /// Slow weights of a tensor, to bind in kernels that evaluate. They hold what they should from the
+    /// first step on, and before it after [`upload`](Self::upload) or [`reseed`](Self::reseed).
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::weights`], and [`Error::NoLookahead`].
+    pub fn slow_weights(&self, tensor: &str) -> Result<Slice, Error> {
+        one(tensor, self.slow_weights_slices(tensor)?)
+    }
+
+    /// Fast weights of a tensor of any size: the slices hold its values one after the other.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownName`].
+    pub fn weights_slices(&self, tensor: &str) -> Result<Vec<Slice>, Error> {
+        let index = self.layout.find(tensor)?;
+        Ok(match &self.borrowed {
+            Some(weights) => vec![weights[index].clone()],
+            None => flat(&self.weights, &self.layout.tensors[index]),
+        })
+    }
+
+    /// Gradients of a tensor of any size.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownName`], [`Error::Ownership`].
+    pub fn gradients_slices(&self, tensor: &str) -> Result<Vec<Slice>, Error> {
+        let tensor = self.layout.tensor(tensor)?;
+        if self.borrowed.is_some() {
+            return Err(Error::Ownership {
+                call: "gradients",
+                problem: "are the caller's for borrowed tensors",
+            });
+        }
+        Ok(flat(&self.gradients, tensor))
+    }
+
+    /// Slow weights of a tensor of any size.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownName`], [`Error::NoLookahead`].
+    pub fn slow_weights_slices(&self, tensor: &str) -> Result<Vec<Slice>, Error> {
+        let tensor = self.layout.tensor(tensor)?;
+        if self.slow.is_empty() {
+            return Err(Error::NoLookahead { of: format!("the tensor `{}`", tensor.name) });
+        }
+        Ok(flat(&self.slow, tensor))
+    }
+
+    /// Writes the fast weights of a tensor, before whatever is submitted next. Before the first step the
+    /// slow weights are written too; later, [`reseed`](Self::reseed) makes them follow.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownName`], [`Error::Length`], [`Error::Swapped`]; [`Error::Range`] where the buffer is
+    /// borrowed and lacks the usage `COPY_DST`.
+    pub fn upload(&mut self, tensor: &str, values: &[f32]) -> Result<(), Error> {
+        let index = self.layout.find(tensor)?;
+        let tensor = &self.layout.tensors[index];
+        self.check_not_swapped("upload")?;
+        if values.len() as u64 != tensor.len {
+            let (tensor, expected) = (tensor.name.clone(), tensor.len as usize);
+            return Err(Error::Length { tensor, expected, found: values.len() });
+        }
+        let slices = self.weights_slices(&tensor.name)?;
+        if self.borrowed.is_some() {
+            slices[0].check_usage("weights", &tensor.name, wgpu::BufferUsages::COPY_DST)?;
+        }
+        self.write(&slices, values);
+        if !self.slow.is_empty() && self.groups[tensor.group].clock.seed {
+            self.write(&flat(&self.slow, tensor), values);
+        }
+        Ok(())
+    }
+
+    /// Writes values over slices, one after the other.
+    pub(crate) fn write(&self, slices: &[Slice], mut values: &[f32]) {
+        for slice in slices {
+            let (head, tail) = values.split_at((slice.size / VALUE) as usize);
+            self.queue.write_buffer(&slice.buffer, slice.offset, bytemuck::cast_slice(head));
+            values = tail;
+        }
+    }
+}
+
+/// A tensor's slices of flat buffers, one a piece.
+pub(crate) fn flat(buffers: &[wgpu::Buffer], tensor: &Tensor) -> Vec<Slice> {
+    let slice = |piece: &crate::layout::Piece| {
+        Slice::new(&buffers[piece.chunk], piece.offset * VALUE, piece.len() * VALUE)
+    };
+    tensor.pieces.iter().map(slice).collect()
+}
+
+fn one(tensor: &str, mut slices: Vec<Slice>) -> Result<Slice, Error> {
+    match (slices.len(), slices.pop()) {
+        (1, Some(slice)) => Ok(slice),
+        (pieces, _) => Err(Error::Split { tensor: tensor.to_owned(), pieces }),
+    }
+}

@@ -1,0 +1,64 @@
+//! What the tests on devices share: every adapter present, and small conveniences.
+#![allow(dead_code)] // each test file uses a part of it
+
+use std::sync::OnceLock;
+
+use lookahead_wgpu::{Optimizer, gpu::Gpu, wgpu};
+
+/// A device of every adapter present. None at all is a failure, never a skip.
+pub fn gpus() -> &'static [Gpu] {
+    static GPUS: OnceLock<Vec<Gpu>> = OnceLock::new();
+    GPUS.get_or_init(|| {
+        let gpus = pollster::block_on(Gpu::all()).unwrap();
+        assert!(!gpus.is_empty(), "no adapter: `cargo xtask test` installs software ones");
+        gpus
+    })
+}
+
+/// Runs a test on every adapter, and says on which one it failed.
+pub fn on_every_adapter(test: impl Fn(&Gpu)) {
+    for gpu in gpus() {
+        let label = gpu.label();
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| test(gpu)));
+        if let Err(panic) = outcome {
+            eprintln!("failed on {label}");
+            std::panic::resume_unwind(panic);
+        }
+    }
+}
+
+/// Records with `record` and submits.
+pub fn submit<T>(gpu: &Gpu, record: impl FnOnce(&mut wgpu::CommandEncoder) -> T) -> T {
+    let mut encoder = gpu.device.create_command_encoder(&Default::default());
+    let result = record(&mut encoder);
+    gpu.queue.submit([encoder.finish()]);
+    result
+}
+
+/// Writes a tensor's gradient, before what is submitted next.
+pub fn write_gradient(gpu: &Gpu, optimizer: &Optimizer, tensor: &str, values: &[f32]) {
+    let slice = optimizer.gradients(tensor).unwrap();
+    gpu.queue.write_buffer(&slice.buffer, slice.offset, bytemuck::cast_slice(values));
+}
+
+/// Values that look random and are the same in every run.
+pub fn noise(len: usize, seed: u64) -> Vec<f32> {
+    use rand::{RngExt, SeedableRng};
+    let mut rng = rand::rngs::SmallRng::seed_from_u64(seed);
+    (0..len).map(|_| rng.random_range(-1.0..1.0)).collect()
+}
+
+pub fn widen(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|value| f64::from(*value)).collect()
+}
+
+/// The largest difference, relative to the larger of 1 and the expected value.
+#[must_use]
+pub fn largest_error(found: &[f32], expected: &[f64]) -> f64 {
+    assert_eq!(found.len(), expected.len());
+    let error = |(found, expected): (&f32, &f64)| {
+        let error = (f64::from(*found) - expected).abs() / expected.abs().max(1.0);
+        if error.is_nan() { f64::INFINITY } else { error }
+    };
+    found.iter().zip(expected).map(error).fold(0.0, f64::max)
+}

@@ -1,0 +1,208 @@
+//! Every rule against trajectories of independent libraries: torch.optim and optax in f64.
+//!
+//! `LOOKAHEAD_GOLDEN` names another folder of files of the same form; `tests/golden/README.md` says which.
+
+mod common;
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use lookahead_wgpu::{
+    Field, Lookahead, Optimizer, Rule, StatePolicy,
+    gpu::Gpu,
+    rules::{Adam, AdamW, Sgd},
+};
+use serde::Deserialize;
+use serde_json::Value;
+
+#[derive(Deserialize)]
+struct File {
+    problem: Problem,
+    runs: Vec<Run>,
+}
+
+#[derive(Deserialize)]
+struct Problem {
+    shapes: Vec<Vec<usize>>,
+    #[serde(rename = "A")]
+    a: Vec<Vec<f64>>,
+    b: Vec<f64>,
+    x0: Vec<f64>,
+    noise: Vec<Vec<f64>>,
+    steps: usize,
+}
+
+#[derive(Deserialize)]
+struct Run {
+    rule: String,
+    torch: Option<String>,
+    optax: Option<String>,
+    hyper: BTreeMap<String, Value>,
+    k: Option<u32>,
+    alpha: Option<f64>,
+    policy: Option<String>,
+    x: Vec<Vec<f64>>,
+}
+
+/// The names in the files of the rules that the crate has. A run of one of them that cannot be built is a
+/// failure; runs of other rules are left out.
+const SUPPORTED: [&str; 9] = [
+    "sgd",
+    "sgd_weight_decay",
+    "heavy_ball",
+    "nesterov",
+    "adam",
+    "adam_l2",
+    "adamw",
+    "adam_optax",
+    "heavy_ball_optax",
+];
+
+/// f32 against f64: weights of size up to 4 are rounded to 2.4e-7 at each of 40 steps. Adam divides by
+/// sqrt(v), which passes a gradient's own rounding on undamped where it is small.
+const TOLERANCE: f64 = 1e-5;
+
+#[test]
+fn trajectories_agree_with_torch_and_optax() {
+    let folder = std::env::var_os("LOOKAHEAD_GOLDEN")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden"), PathBuf::from);
+    let mut files: Vec<_> = std::fs::read_dir(&folder)
+        .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
+        .collect();
+    files.sort();
+    let mut compared = 0;
+    for path in files {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let file: File =
+            serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        for run in file.runs.iter().filter(|run| SUPPORTED.contains(&run.rule.as_str())) {
+            common::on_every_adapter(|gpu| compare(gpu, &file.problem, run));
+            compared += 1;
+        }
+    }
+    assert!(compared > 0, "{} has no run of a rule that the crate has", folder.display());
+    println!("{compared} trajectories compared on {} adapters", common::gpus().len());
+}
+
+fn compare(gpu: &Gpu, problem: &Problem, run: &Run) {
+    let what = format!("{} {:?} k={:?} alpha={:?} {:?}", run.rule, run.hyper, run.k, run.alpha, run.policy);
+    let names: Vec<_> = (0..problem.shapes.len()).map(|index| format!("t{index}")).collect();
+    let mut builder = Optimizer::builder(rule(run));
+    if let (Some(k), Some(alpha)) = (run.k, run.alpha) {
+        builder = builder.lookahead(Lookahead::new(k, alpha).policy(policy(run)));
+    }
+    for (name, shape) in names.iter().zip(&problem.shapes) {
+        builder = builder.tensor(name, shape);
+    }
+    let mut optimizer = builder.build_blocking(&gpu.device, &gpu.queue).unwrap();
+    let lens: Vec<usize> = problem.shapes.iter().map(|shape| shape.iter().product()).collect();
+    let split = |values: &[f64]| -> Vec<Vec<f32>> {
+        let mut rest = values.iter().map(|value| *value as f32);
+        lens.iter().map(|&len| rest.by_ref().take(len).collect()).collect()
+    };
+    for (name, values) in names.iter().zip(split(&problem.x0)) {
+        optimizer.upload(name, &values).unwrap();
+    }
+    let mut x: Vec<f64> = problem.x0.iter().map(|value| f64::from(*value as f32)).collect();
+    for step in 0..problem.steps {
+        let gradient: Vec<f64> = (0..x.len())
+            .map(|i| {
+                let product: f64 = problem.a[i].iter().zip(&x).map(|(a, x)| a * x).sum();
+                product - problem.b[i] + problem.noise[step][i]
+            })
+            .collect();
+        for (name, values) in names.iter().zip(split(&gradient)) {
+            common::write_gradient(gpu, &optimizer, name, &values);
+        }
+        common::submit(gpu, |encoder| optimizer.step(encoder)).unwrap();
+        let values = names.iter().flat_map(|name| optimizer.download_blocking(Field::Weights, name).unwrap());
+        let found: Vec<f32> = values.collect();
+        let error = common::largest_error(&found, &run.x[step]);
+        assert!(error < TOLERANCE, "{what}: off by {error:e} after step {step}");
+        x = common::widen(&found);
+    }
+}
+
+fn policy(run: &Run) -> StatePolicy {
+    match run.policy.as_deref() {
+        Some("maintain") => StatePolicy::Maintain,
+        Some("interpolate") => StatePolicy::Interpolate,
+        Some("reset") => StatePolicy::Reset,
+        other => panic!("{}: unknown policy {other:?}", run.rule),
+    }
+}
+
+/// The rule that a run names by its torch class or optax function, with that library's defaults.
+fn rule(run: &Run) -> Box<dyn Rule> {
+    let mut hyper = Hyper { rule: &run.rule, left: run.hyper.clone() };
+    let rule: Box<dyn Rule> = match (run.torch.as_deref(), run.optax.as_deref()) {
+        (Some("SGD"), _) => Box::new(Sgd {
+            lr: hyper.number("lr", 1e-3),
+            momentum: hyper.number("momentum", 0.0),
+            dampening: hyper.number("dampening", 0.0),
+            weight_decay: hyper.number("weight_decay", 0.0),
+            nesterov: hyper.flag("nesterov"),
+        }),
+        (Some(class @ ("Adam" | "AdamW")), _) => {
+            let lr = hyper.number("lr", 1e-3);
+            let (beta1, beta2) = hyper.pair("betas", (0.9, 0.999));
+            let eps = hyper.number("eps", 1e-8);
+            if class == "Adam" {
+                let decay = hyper.number("weight_decay", 0.0);
+                Box::new(Adam::new(lr).betas(beta1, beta2).eps(eps).weight_decay(decay))
+            } else {
+                let decay = hyper.number("weight_decay", 1e-2);
+                Box::new(AdamW::new(lr).betas(beta1, beta2).eps(eps).weight_decay(decay))
+            }
+        }
+        (_, Some("sgd")) => Box::new(
+            Sgd::new(hyper.number("learning_rate", f64::NAN))
+                .momentum(hyper.number("momentum", 0.0))
+                .nesterov(hyper.flag("nesterov")),
+        ),
+        (_, Some(function @ ("adam" | "adamw"))) => {
+            let lr = hyper.number("learning_rate", f64::NAN);
+            let (beta1, beta2) = (hyper.number("b1", 0.9), hyper.number("b2", 0.999));
+            let eps = hyper.number("eps", 1e-8);
+            if function == "adam" {
+                Box::new(Adam::new(lr).betas(beta1, beta2).eps(eps))
+            } else {
+                let decay = hyper.number("weight_decay", 1e-4);
+                Box::new(AdamW::new(lr).betas(beta1, beta2).eps(eps).weight_decay(decay))
+            }
+        }
+        other => panic!("{}: {other:?} is not supported", run.rule),
+    };
+    assert!(hyper.left.is_empty(), "{}: unknown hyperparameters {:?}", run.rule, hyper.left);
+    rule
+}
+
+/// Hyperparameters, taken out one by one, so that none is overlooked.
+struct Hyper<'a> {
+    rule: &'a str,
+    left: BTreeMap<String, Value>,
+}
+
+impl Hyper<'_> {
+    fn take<T: serde::de::DeserializeOwned>(&mut self, name: &str, default: T) -> T {
+        match self.left.remove(name) {
+            None | Some(Value::Null) => default,
+            Some(value) => {
+                serde_json::from_value(value).unwrap_or_else(|error| panic!("{}: {name}: {error}", self.rule))
+            }
+        }
+    }
+
+    fn number(&mut self, name: &str, default: f64) -> f64 {
+        self.take(name, default)
+    }
+
+    fn flag(&mut self, name: &str) -> bool {
+        self.take(name, false)
+    }
+
+    fn pair(&mut self, name: &str, default: (f64, f64)) -> (f64, f64) {
+        self.take(name, default)
+    }
+}
