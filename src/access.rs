@@ -2,10 +2,9 @@
 
 use std::ops::Range;
 
-use wgpu::util::DeviceExt;
-
 use crate::{
     error::Error,
+    gpu,
     kernels::Access,
     layout::{BLOCK, Layout, Part, Tensor, VALUE, up},
 };
@@ -260,15 +259,9 @@ impl Binder<'_> {
         (access, weights, gradients): (Access, Slice, Option<Slice>),
         table: Option<Vec<u32>>,
     ) -> Run {
-        let init = |label, contents: &[u32], usage| {
-            self.device.create_buffer_init(&wgpu::util::BufferInitDescriptor {
-                label: Some(label),
-                contents: bytemuck::cast_slice(contents),
-                usage,
-            })
-        };
-        let shape = init("lookahead window", &shape.words(), wgpu::BufferUsages::UNIFORM);
-        let table = table.map(|table| init("lookahead table", &table, wgpu::BufferUsages::STORAGE));
+        let shape = gpu::filled(self.device, "lookahead window", &shape.words(), wgpu::BufferUsages::UNIFORM);
+        let table = table
+            .map(|table| gpu::filled(self.device, "lookahead table", &table, wgpu::BufferUsages::STORAGE));
         let entry = |binding, resource| wgpu::BindGroupEntry { binding, resource };
         let mut entries = vec![entry(0, shape.as_entire_binding()), entry(1, weights.binding())];
         entries.extend(gradients.as_ref().map(|slice| entry(2, slice.binding())));

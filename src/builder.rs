@@ -225,8 +225,9 @@ impl Builder {
             (own_weights, gradients, slow, windows, runs)
         });
         if let Some(problem) = problem.await {
-            return Err(gpu::error(&problem, "the optimizer's buffers"));
+            return Err(gpu::error(device, &problem, "the optimizer's buffers"));
         }
+        gpu::check_alive(device, "building the optimizer")?;
         let (own_weights, gradients, slow, windows, runs) = made;
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         Ok(Optimizer {

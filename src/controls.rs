@@ -68,7 +68,13 @@ impl ControlRing {
     /// A ring for steps of up to `groups` slots.
     pub fn new(device: &wgpu::Device, kernels: &Kernels, groups: usize) -> Result<Self, Error> {
         let layout = kernels.layout(&[(0, Binding::DynamicUniform), (1, Binding::DynamicUniform)]);
-        let slots = SLOTS.max(groups as u32);
+        let offered = device.limits().max_buffer_size;
+        let needed = (groups * SLOT) as u64;
+        if needed > offered {
+            let purpose = format!("the settings of {groups} groups");
+            return Err(Error::Limit { limit: "max_buffer_size", needed, offered, purpose });
+        }
+        let slots = (SLOTS.max(groups as u32)).min((offered / SLOT as u64).min(u64::from(u32::MAX)) as u32);
         let current = chunk(device, &layout, slots)?;
         Ok(Self {
             device: device.clone(),
@@ -168,7 +174,7 @@ fn chunk(device: &wgpu::Device, layout: &wgpu::BindGroupLayout, slots: u32) -> R
     });
     // Off the web the answer is there at once; on the web a failure shows at the submit.
     match problem.now_or_never() {
-        Some(Some(problem)) => Err(gpu::error(&problem, "the control buffer")),
+        Some(Some(problem)) => Err(gpu::error(device, &problem, "the control buffer")),
         _ => Ok(chunk),
     }
 }

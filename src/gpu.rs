@@ -26,12 +26,57 @@ pub(crate) fn scoped<T>(device: &wgpu::Device, make: impl FnOnce() -> T) -> (T, 
 }
 
 /// wgpu's error as ours.
-pub(crate) fn error(problem: &wgpu::Error, doing: &str) -> Error {
+pub(crate) fn error(device: &wgpu::Device, problem: &wgpu::Error, doing: &str) -> Error {
     let (doing, message) = (doing.to_owned(), problem.to_string());
     match problem {
+        _ if is_lost(device) => Error::DeviceLost { doing, message },
         wgpu::Error::OutOfMemory { .. } => Error::OutOfMemory { doing, message },
         _ => Error::Device { doing, message },
     }
+}
+
+/// A buffer that holds `contents`. wgpu's own `create_buffer_init` panics where the device gives none.
+pub(crate) fn filled(
+    device: &wgpu::Device,
+    label: &str,
+    contents: &[u32],
+    usage: wgpu::BufferUsages,
+) -> wgpu::Buffer {
+    let bytes: &[u8] = bytemuck::cast_slice(contents);
+    let buffer = device.create_buffer(&wgpu::BufferDescriptor {
+        label: Some(label),
+        size: bytes.len() as u64,
+        usage,
+        mapped_at_creation: true,
+    });
+    if let Ok(mut view) = buffer.get_mapped_range_mut(..) {
+        view.copy_from_slice(bytes);
+        drop(view);
+        buffer.unmap();
+    }
+    buffer
+}
+
+/// Refuses a device that is lost: wgpu makes objects on it without a word, and none of them works.
+pub(crate) fn check_alive(device: &wgpu::Device, doing: &str) -> Result<(), Error> {
+    if !is_lost(device) {
+        return Ok(());
+    }
+    Err(Error::DeviceLost { doing: doing.to_owned(), message: "it makes no buffers".to_owned() })
+}
+
+/// Whether a device is lost, found out without its device-wide callback, which is the caller's: a lost
+/// device gives a buffer that is not mapped, and no error.
+fn is_lost(device: &wgpu::Device) -> bool {
+    let (buffer, _) = scoped(device, || {
+        device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("lookahead probe"),
+            size: 4,
+            usage: wgpu::BufferUsages::COPY_SRC,
+            mapped_at_creation: true,
+        })
+    });
+    buffer.get_mapped_range(..).is_err()
 }
 
 #[cfg(not(target_arch = "wasm32"))]

@@ -336,7 +336,7 @@ impl Kernels {
             })
         });
         if let Some(problem) = problem.await {
-            return Err(gpu::error(&problem, &format!("the pipeline `{}`", source.name)));
+            return Err(gpu::error(&self.device, &problem, &format!("the pipeline `{}`", source.name)));
         }
         self.cache.insert(key, pipeline.clone());
         Ok(pipeline)

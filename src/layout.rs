@@ -48,6 +48,17 @@ impl Bounds {
         enough("max_buffer_size", least, limits.max_buffer_size, "the smallest layout")?;
         let binding = limits.max_storage_buffer_binding_size;
         enough("max_storage_buffer_binding_size", least, binding, "the smallest layout")?;
+        for (limit, needed, offered) in [
+            ("max_bind_groups", 3, limits.max_bind_groups),
+            ("max_uniform_buffers_per_shader_stage", 3, limits.max_uniform_buffers_per_shader_stage),
+            (
+                "max_dynamic_uniform_buffers_per_pipeline_layout",
+                2,
+                limits.max_dynamic_uniform_buffers_per_pipeline_layout,
+            ),
+        ] {
+            enough(limit, needed, u64::from(offered), "the step")?;
+        }
         let invocations = u64::from(invocations);
         enough("max_compute_invocations_per_workgroup", 1, invocations, "a compute shader")?;
         enough("max_compute_workgroups_per_dimension", BLOCK, groups, "a dispatch of one block")?;

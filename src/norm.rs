@@ -2,11 +2,10 @@
 //!
 //! [`norm`] is the f64 twin.
 
-use wgpu::util::DeviceExt;
-
 use crate::{
     clip::Clip,
     error::Error,
+    gpu,
     kernels::{self, Access, Binding, Kernels},
     layout::{Layout, Part, VALUE},
 };
@@ -81,41 +80,45 @@ impl Norm {
             ranges = vec![[0, total]];
         }
 
-        let buffer = |label, values: usize, usage| {
-            device.create_buffer(&wgpu::BufferDescriptor {
-                label: Some(label),
-                size: values as u64 * VALUE,
-                usage: wgpu::BufferUsages::STORAGE | usage,
-                mapped_at_creation: false,
-            })
-        };
-        let init = |label, contents: &[u8], usage| {
-            device.create_buffer_init(&wgpu::util::BufferInitDescriptor {
-                label: Some(label),
-                contents,
-                usage,
-            })
-        };
-        let partials = buffer("lookahead partial sums", total as usize, wgpu::BufferUsages::COPY_DST);
-        let scales = buffer("lookahead clip factors", ranges.len(), wgpu::BufferUsages::empty());
-        let norms = buffer("lookahead gradient norms", ranges.len(), wgpu::BufferUsages::COPY_SRC);
-        let ranges_buffer =
-            init("lookahead ranges", bytemuck::cast_slice(&ranges), wgpu::BufferUsages::STORAGE);
-        let bound = init(
-            "lookahead clip bound",
-            bytemuck::bytes_of(&[clip.bound() as f32, 0.0, 0.0, 0.0]),
-            wgpu::BufferUsages::UNIFORM,
-        );
-        let entries: Vec<_> = [&ranges_buffer, &partials, &scales, &norms, &bound]
-            .into_iter()
-            .zip(0..)
-            .map(|(buffer, binding)| wgpu::BindGroupEntry { binding, resource: buffer.as_entire_binding() })
-            .collect();
-        let finish_bind_group = device.create_bind_group(&wgpu::BindGroupDescriptor {
-            label: Some("lookahead norms"),
-            layout: &finish_layout,
-            entries: &entries,
+        let (made, problem) = gpu::scoped(device, || {
+            let buffer = |label, values: usize, usage| {
+                device.create_buffer(&wgpu::BufferDescriptor {
+                    label: Some(label),
+                    size: values as u64 * VALUE,
+                    usage: wgpu::BufferUsages::STORAGE | usage,
+                    mapped_at_creation: false,
+                })
+            };
+            let partials = buffer("lookahead partial sums", total as usize, wgpu::BufferUsages::COPY_DST);
+            let scales = buffer("lookahead clip factors", ranges.len(), wgpu::BufferUsages::empty());
+            let norms = buffer("lookahead gradient norms", ranges.len(), wgpu::BufferUsages::COPY_SRC);
+            let ranges_buffer = gpu::filled(
+                device,
+                "lookahead ranges",
+                bytemuck::cast_slice(&ranges),
+                wgpu::BufferUsages::STORAGE,
+            );
+            let bound = [clip.bound() as f32, 0.0, 0.0, 0.0].map(f32::to_bits);
+            let bound = gpu::filled(device, "lookahead clip bound", &bound, wgpu::BufferUsages::UNIFORM);
+            let entries: Vec<_> = [&ranges_buffer, &partials, &scales, &norms, &bound]
+                .into_iter()
+                .zip(0..)
+                .map(|(buffer, binding)| wgpu::BindGroupEntry {
+                    binding,
+                    resource: buffer.as_entire_binding(),
+                })
+                .collect();
+            let finish_bind_group = device.create_bind_group(&wgpu::BindGroupDescriptor {
+                label: Some("lookahead norms"),
+                layout: &finish_layout,
+                entries: &entries,
+            });
+            (partials, scales, norms, finish_bind_group)
         });
+        if let Some(problem) = problem.await {
+            return Err(gpu::error(device, &problem, "the norm's buffers"));
+        }
+        let (partials, scales, norms, finish_bind_group) = made;
         Ok(Self {
             partial_layout,
             partial,
@@ -140,11 +143,8 @@ impl Norm {
                 spans.push([((part.at + begin) / 4) as u32, values, start + index as u32]);
             }
         }
-        let buffer = device.create_buffer_init(&wgpu::util::BufferInitDescriptor {
-            label: Some("lookahead spans"),
-            contents: bytemuck::cast_slice(&spans),
-            usage: wgpu::BufferUsages::STORAGE,
-        });
+        let usage = wgpu::BufferUsages::STORAGE;
+        let buffer = gpu::filled(device, "lookahead spans", bytemuck::cast_slice(&spans), usage);
         let bind_group = device.create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some("lookahead spans"),
             layout: &self.partial_layout,

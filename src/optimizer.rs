@@ -362,7 +362,7 @@ impl Optimizer {
         check_disjoint(all.collect())?;
         let (runs, problem) = gpu::scoped(&self.device, || self.borrowed_runs(weights, &gradients));
         match problem.await {
-            Some(problem) => Err(gpu::error(&problem, "the gradients' bind groups")),
+            Some(problem) => Err(gpu::error(&self.device, &problem, "the gradients' bind groups")),
             None => Ok(Gradients { id: self.id, runs }),
         }
     }

@@ -94,7 +94,7 @@ impl Optimizer {
             self.queue.submit([encoder.finish()]);
             stagings
         });
-        Ok(Download::Pending { stagings, problem })
+        Ok(Download::Pending { device: self.device.clone(), stagings, problem })
     }
 
     /// Where a field of a tensor is now.
@@ -181,17 +181,17 @@ type Mapped = oneshot::Receiver<Result<(), wgpu::BufferAsyncError>>;
 /// Values under way.
 pub(crate) enum Download {
     Done(Vec<f32>),
-    Pending { stagings: Vec<(wgpu::Buffer, Mapped)>, problem: gpu::Problem },
+    Pending { device: wgpu::Device, stagings: Vec<(wgpu::Buffer, Mapped)>, problem: gpu::Problem },
 }
 
 impl Download {
     pub async fn values(self) -> Result<Vec<f32>, Error> {
-        let (stagings, problem) = match self {
+        let (device, stagings, problem) = match self {
             Self::Done(values) => return Ok(values),
-            Self::Pending { stagings, problem } => (stagings, problem),
+            Self::Pending { device, stagings, problem } => (device, stagings, problem),
         };
         if let Some(problem) = problem.await {
-            return Err(gpu::error(&problem, "the readback"));
+            return Err(gpu::error(&device, &problem, "the readback"));
         }
         let mut values = Vec::new();
         for (staging, mapped) in stagings {

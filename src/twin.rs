@@ -31,7 +31,7 @@ pub struct Twin {
 impl Twin {
     /// Training from these weights, with the rule alone.
     pub fn new(rule: impl Rule + 'static, weights: Vec<Vec<f64>>) -> Self {
-        let initial: Vec<f64> = rule.slots().iter().map(|slot| f64::from(slot.initial)).collect();
+        let initial = initial(&rule);
         let state: Vec<Vec<_>> =
             weights.iter().map(|tensor| tensor.iter().map(|_| initial.clone()).collect()).collect();
         Self {
@@ -67,11 +67,6 @@ impl Twin {
         for (tensor, gradients) in self.clipped(gradients).iter().enumerate() {
             for (index, &gradient) in gradients.iter().enumerate() {
                 let state = &mut self.state[tensor][index];
-                if bits & flags::INIT != 0 {
-                    for (value, slot) in state.iter_mut().zip(self.rule.slots()) {
-                        *value = f64::from(slot.initial);
-                    }
-                }
                 let weight = self.weights[tensor][index];
                 let (weight, gradient) = match decay {
                     WeightDecay::None => (weight, gradient),
@@ -96,10 +91,17 @@ impl Twin {
         };
         let weights = self.weights.iter_mut().flatten().zip(self.slow_weights.iter_mut().flatten());
         weights.for_each(|(fast, slow)| pull(fast, slow));
-        if lookahead.policy == StatePolicy::Interpolate {
-            let state = self.state.iter_mut().flatten().flatten();
-            let slow = self.slow_state.iter_mut().flatten().flatten();
-            state.zip(slow).for_each(|(fast, slow)| pull(fast, slow));
+        match lookahead.policy {
+            StatePolicy::Maintain => {}
+            StatePolicy::Interpolate => {
+                let state = self.state.iter_mut().flatten().flatten();
+                let slow = self.slow_state.iter_mut().flatten().flatten();
+                state.zip(slow).for_each(|(fast, slow)| pull(fast, slow));
+            }
+            StatePolicy::Reset => {
+                let initial = initial(self.rule.as_ref());
+                self.state.iter_mut().flatten().for_each(|state| state.clone_from(&initial));
+            }
         }
     }
 
@@ -120,4 +122,9 @@ impl Twin {
             }
         }
     }
+}
+
+/// The initial state of one weight.
+fn initial(rule: &dyn Rule) -> Vec<f64> {
+    rule.slots().iter().map(|slot| f64::from(slot.initial)).collect()
 }

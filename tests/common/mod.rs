@@ -3,7 +3,7 @@
 
 use std::sync::OnceLock;
 
-use lookahead_wgpu::{Optimizer, gpu::Gpu, wgpu};
+use lookahead_wgpu::{Optimizer, Slice, gpu::Gpu, wgpu};
 
 /// A device of every adapter present. None at all is a failure, never a skip.
 pub fn gpus() -> &'static [Gpu] {
@@ -39,6 +39,22 @@ pub fn submit<T>(gpu: &Gpu, record: impl FnOnce(&mut wgpu::CommandEncoder) -> T)
 pub fn write_gradient(gpu: &Gpu, optimizer: &Optimizer, tensor: &str, values: &[f32]) {
     let slice = optimizer.gradients(tensor).unwrap();
     gpu.queue.write_buffer(&slice.buffer, slice.offset, bytemuck::cast_slice(values));
+}
+
+/// What a buffer holds now.
+pub fn read_slice(gpu: &Gpu, slice: &Slice) -> Vec<f32> {
+    let staging = gpu.device.create_buffer(&wgpu::BufferDescriptor {
+        label: None,
+        size: slice.size,
+        usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+        mapped_at_creation: false,
+    });
+    submit(gpu, |encoder| {
+        encoder.copy_buffer_to_buffer(&slice.buffer, slice.offset, &staging, 0, slice.size);
+    });
+    staging.map_async(wgpu::MapMode::Read, .., |result| result.unwrap());
+    gpu.device.poll(wgpu::PollType::wait_indefinitely()).unwrap();
+    bytemuck::cast_slice(&staging.get_mapped_range(..).unwrap()).to_vec()
 }
 
 /// Values that look random and are the same in every run.

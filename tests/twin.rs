@@ -1,0 +1,355 @@
+//! The step and norm kernels against their f64 twins, on random models and gradients.
+
+mod common;
+
+use common::{largest_error, noise, on_every_adapter, read_slice, submit, widen, write_gradient};
+use lookahead_wgpu::{
+    Clip, Field, Group, Lookahead, Optimizer, Rule, Slice, StatePolicy,
+    gpu::Gpu,
+    rules::{Adam, AdamW, Sgd},
+    twin::Twin,
+    wgpu,
+};
+use proptest::prelude::*;
+
+#[derive(Debug, Clone)]
+struct Case {
+    rule: Which,
+    lens: Vec<usize>,
+    lookahead: Option<Lookahead>,
+    clip: Clip,
+    /// Gradients are of this size.
+    scale: f32,
+    home: Home,
+    seed: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Which {
+    Sgd,
+    HeavyBall,
+    Nesterov,
+    Adam,
+    AdamW,
+}
+
+/// Where weights and gradients lie.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Home {
+    Owned,
+    /// A buffer for each tensor's weights and one for its gradients.
+    Separate,
+    /// One buffer of all weights and one of all gradients.
+    TwoPools,
+    /// One buffer of everything, weights and gradients in turn.
+    OnePool,
+}
+
+fn rule(which: Which) -> Box<dyn Rule> {
+    match which {
+        Which::Sgd => Box::new(Sgd::new(0.05).weight_decay(0.02)),
+        Which::HeavyBall => Box::new(Sgd::new(0.02).momentum(0.9).dampening(0.1)),
+        Which::Nesterov => Box::new(Sgd::new(0.02).momentum(0.8).nesterov(true).weight_decay(0.01)),
+        Which::Adam => Box::new(Adam::new(0.01).betas(0.8, 0.99).eps(1e-4).weight_decay(0.01)),
+        Which::AdamW => Box::new(AdamW::new(0.01).eps(1e-4).weight_decay(0.1)),
+    }
+}
+
+fn cases() -> impl Strategy<Value = Case> {
+    let rules = [Which::Sgd, Which::HeavyBall, Which::Nesterov, Which::Adam, Which::AdamW];
+    let policies = [StatePolicy::Maintain, StatePolicy::Interpolate, StatePolicy::Reset];
+    let clips = [Clip::None, Clip::Value(0.3), Clip::GlobalNorm(0.7), Clip::TensorNorm(0.5)];
+    let homes = [Home::Owned, Home::Separate, Home::TwoPools, Home::OnePool];
+    let lookahead = (1u32..5, 0.05f64..=1.0, prop::sample::select(policies.to_vec()))
+        .prop_map(|(k, alpha, policy)| Lookahead::new(k, alpha).policy(policy));
+    let lens = prop::collection::vec(prop_oneof![1usize..70, 500usize..3000], 1..5);
+    (
+        prop::sample::select(rules.to_vec()),
+        lens,
+        prop::option::weighted(0.8, lookahead),
+        prop::sample::select(clips.to_vec()),
+        prop::sample::select(vec![0.01f32, 1.0, 100.0]),
+        prop::sample::select(homes.to_vec()),
+        any::<u64>(),
+    )
+        .prop_map(|(rule, lens, lookahead, clip, scale, home, seed)| Case {
+            rule,
+            lens,
+            lookahead,
+            clip,
+            scale,
+            home,
+            seed,
+        })
+}
+
+const STEPS: usize = 7;
+
+/// Weights of size 1 and updates of at most a tenth of it, each rounded to 6e-8, over 7 steps; state of
+/// gradients of size `scale` to the same relative error. The GPU's division and square root may be off by
+/// 2.5 ulp.
+const TOLERANCE: f64 = 5e-6;
+
+fn run(gpu: &Gpu, case: &Case) {
+    let mut model = Model::new(gpu, case);
+    let weights: Vec<Vec<f64>> = model.initial.iter().map(|values| widen(values)).collect();
+    let mut twin = Twin::new(rule(case.rule), weights).clip(case.clip);
+    if let Some(lookahead) = case.lookahead {
+        twin = twin.lookahead(lookahead);
+    }
+    for step in 0..STEPS {
+        let gradients: Vec<Vec<f32>> = case
+            .lens
+            .iter()
+            .zip(0..)
+            .map(|(&len, tensor)| {
+                let values = noise(len, case.seed.wrapping_add(1000 * (step as u64 + 1) + tensor));
+                values.into_iter().map(|value| case.scale * value).collect()
+            })
+            .collect();
+        model.step(gpu, &gradients);
+        let wide: Vec<Vec<f64>> = gradients.iter().map(|values| widen(values)).collect();
+        let learning_rate = rule(case.rule).learning_rate();
+        twin.step(&wide, learning_rate);
+    }
+    let names: Vec<String> = (0..case.lens.len()).map(|tensor| format!("t{tensor}")).collect();
+    let close = |field: Field<'_>, tensor: usize, expected: Vec<f64>, size: f64| {
+        let found = model.optimizer.download_blocking(field, &names[tensor]).unwrap();
+        let found: Vec<f32> = found.iter().map(|value| value / size as f32).collect();
+        let expected: Vec<f64> = expected.iter().map(|value| value / size).collect();
+        let error = largest_error(&found, &expected);
+        assert!(error < TOLERANCE, "{field:?} of tensor {tensor} is off by {error:e}");
+    };
+    let slots = rule(case.rule).slots();
+    for tensor in 0..names.len() {
+        close(Field::Weights, tensor, twin.weights[tensor].clone(), 1.0);
+        if case.lookahead.is_some() {
+            close(Field::SlowWeights, tensor, twin.slow_weights[tensor].clone(), 1.0);
+        }
+        for (index, slot) in slots.iter().enumerate() {
+            let size = f64::from(case.scale.max(1.0)).powi(if slot.name == "exp_avg_sq" { 2 } else { 1 });
+            let pick = |state: &Vec<Vec<f64>>| state.iter().map(|slots| slots[index]).collect::<Vec<_>>();
+            close(Field::State(slot.name), tensor, pick(&twin.state[tensor]), size);
+            if case.lookahead.is_some_and(|lookahead| lookahead.policy == StatePolicy::Interpolate) {
+                close(Field::SlowState(slot.name), tensor, pick(&twin.slow_state[tensor]), size);
+            }
+        }
+    }
+    model.assert_neighbours_untouched();
+}
+
+/// One optimizer over tensors at home somewhere.
+struct Model {
+    optimizer: Optimizer,
+    initial: Vec<Vec<f32>>,
+    /// Each tensor's weights and gradients, where they are the caller's.
+    places: Vec<(Slice, Slice)>,
+    gpu: Gpu,
+}
+
+/// What the caller's buffers hold between the tensors.
+const MARK: f32 = 12345.0;
+
+impl Model {
+    fn new(gpu: &Gpu, case: &Case) -> Self {
+        let initial: Vec<Vec<f32>> =
+            case.lens.iter().zip(0..).map(|(&len, tensor)| noise(len, case.seed ^ tensor)).collect();
+        let places = places(gpu, case);
+        let mut builder = Optimizer::builder(rule(case.rule)).clip(case.clip);
+        if let Some(lookahead) = case.lookahead {
+            builder = builder.lookahead(lookahead);
+        }
+        for (tensor, &len) in case.lens.iter().enumerate() {
+            let name = format!("t{tensor}");
+            builder = match places.get(tensor) {
+                None => builder.tensor(&name, &[len]),
+                Some((weights, _)) => builder.borrowed(&name, &[len], weights.clone()),
+            };
+        }
+        let mut optimizer = builder.build_blocking(&gpu.device, &gpu.queue).unwrap();
+        for (tensor, values) in initial.iter().enumerate() {
+            optimizer.upload(&format!("t{tensor}"), values).unwrap();
+        }
+        Self { optimizer, initial, places, gpu: gpu.clone() }
+    }
+
+    fn step(&mut self, gpu: &Gpu, gradients: &[Vec<f32>]) {
+        let names: Vec<String> = (0..gradients.len()).map(|tensor| format!("t{tensor}")).collect();
+        if self.places.is_empty() {
+            for (name, values) in names.iter().zip(gradients) {
+                write_gradient(gpu, &self.optimizer, name, values);
+            }
+            return submit(gpu, |encoder| self.optimizer.step(encoder)).unwrap();
+        }
+        for ((_, place), values) in self.places.iter().zip(gradients) {
+            gpu.queue.write_buffer(&place.buffer, place.offset, bytemuck::cast_slice(values));
+        }
+        let slices: Vec<(&str, Slice)> =
+            names.iter().zip(&self.places).map(|(name, (_, place))| (name.as_str(), place.clone())).collect();
+        let borrowed = self.optimizer.borrow_gradients_blocking(&slices).unwrap();
+        submit(gpu, |encoder| self.optimizer.step_with(encoder, &borrowed)).unwrap();
+    }
+
+    /// What lies between the tensors in the caller's buffers is as it was.
+    fn assert_neighbours_untouched(&self) {
+        let mut buffers: Vec<wgpu::Buffer> = Vec::new();
+        for (weights, _) in &self.places {
+            if !buffers.contains(&weights.buffer) {
+                buffers.push(weights.buffer.clone());
+            }
+        }
+        for buffer in buffers {
+            let len = (buffer.size() / 4) as usize;
+            let mut ours = vec![false; len];
+            for slice in self.places.iter().flat_map(|(weights, gradients)| [weights, gradients]) {
+                if slice.buffer == buffer {
+                    ours[(slice.offset / 4) as usize..][..(slice.size / 4) as usize].fill(true);
+                }
+            }
+            for (at, value) in read_slice(&self.gpu, &Slice::whole(&buffer)).into_iter().enumerate() {
+                assert!(ours[at] || value == MARK, "value {at} of a borrowed buffer was overwritten");
+            }
+        }
+    }
+}
+
+/// Places for all tensors in the caller's buffers, with gaps that are no multiple of anything.
+fn places(gpu: &Gpu, case: &Case) -> Vec<(Slice, Slice)> {
+    let buffer = |values: u64| {
+        let buffer = gpu.device.create_buffer(&wgpu::BufferDescriptor {
+            label: None,
+            size: 4 * values,
+            usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC,
+            mapped_at_creation: false,
+        });
+        gpu.queue.write_buffer(&buffer, 0, bytemuck::cast_slice(&vec![MARK; values as usize]));
+        buffer
+    };
+    let lens: Vec<u64> = case.lens.iter().map(|len| *len as u64).collect();
+    let total: u64 = lens.iter().map(|len| len + 3).sum();
+    let slice = |buffer: &wgpu::Buffer, at: u64, len: u64| Slice::new(buffer, 4 * at, 4 * len);
+    // Where each tensor starts in a pool of all.
+    let starts: Vec<u64> = lens
+        .iter()
+        .scan(1, |next, len| {
+            let start = *next;
+            *next += len + 3;
+            Some(start)
+        })
+        .collect();
+    let pairs = lens.iter().zip(&starts);
+    match case.home {
+        Home::Owned => vec![],
+        Home::Separate => lens
+            .iter()
+            .map(|&len| (slice(&buffer(len + 5), 1, len), slice(&buffer(len + 5), 2, len)))
+            .collect(),
+        Home::TwoPools => {
+            let (weights, gradients) = (buffer(total + 3), buffer(total + 3));
+            pairs.map(|(&len, &at)| (slice(&weights, at, len), slice(&gradients, at + 1, len))).collect()
+        }
+        Home::OnePool => {
+            let pool = buffer(2 * total + 3);
+            let place = |(&len, &at): (&u64, &u64)| {
+                (slice(&pool, 2 * at - 1, len), slice(&pool, 2 * at - 1 + len + 1, len))
+            };
+            pairs.map(place).collect()
+        }
+    }
+}
+
+#[test]
+fn random_models_agree_with_the_twin() {
+    on_every_adapter(|gpu| {
+        let config = ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() };
+        proptest!(config, |(case in cases())| run(gpu, &case));
+    });
+}
+
+/// The random models above are few: every combination once, with all of them small.
+#[test]
+fn every_rule_policy_clipping_and_home_agrees_with_the_twin() {
+    let policies = [StatePolicy::Maintain, StatePolicy::Interpolate, StatePolicy::Reset];
+    let lookaheads =
+        [None].into_iter().chain(policies.map(|policy| Some(Lookahead::new(3, 0.4).policy(policy))));
+    let lookaheads: Vec<_> = lookaheads.collect();
+    on_every_adapter(|gpu| {
+        for rule in [Which::Sgd, Which::HeavyBall, Which::Nesterov, Which::Adam, Which::AdamW] {
+            for &lookahead in &lookaheads {
+                for clip in [Clip::None, Clip::Value(0.3), Clip::GlobalNorm(0.7), Clip::TensorNorm(0.5)] {
+                    // Each home with some of the others; the random models mix them all.
+                    let home = match clip {
+                        Clip::None => Home::Owned,
+                        Clip::Value(_) => Home::Separate,
+                        Clip::GlobalNorm(_) => Home::TwoPools,
+                        Clip::TensorNorm(_) => Home::OnePool,
+                    };
+                    let lens = vec![5, 64, 1, 130];
+                    run(gpu, &Case { rule, lens, lookahead, clip, scale: 1.0, home, seed: 7 });
+                }
+            }
+        }
+    });
+}
+
+/// Long tensors take several spans of the first pass, and many tensors several ranges of the second.
+#[test]
+fn norms_of_long_and_of_many_tensors_agree_with_the_twin() {
+    let many: Vec<usize> = (0..300).map(|index| 1 + index % 7).collect();
+    on_every_adapter(|gpu| {
+        for lens in [vec![100_003, 3, 40_000], many.clone()] {
+            for clip in [Clip::GlobalNorm(0.7), Clip::TensorNorm(0.5)] {
+                let (rule, lookahead, home) = (Which::Sgd, None, Home::Owned);
+                run(gpu, &Case { rule, lens: lens.clone(), lookahead, clip, scale: 1.0, home, seed: 3 });
+            }
+        }
+    });
+}
+
+/// Groups differ in rule, learning-rate factor, decay, k and alpha, and each is as if it were alone. A group
+/// in the middle is frozen.
+#[test]
+fn every_group_trains_as_if_alone() {
+    on_every_adapter(|gpu| {
+        let adam = Adam::new(0.01).eps(1e-4);
+        let mut optimizer = Optimizer::builder(adam.clone())
+            .lookahead(Lookahead::new(3, 0.5))
+            .group(Group::new("frozen").frozen())
+            .group(Group::new("decayed").learning_rate_factor(0.5).weight_decay(0.3).k(2).alpha(0.8))
+            .group(Group::new("other").rule(Sgd::new(0.1).momentum(0.9)))
+            .tensor("a", &[33])
+            .tensor_in("other", "b", &[70])
+            .tensor_in("frozen", "c", &[5])
+            .tensor_in("decayed", "d", &[2, 50])
+            .tensor("e", &[1])
+            .build_blocking(&gpu.device, &gpu.queue)
+            .unwrap();
+        let lens = [("a", 33), ("b", 70), ("c", 5), ("d", 100), ("e", 1)];
+        for (name, len) in lens {
+            optimizer.upload(name, &noise(len, len as u64)).unwrap();
+        }
+        let start = |len: usize| vec![widen(&noise(len, len as u64))];
+        let mut twins = [
+            ("a", 0.01, Twin::new(adam.clone(), start(33)).lookahead(Lookahead::new(3, 0.5))),
+            ("b", 0.1, Twin::new(Sgd::new(0.1).momentum(0.9), start(70)).lookahead(Lookahead::new(3, 0.5))),
+            ("d", 0.005, Twin::new(adam.weight_decay(0.3), start(100)).lookahead(Lookahead::new(2, 0.8))),
+        ];
+        for step in 0..7 {
+            let gradient = |len: usize| noise(len, 100 * (step + 1) + len as u64);
+            for (name, len) in lens {
+                write_gradient(gpu, &optimizer, name, &gradient(len));
+            }
+            submit(gpu, |encoder| optimizer.step(encoder)).unwrap();
+            for (_, lr, twin) in &mut twins {
+                let len = twin.weights[0].len();
+                twin.step(&[widen(&gradient(len))], *lr);
+            }
+        }
+        for (name, _, twin) in &twins {
+            let found = optimizer.download_blocking(Field::Weights, name).unwrap();
+            let error = largest_error(&found, &twin.weights[0]);
+            assert!(error < TOLERANCE, "`{name}` is off by {error:e}");
+        }
+        assert_eq!(optimizer.download_blocking(Field::Weights, "c").unwrap(), noise(5, 5));
+    });
+}
