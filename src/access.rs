@@ -146,6 +146,13 @@ impl Bound {
     }
 }
 
+/// The values of a binding that no piece of a borrowed tensor takes. Its weights and its gradients may lie
+/// side by side in one buffer, too close to be bound apart: then one binding must hold both, from the
+/// multiple of a block before them on.
+pub(crate) fn slack(binding: u64) -> u64 {
+    binding / 2 + BLOCK
+}
+
 fn join(a: (u64, u64), b: (u64, u64)) -> (u64, u64) {
     (a.0.min(b.0), a.1.max(b.1))
 }
@@ -202,7 +209,7 @@ impl Binder<'_> {
         while let Some(first) = rest.first() {
             let same = first.weights.buffer == first.gradients.buffer;
             let (mut weights, mut gradients) = (ends(&first.weights), ends(&first.gradients));
-            // A part alone always fits: the layout leaves half a binding free.
+            // A part alone always fits: `slack` sees to it.
             let mut bound = Bound::of(same, weights, gradients, limit);
             let mut count = 1;
             for next in &rest[1..] {
@@ -312,9 +319,26 @@ mod tests {
         let near = Bound::of(true, (512, 1024), (1024, 1536), 4096).unwrap();
         assert_eq!((near.access, near.weights), (Access::Pooled, (512, 1536)));
         let far = Bound::of(true, (512, 1024), (100_100, 100_612), 4096).unwrap();
-        assert_eq!((far.access, far.gradients), (Access::Far, (99_840, 100_612)));
+        assert_eq!((far.access, far.gradients), (Access::Far, (100_096, 100_612)));
         assert_eq!(Bound::of(true, (0, 9000), (100_000, 100_004), 4096), None);
         let two = Bound::of(false, (4, 1024), (0, 4096), 4096).unwrap();
         assert_eq!((two.access, two.weights), (Access::Borrowed, (0, 1024)));
+    }
+
+    #[test]
+    fn the_largest_part_fits_wherever_its_gradients_are() {
+        for binding in [512, 576, 4096] {
+            let len = VALUE * (binding - slack(binding));
+            for (start, gap) in (0..128).flat_map(|start| (0..200).map(move |gap| (start, gap))) {
+                let first = (VALUE * start, VALUE * start + len);
+                let second = (first.1 + VALUE * gap, first.1 + VALUE * gap + len);
+                for same_buffer in [true, false] {
+                    for (weights, gradients) in [(first, second), (second, first)] {
+                        let bound = Bound::of(same_buffer, weights, gradients, VALUE * binding);
+                        assert!(bound.is_some(), "{binding}, {weights:?}, {gradients:?}");
+                    }
+                }
+            }
+        }
     }
 }

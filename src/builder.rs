@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use crate::{
-    access::{Binder, Run, Slice, check_disjoint},
+    access::{Binder, Run, Slice, check_disjoint, slack},
     clip::Clip,
     controls::ControlRing,
     error::{Error, list},
@@ -145,7 +145,7 @@ impl Builder {
             });
         }
         let slots: Vec<_> = groups.iter().map(|group| group.rule.slots().len()).collect();
-        let slack = if borrowed { bounds.chunk / 2 } else { 0 };
+        let slack = if borrowed { slack(bounds.chunk) } else { 0 };
         let layout = Layout::new(&specs, &slots, &bounds, slack)?;
         let weights: Option<Vec<Slice>> = self.tensors.into_iter().map(|tensor| tensor.weights).collect();
         if let Some(weights) = &weights {
@@ -299,8 +299,10 @@ fn check_bindings(
     table: bool,
     clip: Clip,
 ) -> Result<(), Error> {
-    let own = own_bindings(slots, group.lookahead.as_ref(), clip).len();
-    let needed = (2 + usize::from(table) + own) as u64;
+    // Weights and gradients, the table, and what is the kernel's own: spans and partial sums in a norm's.
+    let access = 2 + u64::from(table);
+    let step = access + own_bindings(slots, group.lookahead.as_ref(), clip).len() as u64;
+    let needed = if clip.is_norm() { step.max(access + 2) } else { step };
     let offered = u64::from(limits.max_storage_buffers_per_shader_stage);
     if needed <= offered {
         return Ok(());

@@ -175,6 +175,7 @@ fn chunk(device: &wgpu::Device, layout: &wgpu::BindGroupLayout, slots: u32) -> R
     // Off the web the answer is there at once; on the web a failure shows at the submit.
     match problem.now_or_never() {
         Some(Some(problem)) => Err(gpu::error(device, &problem, "the control buffer")),
-        _ => Ok(chunk),
+        // Writing to a buffer of a lost device is a panic of wgpu's.
+        _ => gpu::check_alive(device, "making the control buffer").map(|()| chunk),
     }
 }

@@ -140,10 +140,10 @@ pub enum Error {
         /// The range allowed.
         allowed: &'static str,
     },
-    /// The learning rate of a step is not a finite number of at least zero.
+    /// The learning rate of a step is not a number of at least zero that is finite in f32.
     #[error(
-        "the learning rate of step {step} in group `{group}` is {value}; a schedule must give finite \
-         factors of at least 0. The step was not taken"
+        "the learning rate of step {step} in group `{group}` is {value}; a schedule must give factors of \
+         at least 0 that keep it finite in f32. The step was not taken"
     )]
     LearningRate {
         /// The step, from 0.
@@ -239,15 +239,17 @@ pub(crate) fn list<'a>(known: impl Iterator<Item = &'a str>) -> String {
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
-/// `Ok` where `allowed` holds for a hyperparameter, else the error that says so.
+/// `Ok` where a hyperparameter is allowed and finite in f32, else the error that says what it must be.
 pub fn check_hyperparameter(
     name: &str,
     value: f64,
     is_allowed: bool,
     allowed: &'static str,
 ) -> Result<(), Error> {
-    if is_allowed && value.is_finite() {
+    let fits = (value as f32).is_finite();
+    if is_allowed && fits {
         return Ok(());
     }
+    let allowed = if value.is_finite() && !fits { "at most 3.4e38, as f32 is on the GPU" } else { allowed };
     Err(Error::Hyperparameter { name: name.to_owned(), value, allowed })
 }

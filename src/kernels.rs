@@ -209,7 +209,10 @@ mod validate {
         let mut validator =
             valid::Validator::new(valid::ValidationFlags::all(), valid::Capabilities::empty());
         validator.validate(&module).map(|_| ()).map_err(|problem| {
-            let line = problem.location(&source).map(|at| at.line_number);
+            // A whole function and what is wrong in it: the latter is the shortest.
+            let spans = problem.spans().map(|(span, _)| span);
+            let shortest = spans.min_by_key(|span| span.to_range().map_or(usize::MAX, |range| range.len()));
+            let line = shortest.map(|span| span.location(&source).line_number);
             error(line, problem.emit_to_string_with_path(&source, name))
         })
     }
@@ -222,10 +225,17 @@ mod validate {
         let Some((_, naga::Type { inner: TypeInner::Struct { members, .. }, .. })) = hyper else {
             return broken("has no `struct Hyper` in its WGSL".to_owned());
         };
-        for member in members {
+        for (member, due) in members.iter().zip((0..).step_by(4)) {
+            let name = member.name.as_deref().unwrap_or("?");
             if module.types[member.ty].inner != TypeInner::Scalar(Scalar::F32) {
-                let name = member.name.as_deref().unwrap_or("?");
                 return broken(format!("has the member `{name}` in `Hyper`, which is no `f32`"));
+            }
+            let offset = member.offset;
+            if offset != due {
+                return broken(format!(
+                    "has the member `{name}` of `Hyper` at byte {offset}, not at byte {due}; leave \
+                     `@size` and `@align` out"
+                ));
             }
         }
         if members.len() != pushed {

@@ -48,8 +48,14 @@ impl Bounds {
         enough("max_buffer_size", least, limits.max_buffer_size, "the smallest layout")?;
         let binding = limits.max_storage_buffer_binding_size;
         enough("max_storage_buffer_binding_size", least, binding, "the smallest layout")?;
+        enough("max_compute_workgroups_per_dimension", BLOCK, groups, "a dispatch of one block")?;
         for (limit, needed, offered) in [
+            ("max_compute_invocations_per_workgroup", 1, limits.max_compute_invocations_per_workgroup),
+            ("max_compute_workgroup_size_x", 1, limits.max_compute_workgroup_size_x),
+            ("max_compute_workgroup_size_y", 1, limits.max_compute_workgroup_size_y),
+            ("max_compute_workgroup_size_z", 1, limits.max_compute_workgroup_size_z),
             ("max_bind_groups", 3, limits.max_bind_groups),
+            ("max_bindings_per_bind_group", 5, limits.max_bindings_per_bind_group),
             ("max_uniform_buffers_per_shader_stage", 3, limits.max_uniform_buffers_per_shader_stage),
             (
                 "max_dynamic_uniform_buffers_per_pipeline_layout",
@@ -57,11 +63,10 @@ impl Bounds {
                 limits.max_dynamic_uniform_buffers_per_pipeline_layout,
             ),
         ] {
-            enough(limit, needed, u64::from(offered), "the step")?;
+            enough(limit, needed, u64::from(offered), "the compute kernels")?;
         }
-        let invocations = u64::from(invocations);
-        enough("max_compute_invocations_per_workgroup", 1, invocations, "a compute shader")?;
-        enough("max_compute_workgroups_per_dimension", BLOCK, groups, "a dispatch of one block")?;
+        let uniform = limits.max_uniform_buffer_binding_size;
+        enough("max_uniform_buffer_binding_size", BLOCK * VALUE, uniform, "what each step is told")?;
         Ok(bounds)
     }
 }

@@ -171,7 +171,7 @@ impl Optimizer {
         let factor = self.schedule.factor(self.steps);
         for group in &self.groups {
             let value = group.learning_rate * group.factor * factor;
-            if !(value.is_finite() && value >= 0.0) {
+            if !((value as f32).is_finite() && value >= 0.0) {
                 return Err(Error::LearningRate { step: self.steps, group: group.name.clone(), value });
             }
         }

@@ -12,7 +12,7 @@
 //! which [`Rule::hyper`] pushes them) and `fn update(w: vec4f, g: vec4f) -> vec4f`, which sees four
 //! weights and their gradients, reads `hyper`, reads and writes the slots `state[0]`, `state[1]`, ...
 //! (each a `vec4f`) and returns the new weights. Gradient clipping, weight decay, windows, tails and
-//! the Lookahead sync are the driver's. `examples/custom_rule.rs` is one such rule, whole.
+//! the Lookahead sync are the driver's. `examples/custom_rule` is one such rule, whole.
 
 mod adam;
 mod sgd;
@@ -112,7 +112,7 @@ pub trait Rule: std::fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`Error::Hyperparameter`]; [`check_hyperparameter`](crate::check_hyperparameter) makes one.
+    /// [`Error::Hyperparameter`]; [`check_hyperparameter`] makes one.
     fn check(&self) -> Result<(), Error>;
 }
 

@@ -2,6 +2,7 @@
 
 use crate::{
     error::Error,
+    layout::Tensor,
     lookahead::{Clock, StatePolicy},
     optimizer::Optimizer,
     readback::Field,
@@ -122,26 +123,27 @@ impl Optimizer {
 
     /// Every field of every tensor, in the order in which `snapshot` takes their values.
     fn fields(&self) -> Vec<(&str, Field<'static>)> {
-        let mut fields = Vec::new();
-        for tensor in &self.layout.tensors {
-            let group = &self.groups[tensor.group];
-            let policy = group.lookahead.map(|lookahead| lookahead.policy);
-            let name = tensor.name.as_str();
-            fields.push((name, Field::Weights));
-            if policy.is_some() {
-                fields.push((name, Field::SlowWeights));
-            }
-            let slots = group.rule.slots();
-            fields.extend(slots.iter().map(|slot| (name, Field::State(slot.name))));
-            if policy == Some(StatePolicy::Interpolate) {
-                fields.extend(slots.iter().map(|slot| (name, Field::SlowState(slot.name))));
-            }
+        let of = |tensor| self.fields_of(tensor).into_iter().map(|field| (tensor.name.as_str(), field));
+        self.layout.tensors.iter().flat_map(of).collect()
+    }
+
+    fn fields_of(&self, tensor: &Tensor) -> Vec<Field<'static>> {
+        let group = &self.groups[tensor.group];
+        let policy = group.lookahead.map(|lookahead| lookahead.policy);
+        let mut fields = vec![Field::Weights];
+        if policy.is_some() {
+            fields.push(Field::SlowWeights);
+        }
+        let slots = group.rule.slots();
+        fields.extend(slots.iter().map(|slot| Field::State(slot.name)));
+        if policy == Some(StatePolicy::Interpolate) {
+            fields.extend(slots.iter().map(|slot| Field::SlowState(slot.name)));
         }
         fields
     }
 
     fn snapshot(&self, values: Vec<Vec<f32>>) -> Result<Snapshot, Error> {
-        let blank = |tensor: &crate::layout::Tensor| TensorSnapshot {
+        let blank = |tensor: &Tensor| TensorSnapshot {
             name: tensor.name.clone(),
             shape: tensor.shape.clone(),
             weights: vec![],
@@ -207,32 +209,34 @@ impl Optimizer {
         if here != there {
             return differ(format!("it has {there} tensors, and the optimizer has {here}"));
         }
-        let mut expected = self.fields().into_iter();
-        for (tensor, from) in self.layout.tensors.iter().zip(&snapshot.tensors) {
+        for (index, (tensor, from)) in self.layout.tensors.iter().zip(&snapshot.tensors).enumerate() {
             let name = &tensor.name;
             if *name != from.name || tensor.shape != from.shape {
                 let (there, here) = (&from.shape, &tensor.shape);
                 return differ(format!("its tensor `{}` {there:?} is `{name}` {here:?} here", from.name));
             }
+            let mut expected = self.fields_of(tensor).into_iter();
             for (kept, values) in from.fields() {
-                if expected.next() != Some((name.as_str(), kept)) {
-                    return differ(format!("`{name}` has {kept:?} in it, which is not due here"));
+                match expected.next() {
+                    Some(field) if field == kept => {}
+                    Some(field) => {
+                        return differ(format!("`{name}` has {kept:?} in it where {field:?} is due here"));
+                    }
+                    None => return differ(format!("`{name}` has {kept:?} in it, which is not due here")),
                 }
                 if values.len() as u64 != tensor.len {
                     let (len, found) = (tensor.len, values.len());
                     return differ(format!("{kept:?} of `{name}` has {found} values, not {len}"));
                 }
             }
+            if let Some(field) = expected.next() {
+                return differ(format!("{field:?} of `{name}` is missing in it"));
+            }
             if let Some(slices) = &self.borrowed {
-                for slice in slices {
-                    slice.check_usage("weights", name, wgpu::BufferUsages::COPY_DST)?;
-                }
+                slices[index].check_usage("weights", name, wgpu::BufferUsages::COPY_DST)?;
             }
         }
-        match expected.next() {
-            Some((name, kept)) => differ(format!("{kept:?} of `{name}` is missing in it")),
-            None => Ok(()),
-        }
+        Ok(())
     }
 }
 

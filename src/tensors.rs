@@ -98,7 +98,8 @@ impl Optimizer {
             slices[0].check_usage("weights", &tensor.name, wgpu::BufferUsages::COPY_DST)?;
         }
         self.write(&slices, values);
-        if !self.slow.is_empty() && self.groups[tensor.group].clock.seed {
+        let is_first = self.steps == 0 || self.groups[tensor.group].clock.seed;
+        if !self.slow.is_empty() && is_first {
             self.write(&flat(&self.slow, tensor), values);
         }
         Ok(())

@@ -71,21 +71,24 @@ fn trajectories_agree_with_torch_and_optax() {
         .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
         .collect();
     files.sort();
-    let mut compared = 0;
+    let (mut compared, worst) = (0, std::cell::Cell::new(0.0f64));
     for path in files {
         let text = std::fs::read_to_string(&path).unwrap();
         let file: File =
             serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         for run in file.runs.iter().filter(|run| SUPPORTED.contains(&run.rule.as_str())) {
-            common::on_every_adapter(|gpu| compare(gpu, &file.problem, run));
+            common::on_every_adapter(|gpu| worst.set(worst.get().max(compare(gpu, &file.problem, run))));
             compared += 1;
         }
     }
     assert!(compared > 0, "{} has no run of a rule that the crate has", folder.display());
-    println!("{compared} trajectories compared on {} adapters", common::gpus().len());
+    let (adapters, worst) = (common::gpus().len(), worst.get());
+    println!("{compared} trajectories on {adapters} adapters, off by {worst:.1e} at most");
 }
 
-fn compare(gpu: &Gpu, problem: &Problem, run: &Run) {
+/// The largest error of a run.
+fn compare(gpu: &Gpu, problem: &Problem, run: &Run) -> f64 {
+    let mut worst = 0.0f64;
     let what = format!("{} {:?} k={:?} alpha={:?} {:?}", run.rule, run.hyper, run.k, run.alpha, run.policy);
     let names: Vec<_> = (0..problem.shapes.len()).map(|index| format!("t{index}")).collect();
     let mut builder = Optimizer::builder(rule(run));
@@ -120,8 +123,10 @@ fn compare(gpu: &Gpu, problem: &Problem, run: &Run) {
         let found: Vec<f32> = values.collect();
         let error = common::largest_error(&found, &run.x[step]);
         assert!(error < TOLERANCE, "{what}: off by {error:e} after step {step}");
+        worst = worst.max(error);
         x = common::widen(&found);
     }
+    worst
 }
 
 fn policy(run: &Run) -> StatePolicy {

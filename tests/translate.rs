@@ -1,0 +1,148 @@
+//! Every kernel that the rules can need, translated by naga to what each backend of wgpu takes: SPIR-V
+//! (Vulkan), HLSL (Direct3D 12), MSL (Metal) and GLSL ES 3.10 (OpenGL).
+
+use std::collections::BTreeMap;
+
+use lookahead_wgpu::{
+    Rule,
+    kernels::{self, Source},
+    rules::{Adam, AdamW, Sgd},
+};
+use naga::{
+    Module, ShaderStage,
+    back::{glsl, hlsl, msl, pipeline_constants::process_overrides, spv},
+    proc::BoundsCheckPolicies,
+    valid::{Capabilities, ModuleInfo, ValidationFlags, Validator},
+};
+
+/// Workgroup sizes: the largest that an optimizer chooses, and a smaller device's.
+const WORKGROUPS: [u32; 2] = [64, 256];
+
+#[test]
+fn every_kernel_is_spirv_with_its_entry_point_and_workgroup_size() {
+    for_every_kernel(|entry, workgroup, module, info| {
+        let (options, pipeline) = (spv::Options::default(), spirv_pipeline(entry));
+        let words = spv::write_vec(module, info, &options, Some(&pipeline)).unwrap();
+        assert_eq!(words[0], 0x0723_0203, "the magic number");
+        let name = format!("{entry}\0");
+        let named = |words: &[u32]| {
+            let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+            bytes.starts_with(name.as_bytes())
+        };
+        // OpEntryPoint GLCompute, function, name; OpExecutionMode function, LocalSize x y z.
+        let points: Vec<_> = instructions(&words, 15).filter(|args| args[0] == 5).collect();
+        assert!(points.len() == 1 && named(&points[0][2..]), "{points:?}");
+        let sizes: Vec<_> = instructions(&words, 16).filter(|args| args[1] == 17).collect();
+        assert_eq!(sizes, [&[points[0][1], 17, workgroup, 1, 1]]);
+    });
+}
+
+#[test]
+fn every_kernel_is_hlsl_of_shader_models_5_1_and_6_0() {
+    for_every_kernel(|entry, workgroup, module, info| {
+        for shader_model in [hlsl::ShaderModel::V5_1, hlsl::ShaderModel::V6_0] {
+            let options = hlsl::Options { shader_model, ..Default::default() };
+            let pipeline = hlsl::PipelineOptions { entry_point: Some((ShaderStage::Compute, entry.into())) };
+            let mut text = String::new();
+            let written = hlsl::Writer::new(&mut text, &options, &pipeline).write(module, info, None);
+            let names = written.unwrap().entry_point_names;
+            let [Ok(name)] = names.as_slice() else { panic!("{names:?}") };
+            let head = format!("[numthreads({workgroup}, 1, 1)]\nvoid {name}(");
+            assert!(text.contains(&head), "no `{head}` in\n{text}");
+        }
+    });
+}
+
+#[test]
+fn every_kernel_is_msl() {
+    for_every_kernel(|entry, _, module, info| {
+        let options = msl::Options::default();
+        let entry_point = Some((ShaderStage::Compute, entry.to_owned()));
+        let pipeline = msl::PipelineOptions { entry_point, ..Default::default() };
+        let (text, written) = msl::write_string(module, info, &options, &pipeline).unwrap();
+        let [Ok(name)] = written.entry_point_names.as_slice() else { panic!("{written:?}") };
+        // The workgroup size is the dispatch's in Metal.
+        let head = format!("kernel void {name}(");
+        assert!(text.contains(&head), "no `{head}` in\n{text}");
+    });
+}
+
+#[test]
+fn every_kernel_is_glsl_es_3_10() {
+    for_every_kernel(|entry, workgroup, module, info| {
+        let options = glsl::Options { version: glsl::Version::new_gles(310), ..Default::default() };
+        let pipeline = glsl::PipelineOptions {
+            shader_stage: ShaderStage::Compute,
+            entry_point: entry.to_owned(),
+            multiview: None,
+        };
+        let mut text = String::new();
+        let policies = BoundsCheckPolicies::default();
+        let writer = glsl::Writer::new(&mut text, module, info, &options, &pipeline, policies);
+        writer.unwrap().write().unwrap();
+        let size = format!("layout(local_size_x = {workgroup}, local_size_y = 1, local_size_z = 1) in;");
+        for expected in ["#version 310 es", &size, "void main()"] {
+            assert!(text.contains(expected), "no `{expected}` in\n{text}");
+        }
+    });
+}
+
+/// Calls `translate` with each kernel's entry point, a workgroup size, and the module in which that size
+/// stands for the override.
+fn for_every_kernel(translate: impl Fn(&str, u32, &Module, &ModuleInfo)) {
+    for source in sources() {
+        let module = naga::front::wgsl::parse_str(&source.wgsl)
+            .unwrap_or_else(|error| panic!("{}: {}", source.name, error.emit_to_string(&source.wgsl)));
+        let mut validator = Validator::new(ValidationFlags::all(), Capabilities::empty());
+        let info = validator
+            .validate(&module)
+            .unwrap_or_else(|error| panic!("{}: {}", source.name, error.emit_to_string(&source.wgsl)));
+        for workgroup in WORKGROUPS {
+            let entry_point = Some((ShaderStage::Compute, source.entry));
+            let constants = [("WORKGROUP".to_owned(), f64::from(workgroup))].into_iter().collect();
+            let (module, info) = process_overrides(&module, &info, entry_point, &constants)
+                .unwrap_or_else(|error| panic!("{}: {error}", source.name));
+            let sizes: Vec<_> = module.entry_points.iter().map(|entry| entry.workgroup_size).collect();
+            assert_eq!(sizes, [[workgroup, 1, 1]], "{}", source.name);
+            let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                translate(source.entry, workgroup, &module, &info);
+            }));
+            if let Err(panic) = outcome {
+                eprintln!("failed on {}", source.name);
+                std::panic::resume_unwind(panic);
+            }
+        }
+    }
+}
+
+/// The kernels of all rules, each text once.
+fn sources() -> impl Iterator<Item = Source> {
+    let rules: [&dyn Rule; 5] = [
+        &Sgd::new(0.1),
+        &Sgd::new(0.1).momentum(0.9),
+        &Sgd::new(0.1).momentum(0.9).nesterov(true),
+        &Adam::default(),
+        &AdamW::default(),
+    ];
+    let all = rules.into_iter().flat_map(kernels::all).map(|source| (source.wgsl.clone(), source));
+    let distinct: BTreeMap<String, Source> = all.collect();
+    assert!(distinct.len() > 100, "{} kernels", distinct.len());
+    distinct.into_values()
+}
+
+fn spirv_pipeline(entry: &str) -> spv::PipelineOptions {
+    spv::PipelineOptions { shader_stage: ShaderStage::Compute, entry_point: entry.to_owned() }
+}
+
+/// The arguments of every instruction with this opcode. Behind the header of five words, an instruction's
+/// first word holds its length in words and its opcode.
+fn instructions(words: &[u32], opcode: u32) -> impl Iterator<Item = &[u32]> {
+    let mut rest = &words[5..];
+    let all = std::iter::from_fn(move || {
+        let first = *rest.first()?;
+        let (instruction, others) = rest.split_at((first >> 16) as usize);
+        rest = others;
+        Some((first & 0xffff, &instruction[1..]))
+    });
+    all.filter(move |(found, _)| *found == opcode).map(|(_, args)| args)
+}
