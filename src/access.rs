@@ -173,8 +173,13 @@ pub(crate) struct Binder<'a> {
 }
 
 impl Binder<'_> {
+    /// The runs of all windows in the layout's own buffers.
+    pub fn owned_all(&self, weights: &[wgpu::Buffer], gradients: &[wgpu::Buffer]) -> Vec<Run> {
+        (0..self.layout.windows.len()).map(|window| self.owned(window, weights, gradients)).collect()
+    }
+
     /// The run of a window in the layout's own buffers.
-    pub fn owned(&self, index: usize, weights: &[wgpu::Buffer], gradients: &[wgpu::Buffer]) -> Run {
+    fn owned(&self, index: usize, weights: &[wgpu::Buffer], gradients: &[wgpu::Buffer]) -> Run {
         let window = &self.layout.windows[index];
         let parts = self.layout.pieces_in(window);
         let table = self.table.then(|| {
@@ -191,7 +196,17 @@ impl Binder<'_> {
 
     /// The runs of a window whose weights and gradients lie in the caller's buffers, one `Slice` a tensor:
     /// as few as buffers and binding limit let be.
-    pub fn borrowed(&self, index: usize, weights: &[Slice], gradients: &[Slice], limit: u64) -> Vec<Run> {
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Limit`] where one part alone cannot be bound, which [`slack`] keeps from happening.
+    fn borrowed(
+        &self,
+        index: usize,
+        weights: &[Slice],
+        gradients: &[Slice],
+        limit: u64,
+    ) -> Result<Vec<Run>, Error> {
         let window = &self.layout.windows[index];
         let parts = self.layout.pieces_in(window);
         let placed: Vec<_> = parts
@@ -209,26 +224,40 @@ impl Binder<'_> {
         while let Some(first) = rest.first() {
             let same = first.weights.buffer == first.gradients.buffer;
             let (mut weights, mut gradients) = (ends(&first.weights), ends(&first.gradients));
-            // A part alone always fits: `slack` sees to it.
-            let mut bound = Bound::of(same, weights, gradients, limit);
+            let mut bound = Bound::of(same, weights, gradients, limit).ok_or_else(|| Error::Limit {
+                limit: "max_storage_buffer_binding_size",
+                needed: join(weights, gradients).1 - join(weights, gradients).0,
+                offered: limit,
+                purpose: format!("`{}` in borrowed buffers", self.layout.tensors[first.part.tensor].name),
+            })?;
             let mut count = 1;
             for next in &rest[1..] {
                 let (w, g) = (join(weights, ends(&next.weights)), join(gradients, ends(&next.gradients)));
                 let wider = Bound::of(same, w, g, limit);
                 let buffers = next.weights.buffer == first.weights.buffer
                     && next.gradients.buffer == first.gradients.buffer;
-                if !buffers || wider.is_none() {
-                    break;
-                }
+                let Some(wider) = wider.filter(|_| buffers) else { break };
                 (weights, gradients, bound, count) = (w, g, wider, count + 1);
             }
             let (run, others) = rest.split_at(count);
-            if let Some(bound) = bound {
-                runs.push(self.borrowed_run(index, run, bound));
-            }
+            runs.push(self.borrowed_run(index, run, bound));
             rest = others;
         }
-        runs
+        Ok(runs)
+    }
+
+    /// [`Self::borrowed`] for every window.
+    pub fn borrowed_all(
+        &self,
+        weights: &[Slice],
+        gradients: &[Slice],
+        limit: u64,
+    ) -> Result<Vec<Run>, Error> {
+        let mut runs = Vec::new();
+        for window in 0..self.layout.windows.len() {
+            runs.extend(self.borrowed(window, weights, gradients, limit)?);
+        }
+        Ok(runs)
     }
 
     fn borrowed_run(&self, index: usize, placed: &[Placed<'_>], bound: Bound) -> Run {

@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use crate::{
-    access::{Binder, Run, Slice, check_disjoint, slack},
+    access::{Binder, Slice, check_disjoint, slack},
     clip::Clip,
     controls::ControlRing,
     error::{Error, list},
@@ -213,14 +213,10 @@ impl Builder {
                 .collect();
             let binder =
                 Binder { device, layout: &layout, group: &access_layout, table, norm: norm.as_ref() };
-            let all = 0..layout.windows.len();
-            let runs: Vec<Run> = match &weights {
-                None => all.map(|window| binder.owned(window, &own_weights, &gradients)).collect(),
+            let runs = match &weights {
+                None => Ok(binder.owned_all(&own_weights, &gradients)),
                 // Syncs between steps read no gradients: the weights stand in for them.
-                Some(weights) => {
-                    let limit = bounds.chunk * VALUE;
-                    all.flat_map(|window| binder.borrowed(window, weights, weights, limit)).collect()
-                }
+                Some(weights) => binder.borrowed_all(weights, weights, bounds.chunk * VALUE),
             };
             (own_weights, gradients, slow, windows, runs)
         });
@@ -248,7 +244,7 @@ impl Builder {
             gradients,
             slow,
             windows,
-            own: Arc::new(Gradients { id, runs }),
+            own: Arc::new(Gradients { id, runs: runs? }),
             id,
             steps: 0,
             swapped: false,

@@ -185,9 +185,14 @@ mod validate {
     use super::*;
     use naga::{Scalar, TypeInner, valid};
 
+    /// Checks a rule between the parts that have the most names, in either way in.
     pub fn check(rule: &dyn Rule, hyper: usize) -> Result<(), Error> {
+        [Access::Owned, Access::Borrowed].into_iter().try_for_each(|access| check_with(rule, access, hyper))
+    }
+
+    fn check_with(rule: &dyn Rule, access: Access, hyper: usize) -> Result<(), Error> {
         let interpolate = Lookahead::default().policy(StatePolicy::Interpolate);
-        let source = step(rule, Access::Owned, Some(&interpolate), Clip::None).wgsl;
+        let source = step(rule, access, Some(&interpolate), Clip::TensorNorm(1.0)).wgsl;
         let name = rule.name();
         let lines = rule.wgsl().lines().count();
         let error = |line: Option<u32>, message: String| {

@@ -109,6 +109,18 @@ pub struct Gradients {
     pub(crate) runs: Vec<Run>,
 }
 
+impl std::fmt::Debug for Optimizer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Optimizer")
+            .field("tensors", &self.layout.tensors.len())
+            .field("groups", &self.groups)
+            .field("clip", &self.clip)
+            .field("schedule", &self.schedule)
+            .field("steps", &self.steps)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Optimizer {
     /// Begins an optimizer with this rule.
     pub fn builder(rule: impl Rule + 'static) -> Builder {
@@ -363,7 +375,7 @@ impl Optimizer {
         let (runs, problem) = gpu::scoped(&self.device, || self.borrowed_runs(weights, &gradients));
         match problem.await {
             Some(problem) => Err(gpu::error(&self.device, &problem, "the gradients' bind groups")),
-            None => Ok(Gradients { id: self.id, runs }),
+            None => Ok(Gradients { id: self.id, runs: runs? }),
         }
     }
 
@@ -377,15 +389,14 @@ impl Optimizer {
         pollster::block_on(self.borrow_gradients(slices))
     }
 
-    pub(crate) fn borrowed_runs(&self, weights: &[Slice], gradients: &[Slice]) -> Vec<Run> {
+    fn borrowed_runs(&self, weights: &[Slice], gradients: &[Slice]) -> Result<Vec<Run>, Error> {
         let group = |access| {
             let known = self.access_layouts.iter().find(|(other, _)| *other == access);
             known.map_or_else(|| self.access_layouts[0].1.clone(), |(_, layout)| layout.clone())
         };
         let (layout, norm) = (&self.layout, self.norm.as_ref());
         let binder = Binder { device: &self.device, layout, group: &group, table: true, norm };
-        let windows = 0..self.layout.windows.len();
-        windows.flat_map(|window| binder.borrowed(window, weights, gradients, self.binding_limit)).collect()
+        binder.borrowed_all(weights, gradients, self.binding_limit)
     }
 
     pub(crate) fn check_not_swapped(&self, call: &'static str) -> Result<(), Error> {

@@ -58,6 +58,9 @@ pub struct TensorSnapshot {
     pub slow_state: Vec<(String, Vec<f32>)>,
 }
 
+/// Steps that a counter can hold: all of them exact in f64.
+const MAX_STEPS: u64 = 1 << 53;
+
 impl Optimizer {
     /// Everything, once all that was submitted is done. Steps that are recorded must have been submitted. On
     /// native targets something must poll the device meanwhile; [`export_blocking`](Self::export_blocking)
@@ -96,16 +99,16 @@ impl Optimizer {
         self.check_not_swapped("import")?;
         self.check_snapshot(snapshot)?;
         for (index, tensor) in snapshot.tensors.iter().enumerate() {
-            self.write(&self.weights_slices(&tensor.name)?, &tensor.weights);
+            self.write(&self.weights_slices(&tensor.name)?, &tensor.weights)?;
             if let Some(slow) = &tensor.slow_weights {
-                self.write(&self.slow_slices(index), slow);
+                self.write(&self.slow_slices(index), slow)?;
             }
             for (slot, (_, values)) in tensor.state.iter().enumerate() {
-                self.write(&self.state_slices(&tensor.name, slot, |window| window.state.as_ref())?, values);
+                self.write(&self.state_slices(&tensor.name, slot, |window| window.state.as_ref())?, values)?;
             }
             for (slot, (_, values)) in tensor.slow_state.iter().enumerate() {
                 let slices = self.state_slices(&tensor.name, slot, |window| window.slow_state.as_ref())?;
-                self.write(&slices, values);
+                self.write(&slices, values)?;
             }
         }
         for (group, from) in self.groups.iter_mut().zip(&snapshot.groups) {
@@ -177,6 +180,11 @@ impl Optimizer {
 
     fn check_snapshot(&self, snapshot: &Snapshot) -> Result<(), Error> {
         let differ = |problem: String| Err(Error::Snapshot { problem });
+        let steps =
+            snapshot.groups.iter().map(|group| group.count).chain([snapshot.steps]).max().unwrap_or(0);
+        if steps >= MAX_STEPS {
+            return differ(format!("it counts {steps} steps, and 2^53 is the most"));
+        }
         let (here, there) = (self.groups.len(), snapshot.groups.len());
         if here != there {
             return differ(format!("it has {there} groups, and the optimizer has {here}"));

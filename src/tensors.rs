@@ -1,8 +1,11 @@
 //! Tensors by name: their slices of the flat buffers, and writing to them.
 
+use futures::FutureExt;
+
 use crate::{
     access::Slice,
     error::Error,
+    gpu,
     layout::{Tensor, VALUE},
     optimizer::Optimizer,
 };
@@ -97,20 +100,27 @@ impl Optimizer {
         if self.borrowed.is_some() {
             slices[0].check_usage("weights", &tensor.name, wgpu::BufferUsages::COPY_DST)?;
         }
-        self.write(&slices, values);
+        self.write(&slices, values)?;
         let is_first = self.steps == 0 || self.groups[tensor.group].clock.seed;
         if !self.slow.is_empty() && is_first {
-            self.write(&flat(&self.slow, tensor), values);
+            self.write(&flat(&self.slow, tensor), values)?;
         }
         Ok(())
     }
 
-    /// Writes values over slices, one after the other.
-    pub(crate) fn write(&self, slices: &[Slice], mut values: &[f32]) {
-        for slice in slices {
-            let (head, tail) = values.split_at((slice.size / VALUE) as usize);
-            self.queue.write_buffer(&slice.buffer, slice.offset, bytemuck::cast_slice(head));
-            values = tail;
+    /// Writes values over slices, one after the other. A borrowed buffer may be mapped or destroyed.
+    pub(crate) fn write(&self, slices: &[Slice], mut values: &[f32]) -> Result<(), Error> {
+        let ((), problem) = gpu::scoped(&self.device, || {
+            for slice in slices {
+                let (head, tail) = values.split_at((slice.size / VALUE) as usize);
+                self.queue.write_buffer(&slice.buffer, slice.offset, bytemuck::cast_slice(head));
+                values = tail;
+            }
+        });
+        // Off the web the answer is there at once; on the web a failure shows in the console.
+        match problem.now_or_never() {
+            Some(Some(problem)) => Err(gpu::error(&self.device, &problem, "writing values")),
+            _ => Ok(()),
         }
     }
 }
