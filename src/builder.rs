@@ -12,9 +12,10 @@ use crate::{
     error::{Error, list},
     gpu,
     group::{DEFAULT_GROUP, Group, GroupState},
-    kernels::{self, Access, Binding, Kernels},
-    layout::{Bounds, Layout, TensorSpec, VALUE},
-    lookahead::{Lookahead, StatePolicy},
+    kernels::{self, Access, Kernels},
+    layout::{Layout, TensorSpec, VALUE},
+    limits::{Bounds, check_bindings},
+    lookahead::Lookahead,
     norm::Norm,
     optimizer::{Gradients, Optimizer, Pipelines, WindowBuffers},
     rules::Rule,
@@ -175,7 +176,7 @@ impl Builder {
         let mut pipelines = Vec::new();
         for (group, &slots) in groups.iter().zip(&slots) {
             let rule = group.rule.as_ref();
-            let own = kernels.layout(&own_bindings(slots, group.lookahead.as_ref(), self.clip));
+            let own = kernels.layout(&kernels::own_bindings(slots, group.lookahead.as_ref(), self.clip));
             let (mut step, mut swap) = (Vec::new(), Vec::new());
             for &access in accesses {
                 let source = kernels::step(rule, access, group.lookahead.as_ref(), self.clip);
@@ -274,37 +275,6 @@ pub(crate) fn buffer(device: &wgpu::Device, label: &str, len: u64) -> wgpu::Buff
         usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
         mapped_at_creation: false,
     })
-}
-
-/// The bindings of group 2: what is the optimizer's own.
-fn own_bindings(slots: usize, lookahead: Option<&Lookahead>, clip: Clip) -> Vec<(u32, Binding)> {
-    let interpolates = lookahead.is_some_and(|lookahead| lookahead.policy == StatePolicy::Interpolate);
-    let all = [
-        (slots > 0, 0, Binding::ReadWrite),
-        (lookahead.is_some(), 1, Binding::ReadWrite),
-        (slots > 0 && interpolates, 2, Binding::ReadWrite),
-        (clip.is_norm(), 3, Binding::Read),
-    ];
-    all.into_iter().filter(|(used, ..)| *used).map(|(_, index, kind)| (index, kind)).collect()
-}
-
-fn check_bindings(
-    limits: &wgpu::Limits,
-    group: &GroupState,
-    slots: usize,
-    table: bool,
-    clip: Clip,
-) -> Result<(), Error> {
-    // Weights and gradients, the table, and what is the kernel's own: spans and partial sums in a norm's.
-    let access = 2 + u64::from(table);
-    let step = access + own_bindings(slots, group.lookahead.as_ref(), clip).len() as u64;
-    let needed = if clip.is_norm() { step.max(access + 2) } else { step };
-    let offered = u64::from(limits.max_storage_buffers_per_shader_stage);
-    if needed <= offered {
-        return Ok(());
-    }
-    let purpose = format!("the step of `{}` with {:?} and {clip:?}", group.rule.name(), group.lookahead);
-    Err(Error::Limit { limit: "max_storage_buffers_per_shader_stage", needed, offered, purpose })
 }
 
 fn check_weights(layout: &Layout, weights: &[Slice]) -> Result<(), Error> {

@@ -145,6 +145,18 @@ pub fn all(rule: &dyn Rule) -> Vec<Source> {
     sources
 }
 
+/// The bindings of group 2: what is the optimizer's own.
+pub(crate) fn own_bindings(slots: usize, lookahead: Option<&Lookahead>, clip: Clip) -> Vec<(u32, Binding)> {
+    let interpolates = lookahead.is_some_and(|lookahead| lookahead.policy == StatePolicy::Interpolate);
+    let all = [
+        (slots > 0, 0, Binding::ReadWrite),
+        (lookahead.is_some(), 1, Binding::ReadWrite),
+        (slots > 0 && interpolates, 2, Binding::ReadWrite),
+        (clip.is_norm(), 3, Binding::Read),
+    ];
+    all.into_iter().filter(|(used, ..)| *used).map(|(_, index, kind)| (index, kind)).collect()
+}
+
 /// Checks a rule's contract and, with the feature `validate`, its WGSL.
 ///
 /// # Errors

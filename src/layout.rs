@@ -5,7 +5,10 @@
 
 use std::{collections::HashSet, ops::Range};
 
-use crate::error::{Error, list};
+use crate::{
+    error::{Error, list},
+    limits::Bounds,
+};
 
 /// Values in a block: every tensor starts at one. 256 bytes, the largest storage offset alignment that
 /// WebGPU lets a device ask for; `BLOCK` vec4s in the shaders.
@@ -14,65 +17,8 @@ pub(crate) const BLOCK: u64 = 64;
 /// Bytes of one value.
 pub(crate) const VALUE: u64 = 4;
 
-/// What a device lets one buffer, binding and dispatch be.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Bounds {
-    /// Values in one buffer that can be bound whole.
-    pub chunk: u64,
-    /// Values in one dispatch.
-    pub dispatch: u64,
-    /// Threads in a workgroup.
-    pub workgroup: u32,
-}
-
-impl Bounds {
-    pub fn new(limits: &wgpu::Limits) -> Result<Self, Error> {
-        let bytes = limits.max_buffer_size.min(limits.max_storage_buffer_binding_size);
-        let invocations =
-            limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x);
-        let workgroup = match invocations {
-            0 => 0,
-            some => 1 << some.min(256).ilog2(),
-        };
-        let groups = u64::from(limits.max_compute_workgroups_per_dimension);
-        let bounds =
-            Self { chunk: down(bytes / VALUE), dispatch: down(groups * u64::from(workgroup) * 4), workgroup };
-        let enough = |limit, needed, offered, purpose: &str| {
-            if offered >= needed {
-                return Ok(());
-            }
-            Err(Error::Limit { limit, needed, offered, purpose: purpose.to_owned() })
-        };
-        // Every slot of a one-block window.
-        let least = crate::rules::MAX_SLOTS as u64 * BLOCK * VALUE;
-        enough("max_buffer_size", least, limits.max_buffer_size, "the smallest layout")?;
-        let binding = limits.max_storage_buffer_binding_size;
-        enough("max_storage_buffer_binding_size", least, binding, "the smallest layout")?;
-        enough("max_compute_workgroups_per_dimension", BLOCK, groups, "a dispatch of one block")?;
-        for (limit, needed, offered) in [
-            ("max_compute_invocations_per_workgroup", 1, limits.max_compute_invocations_per_workgroup),
-            ("max_compute_workgroup_size_x", 1, limits.max_compute_workgroup_size_x),
-            ("max_compute_workgroup_size_y", 1, limits.max_compute_workgroup_size_y),
-            ("max_compute_workgroup_size_z", 1, limits.max_compute_workgroup_size_z),
-            ("max_bind_groups", 3, limits.max_bind_groups),
-            ("max_bindings_per_bind_group", 5, limits.max_bindings_per_bind_group),
-            ("max_uniform_buffers_per_shader_stage", 3, limits.max_uniform_buffers_per_shader_stage),
-            (
-                "max_dynamic_uniform_buffers_per_pipeline_layout",
-                2,
-                limits.max_dynamic_uniform_buffers_per_pipeline_layout,
-            ),
-        ] {
-            enough(limit, needed, u64::from(offered), "the compute kernels")?;
-        }
-        let uniform = limits.max_uniform_buffer_binding_size;
-        enough("max_uniform_buffer_binding_size", BLOCK * VALUE, uniform, "what each step is told")?;
-        Ok(bounds)
-    }
-}
-
 /// Down to a multiple of a block.
-fn down(values: u64) -> u64 {
+pub(crate) fn down(values: u64) -> u64 {
     values - values % BLOCK
 }
 

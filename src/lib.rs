@@ -11,6 +11,7 @@ pub mod gpu;
 mod group;
 pub mod kernels;
 mod layout;
+mod limits;
 mod lookahead;
 mod norm;
 mod optimizer;

@@ -38,7 +38,7 @@ impl Noop {
 
     /// The error of a builder that must not build.
     fn refuse(&self, builder: Builder) -> Error {
-        builder.build_blocking(&self.device, &self.queue).err().expect("this was built")
+        builder.build_blocking(&self.device, &self.queue).expect_err("this was built")
     }
 
     fn encoder(&self) -> wgpu::CommandEncoder {
