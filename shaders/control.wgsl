@@ -16,3 +16,11 @@ const FIRST_CYCLE = 16u; // so do the slow copies of the state
 
 @group(0) @binding(0) var<uniform> control: Control;
 @group(0) @binding(1) var<uniform> hyper: Hyper;
+
+// What almost every step does is known when its pipeline is made; 0 where it is not. Some drivers pay for
+// the side of a branch that is not taken.
+override FLAGS: u32 = 0u;
+
+fn does(what: u32) -> bool {
+    return (select(control.flags, FLAGS, FLAGS != 0u) & what) != 0u;
+}

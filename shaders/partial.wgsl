@@ -20,7 +20,7 @@ fn partial(
         let span = spans[at];
         for (var j = local; 4u * j < span.values; j += WORKGROUP) {
             let inside = vec4u(4u * j) + vec4u(0u, 1u, 2u, 3u) < vec4u(span.values);
-            let g = select(vec4f(), load_gradient(span.first + j), inside);
+            let g = select(vec4f(), load_gradient(locate(span.first + j)), inside);
             squares += g * g;
         }
     }

@@ -7,19 +7,19 @@ fn step(@builtin(global_invocation_id) id: vec3u) {
         return;
     }
     let i = window.first + id.x;
-    let flags = control.flags;
-    let before = load_weights(i);
+    let place = locate(i);
+    let before = load_weights(place);
     var after = before;
     load_state(i);
-    if (flags & UPDATE) != 0u {
-        let gradient = clip(i, load_gradient(i)) + control.l2 * before;
+    if does(UPDATE) {
+        let gradient = clip(i, load_gradient(place)) + control.l2 * before;
         after = update(before - control.shrink * before, gradient);
     }
-    if (flags & SYNC) != 0u {
+    if does(SYNC) {
         after = sync(i, before, after);
-    } else if (flags & SEED) != 0u {
+    } else if does(SEED) {
         seed(i, before);
     }
-    store_weights(i, after);
+    store_weights(place, after);
     store_state(i);
 }

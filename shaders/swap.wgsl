@@ -9,7 +9,8 @@ fn swap(@builtin(global_invocation_id) id: vec3u) {
         return;
     }
     let i = window.first + id.x;
-    let fast = load_weights(i);
-    store_weights(i, slow[i]);
+    let place = locate(i);
+    let fast = load_weights(place);
+    store_weights(place, slow[i]);
     slow[i] = fast;
 }

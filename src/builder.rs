@@ -181,7 +181,7 @@ impl Builder {
             for &access in accesses {
                 let source = kernels::step(rule, access, group.lookahead.as_ref(), self.clip);
                 let layouts = [Some(&ring.layout), Some(&access_layout(access)), Some(&own)];
-                step.push((access, kernels.pipeline(rule.name(), &source, &layouts).await?));
+                step.push((access, kernels.step_pipelines(rule.name(), &source, &layouts).await?));
                 if group.lookahead.is_some() {
                     let layouts = [None, Some(&access_layout(access)), Some(&own)];
                     swap.push((access, kernels.pipeline("swap", &kernels::swap(access), &layouts).await?));

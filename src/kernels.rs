@@ -10,7 +10,7 @@ use crate::{
     clip::Clip,
     error::Error,
     gpu,
-    lookahead::{Lookahead, StatePolicy},
+    lookahead::{Lookahead, StatePolicy, flags},
     rules::{MAX_HYPER, MAX_SLOTS, Rule, Step},
 };
 
@@ -267,7 +267,30 @@ mod validate {
 pub(crate) struct Kernels {
     device: wgpu::Device,
     workgroup: u32,
-    cache: HashMap<(String, &'static str), wgpu::ComputePipeline>,
+    /// By the module's text and the flags known.
+    cache: HashMap<(String, u32), wgpu::ComputePipeline>,
+}
+
+/// The pipelines of one step kernel.
+pub(crate) struct StepPipelines {
+    /// An inner step and nothing else.
+    update: wgpu::ComputePipeline,
+    /// An inner step and a sync.
+    sync: wgpu::ComputePipeline,
+    /// Whatever the flags say: the first steps, frozen groups, syncs between steps.
+    any: wgpu::ComputePipeline,
+}
+
+impl StepPipelines {
+    /// The one for a dispatch with these flags.
+    pub fn with(&self, bits: u32) -> &wgpu::ComputePipeline {
+        const SYNC: u32 = flags::UPDATE | flags::SYNC;
+        match bits {
+            flags::UPDATE => &self.update,
+            SYNC => &self.sync,
+            _ => &self.any,
+        }
+    }
 }
 
 /// One binding of a bind group layout.
@@ -316,6 +339,20 @@ impl Kernels {
         })
     }
 
+    /// The pipelines of a step kernel.
+    pub async fn step_pipelines(
+        &mut self,
+        rule: &str,
+        source: &Source,
+        layouts: &[Option<&wgpu::BindGroupLayout>],
+    ) -> Result<StepPipelines, Error> {
+        Ok(StepPipelines {
+            update: self.specialised(rule, source, layouts, flags::UPDATE).await?,
+            sync: self.specialised(rule, source, layouts, flags::UPDATE | flags::SYNC).await?,
+            any: self.pipeline(rule, source, layouts).await?,
+        })
+    }
+
     /// The pipeline of a kernel, made once.
     ///
     /// # Errors
@@ -328,7 +365,18 @@ impl Kernels {
         source: &Source,
         layouts: &[Option<&wgpu::BindGroupLayout>],
     ) -> Result<wgpu::ComputePipeline, Error> {
-        let key = (source.wgsl.clone(), source.entry);
+        self.specialised(rule, source, layouts, 0).await
+    }
+
+    /// The pipeline of a kernel whose flags are known, unless they are 0.
+    async fn specialised(
+        &mut self,
+        rule: &str,
+        source: &Source,
+        layouts: &[Option<&wgpu::BindGroupLayout>],
+        flags: u32,
+    ) -> Result<wgpu::ComputePipeline, Error> {
+        let key = (source.wgsl.clone(), flags);
         if let Some(pipeline) = self.cache.get(&key) {
             return Ok(pipeline.clone());
         }
@@ -344,6 +392,7 @@ impl Kernels {
                 info.messages.iter().find_map(|message| message.location).map_or(0, |at| at.line_number);
             return Err(Error::Shader { rule: rule.to_owned(), line, message: problem.to_string() });
         }
+        let constants = [("WORKGROUP", f64::from(self.workgroup)), ("FLAGS", f64::from(flags))];
         let (pipeline, problem) = gpu::scoped(&self.device, || {
             let layout = self.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
                 label: Some(&source.name),
@@ -356,7 +405,7 @@ impl Kernels {
                 module: &module,
                 entry_point: Some(source.entry),
                 compilation_options: wgpu::PipelineCompilationOptions {
-                    constants: &[("WORKGROUP", f64::from(self.workgroup))],
+                    constants: if flags == 0 { &constants[..1] } else { &constants },
                     ..Default::default()
                 },
                 cache: None,

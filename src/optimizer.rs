@@ -10,7 +10,7 @@ use crate::{
     error::{Error, list},
     gpu,
     group::GroupState,
-    kernels::Access,
+    kernels::{Access, StepPipelines},
     layout::Layout,
     lookahead::{StatePolicy, flags},
     norm::Norm,
@@ -57,7 +57,7 @@ pub struct Optimizer {
 pub(crate) struct Pipelines {
     /// Bind group layout of what is the optimizer's own.
     pub own: wgpu::BindGroupLayout,
-    pub step: Vec<(Access, wgpu::ComputePipeline)>,
+    pub step: Vec<(Access, StepPipelines)>,
     pub swap: Vec<(Access, wgpu::ComputePipeline)>,
 }
 
@@ -248,7 +248,7 @@ impl Optimizer {
                 continue;
             }
             if let Some(pipeline) = by_access(&self.pipelines[group].step, run.access) {
-                pass.set_pipeline(pipeline);
+                pass.set_pipeline(pipeline.with(plan[group]));
                 pass.set_bind_group(0, &controls, &slot_offset(first, slots[group]));
                 self.dispatch(&mut pass, run);
             }
@@ -412,10 +412,7 @@ impl Optimizer {
 }
 
 /// The pipeline of an access.
-fn by_access(
-    pipelines: &[(Access, wgpu::ComputePipeline)],
-    access: Access,
-) -> Option<&wgpu::ComputePipeline> {
+fn by_access<T>(pipelines: &[(Access, T)], access: Access) -> Option<&T> {
     pipelines.iter().find(|(other, _)| *other == access).map(|(_, pipeline)| pipeline)
 }
 

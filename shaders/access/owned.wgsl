@@ -2,16 +2,22 @@
 @group(1) @binding(1) var<storage, read_write> weights: array<vec4f>;
 @group(1) @binding(2) var<storage, read> gradients: array<vec4f>;
 
-fn load_weights(i: u32) -> vec4f {
-    return weights[i];
+alias Place = u32;
+
+fn locate(i: u32) -> Place {
+    return i;
 }
 
-fn store_weights(i: u32, w: vec4f) {
-    weights[i] = w;
+fn load_weights(at: Place) -> vec4f {
+    return weights[at];
 }
 
-fn load_gradient(i: u32) -> vec4f {
-    return gradients[i];
+fn store_weights(at: Place, w: vec4f) {
+    weights[at] = w;
+}
+
+fn load_gradient(at: Place) -> vec4f {
+    return gradients[at];
 }
 
 fn tensor_of(i: u32) -> u32 {

@@ -1,6 +1,6 @@
 // Weights and gradients in somebody else's buffers: `table` gives every block its segment, a run of
 // one tensor's values with no gap.
-struct Segment {
+struct Place {
     weights: u32,   // where the four values start in the bound weights
     gradients: u32, // and in the bound gradients
     lanes: u32,     // how many of the four are the tensor's; the others are padding
@@ -12,19 +12,18 @@ fn segment_of(i: u32) -> u32 {
     return window.segments + SEGMENT * table[(i - window.first) / BLOCK];
 }
 
-fn locate(i: u32) -> Segment {
+fn locate(i: u32) -> Place {
     let at = segment_of(i);
     let skip = 4u * (i - table[at]);
     let left = max(table[at + 1u], skip) - skip;
-    return Segment(table[at + 2u] + skip, table[at + 3u] + skip, min(left, 4u));
+    return Place(table[at + 2u] + skip, table[at + 3u] + skip, min(left, 4u));
 }
 
 fn tensor_of(i: u32) -> u32 {
     return table[segment_of(i) + 4u];
 }
 
-fn load_weights(i: u32) -> vec4f {
-    let at = locate(i);
+fn load_weights(at: Place) -> vec4f {
     var w = vec4f();
     if at.lanes > 0u { w.x = weights[at.weights]; }
     if at.lanes > 1u { w.y = weights[at.weights + 1u]; }
@@ -33,16 +32,14 @@ fn load_weights(i: u32) -> vec4f {
     return w;
 }
 
-fn store_weights(i: u32, w: vec4f) {
-    let at = locate(i);
+fn store_weights(at: Place, w: vec4f) {
     if at.lanes > 0u { weights[at.weights] = w.x; }
     if at.lanes > 1u { weights[at.weights + 1u] = w.y; }
     if at.lanes > 2u { weights[at.weights + 2u] = w.z; }
     if at.lanes > 3u { weights[at.weights + 3u] = w.w; }
 }
 
-fn load_gradient(i: u32) -> vec4f {
-    let at = locate(i);
+fn load_gradient(at: Place) -> vec4f {
     var g = vec4f();
     if at.lanes > 0u { g.x = gradient_value(at.gradients); }
     if at.lanes > 1u { g.y = gradient_value(at.gradients + 1u); }

@@ -8,7 +8,7 @@ fn seed(i: u32, before: vec4f) {
 // phi <- phi + alpha (theta - phi), written so that alpha = 1 gives theta bit for bit.
 fn sync(i: u32, before: vec4f, after: vec4f) -> vec4f {
     var phi = before;
-    if (control.flags & SEED) == 0u {
+    if !does(SEED) {
         phi = slow[i];
     }
     let synced = after + control.pull * (phi - after);

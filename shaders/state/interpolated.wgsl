@@ -2,7 +2,7 @@
 @group(2) @binding(2) var<storage, read_write> slow_slots: array<vec4f>;
 
 fn sync_state(i: u32) {
-    let begin = (control.flags & FIRST_CYCLE) != 0u;
+    let begin = does(FIRST_CYCLE);
     for (var s = 0u; s < SLOTS; s++) {
         var phi = initial(s);
         if !begin {

@@ -8,7 +8,7 @@ fn initial(slot: u32) -> vec4f {
 }
 
 fn load_state(i: u32) {
-    let init = (control.flags & INIT) != 0u;
+    let init = does(INIT);
     for (var s = 0u; s < SLOTS; s++) {
         if init {
             state[s] = initial(s);
