@@ -1,7 +1,7 @@
 //! Tests of the parts of the `train` example: its data, its network, its report and its plot.
 
+mod common;
 #[path = "../examples/train/data.rs"]
-#[expect(dead_code, reason = "the program uses more of it")]
 mod data;
 #[path = "../examples/train/folder.rs"]
 mod folder;
@@ -15,6 +15,8 @@ mod output;
 mod plot;
 #[path = "../examples/train/report.rs"]
 mod report;
+#[path = "../examples/train/train.rs"]
+mod train;
 #[path = "../examples/train/twin.rs"]
 mod twin;
 
@@ -237,6 +239,7 @@ mod reading {
 }
 
 mod network {
+    use crate::common::gpus;
     use crate::data::{CLASSES, Dataset, Split};
     use crate::model::{
         Backward, Batches, Forward, Images, Kernels, Meter, ModelError, Network, Tally, random_streams,
@@ -244,11 +247,19 @@ mod network {
     use crate::twin;
     use lookahead_wgpu::gpu::Gpu;
     use lookahead_wgpu::wgpu;
+    use std::sync::OnceLock;
 
     const HIDDEN: [usize; 2] = [70, 33];
 
     fn f64s(values: &[f32]) -> Vec<f64> {
         values.iter().map(|&value| f64::from(value)).collect()
+    }
+
+    /// Inputs, the units of each hidden layer, and classes.
+    fn sizes(network: &Network) -> Vec<usize> {
+        let parameters = network.parameters();
+        let biases = parameters.iter().skip(1).step_by(2).map(|bias| bias.shape[0]);
+        std::iter::once(parameters[0].shape[0]).chain(biases).collect()
     }
 
     /// The pass of the twin over some images of a split.
@@ -259,7 +270,8 @@ mod network {
         scale: f32,
         order: &[u32],
     ) -> twin::Twin {
-        let pixels = network.sizes()[0];
+        let sizes = sizes(network);
+        let pixels = sizes[0];
         let inputs: Vec<f64> = order
             .iter()
             .flat_map(|&i| &split.pixels[i as usize * pixels..][..pixels])
@@ -267,7 +279,7 @@ mod network {
             .collect();
         let labels: Vec<u8> = order.iter().map(|&i| split.labels[i as usize]).collect();
         let parameters: Vec<_> = values.iter().map(|tensor| f64s(tensor)).collect();
-        twin::pass(network.sizes(), &parameters, &inputs, &labels)
+        twin::pass(&sizes, &parameters, &inputs, &labels)
     }
 
     fn filled(gpu: &Gpu, values: &[f32]) -> wgpu::Buffer {
@@ -298,7 +310,7 @@ mod network {
 
     /// What the GPU makes of every batch: its tally, and the gradients.
     fn gpu_passes(
-        gpu: &Gpu,
+        (gpu, kernels): (&Gpu, &Kernels),
         network: &Network,
         values: &[Vec<f32>],
         split: &Split,
@@ -313,14 +325,13 @@ mod network {
         let weights: Vec<_> = weights.iter().map(wgpu::Buffer::as_entire_binding).collect();
         let targets: Vec<_> = gradients.iter().map(wgpu::Buffer::as_entire_binding).collect();
         pollster::block_on(async {
-            let kernels = Kernels::new(device).await.unwrap();
             let images = Images::upload(device, queue, split, scale).await.unwrap();
             let batches = Batches::new(device, &images, rows).await.unwrap();
             batches.fill(queue, order);
             let meter = Meter::new(device, batches.count()).await.unwrap();
-            let forward = Forward::new(device, queue, &kernels, network, &images, &batches, &meter, &weights);
+            let forward = Forward::new(device, queue, kernels, network, &images, &batches, &meter, &weights);
             let forward = forward.await.unwrap();
-            let backward = Backward::new(device, &kernels, &forward, &weights, &targets).await.unwrap();
+            let backward = Backward::new(device, kernels, &forward, &weights, &targets).await.unwrap();
             let mut results = Vec::new();
             for batch in 0..batches.count() {
                 let mut encoder = device.create_command_encoder(&Default::default());
@@ -328,8 +339,8 @@ mod network {
                     meter.clear(&mut encoder);
                 }
                 let mut pass = encoder.begin_compute_pass(&Default::default());
-                forward.record(&kernels, &mut pass, batch);
-                backward.record(&kernels, &mut pass);
+                forward.record(kernels, &mut pass, batch);
+                backward.record(kernels, &mut pass);
                 drop(pass);
                 let reading = meter.read(device, &mut encoder, batch..batch + 1).await.unwrap();
                 queue.submit([encoder.finish()]);
@@ -353,10 +364,11 @@ mod network {
         assert_eq!(gpu.len(), exact.len(), "{what}");
     }
 
-    fn adapters() -> Vec<Gpu> {
-        let gpus = pollster::block_on(Gpu::all()).unwrap();
-        assert!(!gpus.is_empty(), "these tests need an adapter; a software one will do");
-        gpus
+    /// Every adapter, with the shaders compiled.
+    fn adapters() -> impl Iterator<Item = (&'static Gpu, &'static Kernels)> {
+        static KERNELS: OnceLock<Vec<Kernels>> = OnceLock::new();
+        let compile = |gpu: &Gpu| pollster::block_on(Kernels::new(&gpu.device)).unwrap();
+        gpus().iter().zip(KERNELS.get_or_init(|| gpus().iter().map(compile).collect()))
     }
 
     /// Odd sizes everywhere: 9 x 7 pixels, hidden layers that no tile divides, a short last batch.
@@ -375,11 +387,11 @@ mod network {
         }
         let order: Vec<u32> = (0..count as u32).rev().collect();
         let scale = 1.0 / 251.0;
-        for gpu in adapters() {
-            let results = gpu_passes(&gpu, &network, &values, &split, scale, &order, 67);
+        for adapter in adapters() {
+            let results = gpu_passes(adapter, &network, &values, &split, scale, &order, 67);
             assert_eq!(results.len(), 2);
             for ((tally, gradients), batch) in results.iter().zip(order.chunks(67)) {
-                let what = format!("{}, {} images", gpu.label(), batch.len());
+                let what = format!("{}, {} images", adapter.0.label(), batch.len());
                 let exact = twin_pass(&network, &values, &split, scale, batch);
                 let loss = f64::from(tally.loss) / batch.len() as f64;
                 assert!((loss - exact.loss).abs() < 1e-5 * exact.loss, "{what}: {loss}, not {}", exact.loss);
@@ -408,12 +420,13 @@ mod network {
             let mut parameters: Vec<_> = values.iter().map(|tensor| f64s(tensor)).collect();
             parameters[tensor][element] += change;
             let inputs: Vec<f64> = split.pixels.iter().map(|&byte| f64::from(byte) / 16.0).collect();
-            twin::pass(network.sizes(), &parameters, &inputs, &split.labels).loss
+            twin::pass(&sizes(&network), &parameters, &inputs, &split.labels).loss
         };
         let exact = twin_pass(&network, &values, &split, digits.scale, &order);
         let on_gpu: Vec<_> = adapters()
-            .iter()
-            .map(|gpu| gpu_passes(gpu, &network, &values, &split, digits.scale, &order, 32).remove(0).1)
+            .map(|adapter| {
+                gpu_passes(adapter, &network, &values, &split, digits.scale, &order, 32).remove(0).1
+            })
             .collect();
         for (tensor, gradient) in exact.gradients.iter().enumerate() {
             let largest = gradient.iter().fold(0.0, |largest: f64, value| largest.max(value.abs()));
@@ -438,11 +451,11 @@ mod network {
         values[0][3] = 1.0;
         let split = Split { pixels: vec![1; 12], labels: vec![9, 0, 4] };
         let exact = twin_pass(&network, &values, &split, 1.0, &[0, 1, 2]);
-        for gpu in adapters() {
+        for adapter in adapters() {
             let (tally, gradients) =
-                gpu_passes(&gpu, &network, &values, &split, 1.0, &[0, 1, 2], 3).remove(0);
-            assert_eq!(tally, Tally { loss: 1800.0 + 1000.0, correct: 1 }, "{}", gpu.label());
-            assert_close(&gradients[1], &exact.gradients[1], 1e-6, &gpu.label());
+                gpu_passes(adapter, &network, &values, &split, 1.0, &[0, 1, 2], 3).remove(0);
+            assert_eq!(tally, Tally { loss: 1800.0 + 1000.0, correct: 1 }, "{}", adapter.0.label());
+            assert_close(&gradients[1], &exact.gradients[1], 1e-6, &adapter.0.label());
         }
     }
 
@@ -453,9 +466,10 @@ mod network {
         let values = network.initial_values(&mut random_streams(5)[0]);
         let order: Vec<u32> = (0..digits.test.len() as u32).collect();
         let exact = twin_pass(&network, &values, &digits.test, digits.scale, &order);
-        for gpu in adapters() {
+        for adapter in adapters() {
             for rows in [100, 360, 1000] {
-                let results = gpu_passes(&gpu, &network, &values, &digits.test, digits.scale, &order, rows);
+                let results =
+                    gpu_passes(adapter, &network, &values, &digits.test, digits.scale, &order, rows);
                 assert_eq!(results.len(), if rows == 100 { 4 } else { 1 });
                 let loss: f64 = results.iter().map(|(tally, _)| f64::from(tally.loss)).sum();
                 let correct: u32 = results.iter().map(|(tally, _)| tally.correct).sum();
@@ -469,7 +483,7 @@ mod network {
     fn impossible_layers_and_data_too_large_for_the_device_are_errors() {
         assert!(matches!(Network::new(64, &[128, 0], 10), Err(ModelError::Units { units: 0 })));
         assert!(matches!(Network::new(64, &[1 << 21], 10), Err(ModelError::Units { .. })));
-        let gpu = &adapters()[0];
+        let gpu = &gpus()[0];
         let limits = wgpu::Limits {
             max_buffer_size: 1 << 16,
             max_storage_buffer_binding_size: 1 << 16,
@@ -502,6 +516,113 @@ mod network {
         let variance = values[0].iter().map(|w| w * w).sum::<f32>() / values[0].len() as f32;
         assert!((variance * 32.0 - 1.0).abs() < 0.05, "2 / 64 is the variance to reach: {variance}");
         assert!(values[1].iter().all(|&bias| bias == 0.0));
+    }
+}
+
+mod training {
+    use crate::common::{gpus, on_every_adapter};
+    use crate::data::Dataset;
+    use crate::history::History;
+    use crate::train::{PolicyName, Progress, RuleName, Settings, Workbench};
+    use lookahead_wgpu::gpu::Gpu;
+
+    fn settings(rule: RuleName, lookahead: Option<(u32, f64, PolicyName)>) -> Settings {
+        Settings {
+            rule,
+            learning_rate: rule.default_learning_rate(),
+            lookahead,
+            hidden: vec![32],
+            epochs: 3,
+            batch: 64,
+            seed: 1,
+            tests_each_epoch: 2,
+        }
+    }
+
+    fn train(gpu: &Gpu, settings: &Settings) -> History {
+        let bench = Workbench::new(gpu.clone(), &Dataset::digits().unwrap()).unwrap();
+        let (mut images, mut epochs) = (0, 0);
+        let history = bench.train(settings, &mut |progress| match progress {
+            Progress::Images { count, loss } => {
+                assert!(loss.is_finite());
+                images += count;
+            }
+            Progress::Epoch(epoch) => {
+                epochs += 1;
+                assert_eq!(epoch.epoch, epochs);
+            }
+        });
+        assert_eq!((images, epochs), (1437 * settings.epochs, settings.epochs));
+        history.unwrap()
+    }
+
+    #[test]
+    fn lookahead_learns_the_digits_on_every_adapter() {
+        on_every_adapter(|gpu| {
+            let how =
+                Settings { epochs: 8, ..settings(RuleName::HeavyBall, Some((5, 0.5, PolicyName::Maintain))) };
+            let history = train(gpu, &how);
+            assert_eq!(history.name, "lookahead(heavy-ball)");
+            assert_eq!(history.losses.len(), 8 * 23);
+            assert_eq!(history.epochs.len(), 8);
+            let steps: Vec<_> = history.samples.iter().map(|sample| sample.step).collect();
+            assert_eq!(steps[..4], [12, 23, 35, 46]);
+            let last = history.epochs.last().unwrap();
+            assert!(last.accuracy() > 0.9, "{last:?}");
+            assert!(last.train_loss < 0.3 && last.test_loss < 0.4, "{last:?}");
+            // Fast and slow weights are the same at a sync: here, after 115 steps.
+            assert_eq!(history.epochs[4].slow_accuracy, Some(history.epochs[4].fast_accuracy));
+            assert!(history.samples.iter().any(|sample| sample.slow != Some(sample.fast)));
+        });
+    }
+
+    /// The first sync comes after step k: until then, Lookahead and the rule alone do the same.
+    #[test]
+    fn a_comparison_starts_from_the_same_weights_and_sees_the_same_images() {
+        let gpu = &gpus()[0];
+        let alone = train(gpu, &settings(RuleName::Adam, None));
+        let around = train(gpu, &settings(RuleName::Adam, Some((5, 0.5, PolicyName::Reset))));
+        assert_eq!(alone.losses[..5], around.losses[..5]);
+        assert_ne!(alone.losses[5], around.losses[5]);
+        assert!(alone.samples.iter().all(|sample| sample.slow.is_none()));
+        assert!(alone.lookahead.is_none() && around.lookahead.is_some());
+        // An alpha of 1 leaves the rule as it is.
+        let same = train(gpu, &settings(RuleName::Adam, Some((5, 1.0, PolicyName::Maintain))));
+        for (a, b) in alone.losses.iter().zip(&same.losses) {
+            assert!((a - b).abs() < 1e-3 * a, "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn a_seed_fixes_a_run_to_the_bit() {
+        let gpu = &gpus()[0];
+        let how = settings(RuleName::Nesterov, Some((3, 0.8, PolicyName::Interpolate)));
+        let first = train(gpu, &how);
+        assert_eq!(first.losses, train(gpu, &how).losses);
+        assert_ne!(first.losses, train(gpu, &Settings { seed: 2, ..how }).losses);
+    }
+
+    #[test]
+    fn batches_and_tests_of_any_number_fit() {
+        let gpu = &gpus()[0];
+        for (batch, tests, steps) in [(1437, 1, 1), (5000, 7, 1), (100, 1000, 15)] {
+            let how = settings(RuleName::Adamw, Some((5, 0.5, PolicyName::Maintain)));
+            let history = train(gpu, &Settings { batch, tests_each_epoch: tests, ..how });
+            assert_eq!(history.losses.len(), 3 * steps);
+            assert_eq!(history.samples.len(), 3 * steps.min(tests as usize));
+        }
+        let deep = Settings { hidden: vec![], ..settings(RuleName::Sgd, None) };
+        assert!(train(gpu, &deep).epochs[2].accuracy() > 0.7);
+    }
+
+    #[test]
+    fn impossible_hyperparameters_are_errors() {
+        let bench = Workbench::new(gpus()[0].clone(), &Dataset::digits().unwrap()).unwrap();
+        let refused = |how: &Settings| bench.train(how, &mut |_| ()).unwrap_err().to_string();
+        let zero_k = settings(RuleName::Adam, Some((0, 0.5, PolicyName::Maintain)));
+        assert!(refused(&zero_k).contains("k = 0"));
+        let large_alpha = settings(RuleName::Adam, Some((5, 1.5, PolicyName::Maintain)));
+        assert!(refused(&large_alpha).contains("alpha = 1.5"));
     }
 }
 

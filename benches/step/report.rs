@@ -1,0 +1,221 @@
+//! The figures, as text and for JSON.
+
+use indicatif::HumanCount;
+use serde::Serialize;
+
+use crate::{
+    host,
+    measure::Effort,
+    workload::{K, lookahead},
+};
+
+#[derive(Serialize)]
+pub struct Report {
+    /// Of the crate.
+    pub version: &'static str,
+    /// Steps of a cycle.
+    pub k: u32,
+    pub adapters: Vec<Adapter>,
+}
+
+/// One adapter's tables.
+#[derive(Serialize)]
+pub struct Adapter {
+    pub name: String,
+    pub backend: String,
+    pub driver: String,
+    #[serde(skip)]
+    pub label: String,
+    pub steps: Vec<StepRow>,
+    pub sync: Vec<SyncRow>,
+    pub tensors: Vec<TensorsRow>,
+    pub host: Vec<HostRow>,
+}
+
+/// The time of a step.
+#[derive(Serialize)]
+pub struct StepRow {
+    pub optimizer: String,
+    pub parameters: u64,
+    pub tensors: usize,
+    pub dispatches: usize,
+    pub bytes: f64,
+    pub step_ms: f64,
+    pub gb_per_s: f64,
+    pub copy_gb_per_s: f64,
+    pub of_copy: f64,
+    pub spread: f64,
+    pub samples: usize,
+}
+
+/// What Lookahead adds to a rule.
+#[derive(Serialize)]
+pub struct SyncRow {
+    pub rule: String,
+    pub parameters: u64,
+    pub alone_ms: f64,
+    pub lookahead_ms: f64,
+    pub bytes_ratio: f64,
+    pub ratio: f64,
+    pub spread: f64,
+    pub samples: usize,
+}
+
+/// What many tensors add to one.
+#[derive(Serialize)]
+pub struct TensorsRow {
+    pub parameters: u64,
+    pub tensors: usize,
+    pub one_dispatches: usize,
+    pub many_dispatches: usize,
+    pub one_ms: f64,
+    pub many_ms: f64,
+    pub ratio: f64,
+    pub spread: f64,
+    pub samples: usize,
+}
+
+/// What a step takes of the host.
+#[derive(Serialize)]
+pub struct HostRow {
+    pub tensors: usize,
+    pub groups: usize,
+    pub record_us: f64,
+    pub finish_us: f64,
+    pub submit_us: f64,
+}
+
+/// How to read the tables.
+pub fn preface(effort: &Effort) -> String {
+    let sample = effort.sample.as_millis();
+    let alpha = lookahead().alpha;
+    format!(
+        "Lookahead: k = {K}, alpha = {alpha}, the rule's state maintained where a row does not say otherwise.\n\
+         A sample is one submission of whole cycles of {K} steps that lasts at least {sample} ms, timed from\n\
+         recording to the end of the wait: what submitting costs is in it, spread over its steps. Times\n\
+         are medians of samples, ratios medians of the ratios of two samples taken one after the other,\n\
+         and the spread is that of their middle half.\n"
+    )
+}
+
+impl Adapter {
+    /// All tables, at most 100 columns wide.
+    pub fn text(&self) -> String {
+        [self.steps_text(), self.sync_text(), self.tensors_text(), self.host_text()].concat()
+    }
+
+    fn steps_text(&self) -> String {
+        let mut text = format!(
+            "\n=== {} ===\n\n\
+             A step: the bytes that it must move (averaged over a cycle), its time, and its rate against\n\
+             that of a plain buffer copy of as many bytes, read and written. `borrowed`: weights and\n\
+             gradients in one buffer of the caller's. `norm clip`: clipped by the global norm.\n\
+             {:28} {:>11} {:>7} {:>10} {:>9} {:>8} {:>6} {:>6} {:>6}\n",
+            self.label,
+            "optimizer",
+            "parameters",
+            "tensors",
+            "dispatches",
+            "MB/step",
+            "ms/step",
+            "GB/s",
+            "/copy",
+            "spread"
+        );
+        for row in &self.steps {
+            text += &format!(
+                "{:28} {:>11} {:>7} {:>10} {:>9.1} {:>8} {:>6.1} {:>6.2} {:>6}\n",
+                row.optimizer,
+                count(row.parameters),
+                row.tensors,
+                row.dispatches,
+                row.bytes / 1e6,
+                milliseconds(row.step_ms),
+                row.gb_per_s,
+                row.of_copy,
+                percent(row.spread)
+            );
+        }
+        text
+    }
+
+    fn sync_text(&self) -> String {
+        let mut text = format!(
+            "\nWhat Lookahead adds, over whole cycles.\n\
+             {:12} {:>11} {:>13} {:>18} {:>12} {:>6} {:>6}\n",
+            "rule", "parameters", "alone ms/step", "lookahead ms/step", "bytes ratio", "ratio", "spread"
+        );
+        for row in &self.sync {
+            text += &format!(
+                "{:12} {:>11} {:>13} {:>18} {:>12.3} {:>6.3} {:>6}\n",
+                row.rule,
+                count(row.parameters),
+                milliseconds(row.alone_ms),
+                milliseconds(row.lookahead_ms),
+                row.bytes_ratio,
+                row.ratio,
+                percent(row.spread)
+            );
+        }
+        text
+    }
+
+    fn tensors_text(&self) -> String {
+        let mut text = format!(
+            "\nThe tensors of ResNet-50 against one of as many parameters: lookahead(adam).\n\
+             {:>7} {:>11} {:>10} {:>8} {:>10} {:>10} {:>6} {:>6}\n",
+            "tensors", "parameters", "dispatches", "ms/step", "one tensor", "dispatches", "ratio", "spread"
+        );
+        for row in &self.tensors {
+            text += &format!(
+                "{:>7} {:>11} {:>10} {:>8} {:>7} ms {:>10} {:>6.3} {:>6}\n",
+                row.tensors,
+                count(row.parameters),
+                row.many_dispatches,
+                milliseconds(row.many_ms),
+                milliseconds(row.one_ms),
+                row.one_dispatches,
+                row.ratio,
+                percent(row.spread)
+            );
+        }
+        text
+    }
+
+    fn host_text(&self) -> String {
+        let mut text = format!(
+            "\nThe host's time a step of lookahead(adam), {} steps an encoder, without waiting for the device.\n\
+             {:>7} {:>6} {:>10} {:>10} {:>10}\n",
+            host::STEPS,
+            "tensors",
+            "groups",
+            "record µs",
+            "finish µs",
+            "submit µs"
+        );
+        for row in &self.host {
+            text += &format!(
+                "{:>7} {:>6} {:>10.1} {:>10.1} {:>10.1}\n",
+                row.tensors, row.groups, row.record_us, row.finish_us, row.submit_us
+            );
+        }
+        text
+    }
+}
+
+fn count(number: u64) -> String {
+    HumanCount(number).to_string()
+}
+
+fn percent(part: f64) -> String {
+    format!("{:.1} %", 100.0 * part)
+}
+
+/// With three digits or more that tell.
+fn milliseconds(time: f64) -> String {
+    match time {
+        ..1.0 => format!("{time:.4}"),
+        1.0..10.0 => format!("{time:.3}"),
+        _ => format!("{time:.2}"),
+    }
+}

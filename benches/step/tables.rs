@@ -1,0 +1,174 @@
+//! The four tables of an adapter.
+
+use indicatif::ProgressBar;
+use lookahead_wgpu::{
+    Clip, Lookahead, Optimizer, Rule,
+    StatePolicy::{Interpolate, Reset},
+    gpu::Gpu,
+    rules::Adam,
+};
+
+use crate::{
+    Failure, Sizes, host,
+    measure::{Effort, Pair, median},
+    report::{Adapter, HostRow, StepRow, SyncRow, TensorsRow},
+    resnet50,
+    workload::{Copy, K, Subject, lookahead, rules},
+};
+
+/// Tensors and groups of the host's table.
+const HOST: [(usize, usize); 3] = [(1, 1), (161, 1), (161, 8)];
+
+/// Measurements of an adapter: ten rules with and without Lookahead and four variants, five ratios, the
+/// tensors, the host's.
+pub const MEASUREMENTS: usize = 10 + 4 + 5 + 1 + HOST.len();
+
+impl Adapter {
+    /// Fills all tables.
+    pub fn measure(gpu: &Gpu, sizes: &Sizes, effort: &Effort, bar: &ProgressBar) -> Result<Self, Failure> {
+        let mut adapter = Self {
+            name: gpu.info.name.clone(),
+            backend: gpu.info.backend.to_string(),
+            driver: format!("{} {}", gpu.info.driver, gpu.info.driver_info),
+            label: gpu.label(),
+            steps: vec![],
+            sync: vec![],
+            tensors: vec![],
+            host: vec![],
+        };
+        let begin = |what: &str| bar.set_message(format!("{}: {what}", gpu.info.name));
+        for variant in Variant::all() {
+            begin(&variant.name);
+            adapter.steps.push(step(gpu, variant, sizes.rules, effort)?);
+            bar.inc(1);
+        }
+        for (alone, wrapped) in rules().into_iter().zip(rules()) {
+            begin(&format!("what Lookahead adds to {}", alone.name()));
+            let parameters = if alone.name() == "adam" { sizes.adam_ratio } else { sizes.rules };
+            adapter.sync.push(sync(gpu, alone, wrapped, parameters, effort)?);
+            bar.inc(1);
+        }
+        begin("the tensors of ResNet-50");
+        adapter.tensors.push(tensors(gpu, sizes.width, effort)?);
+        bar.inc(1);
+        for (tensors, groups) in HOST {
+            begin("recording");
+            let times = host::measure(gpu, tensors, groups, effort)?;
+            let (record_us, finish_us, submit_us) = (times.record, times.finish, times.submit);
+            adapter.host.push(HostRow { tensors, groups, record_us, finish_us, submit_us });
+            bar.inc(1);
+        }
+        Ok(adapter)
+    }
+}
+
+/// A row of the table of rules, to be measured.
+struct Variant {
+    name: String,
+    rule: Box<dyn Rule>,
+    lookahead: Option<Lookahead>,
+    clip: Clip,
+    /// Weights and gradients are in one buffer of the caller's.
+    pooled: bool,
+}
+
+impl Variant {
+    fn all() -> Vec<Self> {
+        let mut all = Vec::new();
+        for (rule, wrapped) in rules().into_iter().zip(rules()) {
+            all.push(Self::new(rule, None, ""));
+            all.push(Self::new(wrapped, Some(lookahead()), ""));
+        }
+        let adam = |lookahead, name| Self::new(Box::new(Adam::default()), Some(lookahead), name);
+        all.push(adam(lookahead().policy(Interpolate), ", interpolate"));
+        all.push(adam(lookahead().policy(Reset), ", reset"));
+        all.push(Self { pooled: true, ..adam(lookahead(), ", borrowed") });
+        all.push(Self { clip: Clip::GlobalNorm(1.0), ..adam(lookahead(), ", norm clip") });
+        all
+    }
+
+    fn new(rule: Box<dyn Rule>, lookahead: Option<Lookahead>, addition: &str) -> Self {
+        let name = match lookahead {
+            None => rule.name().to_owned(),
+            Some(_) => format!("lookahead({}){addition}", rule.name()),
+        };
+        Self { name, rule, lookahead, clip: Clip::None, pooled: false }
+    }
+}
+
+fn step(gpu: &Gpu, variant: Variant, parameters: usize, effort: &Effort) -> Result<StepRow, Failure> {
+    let mut builder = Optimizer::builder(variant.rule).clip(variant.clip);
+    if let Some(lookahead) = variant.lookahead {
+        builder = builder.lookahead(lookahead);
+    }
+    let mut subject = if variant.pooled {
+        Subject::pooled(gpu, builder, parameters)?
+    } else {
+        Subject::owned(gpu, builder.tensor("w", &[parameters]))?
+    };
+    // A norm is one dispatch more for each of the step's, and one that adds up.
+    let norm = if matches!(variant.clip, Clip::None) { 0 } else { subject.dispatches + 1 };
+    let mut copy = Copy::new(gpu, subject.bytes)?;
+    let pair = Pair::measure(gpu, &mut subject.work, &mut copy.work, effort)?;
+    let step_s = median(&pair.a) / f64::from(K);
+    let copy_s = median(&pair.b) / f64::from(K);
+    Ok(StepRow {
+        optimizer: variant.name,
+        parameters: subject.parameters,
+        tensors: subject.tensors,
+        dispatches: subject.dispatches + norm,
+        bytes: subject.bytes,
+        step_ms: step_s * 1e3,
+        gb_per_s: subject.bytes / step_s / 1e9,
+        copy_gb_per_s: copy.bytes / copy_s / 1e9,
+        of_copy: pair.ratio() * subject.bytes / copy.bytes,
+        spread: pair.spread(),
+        samples: pair.a.len(),
+    })
+}
+
+fn sync(
+    gpu: &Gpu,
+    alone: Box<dyn Rule>,
+    wrapped: Box<dyn Rule>,
+    parameters: usize,
+    effort: &Effort,
+) -> Result<SyncRow, Failure> {
+    let rule = alone.name().to_owned();
+    let shape = [parameters];
+    let mut alone = Subject::owned(gpu, Optimizer::builder(alone).tensor("w", &shape))?;
+    let wrapped = Optimizer::builder(wrapped).lookahead(lookahead()).tensor("w", &shape);
+    let mut wrapped = Subject::owned(gpu, wrapped)?;
+    let pair = Pair::measure(gpu, &mut alone.work, &mut wrapped.work, effort)?;
+    Ok(SyncRow {
+        rule,
+        parameters: alone.parameters,
+        alone_ms: median(&pair.a) / f64::from(K) * 1e3,
+        lookahead_ms: median(&pair.b) / f64::from(K) * 1e3,
+        bytes_ratio: wrapped.bytes / alone.bytes,
+        ratio: pair.ratio(),
+        spread: pair.spread(),
+        samples: pair.a.len(),
+    })
+}
+
+fn tensors(gpu: &Gpu, width: usize, effort: &Effort) -> Result<TensorsRow, Failure> {
+    let builder = || Optimizer::builder(Adam::default()).lookahead(lookahead());
+    let shapes = resnet50::tensors(width);
+    let values = shapes.iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
+    let many = shapes.iter().fold(builder(), |builder, (name, shape)| builder.tensor(name, shape));
+    let mut many = Subject::owned(gpu, many)?;
+    let mut one = Subject::owned(gpu, builder().tensor("w", &[values]))?;
+    let pair = Pair::measure(gpu, &mut one.work, &mut many.work, effort)?;
+    Ok(TensorsRow {
+        parameters: many.parameters,
+        tensors: many.tensors,
+        one_dispatches: one.dispatches,
+        many_dispatches: many.dispatches,
+        one_ms: median(&pair.a) / f64::from(K) * 1e3,
+        many_ms: median(&pair.b) / f64::from(K) * 1e3,
+        ratio: pair.ratio(),
+        spread: pair.spread(),
+        samples: pair.a.len(),
+    })
+}

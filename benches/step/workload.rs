@@ -1,0 +1,155 @@
+//! What is timed: optimizers over values that look random, and plain copies.
+
+use lookahead_wgpu::{
+    Builder, Gradients, Lookahead, Optimizer, Rule, Slice,
+    gpu::Gpu,
+    rules::{Adam, AdamW, Sgd},
+    wgpu,
+};
+use rand::{RngExt, SeedableRng, rngs::SmallRng};
+
+use crate::{Failure, measure::Work};
+
+/// Steps of a cycle.
+pub const K: u32 = 5;
+
+const VALUE: usize = size_of::<f32>();
+
+/// The rules, each with its state's usual hyperparameters.
+pub fn rules() -> Vec<Box<dyn Rule>> {
+    let momentum = Sgd::new(1e-3).momentum(0.9);
+    vec![
+        Box::new(Sgd::new(1e-3)),
+        Box::new(momentum.clone()),
+        Box::new(momentum.nesterov(true)),
+        Box::new(Adam::default()),
+        Box::new(AdamW::default()),
+    ]
+}
+
+/// Lookahead as it is measured, policies aside.
+pub fn lookahead() -> Lookahead {
+    Lookahead::new(K, 0.5)
+}
+
+/// An optimizer to be timed, and what is known of it beforehand.
+pub struct Subject {
+    pub parameters: u64,
+    pub tensors: usize,
+    /// Clipping's aside.
+    pub dispatches: usize,
+    /// That a step must move, averaged over a cycle.
+    pub bytes: f64,
+    /// Records a cycle.
+    pub work: Work,
+}
+
+impl Subject {
+    /// An optimizer with buffers of its own.
+    pub fn owned(gpu: &Gpu, builder: Builder) -> Result<Self, Failure> {
+        let mut optimizer = builder.build_blocking(&gpu.device, &gpu.queue)?;
+        fill(gpu, &mut optimizer)?;
+        Ok(Self::new(optimizer, None))
+    }
+
+    /// An optimizer of one tensor whose weights and gradients lie in one buffer of the caller's.
+    pub fn pooled(gpu: &Gpu, builder: Builder, parameters: usize) -> Result<Self, Failure> {
+        let size = (parameters * VALUE) as u64;
+        let pool = buffer(gpu, 2 * size);
+        let builder = builder.borrowed("w", &[parameters], Slice::new(&pool, 0, size));
+        let optimizer = builder.build_blocking(&gpu.device, &gpu.queue)?;
+        let gradients = optimizer.borrow_gradients_blocking(&[("w", Slice::new(&pool, size, size))])?;
+        write(gpu, &Slice::whole(&pool), &noise(2 * parameters, 0));
+        land(gpu)?;
+        Ok(Self::new(optimizer, Some(gradients)))
+    }
+
+    fn new(mut optimizer: Optimizer, gradients: Option<Gradients>) -> Self {
+        let shapes: Vec<&[usize]> = optimizer.tensors().map(|(_, shape)| shape).collect();
+        let traffic = optimizer.traffic();
+        Self {
+            parameters: shapes.iter().map(|shape| shape.iter().product::<usize>() as u64).sum(),
+            tensors: shapes.len(),
+            dispatches: optimizer.dispatches(),
+            bytes: traffic.step as f64 + traffic.sync as f64 / f64::from(K),
+            work: Box::new(move |encoder| {
+                for _ in 0..K {
+                    match &gradients {
+                        None => optimizer.step(encoder)?,
+                        Some(gradients) => optimizer.step_with(encoder, gradients)?,
+                    }
+                }
+                Ok(())
+            }),
+        }
+    }
+}
+
+/// Plain copies from buffer to buffer.
+pub struct Copy {
+    /// Read and written by one copy.
+    pub bytes: f64,
+    /// Records as many copies as a cycle has steps.
+    pub work: Work,
+}
+
+impl Copy {
+    /// Copies that each read and write about `bytes`, as far as a buffer can be so large.
+    pub fn new(gpu: &Gpu, bytes: f64) -> Result<Self, Failure> {
+        let values = (bytes as u64 / 2).min(gpu.device.limits().max_buffer_size) as usize / VALUE;
+        let size = (values * VALUE) as u64;
+        let (from, to) = (buffer(gpu, size), buffer(gpu, size));
+        write(gpu, &Slice::whole(&from), &noise(values, 0));
+        land(gpu)?;
+        let work: Work = Box::new(move |encoder| {
+            for _ in 0..K {
+                encoder.copy_buffer_to_buffer(&from, 0, &to, 0, size);
+            }
+            Ok(())
+        });
+        Ok(Self { bytes: 2.0 * size as f64, work })
+    }
+}
+
+/// Gives all weights and gradients values.
+pub fn fill(gpu: &Gpu, optimizer: &mut Optimizer) -> Result<(), Failure> {
+    let tensors: Vec<(String, usize)> =
+        optimizer.tensors().map(|(name, shape)| (name.to_owned(), shape.iter().product())).collect();
+    for ((name, len), seed) in tensors.iter().zip((0..).step_by(2)) {
+        optimizer.upload(name, &noise(*len, seed))?;
+        let gradients = noise(*len, seed + 1);
+        let mut rest = &gradients[..];
+        for slice in optimizer.gradients_slices(name)? {
+            let (head, tail) = rest.split_at(slice.size as usize / VALUE);
+            write(gpu, &slice, head);
+            rest = tail;
+        }
+    }
+    land(gpu)
+}
+
+fn buffer(gpu: &Gpu, size: u64) -> wgpu::Buffer {
+    gpu.device.create_buffer(&wgpu::BufferDescriptor {
+        label: Some("benchmark"),
+        size,
+        usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
+        mapped_at_creation: false,
+    })
+}
+
+fn write(gpu: &Gpu, slice: &Slice, values: &[f32]) {
+    gpu.queue.write_buffer(&slice.buffer, slice.offset, bytemuck::cast_slice(values));
+}
+
+/// Waits until what was written is there.
+fn land(gpu: &Gpu) -> Result<(), Failure> {
+    gpu.queue.submit([]);
+    gpu.device.poll(wgpu::PollType::wait_indefinitely())?;
+    Ok(())
+}
+
+/// Values that look random: memory of zeros can be read faster than any other.
+fn noise(len: usize, seed: u64) -> Vec<f32> {
+    let mut rng = SmallRng::seed_from_u64(seed);
+    (0..len).map(|_| rng.random_range(-1.0..1.0)).collect()
+}

@@ -1,0 +1,669 @@
+//! A multi-layer perceptron for images: ReLU between its layers, softmax cross-entropy at its end,
+//! forward and backward as compute shaders. `twin` computes the same on the CPU.
+//!
+//! Only records commands; nothing here waits, reads files or starts threads, so that it works on the
+//! web as it does natively. Images, weights and activations stay on the GPU. A batch is chosen by
+//! the indices of its images.
+
+use super::data::Split;
+use futures::channel::oneshot;
+use rand::rngs::Xoshiro256PlusPlus;
+use rand::{RngExt, SeedableRng};
+use std::borrow::Cow;
+use std::ops::Range;
+
+/// The side of the square of a product's result that a workgroup makes (`TILE` in `product.wgsl`).
+const TILE: u32 = 64;
+/// Invocations of a workgroup of `gather.wgsl`.
+const GATHER_WIDTH: u32 = 64;
+/// The widest layer: keeps dispatches far below every device's limit.
+const MOST_UNITS: usize = 1 << 20;
+
+/// What can go wrong with a network.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    /// A layer is empty or far too wide.
+    #[error("a layer of {units} units is not possible: 1 to {MOST_UNITS} are")]
+    Units {
+        /// How many were asked for.
+        units: usize,
+    },
+    /// A buffer is larger than the device allows.
+    #[error("{what} need {bytes} bytes in one buffer, and this device allows {limit}; {advice}")]
+    TooLarge {
+        /// What the buffer is for.
+        what: &'static str,
+        /// Its size.
+        bytes: u64,
+        /// The largest size.
+        limit: u64,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// The device refused something, or has no memory left.
+    #[error("the device failed while {doing}: {message}")]
+    Device {
+        /// What was being done.
+        doing: &'static str,
+        /// What it said.
+        message: String,
+    },
+}
+
+/// The layers of a network.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Network {
+    sizes: Vec<usize>,
+}
+
+/// A tensor that is trained.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Parameter {
+    /// Its name, as in `fc1.weight`.
+    pub name: String,
+    /// Its shape: inputs x outputs for a weight, outputs for a bias.
+    pub shape: Vec<usize>,
+}
+
+impl Network {
+    /// A network from so many inputs through hidden layers to so many classes.
+    pub fn new(inputs: usize, hidden: &[usize], classes: usize) -> Result<Self, ModelError> {
+        let sizes: Vec<_> = [&[inputs], hidden, &[classes]].concat();
+        match sizes.iter().find(|&&units| units == 0 || units > MOST_UNITS) {
+            Some(&units) => Err(ModelError::Units { units }),
+            None => Ok(Self { sizes }),
+        }
+    }
+
+    /// The tensors to train: weight and bias of each layer in turn.
+    pub fn parameters(&self) -> Vec<Parameter> {
+        let layers = self.sizes.windows(2).enumerate();
+        let pair = layers.map(|(layer, sizes)| {
+            let name = |what| format!("fc{}.{what}", layer + 1);
+            [
+                Parameter { name: name("weight"), shape: sizes.to_vec() },
+                Parameter { name: name("bias"), shape: vec![sizes[1]] },
+            ]
+        });
+        pair.flatten().collect()
+    }
+
+    /// Values to begin with, in the order of the parameters: weights uniform with the variance 2/inputs
+    /// (He et al. 2015), biases zero.
+    pub fn initial_values(&self, random: &mut Xoshiro256PlusPlus) -> Vec<Vec<f32>> {
+        let pair = self.sizes.windows(2).map(|sizes| {
+            let bound = (6.0 / sizes[0] as f32).sqrt();
+            let weight = (0..sizes[0] * sizes[1]).map(|_| random.random_range(-bound..bound)).collect();
+            [weight, vec![0.0; sizes[1]]]
+        });
+        pair.collect::<Vec<_>>().into_iter().flatten().collect()
+    }
+}
+
+/// The random numbers of a run: for its first weights, and for the order of its images. The second do
+/// not depend on how many of the first are drawn.
+pub fn random_streams(seed: u64) -> [Xoshiro256PlusPlus; 2] {
+    let mut root = Xoshiro256PlusPlus::seed_from_u64(seed);
+    [Xoshiro256PlusPlus::from_rng(&mut root), Xoshiro256PlusPlus::from_rng(&mut root)]
+}
+
+/// The compiled shaders.
+pub struct Kernels {
+    gather: Kernel,
+    forward: Kernel,
+    loss: Kernel,
+    weight_gradient: Kernel,
+    input_gradient: Kernel,
+}
+
+struct Kernel {
+    pipeline: wgpu::ComputePipeline,
+    layout: wgpu::BindGroupLayout,
+}
+
+/// What a shader's binding is.
+#[derive(Clone, Copy)]
+enum Binding {
+    Uniform,
+    Read,
+    /// One batch of [`Batches`], at a dynamic offset.
+    Batch,
+    Write,
+}
+
+impl Kernels {
+    /// Compiles the shaders.
+    pub async fn new(device: &wgpu::Device) -> Result<Self, ModelError> {
+        use Binding::{Batch, Read, Uniform, Write};
+        const PRODUCT: &str = include_str!("model/product.wgsl");
+        let product = |rest: &str| [PRODUCT, rest].concat();
+        let forward = product(include_str!("model/forward.wgsl"));
+        let weight_gradient = product(include_str!("model/weight_gradient.wgsl"));
+        let input_gradient = product(include_str!("model/input_gradient.wgsl"));
+        let gather = include_str!("model/gather.wgsl");
+        let loss = include_str!("model/loss.wgsl");
+        checked(device, "compiling the shaders", || {
+            let kernel = |name, wgsl, bindings| Kernel::new(device, name, wgsl, bindings);
+            Self {
+                gather: kernel("gather", gather, &[Uniform, Read, Batch, Write]),
+                forward: kernel("forward", &forward, &[Uniform, Read, Read, Read, Write]),
+                loss: kernel("loss", loss, &[Uniform, Read, Read, Batch, Write, Write]),
+                weight_gradient: kernel(
+                    "weight_gradient",
+                    &weight_gradient,
+                    &[Uniform, Read, Read, Write, Write],
+                ),
+                input_gradient: kernel(
+                    "input_gradient",
+                    &input_gradient,
+                    &[Uniform, Read, Read, Read, Write],
+                ),
+            }
+        })
+        .await
+    }
+}
+
+impl Kernel {
+    fn new(device: &wgpu::Device, name: &str, wgsl: &str, bindings: &[Binding]) -> Self {
+        let entries: Vec<_> = (0..)
+            .zip(bindings)
+            .map(|(binding, kind)| wgpu::BindGroupLayoutEntry {
+                binding,
+                visibility: wgpu::ShaderStages::COMPUTE,
+                ty: wgpu::BindingType::Buffer {
+                    ty: match kind {
+                        Binding::Uniform => wgpu::BufferBindingType::Uniform,
+                        Binding::Read | Binding::Batch => {
+                            wgpu::BufferBindingType::Storage { read_only: true }
+                        }
+                        Binding::Write => wgpu::BufferBindingType::Storage { read_only: false },
+                    },
+                    has_dynamic_offset: matches!(kind, Binding::Batch),
+                    min_binding_size: None,
+                },
+                count: None,
+            })
+            .collect();
+        let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+            label: Some(name),
+            entries: &entries,
+        });
+        let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label: Some(name),
+            bind_group_layouts: &[Some(&layout)],
+            immediate_size: 0,
+        });
+        let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
+            label: Some(name),
+            source: wgpu::ShaderSource::Wgsl(Cow::Borrowed(wgsl)),
+        });
+        let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some(name),
+            layout: Some(&pipeline_layout),
+            module: &module,
+            entry_point: Some("main"),
+            compilation_options: wgpu::PipelineCompilationOptions::default(),
+            cache: None,
+        });
+        Self { pipeline, layout }
+    }
+
+    fn bind(&self, device: &wgpu::Device, bindings: &[wgpu::BindingResource<'_>]) -> wgpu::BindGroup {
+        let entries: Vec<_> = (0..)
+            .zip(bindings)
+            .map(|(binding, resource)| wgpu::BindGroupEntry { binding, resource: resource.clone() })
+            .collect();
+        device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: None,
+            layout: &self.layout,
+            entries: &entries,
+        })
+    }
+
+    fn dispatch(
+        &self,
+        pass: &mut wgpu::ComputePass<'_>,
+        bindings: &wgpu::BindGroup,
+        offsets: &[u32],
+        [x, y]: [u32; 2],
+    ) {
+        pass.set_pipeline(&self.pipeline);
+        pass.set_bind_group(0, bindings, offsets);
+        pass.dispatch_workgroups(x, y, 1);
+    }
+}
+
+/// Images and labels on the GPU.
+pub struct Images {
+    pixels: wgpu::Buffer,
+    labels: wgpu::Buffer,
+    count: u32,
+    pixels_each: u32,
+    scale: f32,
+}
+
+impl Images {
+    /// Uploads images, whose bytes times `scale` the network sees.
+    pub async fn upload(
+        device: &wgpu::Device,
+        queue: &wgpu::Queue,
+        split: &Split,
+        scale: f32,
+    ) -> Result<Self, ModelError> {
+        let count = split.len();
+        let pixels_each = split.pixels.len() / count.max(1);
+        // Each image begins a new word.
+        let stride = pixels_each.next_multiple_of(4);
+        let pixels: Cow<'_, [u8]> = if stride == pixels_each {
+            Cow::Borrowed(&split.pixels)
+        } else {
+            let padding = vec![0; stride - pixels_each];
+            let rows = split.pixels.chunks(pixels_each);
+            Cow::Owned(rows.flat_map(|row| row.iter().chain(&padding)).copied().collect())
+        };
+        let labels: Vec<u32> = split.labels.iter().map(|&label| u32::from(label)).collect();
+        let advice = "train on fewer images";
+        fits(device, "the images", pixels.len() as u64, advice)?;
+        fits(device, "the labels", 4 * labels.len() as u64, advice)?;
+        checked(device, "uploading the images", || {
+            let upload = |label, bytes: &[u8]| {
+                let buffer = storage(device, label, bytes.len() as u64);
+                queue.write_buffer(&buffer, 0, bytes);
+                buffer
+            };
+            Self {
+                pixels: upload("images", &pixels),
+                labels: upload("labels", bytemuck::cast_slice(&labels)),
+                count: count as u32,
+                pixels_each: pixels_each as u32,
+                scale,
+            }
+        })
+        .await
+    }
+}
+
+/// The images of every batch of an epoch, by index, on the GPU.
+pub struct Batches {
+    buffer: wgpu::Buffer,
+    /// Images of a full batch.
+    rows: u32,
+    /// Images of all batches.
+    images: u32,
+    /// Words from one batch to the next: a count and the indices, aligned.
+    stride: u32,
+}
+
+impl Batches {
+    /// Room for batches of so many images.
+    pub async fn new(device: &wgpu::Device, images: &Images, rows: u32) -> Result<Self, ModelError> {
+        let rows = rows.min(images.count);
+        let alignment = device.limits().min_storage_buffer_offset_alignment;
+        let stride = (1 + rows).next_multiple_of(alignment.div_ceil(4));
+        let bytes = 4 * u64::from(stride) * u64::from(images.count.div_ceil(rows));
+        fits(device, "the indices of the batches", bytes, "use larger batches")?;
+        let make = || Self { buffer: storage(device, "batches", bytes), rows, images: images.count, stride };
+        checked(device, "making room for the batches", make).await
+    }
+
+    /// How many batches there are; the last may be shorter than the others.
+    pub fn count(&self) -> u32 {
+        self.images.div_ceil(self.rows)
+    }
+
+    /// How many images there are in all.
+    pub fn images(&self) -> u32 {
+        self.images
+    }
+
+    /// How many images a batch has, counted from 0.
+    pub fn images_of(&self, batch: u32) -> u32 {
+        self.rows.min(self.images - batch * self.rows)
+    }
+
+    /// Takes the images in this order. It holds for commands that are submitted later.
+    pub fn fill(&self, queue: &wgpu::Queue, order: &[u32]) {
+        let mut words = Vec::with_capacity((self.stride * self.count()) as usize);
+        for batch in order.chunks(self.rows as usize) {
+            let end = words.len() + self.stride as usize;
+            words.push(batch.len() as u32);
+            words.extend_from_slice(batch);
+            words.resize(end, 0);
+        }
+        queue.write_buffer(&self.buffer, 0, bytemuck::cast_slice(&words));
+    }
+
+    fn binding(&self) -> wgpu::BindingResource<'_> {
+        wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+            buffer: &self.buffer,
+            offset: 0,
+            size: wgpu::BufferSize::new(4 * u64::from(self.stride)),
+        })
+    }
+}
+
+/// What one batch came to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(C)]
+pub struct Tally {
+    /// The sum of the losses of its images.
+    pub loss: f32,
+    /// How many of its images were classified rightly.
+    pub correct: u32,
+}
+
+/// Collects the tallies of batches on the GPU, so that no step waits for one.
+pub struct Meter {
+    buffer: wgpu::Buffer,
+}
+
+impl Meter {
+    const HEADER: u64 = 4;
+    const TALLY: u64 = size_of::<Tally>() as u64;
+
+    /// Room for the tallies of so many batches.
+    pub async fn new(device: &wgpu::Device, batches: u32) -> Result<Self, ModelError> {
+        let bytes = Self::HEADER + Self::TALLY * u64::from(batches);
+        fits(device, "the losses of an epoch", bytes, "use larger batches")?;
+        let make = || Self { buffer: storage(device, "meter", bytes) };
+        checked(device, "making room for the losses", make).await
+    }
+
+    /// Starts again from the first tally.
+    pub fn clear(&self, encoder: &mut wgpu::CommandEncoder) {
+        encoder.clear_buffer(&self.buffer, 0, Some(Self::HEADER));
+    }
+
+    /// Records the way back of some tallies. They arrive after `encoder` was submitted and ran.
+    pub async fn read(
+        &self,
+        device: &wgpu::Device,
+        encoder: &mut wgpu::CommandEncoder,
+        tallies: Range<u32>,
+    ) -> Result<Reading, ModelError> {
+        let bytes = Self::TALLY * u64::from(tallies.end - tallies.start);
+        let buffer = checked(device, "making room for a reading", || {
+            device.create_buffer(&wgpu::BufferDescriptor {
+                label: Some("reading"),
+                size: bytes,
+                usage: wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ,
+                mapped_at_creation: false,
+            })
+        })
+        .await?;
+        let first = Self::HEADER + Self::TALLY * u64::from(tallies.start);
+        encoder.copy_buffer_to_buffer(&self.buffer, first, &buffer, 0, bytes);
+        let (sender, mapped) = oneshot::channel();
+        encoder.map_buffer_on_submit(&buffer, wgpu::MapMode::Read, .., |result| {
+            // Nobody listens any more where the reading was dropped.
+            let _ = sender.send(result);
+        });
+        Ok(Reading { buffer, mapped })
+    }
+}
+
+/// Tallies on their way back from the GPU.
+pub struct Reading {
+    buffer: wgpu::Buffer,
+    mapped: oneshot::Receiver<Result<(), wgpu::BufferAsyncError>>,
+}
+
+impl Reading {
+    /// The tallies, once they are there. Off the web, somebody has to poll the device.
+    pub async fn finish(self) -> Result<Vec<Tally>, ModelError> {
+        let failed = |message: String| ModelError::Device { doing: "reading the losses", message };
+        let mapped = self.mapped.await.map_err(|_| failed("it was lost".to_owned()))?;
+        mapped.map_err(|problem| failed(problem.to_string()))?;
+        let view = self.buffer.get_mapped_range(..).map_err(|problem| failed(problem.to_string()))?;
+        Ok(bytemuck::pod_collect_to_vec(&view))
+    }
+}
+
+/// A forward pass and its loss: some images, through weights, into a meter.
+pub struct Forward {
+    rows: u32,
+    /// Bytes from one batch to the next.
+    batch_stride: u32,
+    words: u32,
+    /// Shape of each layer.
+    layers: Vec<Layer>,
+    /// The images, then what each layer makes of them; the last are the logits.
+    activations: Vec<wgpu::Buffer>,
+    /// Gradient of the batch's mean loss with respect to the logits.
+    logit_gradient: wgpu::Buffer,
+    gather: wgpu::BindGroup,
+    products: Vec<wgpu::BindGroup>,
+    loss: wgpu::BindGroup,
+}
+
+struct Layer {
+    uniform: wgpu::Buffer,
+    inputs: u32,
+    outputs: u32,
+}
+
+impl Forward {
+    /// A pass of `batches` of `images` through weights and biases, given in the order of the network's
+    /// parameters.
+    #[expect(clippy::too_many_arguments, reason = "each is bound once, here")]
+    pub async fn new(
+        device: &wgpu::Device,
+        queue: &wgpu::Queue,
+        kernels: &Kernels,
+        network: &Network,
+        images: &Images,
+        batches: &Batches,
+        meter: &Meter,
+        parameters: &[wgpu::BindingResource<'_>],
+    ) -> Result<Self, ModelError> {
+        let rows = batches.rows;
+        let sizes: Vec<u32> = network.sizes.iter().map(|&units| units as u32).collect();
+        let bytes = |units: u32| 4 * u64::from(rows) * u64::from(units);
+        for &units in &sizes {
+            fits(device, "the activations of a layer", bytes(units), "use smaller batches")?;
+        }
+        checked(device, "making room for the activations", || {
+            let activations: Vec<_> =
+                sizes.iter().map(|&units| storage(device, "activations", bytes(units))).collect();
+            let logit_gradient = storage(device, "logit gradient", bytes(sizes[sizes.len() - 1]));
+            let source = uniform(device, queue, [rows, images.pixels_each, images.scale.to_bits(), 0]);
+            let last = sizes.len() - 2;
+            let layers: Vec<_> = (0..=last)
+                .map(|layer| Layer {
+                    uniform: uniform(
+                        device,
+                        queue,
+                        [rows, sizes[layer], sizes[layer + 1], u32::from(layer < last)],
+                    ),
+                    inputs: sizes[layer],
+                    outputs: sizes[layer + 1],
+                })
+                .collect();
+            let gather = kernels.gather.bind(
+                device,
+                &[
+                    source.as_entire_binding(),
+                    images.pixels.as_entire_binding(),
+                    batches.binding(),
+                    activations[0].as_entire_binding(),
+                ],
+            );
+            let products = layers.iter().enumerate().map(|(i, layer)| {
+                kernels.forward.bind(
+                    device,
+                    &[
+                        layer.uniform.as_entire_binding(),
+                        activations[i].as_entire_binding(),
+                        parameters[2 * i].clone(),
+                        parameters[2 * i + 1].clone(),
+                        activations[i + 1].as_entire_binding(),
+                    ],
+                )
+            });
+            let products = products.collect();
+            let loss = kernels.loss.bind(
+                device,
+                &[
+                    layers[last].uniform.as_entire_binding(),
+                    activations[last + 1].as_entire_binding(),
+                    images.labels.as_entire_binding(),
+                    batches.binding(),
+                    logit_gradient.as_entire_binding(),
+                    meter.buffer.as_entire_binding(),
+                ],
+            );
+            Self {
+                rows,
+                batch_stride: 4 * batches.stride,
+                words: images.pixels_each.div_ceil(4),
+                layers,
+                activations,
+                logit_gradient,
+                gather,
+                products,
+                loss,
+            }
+        })
+        .await
+    }
+
+    /// Records the pass of one batch, counted from 0; its tally is the meter's next.
+    pub fn record(&self, kernels: &Kernels, pass: &mut wgpu::ComputePass<'_>, batch: u32) {
+        let offset = [batch * self.batch_stride];
+        let size = [self.words.div_ceil(GATHER_WIDTH), self.rows];
+        kernels.gather.dispatch(pass, &self.gather, &offset, size);
+        for (layer, bindings) in self.layers.iter().zip(&self.products) {
+            kernels.forward.dispatch(pass, bindings, &[], tiles(self.rows, layer.outputs));
+        }
+        kernels.loss.dispatch(pass, &self.loss, &offset, [1, 1]);
+    }
+}
+
+/// The backward pass that follows a forward one.
+pub struct Backward {
+    layers: Vec<LayerBackward>,
+}
+
+struct LayerBackward {
+    weight: (wgpu::BindGroup, [u32; 2]),
+    /// The first layer's inputs are the images, which need no gradient.
+    input: Option<(wgpu::BindGroup, [u32; 2])>,
+}
+
+impl Backward {
+    /// The gradients of what `forward` computes with `parameters`, into `gradients`; both in the order
+    /// of the network's parameters.
+    pub async fn new(
+        device: &wgpu::Device,
+        kernels: &Kernels,
+        forward: &Forward,
+        parameters: &[wgpu::BindingResource<'_>],
+        gradients: &[wgpu::BindingResource<'_>],
+    ) -> Result<Self, ModelError> {
+        let (rows, activations) = (forward.rows, &forward.activations);
+        checked(device, "making room for the gradients", || {
+            // The gradient with respect to what each layer makes.
+            let mut output_gradients: Vec<_> = activations[1..activations.len() - 1]
+                .iter()
+                .map(|hidden| storage(device, "activation gradient", hidden.size()))
+                .collect();
+            output_gradients.push(forward.logit_gradient.clone());
+            let layer = |(i, layer): (usize, &Layer)| {
+                let weight = kernels.weight_gradient.bind(
+                    device,
+                    &[
+                        layer.uniform.as_entire_binding(),
+                        activations[i].as_entire_binding(),
+                        output_gradients[i].as_entire_binding(),
+                        gradients[2 * i].clone(),
+                        gradients[2 * i + 1].clone(),
+                    ],
+                );
+                let input = (i > 0).then(|| {
+                    let bindings = kernels.input_gradient.bind(
+                        device,
+                        &[
+                            layer.uniform.as_entire_binding(),
+                            output_gradients[i].as_entire_binding(),
+                            parameters[2 * i].clone(),
+                            activations[i].as_entire_binding(),
+                            output_gradients[i - 1].as_entire_binding(),
+                        ],
+                    );
+                    (bindings, tiles(rows, layer.inputs))
+                });
+                LayerBackward { weight: (weight, tiles(layer.inputs + 1, layer.outputs)), input }
+            };
+            Self { layers: forward.layers.iter().enumerate().map(layer).collect() }
+        })
+        .await
+    }
+
+    /// Records the pass; the forward pass of the batch comes before it.
+    pub fn record(&self, kernels: &Kernels, pass: &mut wgpu::ComputePass<'_>) {
+        for layer in self.layers.iter().rev() {
+            let (bindings, size) = &layer.weight;
+            kernels.weight_gradient.dispatch(pass, bindings, &[], *size);
+            if let Some((bindings, size)) = &layer.input {
+                kernels.input_gradient.dispatch(pass, bindings, &[], *size);
+            }
+        }
+    }
+}
+
+/// The workgroups of a product with a result of so many rows and columns.
+fn tiles(rows: u32, columns: u32) -> [u32; 2] {
+    [columns.div_ceil(TILE), rows.div_ceil(TILE)]
+}
+
+fn storage(device: &wgpu::Device, label: &str, bytes: u64) -> wgpu::Buffer {
+    device.create_buffer(&wgpu::BufferDescriptor {
+        label: Some(label),
+        size: bytes.next_multiple_of(4),
+        usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
+        mapped_at_creation: false,
+    })
+}
+
+fn uniform(device: &wgpu::Device, queue: &wgpu::Queue, words: [u32; 4]) -> wgpu::Buffer {
+    let buffer = device.create_buffer(&wgpu::BufferDescriptor {
+        label: Some("shape"),
+        size: size_of_val(&words) as u64,
+        usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
+        mapped_at_creation: false,
+    });
+    queue.write_buffer(&buffer, 0, bytemuck::cast_slice(&words));
+    buffer
+}
+
+fn fits(
+    device: &wgpu::Device,
+    what: &'static str,
+    bytes: u64,
+    advice: &'static str,
+) -> Result<(), ModelError> {
+    let limits = device.limits();
+    let limit = limits.max_buffer_size.min(limits.max_storage_buffer_binding_size);
+    if bytes <= limit { Ok(()) } else { Err(ModelError::TooLarge { what, bytes, limit, advice }) }
+}
+
+/// Makes something on the device, whose errors would otherwise end the program.
+async fn checked<T>(
+    device: &wgpu::Device,
+    doing: &'static str,
+    make: impl FnOnce() -> T,
+) -> Result<T, ModelError> {
+    let scopes = [wgpu::ErrorFilter::Validation, wgpu::ErrorFilter::OutOfMemory, wgpu::ErrorFilter::Internal]
+        .map(|filter| device.push_error_scope(filter));
+    let made = make();
+    // Scopes close in the reverse order of their opening.
+    let [validation, memory, internal] = scopes;
+    let futures = [internal.pop(), memory.pop(), validation.pop()];
+    for future in futures {
+        if let Some(problem) = future.await {
+            return Err(ModelError::Device { doing, message: problem.to_string() });
+        }
+    }
+    Ok(made)
+}

@@ -1,0 +1,275 @@
+//! The results as a picture: training loss and test accuracy by step.
+
+use super::history::History;
+use plotters::coord::Shift;
+use plotters::coord::ranged1d::{AsRangedCoord, Ranged, ValueFormatter};
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+
+/// As wide as a paper's column (85 mm) at 300 dots an inch.
+const SIZE: (u32, u32) = (1000, 1240);
+const PIXELS_PER_METER: u32 = 11_811;
+/// Drawn larger by this factor and averaged: smooth lines.
+const OVERSAMPLING: u32 = 3;
+/// The drawing library centres text this much too high.
+const TEXT_DROP: i32 = 6 * OVERSAMPLING as i32;
+const FONT: &str = "sans-serif";
+
+/// Colours that differ for every kind of sight (Okabe and Ito 2008), and in grey.
+const ALONE: RGBColor = RGBColor(213, 94, 0);
+const SLOW: RGBColor = RGBColor(0, 72, 132);
+const FAST: RGBColor = RGBColor(86, 180, 233);
+const GRID: RGBColor = RGBColor(225, 225, 225);
+
+/// A picture cannot be drawn.
+#[derive(Debug, thiserror::Error)]
+pub enum PlotError {
+    /// No run has taken a step.
+    #[error("there is nothing to plot: no run has a finite loss and an accuracy")]
+    Empty,
+    /// The plotting library failed.
+    #[error("the plot could not be drawn: {0}")]
+    Draw(String),
+    /// The picture could not be encoded.
+    #[error("the plot could not be encoded: {0}")]
+    Encode(#[from] png::EncodingError),
+}
+
+type Area<'a> = DrawingArea<BitMapBackend<'a>, Shift>;
+
+/// A curve of both panels' legend.
+struct Curve {
+    name: String,
+    colour: RGBColor,
+    is_dashed: bool,
+    points: Vec<(f64, f64)>,
+}
+
+/// Draws the runs as a PNG.
+pub fn png(runs: &[History]) -> Result<Vec<u8>, PlotError> {
+    let (width, height) = (SIZE.0 * OVERSAMPLING, SIZE.1 * OVERSAMPLING);
+    let mut pixels = vec![0; 3 * width as usize * height as usize];
+    draw(runs, &mut pixels, (width, height))?;
+
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, SIZE.0, SIZE.1);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.set_pixel_dims(Some(png::PixelDimensions {
+        xppu: PIXELS_PER_METER,
+        yppu: PIXELS_PER_METER,
+        unit: png::Unit::Meter,
+    }));
+    let mut writer = encoder.write_header()?;
+    writer.write_image_data(&average(&pixels))?;
+    writer.finish()?;
+    Ok(bytes)
+}
+
+/// The mean of each square of pixels.
+fn average(pixels: &[u8]) -> Vec<u8> {
+    let factor = OVERSAMPLING as usize;
+    let (width, height) = (SIZE.0 as usize, SIZE.1 as usize);
+    let mut averaged = Vec::with_capacity(3 * width * height);
+    for rows in pixels.chunks_exact(3 * factor * factor * width) {
+        for x in 0..width {
+            for channel in 0..3 {
+                let square = rows
+                    .chunks_exact(3 * factor * width)
+                    .flat_map(|row| row[3 * factor * x..][..3 * factor].iter().skip(channel).step_by(3));
+                let sum: u32 = square.map(|&value| u32::from(value)).sum();
+                averaged.push((sum / (factor * factor) as u32) as u8);
+            }
+        }
+    }
+    averaged
+}
+
+fn draw(runs: &[History], pixels: &mut [u8], size: (u32, u32)) -> Result<(), PlotError> {
+    let (losses, window) = loss_curves(runs);
+    let accuracies = accuracy_curves(runs);
+    let ends = losses.iter().chain(&accuracies).filter_map(|curve| curve.points.last());
+    let end = ends.map(|&(step, _)| step).fold(0.0, f64::max);
+    let (Some((lowest, highest)), Some(floor)) = (range(&losses), accuracy_floor(&accuracies, end)) else {
+        return Err(PlotError::Empty);
+    };
+
+    plotters::style::register_font(FONT, FontStyle::Normal, dejavu::sans::regular())
+        .map_err(|_| PlotError::Draw("its font cannot be read".to_owned()))?;
+    let root = BitMapBackend::with_buffer(pixels, size).into_drawing_area();
+    root.fill(&WHITE).map_err(failed)?;
+    let legend = (12 + 44 * accuracies.len() as u32) * OVERSAMPLING;
+    let (top, rest) = root.split_vertically(legend);
+    let (upper, lower) = rest.split_vertically((size.1 - legend) / 2 - 24 * OVERSAMPLING);
+    draw_legend(&top, &accuracies)?;
+
+    let mean = if window > 1 { format!(" (mean of {window} steps)") } else { String::new() };
+    let loss_range = lowest / 1.1..highest * 1.1;
+    let ticks = logarithmic_ticks(&loss_range);
+    let loss_axis = loss_range.log_scale().with_key_points(ticks);
+    draw_panel(&upper, 0.0..end, loss_axis, &losses, &format!("training loss{mean}"), "")?;
+    let accuracies = clip(accuracies, floor);
+    draw_panel(&lower, 0.0..end, floor..100.0, &accuracies, "test accuracy in %", "step")?;
+    root.present().map_err(failed)
+}
+
+fn draw_legend(area: &Area<'_>, curves: &[Curve]) -> Result<(), PlotError> {
+    let scale = OVERSAMPLING as i32;
+    let text = TextStyle::from((FONT, 36 * OVERSAMPLING).into_font()).pos(Pos::new(HPos::Left, VPos::Center));
+    for (curve, y) in curves.iter().zip((34 * scale..).step_by(44 * scale as usize)) {
+        let line = [(170 * scale, y), (290 * scale, y)];
+        if curve.is_dashed {
+            let (dash, gap) = dashes();
+            for element in DashedLineSeries::new(line, dash, gap, style(curve)) {
+                area.draw(&element).map_err(failed)?;
+            }
+        } else {
+            area.draw(&PathElement::new(line, style(curve))).map_err(failed)?;
+        }
+        area.draw_text(&curve.name, &text, (310 * scale, y + TEXT_DROP)).map_err(failed)?;
+    }
+    Ok(())
+}
+
+fn draw_panel<Y>(
+    area: &Area<'_>,
+    steps: std::ops::Range<f64>,
+    y_axis: Y,
+    curves: &[Curve],
+    description: &str,
+    step_description: &str,
+) -> Result<(), PlotError>
+where
+    Y: AsRangedCoord<Value = f64>,
+    Y::CoordDescType: ValueFormatter<f64> + Ranged<ValueType = f64>,
+{
+    let mut chart = ChartBuilder::on(area)
+        .margin_top(18 * OVERSAMPLING)
+        .margin_right(40 * OVERSAMPLING)
+        .margin_left(14 * OVERSAMPLING)
+        .x_label_area_size(if step_description.is_empty() { 56 } else { 96 } * OVERSAMPLING)
+        .y_label_area_size(146 * OVERSAMPLING)
+        .build_cartesian_2d::<std::ops::Range<f64>, Y>(steps, y_axis)
+        .map_err(failed)?;
+    let font = (FONT, 34 * OVERSAMPLING);
+    chart
+        .configure_mesh()
+        .light_line_style(TRANSPARENT)
+        .bold_line_style(GRID.stroke_width(OVERSAMPLING))
+        .axis_style(BLACK.stroke_width(2 * OVERSAMPLING))
+        .label_style(font)
+        .axis_desc_style(font)
+        .set_all_tick_mark_size(8 * OVERSAMPLING)
+        .y_label_offset(TEXT_DROP)
+        .x_desc(step_description)
+        .y_desc(description)
+        .x_labels(6)
+        .y_labels(6)
+        .x_label_formatter(&|step| format!("{step}"))
+        .y_label_formatter(&|value| format!("{}", *value as f32))
+        .draw()
+        .map_err(failed)?;
+    for curve in curves {
+        let points = curve.points.iter().copied();
+        if curve.is_dashed {
+            let (dash, gap) = dashes();
+            chart.draw_series(DashedLineSeries::new(points, dash, gap, style(curve))).map_err(failed)?;
+        } else {
+            chart.draw_series(LineSeries::new(points, style(curve))).map_err(failed)?;
+        }
+    }
+    Ok(())
+}
+
+fn dashes() -> (u32, u32) {
+    (18 * OVERSAMPLING, 9 * OVERSAMPLING)
+}
+
+fn style(curve: &Curve) -> ShapeStyle {
+    curve.colour.stroke_width(5 * OVERSAMPLING)
+}
+
+fn failed<E: std::error::Error + Send + Sync>(problem: DrawingAreaErrorKind<E>) -> PlotError {
+    PlotError::Draw(problem.to_string())
+}
+
+/// The training loss of each run, and how many steps a point is the mean of.
+fn loss_curves(runs: &[History]) -> (Vec<Curve>, usize) {
+    const POINTS: usize = 80;
+    let longest = runs.iter().map(|run| run.losses.len()).max().unwrap_or(0);
+    let window = longest.div_ceil(POINTS).max(1);
+    let curves = runs.iter().map(|run| {
+        let means = run.losses.chunks(window).enumerate().map(|(i, losses)| {
+            let step = i * window + losses.len();
+            (step as f64, losses.iter().sum::<f64>() / losses.len() as f64)
+        });
+        // A logarithmic axis has no place for zero.
+        let points = means.filter(|(_, loss)| loss.is_finite() && *loss > 0.0).collect();
+        // Losses are those of the fast weights.
+        let (colour, is_dashed) = if run.lookahead.is_some() { (FAST, true) } else { (ALONE, false) };
+        Curve { name: run.name.clone(), colour, is_dashed, points }
+    });
+    (curves.collect(), window)
+}
+
+fn accuracy_curves(runs: &[History]) -> Vec<Curve> {
+    let curves = runs.iter().flat_map(|run| {
+        let fast = run.samples.iter().map(|sample| (f64::from(sample.step), 100.0 * sample.fast)).collect();
+        if run.lookahead.is_none() {
+            let name = run.name.clone();
+            return vec![Curve { name, colour: ALONE, is_dashed: false, points: fast }];
+        }
+        let slow =
+            run.samples.iter().filter_map(|sample| Some((f64::from(sample.step), 100.0 * sample.slow?)));
+        let name = |weights| format!("{}, {weights} weights", run.name);
+        // The slow ones are drawn first: the dashes of the fast ones show on top of them.
+        vec![
+            Curve { name: name("slow"), colour: SLOW, is_dashed: false, points: slow.collect() },
+            Curve { name: name("fast"), colour: FAST, is_dashed: true, points: fast },
+        ]
+    });
+    curves.collect()
+}
+
+/// The least and the greatest value of all curves.
+fn range(curves: &[Curve]) -> Option<(f64, f64)> {
+    let values = curves.iter().flat_map(|curve| &curve.points).map(|&(_, value)| (value, value));
+    values.reduce(|(low, high), (value, _)| (low.min(value), high.max(value)))
+}
+
+/// 1, 2 and 5 times powers of ten; the latter alone where there are many.
+fn logarithmic_ticks(range: &std::ops::Range<f64>) -> Vec<f64> {
+    let decades = range.start.log10().floor() as i32..=range.end.log10().ceil() as i32;
+    let factors: &[f64] = if decades.clone().count() > 4 { &[1.0] } else { &[1.0, 2.0, 5.0] };
+    let ticks = decades.flat_map(|decade| factors.iter().map(move |factor| factor * 10f64.powi(decade)));
+    ticks.filter(|tick| range.contains(tick)).collect()
+}
+
+/// Where the accuracy axis begins: just below what is reached after a tenth of the run, so that the
+/// first steep steps do not flatten the rest.
+fn accuracy_floor(curves: &[Curve], end: f64) -> Option<f64> {
+    let points = curves.iter().flat_map(|curve| &curve.points);
+    let late = points.filter(|&&(step, _)| step >= end / 10.0).map(|&(_, accuracy)| accuracy);
+    let lowest = late.reduce(f64::min)?;
+    let step = if lowest > 90.0 { 1.0 } else { 5.0 };
+    Some(((lowest / step).floor() * step - step).max(0.0))
+}
+
+/// Cuts curves off at the bottom of the panel.
+fn clip(curves: Vec<Curve>, floor: f64) -> Vec<Curve> {
+    let cut = |curve: Curve| {
+        let mut points: Vec<(f64, f64)> = Vec::new();
+        for (i, &(x, y)) in curve.points.iter().enumerate() {
+            if y < floor {
+                continue;
+            }
+            if let Some(&(below_x, below_y)) = i.checked_sub(1).and_then(|before| curve.points.get(before))
+                && below_y < floor
+            {
+                points.push((below_x + (x - below_x) * (floor - below_y) / (y - below_y), floor));
+            }
+            points.push((x, y));
+        }
+        Curve { points, ..curve }
+    };
+    curves.into_iter().map(cut).collect()
+}

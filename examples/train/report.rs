@@ -1,0 +1,112 @@
+//! The results as text: a table for people, JSON for programs.
+
+use super::history::{Epoch, History};
+use serde::Serialize;
+use std::fmt::Write;
+
+/// The table's head.
+pub const HEAD: &str = concat!(
+    "                                   test accuracy\n",
+    "epoch  train loss   test loss     fast      slow    seconds",
+);
+
+/// An epoch's line of the table.
+pub fn row(epoch: &Epoch) -> String {
+    let slow = epoch.slow_accuracy.map_or_else(|| "-".to_owned(), percent);
+    format!(
+        "{:>5}  {:>10.4}  {:>10.4}  {:>7}  {slow:>8}  {:>9.1}",
+        epoch.epoch,
+        epoch.train_loss,
+        epoch.test_loss,
+        percent(epoch.fast_accuracy),
+        epoch.seconds,
+    )
+}
+
+/// The last epoch of each run, side by side.
+pub fn comparison(runs: &[History]) -> String {
+    let width = runs.iter().map(|run| run.name.len()).max().unwrap_or(0).max("run".len());
+    let mut table = format!("{:<width$}   test loss  accuracy     best (epoch)    seconds", "run");
+    for run in runs {
+        let Some(last) = run.epochs.last() else { continue };
+        let Some(best) = best(&run.epochs) else { continue };
+        // Writing to a string cannot fail.
+        let _ = write!(
+            table,
+            "\n{:<width$}  {:>10.4}  {:>8}  {:>8} {:>6}  {:>9.1}",
+            run.name,
+            last.test_loss,
+            percent(last.accuracy()),
+            percent(best.accuracy()),
+            format!("({})", best.epoch),
+            last.seconds,
+        );
+    }
+    table
+}
+
+/// The first of the most accurate epochs.
+fn best(epochs: &[Epoch]) -> Option<&Epoch> {
+    epochs.iter().reduce(|best, epoch| if epoch.accuracy() > best.accuracy() { epoch } else { best })
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.2} %", 100.0 * share)
+}
+
+/// All runs as JSON, with accuracies at the slow weights, or at those of a rule alone. A number that is
+/// not finite becomes `null`.
+pub fn json(adapter: &str, backend: &str, data: &str, runs: &[History]) -> serde_json::Result<String> {
+    let runs = runs.iter().map(JsonRun::new).collect();
+    let mut text = serde_json::to_string_pretty(&JsonReport { adapter, backend, data, runs })?;
+    text.push('\n');
+    Ok(text)
+}
+
+#[derive(Serialize)]
+struct JsonReport<'a> {
+    adapter: &'a str,
+    backend: &'a str,
+    data: &'a str,
+    runs: Vec<JsonRun<'a>>,
+}
+
+#[derive(Serialize)]
+struct JsonRun<'a> {
+    name: &'a str,
+    rule: &'a str,
+    k: Option<u32>,
+    alpha: Option<f64>,
+    policy: Option<&'a str>,
+    epochs: Vec<JsonEpoch>,
+}
+
+#[derive(Serialize)]
+struct JsonEpoch {
+    epoch: u32,
+    train_loss: f64,
+    test_loss: f64,
+    test_accuracy: f64,
+    seconds: f64,
+}
+
+impl<'a> JsonRun<'a> {
+    fn new(run: &'a History) -> Self {
+        let setting = run.lookahead.as_ref();
+        let epochs = run.epochs.iter().map(|epoch| JsonEpoch {
+            epoch: epoch.epoch,
+            train_loss: epoch.train_loss,
+            test_loss: epoch.test_loss,
+            test_accuracy: epoch.accuracy(),
+            seconds: epoch.seconds,
+        });
+        Self {
+            name: &run.name,
+            rule: &run.rule,
+            k: setting.map(|setting| setting.k),
+            alpha: setting.map(|setting| setting.alpha),
+            policy: setting.map(|setting| setting.policy.as_str()),
+            epochs: epochs.collect(),
+        }
+    }
+}
