@@ -10,13 +10,14 @@ use lookahead_wgpu::{
 };
 use naga::{
     Module, ShaderStage,
-    back::{glsl, hlsl, msl, pipeline_constants::process_overrides, spv},
+    back::{PipelineConstants, glsl, hlsl, msl, pipeline_constants::process_overrides, spv},
     proc::BoundsCheckPolicies,
     valid::{Capabilities, ModuleInfo, ValidationFlags, Validator},
 };
 
-/// Workgroup sizes: the largest that an optimizer chooses, and a smaller device's.
-const WORKGROUPS: [u32; 2] = [64, 256];
+/// Workgroup sizes (the largest that an optimizer chooses, and a smaller device's) and what a step's pipeline
+/// knows of its flags: nothing, an update, an update with a sync.
+const CONSTANTS: [(u32, u32); 4] = [(64, 0), (256, 0), (256, 1), (256, 3)];
 
 #[test]
 fn every_kernel_is_spirv_with_its_entry_point_and_workgroup_size() {
@@ -97,9 +98,16 @@ fn for_every_kernel(translate: impl Fn(&str, u32, &Module, &ModuleInfo)) {
         let info = validator
             .validate(&module)
             .unwrap_or_else(|error| panic!("{}: {}", source.name, error.emit_to_string(&source.wgsl)));
-        for workgroup in WORKGROUPS {
+        for (workgroup, flags) in CONSTANTS {
+            if flags != 0 && source.entry != "step" {
+                continue;
+            }
             let entry_point = Some((ShaderStage::Compute, source.entry));
-            let constants = [("WORKGROUP".to_owned(), f64::from(workgroup))].into_iter().collect();
+            let mut constants = PipelineConstants::default();
+            constants.insert("WORKGROUP".to_owned(), f64::from(workgroup));
+            if flags != 0 {
+                constants.insert("FLAGS".to_owned(), f64::from(flags));
+            }
             let (module, info) = process_overrides(&module, &info, entry_point, &constants)
                 .unwrap_or_else(|error| panic!("{}: {error}", source.name));
             let sizes: Vec<_> = module.entry_points.iter().map(|entry| entry.workgroup_size).collect();
