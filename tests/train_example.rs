@@ -1,12 +1,18 @@
 //! Tests of the parts of the `train` example: its data, its network, its report and its plot.
 
+#[path = "../examples/train/batches.rs"]
+mod batches;
 mod common;
 #[path = "../examples/train/data.rs"]
 mod data;
+#[path = "../examples/train/device.rs"]
+mod device;
 #[path = "../examples/train/folder.rs"]
 mod folder;
 #[path = "../examples/train/history.rs"]
 mod history;
+#[path = "../examples/train/meter.rs"]
+mod meter;
 #[path = "../examples/train/model.rs"]
 mod model;
 #[path = "../examples/train/output.rs"]
@@ -15,6 +21,8 @@ mod output;
 mod plot;
 #[path = "../examples/train/report.rs"]
 mod report;
+#[path = "../examples/train/settings.rs"]
+mod settings;
 #[path = "../examples/train/train.rs"]
 mod train;
 #[path = "../examples/train/twin.rs"]
@@ -239,12 +247,13 @@ mod reading {
 }
 
 mod network {
+    use crate::batches::{Batches, Images};
     use crate::common::gpus;
     use crate::data::{CLASSES, Dataset, Split};
-    use crate::model::{
-        Backward, Batches, Forward, Images, Kernels, Meter, ModelError, Network, Tally, random_streams,
-    };
-    use crate::twin;
+    use crate::device::ModelError;
+    use crate::meter::{Meter, Tally};
+    use crate::model::{Backward, Forward, Kernels, Network, random_streams};
+    use crate::{model, twin};
     use lookahead_wgpu::gpu::Gpu;
     use lookahead_wgpu::wgpu;
     use std::sync::OnceLock;
@@ -479,6 +488,29 @@ mod network {
         }
     }
 
+    /// What wgpu makes of the shaders where these tests do not run: on Direct3D 12 and Metal.
+    #[test]
+    fn the_shaders_are_hlsl_and_msl() {
+        use naga::{ShaderStage, back, valid};
+        let entry_point = Some((ShaderStage::Compute, "main".to_owned()));
+        for wgsl in model::wgsl() {
+            let module = naga::front::wgsl::parse_str(&wgsl).unwrap();
+            let mut validator =
+                valid::Validator::new(valid::ValidationFlags::all(), valid::Capabilities::empty());
+            let info = validator.validate(&module).unwrap();
+            let mut text = String::new();
+            let (options, pipeline) =
+                (Default::default(), back::hlsl::PipelineOptions { entry_point: entry_point.clone() });
+            let written = back::hlsl::Writer::new(&mut text, &options, &pipeline).write(&module, &info, None);
+            assert!(matches!(written.unwrap().entry_point_names.as_slice(), [Ok(_)]));
+            let pipeline =
+                back::msl::PipelineOptions { entry_point: entry_point.clone(), ..Default::default() };
+            let (_, written) =
+                back::msl::write_string(&module, &info, &Default::default(), &pipeline).unwrap();
+            assert!(matches!(written.entry_point_names.as_slice(), [Ok(_)]));
+        }
+    }
+
     #[test]
     fn impossible_layers_and_data_too_large_for_the_device_are_errors() {
         assert!(matches!(Network::new(64, &[128, 0], 10), Err(ModelError::Units { units: 0 })));
@@ -523,7 +555,8 @@ mod training {
     use crate::common::{gpus, on_every_adapter};
     use crate::data::Dataset;
     use crate::history::History;
-    use crate::train::{PolicyName, Progress, RuleName, Settings, Workbench};
+    use crate::settings::{PolicyName, RuleName, Settings};
+    use crate::train::{Progress, Workbench};
     use lookahead_wgpu::gpu::Gpu;
 
     fn settings(rule: RuleName, lookahead: Option<(u32, f64, PolicyName)>) -> Settings {

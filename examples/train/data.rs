@@ -106,7 +106,7 @@ pub enum DataError {
     Truncated {
         /// The file.
         file: String,
-        /// Bytes there, unpacked.
+        /// Bytes there.
         found: String,
         /// Bytes that the header calls for.
         expected: u64,
@@ -341,7 +341,7 @@ fn read_idx<const DIMENSIONS: usize, R: Read>(
     }
     let truncated = |found: u64, expected| DataError::Truncated {
         file: file.clone(),
-        found: found.to_string(),
+        found: if is_gzip { format!("{found}, unpacked") } else { found.to_string() },
         expected,
     };
     let Some(&sizes) = words.get(1..).and_then(|sizes| sizes.first_chunk::<DIMENSIONS>()) else {

@@ -5,27 +5,33 @@
 //! cargo run --release --example train -- --compare --plot compare.png
 //! ```
 
+mod batches;
 mod data;
+mod device;
 mod folder;
 mod history;
+mod meter;
 mod model;
 mod output;
 mod plot;
 mod report;
+mod settings;
 mod train;
 
 use clap::Parser;
 use clap::builder::RangedU64ValueParser;
 use data::Dataset;
 use history::History;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use lookahead_wgpu::gpu::Gpu;
 use output::Output;
+use settings::{PolicyName, RuleName, Settings};
 use std::error::Error;
+use std::fmt;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use train::{PolicyName, Progress, RuleName, Settings, Workbench};
+use train::{Progress, Workbench};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -38,13 +44,13 @@ Examples:
   SGD with momentum, k = 10, on the adapter whose name holds `llvmpipe`:
     cargo run --release --example train -- --rule heavy-ball --k 10 --adapter llvmpipe
 
-RUST_LOG=info shows what wgpu says.";
+RUST_LOG=debug shows what wgpu does.";
 
 /// Trains a multi-layer perceptron on images with Lookahead, on the GPU.
 #[derive(Debug, Parser)]
 #[command(name = "train", after_help = EXAMPLES)]
 struct Arguments {
-    /// `digits` (8 x 8 pixels, part of the example), or a folder of MNIST-style IDX files, plain or .gz
+    /// `digits` (part of the example), or a folder of MNIST-style IDX files, plain or .gz
     #[arg(long, default_value = "digits", value_name = "digits|DIR")]
     data: PathBuf,
     /// The inner optimizer
@@ -54,16 +60,19 @@ struct Arguments {
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     k: u32,
     /// Slow step size, above 0 and at most 1
-    #[arg(long, default_value_t = 0.5, value_parser = alpha)]
+    #[arg(long, default_value_t = 0.5, value_parser = alpha, allow_negative_numbers = true)]
     alpha: f64,
     /// What a sync does to the inner optimizer's state
     #[arg(long, value_enum, default_value_t = PolicyName::Maintain)]
     policy: PolicyName,
-    /// Learning rate of the inner optimizer [default: 0.5 for sgd, 0.1 for heavy-ball and nesterov,
-    /// 0.003 for adam and adamw]
-    #[arg(long, value_parser = learning_rate)]
+    /// Learning rate of the inner optimizer
+    ///
+    /// [default: sgd 0.5; heavy-ball and nesterov 0.1; adam and adamw 0.003]
+    #[arg(long, value_parser = learning_rate, allow_negative_numbers = true)]
     lr: Option<f64>,
-    /// Passes over the training images [default: 20 for digits, 5 for a folder]
+    /// Passes over the training images
+    ///
+    /// [default: 20 for digits, 5 for a folder]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     epochs: Option<u32>,
     /// Images of a step
@@ -126,7 +135,7 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let dataset = if is_digits { Dataset::digits()? } else { folder::read(&arguments.data)? };
     let adapter = gpu.info.clone();
     let mut out = io::stdout();
-    writeln!(out, "{} on {}", describe(&dataset, &arguments.hidden), gpu.label())?;
+    writeln!(out, "{}\n{}", describe(&dataset, &arguments.hidden), gpu.label())?;
 
     let bench = Workbench::new(gpu, &dataset)?;
     let runs = settings(arguments, is_digits);
@@ -137,12 +146,12 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     if histories.len() > 1 {
         writeln!(out, "\n{}", report::comparison(&histories))?;
     }
-    if let Some(file) = plot {
-        file.write(&plot::png(&histories)?)?;
-    }
     if let Some(file) = json {
         let backend = adapter.backend.to_str();
         file.write(report::json(&adapter.name, backend, &dataset.name, &histories)?.as_bytes())?;
+    }
+    if let Some(file) = plot {
+        file.write(&plot::png(&histories)?)?;
     }
     Ok(())
 }
@@ -151,7 +160,7 @@ fn describe(dataset: &Dataset, hidden: &[usize]) -> String {
     let layers: Vec<_> =
         [dataset.pixels()].iter().chain(hidden).chain(&[data::CLASSES]).map(ToString::to_string).collect();
     format!(
-        "{}: {} images of {} x {} to train on, {} to test on; layers of {} units",
+        "{}: {} images of {} x {} to train on, {} to test on\nlayers of {} units",
         dataset.name,
         dataset.train.len(),
         dataset.height,
@@ -187,7 +196,12 @@ fn train(bench: &Workbench, settings: &Settings, images: usize) -> Result<Histor
     writeln!(out, "\n{}", report::HEAD)?;
 
     let bar = ProgressBar::new(images as u64 * u64::from(settings.epochs));
-    bar.set_style(ProgressStyle::with_template("{wide_bar} loss {msg}  {per_sec} images/s  {eta} left")?);
+    let rate = |state: &ProgressState, out: &mut dyn fmt::Write| {
+        // A bar without its rate is still a bar.
+        let _ = write!(out, "{:.0} images/s", state.per_sec());
+    };
+    let style = ProgressStyle::with_template("{wide_bar} loss {msg}  {rate}  {eta} left")?;
+    bar.set_style(style.with_key("rate", rate));
     let mut printed = Ok(());
     let history = bench.train(settings, &mut |progress| match progress {
         Progress::Images { count, loss } => {

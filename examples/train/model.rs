@@ -5,50 +5,17 @@
 //! web as it does natively. Images, weights and activations stay on the GPU. A batch is chosen by
 //! the indices of its images.
 
-use super::data::Split;
-use futures::channel::oneshot;
+use super::batches::{Batches, Images};
+use super::device::{MOST_UNITS, ModelError, checked, fits, storage, uniform};
+use super::meter::Meter;
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 use std::borrow::Cow;
-use std::ops::Range;
 
 /// The side of the square of a product's result that a workgroup makes (`TILE` in `product.wgsl`).
 const TILE: u32 = 64;
 /// Invocations of a workgroup of `gather.wgsl`.
 const GATHER_WIDTH: u32 = 64;
-/// The widest layer: keeps dispatches far below every device's limit.
-const MOST_UNITS: usize = 1 << 20;
-
-/// What can go wrong with a network.
-#[derive(Debug, thiserror::Error)]
-pub enum ModelError {
-    /// A layer is empty or far too wide.
-    #[error("a layer of {units} units is not possible: 1 to {MOST_UNITS} are")]
-    Units {
-        /// How many were asked for.
-        units: usize,
-    },
-    /// A buffer is larger than the device allows.
-    #[error("{what} need {bytes} bytes in one buffer, and this device allows {limit}; {advice}")]
-    TooLarge {
-        /// What the buffer is for.
-        what: &'static str,
-        /// Its size.
-        bytes: u64,
-        /// The largest size.
-        limit: u64,
-        /// What to do.
-        advice: &'static str,
-    },
-    /// The device refused something, or has no memory left.
-    #[error("the device failed while {doing}: {message}")]
-    Device {
-        /// What was being done.
-        doing: &'static str,
-        /// What it said.
-        message: String,
-    },
-}
 
 /// The layers of a network.
 #[derive(Debug, Clone, PartialEq)]
@@ -121,6 +88,18 @@ struct Kernel {
     layout: wgpu::BindGroupLayout,
 }
 
+/// The shaders' texts: gather, forward, loss, weight_gradient and input_gradient.
+pub fn wgsl() -> [Cow<'static, str>; 5] {
+    let product = |rest: &str| Cow::Owned([include_str!("model/product.wgsl"), rest].concat());
+    [
+        Cow::Borrowed(include_str!("model/gather.wgsl")),
+        product(include_str!("model/forward.wgsl")),
+        Cow::Borrowed(include_str!("model/loss.wgsl")),
+        product(include_str!("model/weight_gradient.wgsl")),
+        product(include_str!("model/input_gradient.wgsl")),
+    ]
+}
+
 /// What a shader's binding is.
 #[derive(Clone, Copy)]
 enum Binding {
@@ -135,29 +114,20 @@ impl Kernels {
     /// Compiles the shaders.
     pub async fn new(device: &wgpu::Device) -> Result<Self, ModelError> {
         use Binding::{Batch, Read, Uniform, Write};
-        const PRODUCT: &str = include_str!("model/product.wgsl");
-        let product = |rest: &str| [PRODUCT, rest].concat();
-        let forward = product(include_str!("model/forward.wgsl"));
-        let weight_gradient = product(include_str!("model/weight_gradient.wgsl"));
-        let input_gradient = product(include_str!("model/input_gradient.wgsl"));
-        let gather = include_str!("model/gather.wgsl");
-        let loss = include_str!("model/loss.wgsl");
+        let [gather, forward, loss, weight_gradient, input_gradient] = wgsl();
         checked(device, "compiling the shaders", || {
-            let kernel = |name, wgsl, bindings| Kernel::new(device, name, wgsl, bindings);
+            let kernel = |name, wgsl: &str, bindings: &[Binding]| Kernel::new(device, name, wgsl, bindings);
+            let product = [Uniform, Read, Read, Read, Write];
             Self {
-                gather: kernel("gather", gather, &[Uniform, Read, Batch, Write]),
-                forward: kernel("forward", &forward, &[Uniform, Read, Read, Read, Write]),
-                loss: kernel("loss", loss, &[Uniform, Read, Read, Batch, Write, Write]),
+                gather: kernel("gather", &gather, &[Uniform, Read, Batch, Write]),
+                forward: kernel("forward", &forward, &product),
+                loss: kernel("loss", &loss, &[Uniform, Read, Read, Batch, Write, Write]),
                 weight_gradient: kernel(
                     "weight_gradient",
                     &weight_gradient,
                     &[Uniform, Read, Read, Write, Write],
                 ),
-                input_gradient: kernel(
-                    "input_gradient",
-                    &input_gradient,
-                    &[Uniform, Read, Read, Read, Write],
-                ),
+                input_gradient: kernel("input_gradient", &input_gradient, &product),
             }
         })
         .await
@@ -231,192 +201,6 @@ impl Kernel {
         pass.set_pipeline(&self.pipeline);
         pass.set_bind_group(0, bindings, offsets);
         pass.dispatch_workgroups(x, y, 1);
-    }
-}
-
-/// Images and labels on the GPU.
-pub struct Images {
-    pixels: wgpu::Buffer,
-    labels: wgpu::Buffer,
-    count: u32,
-    pixels_each: u32,
-    scale: f32,
-}
-
-impl Images {
-    /// Uploads images, whose bytes times `scale` the network sees.
-    pub async fn upload(
-        device: &wgpu::Device,
-        queue: &wgpu::Queue,
-        split: &Split,
-        scale: f32,
-    ) -> Result<Self, ModelError> {
-        let count = split.len();
-        let pixels_each = split.pixels.len() / count.max(1);
-        // Each image begins a new word.
-        let stride = pixels_each.next_multiple_of(4);
-        let pixels: Cow<'_, [u8]> = if stride == pixels_each {
-            Cow::Borrowed(&split.pixels)
-        } else {
-            let padding = vec![0; stride - pixels_each];
-            let rows = split.pixels.chunks(pixels_each);
-            Cow::Owned(rows.flat_map(|row| row.iter().chain(&padding)).copied().collect())
-        };
-        let labels: Vec<u32> = split.labels.iter().map(|&label| u32::from(label)).collect();
-        let advice = "train on fewer images";
-        fits(device, "the images", pixels.len() as u64, advice)?;
-        fits(device, "the labels", 4 * labels.len() as u64, advice)?;
-        checked(device, "uploading the images", || {
-            let upload = |label, bytes: &[u8]| {
-                let buffer = storage(device, label, bytes.len() as u64);
-                queue.write_buffer(&buffer, 0, bytes);
-                buffer
-            };
-            Self {
-                pixels: upload("images", &pixels),
-                labels: upload("labels", bytemuck::cast_slice(&labels)),
-                count: count as u32,
-                pixels_each: pixels_each as u32,
-                scale,
-            }
-        })
-        .await
-    }
-}
-
-/// The images of every batch of an epoch, by index, on the GPU.
-pub struct Batches {
-    buffer: wgpu::Buffer,
-    /// Images of a full batch.
-    rows: u32,
-    /// Images of all batches.
-    images: u32,
-    /// Words from one batch to the next: a count and the indices, aligned.
-    stride: u32,
-}
-
-impl Batches {
-    /// Room for batches of so many images.
-    pub async fn new(device: &wgpu::Device, images: &Images, rows: u32) -> Result<Self, ModelError> {
-        let rows = rows.min(images.count);
-        let alignment = device.limits().min_storage_buffer_offset_alignment;
-        let stride = (1 + rows).next_multiple_of(alignment.div_ceil(4));
-        let bytes = 4 * u64::from(stride) * u64::from(images.count.div_ceil(rows));
-        fits(device, "the indices of the batches", bytes, "use larger batches")?;
-        let make = || Self { buffer: storage(device, "batches", bytes), rows, images: images.count, stride };
-        checked(device, "making room for the batches", make).await
-    }
-
-    /// How many batches there are; the last may be shorter than the others.
-    pub fn count(&self) -> u32 {
-        self.images.div_ceil(self.rows)
-    }
-
-    /// How many images there are in all.
-    pub fn images(&self) -> u32 {
-        self.images
-    }
-
-    /// How many images a batch has, counted from 0.
-    pub fn images_of(&self, batch: u32) -> u32 {
-        self.rows.min(self.images - batch * self.rows)
-    }
-
-    /// Takes the images in this order. It holds for commands that are submitted later.
-    pub fn fill(&self, queue: &wgpu::Queue, order: &[u32]) {
-        let mut words = Vec::with_capacity((self.stride * self.count()) as usize);
-        for batch in order.chunks(self.rows as usize) {
-            let end = words.len() + self.stride as usize;
-            words.push(batch.len() as u32);
-            words.extend_from_slice(batch);
-            words.resize(end, 0);
-        }
-        queue.write_buffer(&self.buffer, 0, bytemuck::cast_slice(&words));
-    }
-
-    fn binding(&self) -> wgpu::BindingResource<'_> {
-        wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-            buffer: &self.buffer,
-            offset: 0,
-            size: wgpu::BufferSize::new(4 * u64::from(self.stride)),
-        })
-    }
-}
-
-/// What one batch came to.
-#[derive(Debug, Clone, Copy, Default, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
-#[repr(C)]
-pub struct Tally {
-    /// The sum of the losses of its images.
-    pub loss: f32,
-    /// How many of its images were classified rightly.
-    pub correct: u32,
-}
-
-/// Collects the tallies of batches on the GPU, so that no step waits for one.
-pub struct Meter {
-    buffer: wgpu::Buffer,
-}
-
-impl Meter {
-    const HEADER: u64 = 4;
-    const TALLY: u64 = size_of::<Tally>() as u64;
-
-    /// Room for the tallies of so many batches.
-    pub async fn new(device: &wgpu::Device, batches: u32) -> Result<Self, ModelError> {
-        let bytes = Self::HEADER + Self::TALLY * u64::from(batches);
-        fits(device, "the losses of an epoch", bytes, "use larger batches")?;
-        let make = || Self { buffer: storage(device, "meter", bytes) };
-        checked(device, "making room for the losses", make).await
-    }
-
-    /// Starts again from the first tally.
-    pub fn clear(&self, encoder: &mut wgpu::CommandEncoder) {
-        encoder.clear_buffer(&self.buffer, 0, Some(Self::HEADER));
-    }
-
-    /// Records the way back of some tallies. They arrive after `encoder` was submitted and ran.
-    pub async fn read(
-        &self,
-        device: &wgpu::Device,
-        encoder: &mut wgpu::CommandEncoder,
-        tallies: Range<u32>,
-    ) -> Result<Reading, ModelError> {
-        let bytes = Self::TALLY * u64::from(tallies.end - tallies.start);
-        let buffer = checked(device, "making room for a reading", || {
-            device.create_buffer(&wgpu::BufferDescriptor {
-                label: Some("reading"),
-                size: bytes,
-                usage: wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ,
-                mapped_at_creation: false,
-            })
-        })
-        .await?;
-        let first = Self::HEADER + Self::TALLY * u64::from(tallies.start);
-        encoder.copy_buffer_to_buffer(&self.buffer, first, &buffer, 0, bytes);
-        let (sender, mapped) = oneshot::channel();
-        encoder.map_buffer_on_submit(&buffer, wgpu::MapMode::Read, .., |result| {
-            // Nobody listens any more where the reading was dropped.
-            let _ = sender.send(result);
-        });
-        Ok(Reading { buffer, mapped })
-    }
-}
-
-/// Tallies on their way back from the GPU.
-pub struct Reading {
-    buffer: wgpu::Buffer,
-    mapped: oneshot::Receiver<Result<(), wgpu::BufferAsyncError>>,
-}
-
-impl Reading {
-    /// The tallies, once they are there. Off the web, somebody has to poll the device.
-    pub async fn finish(self) -> Result<Vec<Tally>, ModelError> {
-        let failed = |message: String| ModelError::Device { doing: "reading the losses", message };
-        let mapped = self.mapped.await.map_err(|_| failed("it was lost".to_owned()))?;
-        mapped.map_err(|problem| failed(problem.to_string()))?;
-        let view = self.buffer.get_mapped_range(..).map_err(|problem| failed(problem.to_string()))?;
-        Ok(bytemuck::pod_collect_to_vec(&view))
     }
 }
 
@@ -615,55 +399,4 @@ impl Backward {
 /// The workgroups of a product with a result of so many rows and columns.
 fn tiles(rows: u32, columns: u32) -> [u32; 2] {
     [columns.div_ceil(TILE), rows.div_ceil(TILE)]
-}
-
-fn storage(device: &wgpu::Device, label: &str, bytes: u64) -> wgpu::Buffer {
-    device.create_buffer(&wgpu::BufferDescriptor {
-        label: Some(label),
-        size: bytes.next_multiple_of(4),
-        usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
-        mapped_at_creation: false,
-    })
-}
-
-fn uniform(device: &wgpu::Device, queue: &wgpu::Queue, words: [u32; 4]) -> wgpu::Buffer {
-    let buffer = device.create_buffer(&wgpu::BufferDescriptor {
-        label: Some("shape"),
-        size: size_of_val(&words) as u64,
-        usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
-        mapped_at_creation: false,
-    });
-    queue.write_buffer(&buffer, 0, bytemuck::cast_slice(&words));
-    buffer
-}
-
-fn fits(
-    device: &wgpu::Device,
-    what: &'static str,
-    bytes: u64,
-    advice: &'static str,
-) -> Result<(), ModelError> {
-    let limits = device.limits();
-    let limit = limits.max_buffer_size.min(limits.max_storage_buffer_binding_size);
-    if bytes <= limit { Ok(()) } else { Err(ModelError::TooLarge { what, bytes, limit, advice }) }
-}
-
-/// Makes something on the device, whose errors would otherwise end the program.
-async fn checked<T>(
-    device: &wgpu::Device,
-    doing: &'static str,
-    make: impl FnOnce() -> T,
-) -> Result<T, ModelError> {
-    let scopes = [wgpu::ErrorFilter::Validation, wgpu::ErrorFilter::OutOfMemory, wgpu::ErrorFilter::Internal]
-        .map(|filter| device.push_error_scope(filter));
-    let made = make();
-    // Scopes close in the reverse order of their opening.
-    let [validation, memory, internal] = scopes;
-    let futures = [internal.pop(), memory.pop(), validation.pop()];
-    for future in futures {
-        if let Some(problem) = future.await {
-            return Err(ModelError::Device { doing, message: problem.to_string() });
-        }
-    }
-    Ok(made)
 }

@@ -5,6 +5,7 @@ use plotters::coord::Shift;
 use plotters::coord::ranged1d::{AsRangedCoord, Ranged, ValueFormatter};
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
+use std::ops::Range;
 
 /// As wide as a paper's column (85 mm) at 300 dots an inch.
 const SIZE: (u32, u32) = (1000, 1240);
@@ -89,7 +90,7 @@ fn draw(runs: &[History], pixels: &mut [u8], size: (u32, u32)) -> Result<(), Plo
     let accuracies = accuracy_curves(runs);
     let ends = losses.iter().chain(&accuracies).filter_map(|curve| curve.points.last());
     let end = ends.map(|&(step, _)| step).fold(0.0, f64::max);
-    let (Some((lowest, highest)), Some(floor)) = (range(&losses), accuracy_floor(&accuracies, end)) else {
+    let (Some((lowest, highest)), Some(shares)) = (range(&losses), accuracy_range(&accuracies, end)) else {
         return Err(PlotError::Empty);
     };
 
@@ -104,11 +105,11 @@ fn draw(runs: &[History], pixels: &mut [u8], size: (u32, u32)) -> Result<(), Plo
 
     let mean = if window > 1 { format!(" (mean of {window} steps)") } else { String::new() };
     let loss_range = lowest / 1.1..highest * 1.1;
-    let ticks = logarithmic_ticks(&loss_range);
-    let loss_axis = loss_range.log_scale().with_key_points(ticks);
+    let loss_ticks = ticks(&loss_range);
+    let loss_axis = loss_range.log_scale().with_key_points(loss_ticks);
     draw_panel(&upper, 0.0..end, loss_axis, &losses, &format!("training loss{mean}"), "")?;
-    let accuracies = clip(accuracies, floor);
-    draw_panel(&lower, 0.0..end, floor..100.0, &accuracies, "test accuracy in %", "step")?;
+    let accuracies = clip(accuracies, shares.start);
+    draw_panel(&lower, 0.0..end, shares, &accuracies, "test accuracy in %", "step")?;
     root.present().map_err(failed)
 }
 
@@ -132,7 +133,7 @@ fn draw_legend(area: &Area<'_>, curves: &[Curve]) -> Result<(), PlotError> {
 
 fn draw_panel<Y>(
     area: &Area<'_>,
-    steps: std::ops::Range<f64>,
+    steps: Range<f64>,
     y_axis: Y,
     curves: &[Curve],
     description: &str,
@@ -148,7 +149,7 @@ where
         .margin_left(14 * OVERSAMPLING)
         .x_label_area_size(if step_description.is_empty() { 56 } else { 96 } * OVERSAMPLING)
         .y_label_area_size(146 * OVERSAMPLING)
-        .build_cartesian_2d::<std::ops::Range<f64>, Y>(steps, y_axis)
+        .build_cartesian_2d::<Range<f64>, Y>(steps, y_axis)
         .map_err(failed)?;
     let font = (FONT, 34 * OVERSAMPLING);
     chart
@@ -165,7 +166,7 @@ where
         .x_labels(6)
         .y_labels(6)
         .x_label_formatter(&|step| format!("{step}"))
-        .y_label_formatter(&|value| format!("{}", *value as f32))
+        .y_label_formatter(&|value| number(*value))
         .draw()
         .map_err(failed)?;
     for curve in curves {
@@ -178,6 +179,13 @@ where
         }
     }
     Ok(())
+}
+
+/// Short for every size.
+fn number(value: f64) -> String {
+    let is_plain = value == 0.0 || (1e-3..1e5).contains(&value);
+    // What f64 adds to a tick's value beyond f32 is rounding.
+    if is_plain { format!("{}", value as f32) } else { format!("{:e}", value as f32) }
 }
 
 fn dashes() -> (u32, u32) {
@@ -236,22 +244,44 @@ fn range(curves: &[Curve]) -> Option<(f64, f64)> {
     values.reduce(|(low, high), (value, _)| (low.min(value), high.max(value)))
 }
 
-/// 1, 2 and 5 times powers of ten; the latter alone where there are many.
-fn logarithmic_ticks(range: &std::ops::Range<f64>) -> Vec<f64> {
-    let decades = range.start.log10().floor() as i32..=range.end.log10().ceil() as i32;
-    let factors: &[f64] = if decades.clone().count() > 4 { &[1.0] } else { &[1.0, 2.0, 5.0] };
-    let ticks = decades.flat_map(|decade| factors.iter().map(move |factor| factor * 10f64.powi(decade)));
-    ticks.filter(|tick| range.contains(tick)).collect()
+/// Round numbers in a range, spread evenly on a logarithmic axis; in a narrow range on a linear one.
+fn ticks(range: &Range<f64>) -> Vec<f64> {
+    const MOST: usize = 8;
+    let decades = range.start.log10().floor() as i32..=range.end.log10().floor() as i32;
+    let stride = decades.clone().count().div_ceil(MOST);
+    let logarithmic = |factors: &[f64]| -> Vec<f64> {
+        let decades = decades.clone().step_by(stride);
+        let all = decades.flat_map(|decade| factors.iter().map(move |factor| factor * 10f64.powi(decade)));
+        all.filter(|tick| range.contains(tick)).collect()
+    };
+    let factors: [&[f64]; 3] = [&[1.0, 2.0, 3.0, 5.0, 7.0], &[1.0, 2.0, 5.0], &[1.0]];
+    let found = factors.iter().map(|factors| logarithmic(factors)).find(|ticks| ticks.len() <= MOST);
+    let ticks = found.unwrap_or_default();
+    if ticks.len() >= 3 {
+        return ticks;
+    }
+    let unit = round_unit((range.end - range.start) / 5.0);
+    let first = (range.start / unit).ceil();
+    (0..MOST).map(|i| (first + i as f64) * unit).filter(|tick| range.contains(tick)).collect()
 }
 
-/// Where the accuracy axis begins: just below what is reached after a tenth of the run, so that the
-/// first steep steps do not flatten the rest.
-fn accuracy_floor(curves: &[Curve], end: f64) -> Option<f64> {
+/// The least of 1, 2 and 5 times a power of ten that is not below a positive number.
+fn round_unit(least: f64) -> f64 {
+    let decade = 10f64.powf(least.log10().floor());
+    let factor = [1.0, 2.0, 5.0].into_iter().find(|factor| factor * decade >= least).unwrap_or(10.0);
+    factor * decade
+}
+
+/// The accuracy axis, in percent: what is reached after a tenth of the run, so that the first steep
+/// steps do not flatten the rest, up to round numbers.
+fn accuracy_range(curves: &[Curve], end: f64) -> Option<Range<f64>> {
     let points = curves.iter().flat_map(|curve| &curve.points);
-    let late = points.filter(|&&(step, _)| step >= end / 10.0).map(|&(_, accuracy)| accuracy);
-    let lowest = late.reduce(f64::min)?;
-    let step = if lowest > 90.0 { 1.0 } else { 5.0 };
-    Some(((lowest / step).floor() * step - step).max(0.0))
+    let late = points.filter(|&&(step, _)| step >= end / 10.0).map(|&(_, accuracy)| (accuracy, accuracy));
+    let (lowest, highest) = late.reduce(|(low, high), (x, _)| (low.min(x), high.max(x)))?;
+    let unit = round_unit(((highest - lowest) / 5.0).max(0.2));
+    let bottom = (((lowest / unit).ceil() - 1.0) * unit).max(0.0);
+    let top = ((highest / unit).floor() + 1.0) * unit;
+    Some(bottom..top.min(100.0).max(bottom + unit))
 }
 
 /// Cuts curves off at the bottom of the panel.

@@ -1,17 +1,17 @@
 //! Trains a network with an optimizer of this crate. All use of the optimizer is in this file.
 
+use super::batches::{Batches, Images};
 use super::data::{CLASSES, Dataset};
+use super::device::ModelError;
 use super::history::{Epoch, History, Sample, Setting};
-use super::model::{
-    Backward, Batches, Forward, Images, Kernels, Meter, ModelError, Network, Reading, Tally, random_streams,
-};
-use clap::ValueEnum;
+use super::meter::{Meter, Reading, Tally};
+use super::model::{Backward, Forward, Kernels, Network, random_streams};
+use super::settings::{PolicyName, RuleName, Settings};
 use lookahead_wgpu::gpu::Gpu;
 use lookahead_wgpu::rules::{Adam, AdamW, Sgd};
 use lookahead_wgpu::{Lookahead, Optimizer, Rule, Slice, StatePolicy, wgpu};
 use rand::seq::SliceRandom;
 use std::collections::VecDeque;
-use std::fmt::{self, Display};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
@@ -39,109 +39,23 @@ pub enum TrainError {
     Poll(#[from] wgpu::PollError),
 }
 
-/// An inner optimizer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum RuleName {
-    /// Stochastic gradient descent.
-    Sgd,
-    /// SGD with momentum 0.9 (Polyak's heavy ball).
-    HeavyBall,
-    /// SGD with Nesterov momentum 0.9.
-    Nesterov,
-    /// Adam.
-    Adam,
-    /// Adam with decoupled weight decay 0.01.
-    Adamw,
-}
-
-/// What a sync does to the inner optimizer's state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum PolicyName {
-    /// It stays as it is.
-    Maintain,
-    /// It is interpolated as the weights are.
-    Interpolate,
-    /// It starts again.
-    Reset,
-}
-
-/// How to train.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// The inner optimizer.
-    pub rule: RuleName,
-    /// Its learning rate.
-    pub learning_rate: f64,
-    /// k, alpha and policy of Lookahead around it, or `None` for the rule alone.
-    pub lookahead: Option<(u32, f64, PolicyName)>,
-    /// Units of each hidden layer.
-    pub hidden: Vec<usize>,
-    /// Passes over the training images.
-    pub epochs: u32,
-    /// Images of a step.
-    pub batch: u32,
-    /// Chooses the first weights and the order of the images.
-    pub seed: u64,
-    /// How often an epoch stops for a test.
-    pub tests_each_epoch: u32,
-}
-
-impl RuleName {
-    /// The learning rate that a run gets where none is given.
-    pub fn default_learning_rate(self) -> f64 {
-        match self {
-            Self::Sgd => 0.5,
-            Self::HeavyBall | Self::Nesterov => 0.1,
-            Self::Adam | Self::Adamw => 0.003,
-        }
-    }
-
-    fn rule(self, learning_rate: f64) -> Box<dyn Rule> {
-        let sgd = Sgd::new(learning_rate);
-        match self {
-            Self::Sgd => Box::new(sgd),
-            Self::HeavyBall => Box::new(sgd.momentum(MOMENTUM)),
-            Self::Nesterov => Box::new(sgd.momentum(MOMENTUM).nesterov(true)),
-            Self::Adam => Box::new(Adam::new(learning_rate)),
-            Self::Adamw => Box::new(AdamW::new(learning_rate)),
-        }
+/// The inner optimizer as the library has it.
+fn rule(name: RuleName, learning_rate: f64) -> Box<dyn Rule> {
+    let sgd = Sgd::new(learning_rate);
+    match name {
+        RuleName::Sgd => Box::new(sgd),
+        RuleName::HeavyBall => Box::new(sgd.momentum(MOMENTUM)),
+        RuleName::Nesterov => Box::new(sgd.momentum(MOMENTUM).nesterov(true)),
+        RuleName::Adam => Box::new(Adam::new(learning_rate)),
+        RuleName::Adamw => Box::new(AdamW::new(learning_rate)),
     }
 }
 
-impl Display for RuleName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_name(self, f)
-    }
-}
-
-impl Display for PolicyName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_name(self, f)
-    }
-}
-
-/// The name that the command line knows.
-fn write_name(value: &impl ValueEnum, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    value.to_possible_value().map_or(Ok(()), |name| f.write_str(name.get_name()))
-}
-
-impl From<PolicyName> for StatePolicy {
-    fn from(name: PolicyName) -> Self {
-        match name {
-            PolicyName::Maintain => Self::Maintain,
-            PolicyName::Interpolate => Self::Interpolate,
-            PolicyName::Reset => Self::Reset,
-        }
-    }
-}
-
-impl Settings {
-    /// The optimizer's name, as in `lookahead(adam)`.
-    pub fn name(&self) -> String {
-        match self.lookahead {
-            Some(_) => format!("lookahead({})", self.rule),
-            None => self.rule.to_string(),
-        }
+fn policy(name: PolicyName) -> StatePolicy {
+    match name {
+        PolicyName::Maintain => StatePolicy::Maintain,
+        PolicyName::Interpolate => StatePolicy::Interpolate,
+        PolicyName::Reset => StatePolicy::Reset,
     }
 }
 
@@ -242,9 +156,9 @@ impl<'a> Run<'a> {
     async fn new(bench: &'a Workbench, settings: &'a Settings) -> Result<Self, TrainError> {
         let Workbench { gpu: Gpu { device, queue, .. }, kernels, .. } = bench;
         let network = &Network::new(bench.pixels, &settings.hidden, CLASSES)?;
-        let mut builder = Optimizer::builder(settings.rule.rule(settings.learning_rate));
-        if let Some((k, alpha, policy)) = settings.lookahead {
-            builder = builder.lookahead(Lookahead::new(k, alpha).policy(policy.into()));
+        let mut builder = Optimizer::builder(rule(settings.rule, settings.learning_rate));
+        if let Some((k, alpha, name)) = settings.lookahead {
+            builder = builder.lookahead(Lookahead::new(k, alpha).policy(policy(name)));
         }
         let parameters = network.parameters();
         for parameter in &parameters {
