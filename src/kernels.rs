@@ -71,19 +71,7 @@ pub struct Source {
 
 /// The kernel of one inner step with the sync fused into it.
 pub fn step(rule: &dyn Rule, access: Access, lookahead: Option<&Lookahead>, clip: Clip) -> Source {
-    let slots = rule.slots().len();
-    let interpolates = lookahead.is_some_and(|lookahead| lookahead.policy == StatePolicy::Interpolate);
-    let state = if slots == 0 {
-        include_str!("../shaders/state/none.wgsl").to_owned()
-    } else {
-        let sync = if interpolates {
-            include_str!("../shaders/state/interpolated.wgsl")
-        } else {
-            include_str!("../shaders/state/kept.wgsl")
-        };
-        let slots = format!("const SLOTS = {slots}u;\n");
-        [&slots, include_str!("../shaders/state/slots.wgsl"), sync].join("\n")
-    };
+    let state = state(rule.slots().len(), lookahead);
     let clip_text = match clip {
         Clip::None => include_str!("../shaders/clip/none.wgsl"),
         Clip::Value(_) => include_str!("../shaders/clip/value.wgsl"),
@@ -106,6 +94,28 @@ pub fn step(rule: &dyn Rule, access: Access, lookahead: Option<&Lookahead>, clip
     let policy = lookahead.map(|lookahead| lookahead.policy);
     let name = format!("step of {}, {access:?}, {policy:?}, {clip:?}", rule.name());
     Source { name, entry: "step", wgsl: parts.join("\n") }
+}
+
+/// The state part of a step kernel.
+fn state(slots: usize, lookahead: Option<&Lookahead>) -> String {
+    if slots == 0 {
+        return include_str!("../shaders/state/none.wgsl").to_owned();
+    }
+    let sync = match lookahead.map(|lookahead| lookahead.policy) {
+        Some(StatePolicy::Interpolate) => include_str!("../shaders/state/interpolated.wgsl"),
+        _ => include_str!("../shaders/state/kept.wgsl"),
+    };
+    // A loop would index `state` by a variable, and some drivers (SwiftShader) then keep it in memory: half
+    // the speed.
+    let each = |call: &dyn Fn(usize) -> String| (0..slots).map(call).collect::<String>();
+    let load = each(&|slot| format!("    state[{slot}] = load_slot({slot}u, i);\n"));
+    let store = each(&|slot| format!("    store_slot({slot}u, i, state[{slot}]);\n"));
+    let pull = each(&|slot| format!("    state[{slot}] = sync_slot({slot}u, i, state[{slot}]);\n"));
+    let calls = format!(
+        "const SLOTS = {slots}u;\n\nfn load_state(i: u32) {{\n{load}}}\n\nfn store_state(i: u32) {{\n{store}}}\n\n\
+         fn sync_state(i: u32) {{\n{pull}}}\n"
+    );
+    [include_str!("../shaders/state/slots.wgsl"), sync, &calls].join("\n")
 }
 
 /// The kernel that exchanges fast and slow weights.
