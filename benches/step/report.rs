@@ -108,8 +108,9 @@ impl Adapter {
         let mut text = format!(
             "\n=== {} ===\n\n\
              A step: the bytes that it must move (averaged over a cycle), its time, and its rate against\n\
-             that of a plain buffer copy of as many bytes, read and written. `borrowed`: weights and\n\
-             gradients in one buffer of the caller's. `norm clip`: clipped by the global norm.\n\
+             that of a plain buffer copy of as many bytes, read and written. `copy kernel`: no optimizer, a\n\
+             shader that copies. `borrowed`: weights and gradients in one buffer of the caller's. `norm\n\
+             clip`: clipped by the global norm.\n\
              {:28} {:>11} {:>7} {:>10} {:>9} {:>8} {:>6} {:>6} {:>6}\n",
             self.label,
             "optimizer",

@@ -19,9 +19,12 @@ use crate::{
 /// Tensors and groups of the host's table.
 const HOST: [(usize, usize); 3] = [(1, 1), (161, 1), (161, 8)];
 
-/// Measurements of an adapter: ten rules with and without Lookahead and four variants, five ratios, the
-/// tensors, the host's.
-pub const MEASUREMENTS: usize = 10 + 4 + 5 + 1 + HOST.len();
+/// Measurements of an adapter: the copy kernel, ten rules with and without Lookahead and four variants, five
+/// ratios, the tensors, the host's.
+pub const MEASUREMENTS: usize = 1 + 10 + 4 + 5 + 1 + HOST.len();
+
+/// The copy kernel of the first row takes one dispatch up to this size.
+const COPY_KERNEL: usize = 65_535 * 256 * 4;
 
 impl Adapter {
     /// Fills all tables.
@@ -37,6 +40,10 @@ impl Adapter {
             host: vec![],
         };
         let begin = |what: &str| bar.set_message(format!("{}: {what}", gpu.info.name));
+        begin("copy kernel");
+        let mut kernel = Subject::copy_kernel(gpu, sizes.rules.min(COPY_KERNEL))?;
+        adapter.steps.push(step_row(gpu, "copy kernel".to_owned(), &mut kernel, effort)?);
+        bar.inc(1);
         for variant in Variant::all() {
             begin(&variant.name);
             adapter.steps.push(step(gpu, variant, sizes.rules, effort)?);
@@ -107,16 +114,22 @@ fn step(gpu: &Gpu, variant: Variant, parameters: usize, effort: &Effort) -> Resu
         Subject::owned(gpu, builder.tensor("w", &[parameters]))?
     };
     // A norm is one dispatch more for each of the step's, and one that adds up.
-    let norm = if matches!(variant.clip, Clip::None) { 0 } else { subject.dispatches + 1 };
+    if !matches!(variant.clip, Clip::None) {
+        subject.dispatches = 2 * subject.dispatches + 1;
+    }
+    step_row(gpu, variant.name, &mut subject, effort)
+}
+
+fn step_row(gpu: &Gpu, name: String, subject: &mut Subject, effort: &Effort) -> Result<StepRow, Failure> {
     let mut copy = Copy::new(gpu, subject.bytes)?;
     let pair = Pair::measure(gpu, &mut subject.work, &mut copy.work, effort)?;
     let step_s = median(&pair.a) / f64::from(K);
     let copy_s = median(&pair.b) / f64::from(K);
     Ok(StepRow {
-        optimizer: variant.name,
+        optimizer: name,
         parameters: subject.parameters,
         tensors: subject.tensors,
-        dispatches: subject.dispatches + norm,
+        dispatches: subject.dispatches,
         bytes: subject.bytes,
         step_ms: step_s * 1e3,
         gb_per_s: subject.bytes / step_s / 1e9,

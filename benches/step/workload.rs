@@ -64,6 +64,41 @@ impl Subject {
         Ok(Self::new(optimizer, Some(gradients)))
     }
 
+    /// No optimizer: a kernel that copies as many values, which shows what the adapter's shaders reach.
+    pub fn copy_kernel(gpu: &Gpu, parameters: usize) -> Result<Self, Failure> {
+        let size = (parameters * VALUE) as u64;
+        let (from, to) = (buffer(gpu, size), buffer(gpu, size));
+        write(gpu, &Slice::whole(&from), &noise(parameters, 0));
+        land(gpu)?;
+        let pipeline = gpu.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some("copy kernel"),
+            layout: None,
+            module: &gpu.device.create_shader_module(wgpu::include_wgsl!("copy.wgsl")),
+            entry_point: Some("copy"),
+            compilation_options: Default::default(),
+            cache: None,
+        });
+        let bind_group = gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some("copy kernel"),
+            layout: &pipeline.get_bind_group_layout(0),
+            entries: &[
+                wgpu::BindGroupEntry { binding: 0, resource: from.as_entire_binding() },
+                wgpu::BindGroupEntry { binding: 1, resource: to.as_entire_binding() },
+            ],
+        });
+        let workgroups = parameters.div_ceil(4 * 256) as u32;
+        let work: Work = Box::new(move |encoder| {
+            for _ in 0..K {
+                let mut pass = encoder.begin_compute_pass(&Default::default());
+                pass.set_pipeline(&pipeline);
+                pass.set_bind_group(0, &bind_group, &[]);
+                pass.dispatch_workgroups(workgroups, 1, 1);
+            }
+            Ok(())
+        });
+        Ok(Self { parameters: parameters as u64, tensors: 1, dispatches: 1, bytes: 2.0 * size as f64, work })
+    }
+
     fn new(mut optimizer: Optimizer, gradients: Option<Gradients>) -> Self {
         let shapes: Vec<&[usize]> = optimizer.tensors().map(|(_, shape)| shape).collect();
         let traffic = optimizer.traffic();
