@@ -52,7 +52,7 @@ struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     parameters: Option<u32>,
 
-    /// Seconds of samples in a row; more of them say more on a busy machine [default: 1]
+    /// Seconds of samples for each row: more on a busy machine [default: 1]
     #[arg(long, value_name = "S", value_parser = seconds)]
     seconds: Option<Duration>,
 
