@@ -122,6 +122,13 @@ impl GroupState {
     }
 }
 
+impl GroupState {
+    /// The learning rate of a step at which the schedule gives `factor`.
+    pub fn learning_rate_at(&self, factor: f64) -> f64 {
+        self.learning_rate * self.factor * factor
+    }
+}
+
 pub(crate) fn check_factor(factor: f64) -> Result<(), Error> {
     check_hyperparameter("learning rate factor", factor, factor >= 0.0, "finite and at least 0")
 }

@@ -182,7 +182,7 @@ impl Optimizer {
         self.check_not_swapped("step")?;
         let factor = self.schedule.factor(self.steps);
         for group in &self.groups {
-            let value = group.learning_rate * group.factor * factor;
+            let value = group.learning_rate_at(factor);
             if !((value as f32).is_finite() && value >= 0.0) {
                 return Err(Error::LearningRate { step: self.steps, group: group.name.clone(), value });
             }
@@ -216,7 +216,7 @@ impl Optimizer {
                 continue;
             }
             (*slot, count) = (count, count + 1);
-            let learning_rate = group.learning_rate * group.factor * factor;
+            let learning_rate = group.learning_rate_at(factor);
             let step = Step { count: group.clock.count + 1, learning_rate };
             let control = control(group, flags, learning_rate, self.clip);
             self.ring.push(&control, |out| group.rule.hyper(&step, out));

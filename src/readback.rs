@@ -8,7 +8,6 @@ use crate::{
     gpu,
     layout::VALUE,
     optimizer::Optimizer,
-    tensors::flat,
 };
 
 /// What there is of a tensor.
@@ -168,11 +167,6 @@ impl Optimizer {
             buffer(&self.windows[window]).map(|buffer| Slice::new(buffer, start * VALUE, size))
         });
         Ok(slices.collect())
-    }
-
-    /// Slow weights as they lie, seeded or not.
-    pub(crate) fn slow_slices(&self, tensor: usize) -> Vec<Slice> {
-        flat(&self.slow, &self.layout.tensors[tensor])
     }
 }
 

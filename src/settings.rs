@@ -57,8 +57,7 @@ impl Optimizer {
     /// [`Error::UnknownName`].
     pub fn learning_rate(&self, group: &str) -> Result<f64, Error> {
         let factor = self.schedule.factor(self.steps);
-        let group = self.group(group)?;
-        Ok(group.learning_rate * group.factor * factor)
+        Ok(self.group(group)?.learning_rate_at(factor))
     }
 
     /// The names of the groups.

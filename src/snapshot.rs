@@ -98,10 +98,10 @@ impl Optimizer {
     pub fn import(&mut self, snapshot: &Snapshot) -> Result<(), Error> {
         self.check_not_swapped("import")?;
         self.check_snapshot(snapshot)?;
-        for (index, tensor) in snapshot.tensors.iter().enumerate() {
+        for tensor in &snapshot.tensors {
             self.write(&self.weights_slices(&tensor.name)?, &tensor.weights)?;
             if let Some(slow) = &tensor.slow_weights {
-                self.write(&self.slow_slices(index), slow)?;
+                self.write(&self.slow_weights_slices(&tensor.name)?, slow)?;
             }
             for (slot, (_, values)) in tensor.state.iter().enumerate() {
                 self.write(&self.state_slices(&tensor.name, slot, |window| window.state.as_ref())?, values)?;

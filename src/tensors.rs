@@ -126,7 +126,7 @@ impl Optimizer {
 }
 
 /// A tensor's slices of flat buffers, one a piece.
-pub(crate) fn flat(buffers: &[wgpu::Buffer], tensor: &Tensor) -> Vec<Slice> {
+fn flat(buffers: &[wgpu::Buffer], tensor: &Tensor) -> Vec<Slice> {
     let slice = |piece: &crate::layout::Piece| {
         Slice::new(&buffers[piece.chunk], piece.offset * VALUE, piece.len() * VALUE)
     };
