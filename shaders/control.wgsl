@@ -1,10 +1,12 @@
 // What the host tells every dispatch of a step. One slot of the control ring holds both blocks.
 struct Control {
     flags: u32,
+    lr: f32,
     pull: f32,   // 1 - alpha: how far the fast weights go back towards the slow ones at a sync
     clip: f32,   // bound of each gradient value, where clipping is by value
     l2: f32,     // weight decay added to the gradient
     shrink: f32, // lr * decoupled weight decay
+    decay: f32,  // weight decay that is the rule's own to apply
     initial: array<vec4f, 2>, // the state slots' initial values
 }
 

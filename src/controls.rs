@@ -24,11 +24,13 @@ use crate::{
 #[repr(C)]
 pub(crate) struct Control {
     pub flags: u32,
+    pub lr: f32,
     pub pull: f32,
     pub clip: f32,
     pub l2: f32,
     pub shrink: f32,
-    pub padding: [u32; 3],
+    pub decay: f32,
+    pub padding: u32,
     pub initial: [f32; MAX_SLOTS],
 }
 

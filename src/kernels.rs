@@ -11,7 +11,7 @@ use crate::{
     error::Error,
     gpu,
     lookahead::{Lookahead, StatePolicy, flags},
-    rules::{MAX_HYPER, MAX_SLOTS, Rule, Step},
+    rules::{MAX_HYPER, MAX_SLOTS, Rule},
 };
 
 /// Where weights and gradients lie.
@@ -82,8 +82,11 @@ pub fn step(rule: &dyn Rule, access: Access, lookahead: Option<&Lookahead>, clip
         None => include_str!("../shaders/slow/none.wgsl"),
         Some(_) => include_str!("../shaders/slow/weights.wgsl"),
     };
+    let mut hyper = Vec::new();
+    rule.hyper(1, &mut hyper);
     let parts = [
         rule.wgsl(),
+        if hyper.is_empty() { "struct Hyper { none: f32 }" } else { "" },
         include_str!("../shaders/control.wgsl"),
         &access.wgsl(),
         &state,
@@ -192,9 +195,9 @@ pub fn check(rule: &dyn Rule) -> Result<(), Error> {
         }
     }
     let mut hyper = Vec::new();
-    rule.hyper(&Step { count: 1, learning_rate: rule.learning_rate() }, &mut hyper);
-    if hyper.is_empty() || hyper.len() > MAX_HYPER {
-        return Err(broken(format!("gives {} members of `Hyper`; 1 to {MAX_HYPER} fit", hyper.len())));
+    rule.hyper(1, &mut hyper);
+    if hyper.len() > MAX_HYPER {
+        return Err(broken(format!("gives {} members of `Hyper`; {MAX_HYPER} is the most", hyper.len())));
     }
     #[cfg(feature = "validate")]
     validate::check(rule, hyper.len())?;
@@ -265,7 +268,7 @@ mod validate {
                 ));
             }
         }
-        if members.len() != pushed {
+        if members.len() != pushed.max(1) {
             let found = members.len();
             return broken(format!("has {found} members in `Hyper`, and `Rule::hyper` gives {pushed}"));
         }

@@ -14,7 +14,7 @@ use crate::{
     layout::Layout,
     lookahead::{StatePolicy, flags},
     norm::Norm,
-    rules::{MAX_SLOTS, Rule, Step, WeightDecay},
+    rules::{MAX_SLOTS, Rule, WeightDecay},
     schedule::Schedule,
 };
 
@@ -217,9 +217,8 @@ impl Optimizer {
             }
             (*slot, count) = (count, count + 1);
             let learning_rate = group.learning_rate_at(factor);
-            let step = Step { count: group.clock.count + 1, learning_rate };
             let control = control(group, flags, learning_rate, self.clip);
-            self.ring.push(&control, |out| group.rule.hyper(&step, out));
+            self.ring.push(&control, |out| group.rule.hyper(group.clock.count + 1, out));
         }
         if count == 0 {
             return Ok(());
@@ -418,10 +417,11 @@ fn by_access<T>(pipelines: &[(Access, T)], access: Access) -> Option<&T> {
 
 /// What a group's dispatch is told.
 fn control(group: &GroupState, flags: u32, learning_rate: f64, clip: Clip) -> Control {
-    let (l2, shrink) = match group.weight_decay {
-        WeightDecay::None => (0.0, 0.0),
-        WeightDecay::L2(factor) => (factor, 0.0),
-        WeightDecay::Decoupled(factor) => (0.0, learning_rate * factor),
+    let (l2, shrink, decay) = match group.weight_decay {
+        WeightDecay::None => (0.0, 0.0, 0.0),
+        WeightDecay::L2(factor) => (factor, 0.0, 0.0),
+        WeightDecay::Decoupled(factor) => (0.0, learning_rate * factor, 0.0),
+        WeightDecay::Direction(factor) => (0.0, 0.0, factor),
     };
     let mut initial = [0.0; MAX_SLOTS];
     for (value, slot) in initial.iter_mut().zip(group.rule.slots()) {
@@ -429,11 +429,13 @@ fn control(group: &GroupState, flags: u32, learning_rate: f64, clip: Clip) -> Co
     }
     Control {
         flags,
+        lr: learning_rate as f32,
         pull: group.lookahead.map_or(0.0, |lookahead| 1.0 - lookahead.alpha) as f32,
         clip: clip.bound() as f32,
         l2: l2 as f32,
         shrink: shrink as f32,
-        padding: [0; 3],
+        decay: decay as f32,
+        padding: 0,
         initial,
     }
 }

@@ -10,9 +10,9 @@
 //!
 //! Implement [`Rule`]: the WGSL text holds `struct Hyper` (members of type `f32` only, in the order in
 //! which [`Rule::hyper`] pushes them) and `fn update(w: vec4f, g: vec4f) -> vec4f`, which sees four
-//! weights and their gradients, reads `hyper`, reads and writes the slots `state[0]`, `state[1]`, ...
-//! (each a `vec4f`) and returns the new weights. Gradient clipping, weight decay, windows, tails and
-//! the Lookahead sync are the driver's. `examples/custom_rule` is one such rule, whole.
+//! weights and their gradients, reads `hyper` and the learning rate `control.lr`, reads and writes the slots
+//! `state[0]`, `state[1]`, ... (each a `vec4f`) and returns the new weights. Gradient clipping, weight decay,
+//! windows, tails and the Lookahead sync are the driver's. `examples/custom_rule` is one such rule, whole.
 
 mod adam;
 mod sgd;
@@ -22,13 +22,44 @@ pub use sgd::Sgd;
 
 use crate::error::{Error, check_hyperparameter};
 
-/// What a rule is told of the step it takes.
+/// What the f64 twin of a rule is told of the step it takes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Step {
     /// t, counted from 1 since the state was last initialised: what bias corrections need.
     pub count: u64,
-    /// The learning rate of this step, with schedule and group factor in it.
+    /// The learning rate of this step, with schedule and group factor in it; `control.lr` in WGSL.
     pub learning_rate: f64,
+    /// The weight decay that is the rule's own to apply ([`WeightDecay::Direction`]); `control.decay`.
+    pub decay: f64,
+    /// The tensor's trust ratio, where the rule has a [`Trust`], else 1; `trust` in WGSL.
+    pub trust: f64,
+}
+
+/// The trust ratio of a tensor (LARS, LAMB), with `w` its weights and `u` what the rule's `measure` gives for
+/// them: `coefficient ||w|| / (||u|| + eps)`, and 1 where either norm is zero.
+///
+/// The rule's WGSL then holds `fn measure(w: vec4f, g: vec4f) -> vec4f` too, which is called for all weights of
+/// the tensor before any `update`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Trust {
+    /// The coefficient.
+    pub coefficient: f64,
+    /// Added to the norm of `u`.
+    pub eps: f64,
+    /// `measure` changes the state, and `update` sees it changed.
+    pub measure_stores: bool,
+}
+
+/// Where a rule keeps its second moment: a running mean of squared gradients, which is a diagonal estimate of
+/// the curvature (the empirical Fisher) for the adaptive slow step size.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SecondMoment {
+    /// The index of the slot.
+    pub slot: usize,
+    /// What divides the slot to give the bias-corrected moment, `1 - beta2^t`; 1 where it has no bias.
+    pub bias_correction: f64,
+    /// What the rule adds to the square root.
+    pub eps: f64,
 }
 
 /// One state slot of a rule: as many values as there are weights.
@@ -57,6 +88,8 @@ pub enum WeightDecay {
     L2(f64),
     /// `w <- w - lr * decay * w` (AdamW).
     Decoupled(f64),
+    /// `control.decay`, which the rule adds to its direction itself (LAMB: before the trust ratio).
+    Direction(f64),
 }
 
 impl WeightDecay {
@@ -64,7 +97,7 @@ impl WeightDecay {
     pub fn factor(self) -> f64 {
         match self {
             Self::None => 0.0,
-            Self::L2(factor) | Self::Decoupled(factor) => factor,
+            Self::L2(factor) | Self::Decoupled(factor) | Self::Direction(factor) => factor,
         }
     }
 
@@ -73,6 +106,7 @@ impl WeightDecay {
         match self {
             Self::None | Self::L2(_) => Self::L2(factor),
             Self::Decoupled(_) => Self::Decoupled(factor),
+            Self::Direction(_) => Self::Direction(factor),
         }
     }
 
@@ -87,7 +121,7 @@ pub trait Rule: std::fmt::Debug + Send + Sync {
     /// The name, for messages and snapshots.
     fn name(&self) -> &str;
 
-    /// `struct Hyper` and `fn update`.
+    /// `struct Hyper` (left out where [`Rule::hyper`] pushes nothing) and `fn update`.
     fn wgsl(&self) -> &str;
 
     /// The state slots, in the order of `state[0]`, `state[1]`, ...; at most [`MAX_SLOTS`].
@@ -101,12 +135,34 @@ pub trait Rule: std::fmt::Debug + Send + Sync {
         WeightDecay::None
     }
 
-    /// Pushes the members of `Hyper` for one step, in their order. What depends on the step alone
-    /// (bias corrections) is computed here, in f64, not once per weight.
-    fn hyper(&self, step: &Step, out: &mut Vec<f32>);
+    /// Pushes the members of `Hyper`, in their order, for the step with this count (t, from 1). What depends
+    /// on the count alone (bias corrections) is computed here, in f64, not once per weight.
+    fn hyper(&self, count: u64, out: &mut Vec<f32>);
 
     /// The f64 twin of the WGSL `update`, for one weight.
     fn update(&self, step: &Step, weight: f64, gradient: f64, state: &mut [f64]) -> f64;
+
+    /// The second moment after the step with this count, if the rule keeps one.
+    fn second_moment(&self, count: u64) -> Option<SecondMoment> {
+        let _ = count;
+        None
+    }
+
+    /// The trust ratio, if the rule scales each tensor's step by one.
+    fn trust(&self) -> Option<Trust> {
+        None
+    }
+
+    /// The f64 twin of the WGSL `measure`, for one weight; what it does where the rule has a [`Trust`].
+    fn measure(&self, step: &Step, weight: f64, gradient: f64, state: &mut [f64]) -> f64 {
+        let _ = (step, weight, state);
+        gradient
+    }
+
+    /// The rule wants its gradients centralised (Ranger).
+    fn centralises(&self) -> bool {
+        false
+    }
 
     /// Refuses hyperparameters outside their ranges.
     ///
@@ -132,11 +188,23 @@ impl Rule for Box<dyn Rule> {
     fn weight_decay(&self) -> WeightDecay {
         (**self).weight_decay()
     }
-    fn hyper(&self, step: &Step, out: &mut Vec<f32>) {
-        (**self).hyper(step, out);
+    fn hyper(&self, count: u64, out: &mut Vec<f32>) {
+        (**self).hyper(count, out);
     }
     fn update(&self, step: &Step, weight: f64, gradient: f64, state: &mut [f64]) -> f64 {
         (**self).update(step, weight, gradient, state)
+    }
+    fn second_moment(&self, count: u64) -> Option<SecondMoment> {
+        (**self).second_moment(count)
+    }
+    fn trust(&self) -> Option<Trust> {
+        (**self).trust()
+    }
+    fn measure(&self, step: &Step, weight: f64, gradient: f64, state: &mut [f64]) -> f64 {
+        (**self).measure(step, weight, gradient, state)
+    }
+    fn centralises(&self) -> bool {
+        (**self).centralises()
     }
     fn check(&self) -> Result<(), Error> {
         (**self).check()

@@ -59,7 +59,11 @@ impl Twin {
     /// One inner step at this learning rate, with the sync where the cycle ends.
     pub fn step(&mut self, gradients: &[Vec<f64>], learning_rate: f64) {
         let bits = self.clock.next_step(self.lookahead.as_ref(), false);
-        let step = Step { count: self.clock.count + 1, learning_rate };
+        let decay = match self.rule.weight_decay() {
+            WeightDecay::Direction(factor) => factor,
+            _ => 0.0,
+        };
+        let step = Step { count: self.clock.count + 1, learning_rate, decay, trust: 1.0 };
         if bits & flags::SEED != 0 {
             self.slow_weights.clone_from(&self.weights);
         }
@@ -69,7 +73,7 @@ impl Twin {
                 let state = &mut self.state[tensor][index];
                 let weight = self.weights[tensor][index];
                 let (weight, gradient) = match decay {
-                    WeightDecay::None => (weight, gradient),
+                    WeightDecay::None | WeightDecay::Direction(_) => (weight, gradient),
                     WeightDecay::L2(factor) => (weight, gradient + factor * weight),
                     WeightDecay::Decoupled(factor) => (weight - learning_rate * factor * weight, gradient),
                 };

@@ -32,8 +32,8 @@ impl Rule for Signum {
     }
 
     /// The members of `Hyper`, in their order.
-    fn hyper(&self, step: &Step, out: &mut Vec<f32>) {
-        out.extend([step.learning_rate, self.beta, 1.0 - self.beta].map(|value| value as f32));
+    fn hyper(&self, _: u64, out: &mut Vec<f32>) {
+        out.extend([self.beta, 1.0 - self.beta].map(|value| value as f32));
     }
 
     /// What `update` in the WGSL does, in f64, for one weight.

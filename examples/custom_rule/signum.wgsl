@@ -2,7 +2,6 @@
 //   m <- beta m + (1 - beta) g;   w <- w - lr sign(m)
 // state: m, the momentum.
 struct Hyper {
-    lr: f32,
     beta: f32,
     rest: f32, // 1 - beta, rounded once
 }
@@ -10,5 +9,5 @@ struct Hyper {
 fn update(w: vec4f, g: vec4f) -> vec4f {
     let m = hyper.beta * state[0] + hyper.rest * g;
     state[0] = m;
-    return w - hyper.lr * sign(m);
+    return w - control.lr * sign(m);
 }

@@ -3,7 +3,7 @@
 //   w <- w - lr / (1 - beta1^t) * m / (sqrt(v) / sqrt(1 - beta2^t) + eps)
 // state: m, the first moment; v, the second.
 struct Hyper {
-    step_size: f32,  // lr / (1 - beta1^t)
+    bias1: f32,      // 1 / (1 - beta1^t)
     beta1: f32,
     rest1: f32,      // 1 - beta1, rounded once: f32(1) - f32(beta) is off by 5e-5 at 0.999
     beta2: f32,
@@ -17,5 +17,5 @@ fn update(w: vec4f, g: vec4f) -> vec4f {
     let v = hyper.beta2 * state[1] + hyper.rest2 * g * g;
     state[0] = m;
     state[1] = v;
-    return w - hyper.step_size * m / (sqrt(v) * hyper.bias2 + hyper.eps);
+    return w - (control.lr * hyper.bias1) * m / (sqrt(v) * hyper.bias2 + hyper.eps);
 }

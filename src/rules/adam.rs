@@ -1,6 +1,6 @@
 //! Adam and AdamW, as `torch.optim.Adam` and `torch.optim.AdamW`.
 
-use super::{Rule, Slot, Step, WeightDecay, check_learning_rate};
+use super::{Rule, SecondMoment, Slot, Step, WeightDecay, check_learning_rate};
 use crate::error::{Error, check_hyperparameter};
 
 /// Adam (Kingma and Ba, 2015) as `torch.optim.Adam`, with L2 weight decay:
@@ -44,8 +44,8 @@ impl Adam {
     }
 
     /// 1 - beta1^t and 1 - beta2^t.
-    fn bias_corrections(&self, step: &Step) -> (f64, f64) {
-        let t = step.count as f64;
+    fn bias_corrections(&self, count: u64) -> (f64, f64) {
+        let t = count as f64;
         (1.0 - self.betas.0.powf(t), 1.0 - self.betas.1.powf(t))
     }
 }
@@ -78,30 +78,27 @@ impl Rule for Adam {
         WeightDecay::L2(self.weight_decay)
     }
 
-    fn hyper(&self, step: &Step, out: &mut Vec<f32>) {
-        let (bias1, bias2) = self.bias_corrections(step);
+    fn hyper(&self, count: u64, out: &mut Vec<f32>) {
+        let (bias1, bias2) = self.bias_corrections(count);
         let (beta1, beta2) = self.betas;
         out.extend(
-            [
-                step.learning_rate / bias1,
-                beta1,
-                1.0 - beta1,
-                beta2,
-                1.0 - beta2,
-                bias2.sqrt().recip(),
-                self.eps,
-            ]
-            .map(|value| value as f32),
+            [bias1.recip(), beta1, 1.0 - beta1, beta2, 1.0 - beta2, bias2.sqrt().recip(), self.eps]
+                .map(|value| value as f32),
         );
     }
 
     fn update(&self, step: &Step, weight: f64, gradient: f64, state: &mut [f64]) -> f64 {
-        let (bias1, bias2) = self.bias_corrections(step);
+        let (bias1, bias2) = self.bias_corrections(step.count);
         let (beta1, beta2) = self.betas;
         state[0] = beta1 * state[0] + (1.0 - beta1) * gradient;
         state[1] = beta2 * state[1] + (1.0 - beta2) * gradient * gradient;
         let (m, v) = (state[0] / bias1, state[1] / bias2);
         weight - step.learning_rate * m / (v.sqrt() + self.eps)
+    }
+
+    fn second_moment(&self, count: u64) -> Option<SecondMoment> {
+        let (_, bias_correction) = self.bias_corrections(count);
+        Some(SecondMoment { slot: 1, bias_correction, eps: self.eps })
     }
 
     fn check(&self) -> Result<(), Error> {
@@ -168,8 +165,12 @@ impl Rule for AdamW {
         WeightDecay::Decoupled(self.0.weight_decay)
     }
 
-    fn hyper(&self, step: &Step, out: &mut Vec<f32>) {
-        self.0.hyper(step, out);
+    fn hyper(&self, count: u64, out: &mut Vec<f32>) {
+        self.0.hyper(count, out);
+    }
+
+    fn second_moment(&self, count: u64) -> Option<SecondMoment> {
+        self.0.second_moment(count)
     }
 
     fn update(&self, step: &Step, weight: f64, gradient: f64, state: &mut [f64]) -> f64 {

@@ -52,8 +52,8 @@ impl Sgd {
     }
 
     /// What the gradient weighs in the momentum buffer.
-    fn gain(&self, step: &Step) -> f64 {
-        if step.count == 1 { 1.0 } else { 1.0 - self.dampening }
+    fn gain(&self, count: u64) -> f64 {
+        if count == 1 { 1.0 } else { 1.0 - self.dampening }
     }
 }
 
@@ -86,20 +86,19 @@ impl Rule for Sgd {
         WeightDecay::L2(self.weight_decay)
     }
 
-    fn hyper(&self, step: &Step, out: &mut Vec<f32>) {
-        out.push(step.learning_rate as f32);
+    fn hyper(&self, count: u64, out: &mut Vec<f32>) {
         if self.momentum == 0.0 {
             return;
         }
         let (own, past) = if self.nesterov { (1.0, self.momentum) } else { (0.0, 1.0) };
-        out.extend([self.momentum, self.gain(step), own, past].map(|value| value as f32));
+        out.extend([self.momentum, self.gain(count), own, past].map(|value| value as f32));
     }
 
     fn update(&self, step: &Step, weight: f64, gradient: f64, state: &mut [f64]) -> f64 {
         if self.momentum == 0.0 {
             return weight - step.learning_rate * gradient;
         }
-        state[0] = self.momentum * state[0] + self.gain(step) * gradient;
+        state[0] = self.momentum * state[0] + self.gain(step.count) * gradient;
         let direction = if self.nesterov { gradient + self.momentum * state[0] } else { state[0] };
         weight - step.learning_rate * direction
     }
