@@ -1,4 +1,4 @@
-// What the host tells every dispatch of a step. One slot of the control ring holds both blocks.
+// What every dispatch of a step is told. One slot of the control ring holds both blocks.
 struct Control {
     flags: u32,
     lr: f32,
@@ -7,14 +7,22 @@ struct Control {
     l2: f32,     // weight decay added to the gradient
     shrink: f32, // lr * decoupled weight decay
     decay: f32,  // weight decay that is the rule's own to apply
+    gain: f32,   // on the gradient: 1 / micro-batches / loss scale
+    outer: vec4f, // the outer step's coefficients
+    keep: f32,   // how much of the average stays
+    draw: u32,   // the number of the step, for random bits
+    fisher: vec2f, // the empirical Fisher: how much stays, and what a squared gradient weighs
+    curvature: vec2f, // the curvature: 1 / bias correction, and eps
     initial: array<vec4f, 2>, // the state slots' initial values
 }
 
-const UPDATE = 1u; // take an inner step
-const SYNC = 2u;   // then pull fast weights back and store them as the slow ones
-const SEED = 4u;   // the slow weights start as the fast weights before this step
-const INIT = 8u;   // the state starts at its initial values
-const FIRST_CYCLE = 16u; // so do the slow copies of the state
+const UPDATE = 1u;   // take an inner step
+const SYNC = 2u;     // then pull fast weights back and store them as the slow ones
+const SEED = 4u;     // the slow weights start as the fast weights before this step
+const AVERAGE = 8u;  // take the weights into the average
+const GATHER = 16u;  // only add the gradient to the accumulated one
+const FRESH = 32u;   // which starts at zero
+const FIXED = 64u;   // the sync has no gradient: take the fixed alpha
 
 @group(0) @binding(0) var<uniform> control: Control;
 @group(0) @binding(1) var<uniform> hyper: Hyper;

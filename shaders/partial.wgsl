@@ -1,12 +1,12 @@
-// First pass of a norm: each workgroup sums the squares of one span of one tensor's gradient.
+// First pass of a reduction: each workgroup sums what `measure` gives for one span of one tensor.
 struct Span {
-    first: u32,   // the first vec4 in the window
-    values: u32,  // how many values
-    partial: u32, // where the sum goes
+    first: u32,   // the first value in the window
+    end: u32,     // one past the last
+    partial: u32, // where the sums go
 }
 
-@group(0) @binding(0) var<storage, read> spans: array<Span>;
-@group(0) @binding(1) var<storage, read_write> partials: array<f32>;
+@group(3) @binding(0) var<storage, read> spans: array<Span>;
+@group(3) @binding(1) var<storage, read_write> partials: array<vec2f>;
 
 @compute @workgroup_size(WORKGROUP)
 fn partial(
@@ -15,17 +15,21 @@ fn partial(
     @builtin(local_invocation_index) local: u32,
 ) {
     let at = group.x + group.y * groups.x;
-    var squares = vec4f();
-    if at < arrayLength(&spans) {
-        let span = spans[at];
-        for (var j = local; 4u * j < span.values; j += WORKGROUP) {
-            let inside = vec4u(4u * j) + vec4u(0u, 1u, 2u, 3u) < vec4u(span.values);
-            let g = select(vec4f(), load_gradient(locate(span.first + j)), inside);
-            squares += g * g;
-        }
+    if at >= arrayLength(&spans) {
+        return;
     }
-    let sum = workgroup_sum(local, squares.x + squares.y + squares.z + squares.w);
-    if local == 0u && at < arrayLength(&spans) {
-        partials[spans[at].partial] = sum;
+    let span = spans[at];
+    if !measures() {
+        partials[span.partial] = vec2f();
+        return;
+    }
+    var mine = vec2f();
+    for (var i = span.first / 4u + local; 4u * i < span.end; i += WORKGROUP) {
+        let values = vec4u(4u * i) + vec4u(0u, 1u, 2u, 3u);
+        mine += measured(i, (vec4u(span.first) <= values) & (values < vec4u(span.end)));
+    }
+    let sum = workgroup_sum(local, mine);
+    if local == 0u {
+        partials[span.partial] = sum;
     }
 }

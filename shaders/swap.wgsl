@@ -1,7 +1,5 @@
-// Exchanges fast and slow weights, for evaluation in the buffers that the model's kernels are bound to.
+// Exchanges the weights with something else, in place and without losing a bit of either.
 override WORKGROUP: u32;
-
-@group(2) @binding(1) var<storage, read_write> slow: array<vec4f>;
 
 @compute @workgroup_size(WORKGROUP)
 fn swap(@builtin(global_invocation_id) id: vec3u) {
@@ -10,7 +8,7 @@ fn swap(@builtin(global_invocation_id) id: vec3u) {
     }
     let i = window.first + id.x;
     let place = locate(i);
-    let fast = load_weights(place);
-    store_weights(place, slow[i]);
-    slow[i] = fast;
+    let other = exchange(i, load_weights(place));
+    store_weights(place, other);
+    store_copy(i, other);
 }

@@ -7,6 +7,8 @@ use crate::{
     gpu,
     kernels::Access,
     layout::{BLOCK, Layout, Part, Tensor, VALUE, up},
+    precision::{Half, bytes},
+    reduction::{Partial, Reductions},
 };
 
 /// A range of a buffer: where a tensor's values lie.
@@ -16,7 +18,7 @@ pub struct Slice {
     pub buffer: wgpu::Buffer,
     /// First byte; a multiple of 256 in a buffer of the optimizer's, of 4 in one of the caller's.
     pub offset: u64,
-    /// Bytes: 4 for each value, without padding.
+    /// Bytes: 4 for each value (2 where it is half-width, rounded up to a multiple of 4), without padding.
     pub size: u64,
 }
 
@@ -45,7 +47,7 @@ impl Slice {
     }
 
     /// Refuses a range that cannot be `role` of `tensor`.
-    pub(crate) fn check(&self, role: &'static str, tensor: &Tensor) -> Result<(), Error> {
+    pub(crate) fn check(&self, role: &'static str, tensor: &Tensor, half: Option<Half>) -> Result<(), Error> {
         let end = self.offset.saturating_add(self.size);
         let error = |problem: String| {
             let (tensor, start, size) = (tensor.name.clone(), self.offset, self.buffer.size());
@@ -57,8 +59,8 @@ impl Slice {
         if end > self.buffer.size() {
             return error("it ends past the buffer".to_owned());
         }
-        if self.size != tensor.len * VALUE {
-            let expected = tensor.len * VALUE;
+        let expected = bytes(tensor.len, half);
+        if self.size != expected {
             return error(format!("the shape {:?} has {expected} bytes", tensor.shape));
         }
         self.check_usage(role, &tensor.name, wgpu::BufferUsages::STORAGE)
@@ -106,8 +108,18 @@ pub(crate) struct Run {
     pub bind_group: wgpu::BindGroup,
     /// vec4s, one thread each.
     pub threads: u32,
-    /// The spans that a gradient norm sums, where gradients are clipped by norm.
-    pub norm: Option<crate::norm::Partial>,
+    /// The spans that each reduction sums, if it sums any.
+    pub partials: Vec<Option<Partial>>,
+    /// Bytes of the tables.
+    pub table_bytes: u64,
+}
+
+impl Run {
+    /// Bytes of its tables and of its spans.
+    pub fn bytes(&self) -> u64 {
+        let spans = self.partials.iter().flatten().map(|partial| partial.bytes);
+        self.table_bytes + spans.sum::<u64>()
+    }
 }
 
 /// A part of a tensor and where its weights and gradients lie in the caller's buffers.
@@ -116,6 +128,9 @@ struct Placed<'a> {
     weights: Slice,
     gradients: Slice,
 }
+
+/// Bindings start at multiples of this many bytes: the largest alignment that WebGPU lets a device ask for.
+const ALIGNMENT: u64 = 256;
 
 /// The bytes that a group of placed parts needs bound.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -128,8 +143,7 @@ struct Bound {
 impl Bound {
     /// The ranges to bind for both, if `limit` bytes let them.
     fn of(same_buffer: bool, weights: (u64, u64), gradients: (u64, u64), limit: u64) -> Option<Self> {
-        // Bindings start at multiples of a block.
-        let align = |(start, end): (u64, u64)| (start - start % (BLOCK * VALUE), end);
+        let align = |(start, end): (u64, u64)| (start - start % ALIGNMENT, end);
         let fits = |(start, end): (u64, u64)| end - start <= limit;
         let (weights, gradients) = (align(weights), align(gradients));
         if !same_buffer {
@@ -148,7 +162,7 @@ impl Bound {
 
 /// The values of a binding that no piece of a borrowed tensor takes. Its weights and its gradients may lie
 /// side by side in one buffer, too close to be bound apart: then one binding must hold both, from the
-/// multiple of a block before them on.
+/// multiple of an alignment before them on.
 pub(crate) fn slack(binding: u64) -> u64 {
     binding / 2 + BLOCK
 }
@@ -167,9 +181,12 @@ pub(crate) struct Binder<'a> {
     pub layout: &'a Layout,
     /// The bind group layout of each access.
     pub group: &'a dyn Fn(Access) -> wgpu::BindGroupLayout,
-    /// The owned access has a table from blocks to tensors.
+    /// The owned access has a table from blocks to segments.
     pub table: bool,
-    pub norm: Option<&'a crate::norm::Norm>,
+    pub reductions: &'a Reductions,
+    pub half_gradients: Option<Half>,
+    /// Each group has its own adaptive alpha.
+    pub alpha_by_group: bool,
 }
 
 impl Binder<'_> {
@@ -183,14 +200,18 @@ impl Binder<'_> {
         let window = &self.layout.windows[index];
         let parts = self.layout.pieces_in(window);
         let table = self.table.then(|| {
-            let blocks = parts.iter().map(|part| (part.tensor as u32, part));
-            blocks_table(blocks, 0, window.len)
+            let blocks = parts.iter().zip(0..).map(|(part, segment)| (segment, part));
+            let mut table = blocks_table(blocks, 0, window.len);
+            table.extend(parts.iter().flat_map(|part| self.segment(part, 0, 0)));
+            table
         });
-        let range = |buffers: &[wgpu::Buffer]| {
-            Slice::new(&buffers[window.chunk], window.offset * VALUE, window.len * VALUE)
+        let range = |buffers: &[wgpu::Buffer], half| {
+            let (offset, size) = (bytes(window.offset, half), bytes(window.len, half));
+            Slice::new(&buffers[window.chunk], offset, size)
         };
-        let shape = WindowShape { first: 0, len: window.len, stride: window.len, segments: 0 };
-        let bound = (Access::Owned, range(weights), Some(range(gradients)));
+        let segments = (window.len / BLOCK) as u32;
+        let shape = WindowShape { first: 0, len: window.len, stride: window.len, segments };
+        let bound = (Access::Owned, range(weights, None), Some(range(gradients, self.half_gradients)));
         self.run(index, &parts, shape, bound, table)
     }
 
@@ -212,10 +233,12 @@ impl Binder<'_> {
         let placed: Vec<_> = parts
             .iter()
             .map(|part| {
-                let place = |slice: &Slice| {
-                    Slice::new(&slice.buffer, slice.offset + part.value * VALUE, part.len * VALUE)
+                let place = |slice: &Slice, half| {
+                    let offset = slice.offset + bytes(part.value, half);
+                    Slice::new(&slice.buffer, offset, bytes(part.len, half))
                 };
-                let (weights, gradients) = (place(&weights[part.tensor]), place(&gradients[part.tensor]));
+                let weights = place(&weights[part.tensor], None);
+                let gradients = place(&gradients[part.tensor], self.half_gradients);
                 Placed { part, weights, gradients }
             })
             .collect();
@@ -269,14 +292,10 @@ impl Binder<'_> {
         let mut table = blocks_table(blocks, first, len);
         let segments = table.len() as u32;
         for Placed { part, weights, gradients } in placed {
-            let place = |slice: &Slice, bound: (u64, u64)| ((slice.offset - bound.0) / VALUE) as u32;
-            table.extend([
-                (part.at / 4) as u32,
-                part.len as u32,
-                place(weights, bound.weights),
-                place(gradients, bound.gradients),
-                part.tensor as u32,
-            ]);
+            let weights = (weights.offset - bound.weights.0) / VALUE;
+            let width = if self.half_gradients.is_some() { 2 } else { VALUE };
+            let gradients = (gradients.offset - bound.gradients.0) / width;
+            table.extend(self.segment(part, weights as u32, gradients as u32));
         }
         let range = |slice: &Slice, (start, end): (u64, u64)| Slice::new(&slice.buffer, start, end - start);
         let weights = range(&placed[0].weights, bound.weights);
@@ -287,6 +306,21 @@ impl Binder<'_> {
         self.run(index, &parts, shape, (bound.access, weights, gradients), Some(table))
     }
 
+    /// A segment's words, as `shaders/access/window.wgsl` has them.
+    fn segment(&self, part: &Part, weights: u32, gradients: u32) -> [u32; 8] {
+        let rows = self.reductions.rows[part.tensor];
+        [
+            (part.at / 4) as u32,
+            part.len as u32,
+            weights,
+            gradients,
+            part.tensor as u32,
+            part.value as u32,
+            rows.length as u32,
+            rows.first,
+        ]
+    }
+
     fn run(
         &self,
         window: usize,
@@ -295,9 +329,16 @@ impl Binder<'_> {
         (access, weights, gradients): (Access, Slice, Option<Slice>),
         table: Option<Vec<u32>>,
     ) -> Run {
-        let shape = gpu::filled(self.device, "lookahead window", &shape.words(), wgpu::BufferUsages::UNIFORM);
+        let regions = self.reductions.regions;
+        let group = self.layout.windows[window].group;
+        let alpha = regions.alpha + if self.alpha_by_group { group as u32 } else { 0 };
+        let [first, len, stride, segments] = shape.words();
+        let numbers = [regions.clip, regions.trust, alpha, regions.means, window as u32, 0, 0, 0];
+        let words = [[first, len, stride, segments].as_slice(), &numbers].concat();
+        let shape = gpu::filled(self.device, "lookahead window", &words, wgpu::BufferUsages::UNIFORM);
         let table = table
             .map(|table| gpu::filled(self.device, "lookahead table", &table, wgpu::BufferUsages::STORAGE));
+        let table_bytes = shape.size() + table.as_ref().map_or(0, wgpu::Buffer::size);
         let entry = |binding, resource| wgpu::BindGroupEntry { binding, resource };
         let mut entries = vec![entry(0, shape.as_entire_binding()), entry(1, weights.binding())];
         entries.extend(gradients.as_ref().map(|slice| entry(2, slice.binding())));
@@ -309,8 +350,9 @@ impl Binder<'_> {
         });
         let first = parts.first().map_or(0, |part| part.at);
         let end = parts.last().map_or(0, |part| up(part.at + part.len));
-        let norm = self.norm.map(|norm| norm.partial(self.device, parts));
-        Run { window, access, bind_group, threads: ((end - first) / 4) as u32, norm }
+        let partials = self.reductions.partials(self.device, group, parts);
+        let threads = ((end - first) / 4) as u32;
+        Run { window, access, bind_group, threads, partials, table_bytes }
     }
 }
 

@@ -7,17 +7,26 @@ use std::sync::{
 
 use crate::{
     access::{Binder, Slice, check_disjoint, slack},
+    accumulate::Accumulation,
+    alpha::{AdaptiveAlpha, Curvature, GradientAt, Scope},
+    average::Average,
     clip::Clip,
     controls::ControlRing,
     error::{Error, list},
     gpu,
     group::{DEFAULT_GROUP, Group, GroupState},
-    kernels::{self, Access, Kernels},
-    layout::{Layout, TensorSpec, VALUE},
+    guard::{Guard, GuardState},
+    kernels::{Access, Measure, Recipe},
+    layout::{Layout, TensorSpec, VALUE, Window},
     limits::{Bounds, check_bindings},
-    lookahead::Lookahead,
-    norm::Norm,
+    lookahead::{Lookahead, StatePolicy, flags},
     optimizer::{Gradients, Optimizer, Pipelines, WindowBuffers},
+    options::Options,
+    outer::Outer,
+    pipelines::Kernels,
+    planes::Planes,
+    precision::{Half, bytes},
+    reduction::{BindGroupLayouts, Reductions},
     rules::Rule,
     schedule::Schedule,
 };
@@ -36,7 +45,7 @@ struct Named {
 pub struct Builder {
     rule: Arc<dyn Rule>,
     lookahead: Option<Lookahead>,
-    clip: Clip,
+    options: Options,
     schedule: Schedule,
     groups: Vec<Group>,
     tensors: Vec<Named>,
@@ -47,7 +56,7 @@ impl Builder {
         Self {
             rule: Arc::new(rule),
             lookahead: None,
-            clip: Clip::None,
+            options: Options::default(),
             schedule: Schedule::default(),
             groups: vec![],
             tensors: vec![],
@@ -60,8 +69,67 @@ impl Builder {
     }
 
     /// With gradients clipped.
-    pub fn clip(self, clip: Clip) -> Self {
-        Self { clip, ..self }
+    pub fn clip(mut self, clip: Clip) -> Self {
+        self.options.clip = clip;
+        self
+    }
+
+    /// With this outer step at the syncs, instead of Lookahead's interpolation.
+    pub fn outer(mut self, outer: impl Outer + 'static) -> Self {
+        self.options.outer = Arc::new(outer);
+        self
+    }
+
+    /// With an alpha that is found anew at every sync.
+    pub fn adaptive(mut self, adaptive: AdaptiveAlpha) -> Self {
+        self.options.adaptive = Some(adaptive);
+        self
+    }
+
+    /// With an average of the weights.
+    pub fn average(mut self, average: Average) -> Self {
+        self.options.average = Some(average);
+        self
+    }
+
+    /// With several micro-batches a step.
+    pub fn accumulate(mut self, accumulation: Accumulation) -> Self {
+        self.options.accumulate = Some(accumulation);
+        self
+    }
+
+    /// With gradients centralised (Yong et al., 2020): from the gradient of every tensor of two or more
+    /// dimensions, the mean over all but the first is taken away, before clipping. A row of one value keeps
+    /// its gradient.
+    pub fn centralise(mut self) -> Self {
+        self.options.centralise = true;
+        self
+    }
+
+    /// With steps skipped whose gradient is not finite.
+    pub fn guard(mut self, guard: Guard) -> Self {
+        self.options.guard = Some(guard);
+        self
+    }
+
+    /// With a half-width copy of the weights, which every step writes along with them;
+    /// [`Optimizer::half_weights`] says where.
+    pub fn half_weights(mut self, half: Half) -> Self {
+        self.options.half_weights = Some(half);
+        self
+    }
+
+    /// With gradients in half-width.
+    pub fn half_gradients(mut self, half: Half) -> Self {
+        self.options.half_gradients = Some(half);
+        self
+    }
+
+    /// With slow weights in bf16, rounded up or down at random so that their mean is exact. The fast weights
+    /// restart at the value before rounding.
+    pub fn slow_bf16(mut self) -> Self {
+        self.options.slow_bf16 = true;
+        self
     }
 
     /// With this learning-rate schedule.
@@ -126,6 +194,46 @@ impl Builder {
         Ok((states.collect::<Result<_, _>>()?, specs))
     }
 
+    /// Refuses options that do not go together.
+    fn check_options(&self, groups: &[GroupState]) -> Result<(), Error> {
+        let options = &self.options;
+        options.check()?;
+        let no_lookahead = |of: &str| Err(Error::NoLookahead { of: of.to_owned() });
+        if self.lookahead.is_none() {
+            if options.adaptive.is_some() {
+                return no_lookahead("an adaptive alpha");
+            }
+            if options.slow_bf16 {
+                return no_lookahead("`slow_bf16`");
+            }
+            if options.outer.name() != "interpolation" {
+                return no_lookahead("an outer step");
+            }
+        }
+        if let Some(adaptive) = options.adaptive
+            && matches!(adaptive.curvature, Curvature::Raw | Curvature::Root)
+            && let Some(group) = groups.iter().find(|group| group.rule.second_moment(1).is_none())
+        {
+            return Err(Error::Rule {
+                rule: group.rule.name().to_owned(),
+                problem: format!(
+                    "keeps no second moment for the curvature {:?}; take `Corrected` or `Fisher`",
+                    adaptive.curvature
+                ),
+            });
+        }
+        let long_reset = groups.iter().find(|group| {
+            let resets = |l: &Lookahead| l.policy == StatePolicy::Reset && u64::from(l.k) > crate::guard::ROWS;
+            group.lookahead.as_ref().is_some_and(resets)
+        });
+        if let (Some(group), Some(_)) = (long_reset, options.guard) {
+            let value = group.lookahead.map_or(0.0, |lookahead| f64::from(lookahead.k));
+            let allowed = "at most 4096 with a guard and the policy reset";
+            return Err(Error::Hyperparameter { name: "k".to_owned(), value, allowed });
+        }
+        Ok(())
+    }
+
     /// Makes the buffers and pipelines on a device.
     ///
     /// # Errors
@@ -134,10 +242,12 @@ impl Builder {
     /// [`Error::Limit`] where the device offers too little; [`Error::OutOfMemory`].
     pub async fn build(mut self, device: &wgpu::Device, queue: &wgpu::Queue) -> Result<Optimizer, Error> {
         let limits = device.limits();
-        let bounds = Bounds::new(&limits)?;
-        self.clip.check()?;
         self.schedule.check()?;
         let (groups, specs) = self.assign_groups()?;
+        self.check_options(&groups)?;
+        // One micro-batch a step needs no buffer to gather in.
+        self.options.accumulate = self.options.accumulate.filter(|accumulate| accumulate.micro_batches > 1);
+        let options = self.options;
         let borrowed = self.tensors.iter().any(|tensor| tensor.weights.is_some());
         if borrowed && self.tensors.iter().any(|tensor| tensor.weights.is_none()) {
             return Err(Error::Ownership {
@@ -145,88 +255,147 @@ impl Builder {
                 problem: "takes tensors of its own or borrowed ones, not both; use two optimizers",
             });
         }
-        let slots: Vec<_> = groups.iter().map(|group| group.rule.slots().len()).collect();
+        let accesses: &[Access] =
+            if borrowed { &[Access::Borrowed, Access::Pooled, Access::Far] } else { &[Access::Owned] };
+        let recipes: Vec<Recipe<'_>> = groups
+            .iter()
+            .map(|group| Recipe {
+                rule: group.rule.as_ref(),
+                lookahead: group.lookahead.as_ref(),
+                options: &options,
+                access: accesses[0],
+            })
+            .collect();
+        let planes: Vec<Planes> = recipes.iter().map(Recipe::planes).collect();
+        let counts: Vec<_> = planes.iter().map(Planes::count).collect();
+        let bounds = Bounds::new(&limits, counts.iter().copied().max().unwrap_or(0))?;
         let slack = if borrowed { slack(bounds.chunk) } else { 0 };
-        let layout = Layout::new(&specs, &slots, &bounds, slack)?;
+        let layout = Layout::new(&specs, &counts, &bounds, slack)?;
         let weights: Option<Vec<Slice>> = self.tensors.into_iter().map(|tensor| tensor.weights).collect();
         if let Some(weights) = &weights {
             check_weights(&layout, weights)?;
         }
 
-        let table = borrowed || matches!(self.clip, Clip::TensorNorm(_));
-        for (group, &slots) in groups.iter().zip(&slots) {
-            check_bindings(&limits, group, slots, table, self.clip)?;
+        let table = recipes.iter().any(Recipe::table);
+        for recipe in &recipes {
+            check_bindings(&limits, recipe, table)?;
         }
         let mut kernels = Kernels::new(device, bounds.workgroup);
-        let accesses: &[Access] =
-            if borrowed { &[Access::Borrowed, Access::Pooled, Access::Far] } else { &[Access::Owned] };
         let access_layouts: Vec<_> =
             accesses.iter().map(|access| kernels.layout(&access.bindings(table))).collect();
         let access_layout = |access: Access| {
             let index = accesses.iter().position(|other| *other == access).unwrap_or(0);
-            access_layouts[index].clone()
+            &access_layouts[index]
         };
+        let own_layouts: Vec<_> =
+            recipes.iter().map(|recipe| kernels.layout(&recipe.own_bindings())).collect();
         let ring = ControlRing::new(device, &kernels, groups.len())?;
 
-        let mut norm = None;
-        if self.clip.is_norm() {
-            let accesses = (accesses, &access_layout as &(dyn Fn(Access) -> wgpu::BindGroupLayout + Sync));
-            norm = Some(Norm::new(device, &mut kernels, &layout, self.clip, accesses.0, accesses.1).await?);
-        }
         let mut pipelines = Vec::new();
-        for (group, &slots) in groups.iter().zip(&slots) {
-            let rule = group.rule.as_ref();
-            let own = kernels.layout(&kernels::own_bindings(slots, group.lookahead.as_ref(), self.clip));
-            let (mut step, mut swap) = (Vec::new(), Vec::new());
+        for (recipe, own) in recipes.iter().zip(&own_layouts) {
+            let name = recipe.rule.name();
+            let (mut step, mut swap_slow, mut swap_average) = (Vec::new(), Vec::new(), Vec::new());
             for &access in accesses {
-                let source = kernels::step(rule, access, group.lookahead.as_ref(), self.clip);
-                let layouts = [Some(&ring.layout), Some(&access_layout(access)), Some(&own)];
-                step.push((access, kernels.step_pipelines(rule.name(), &source, &layouts).await?));
-                if group.lookahead.is_some() {
-                    let layouts = [None, Some(&access_layout(access)), Some(&own)];
-                    swap.push((access, kernels.pipeline("swap", &kernels::swap(access), &layouts).await?));
+                let recipe = Recipe { access, ..*recipe };
+                let layouts = [Some(&ring.layout), Some(access_layout(access)), Some(own)];
+                let flags = steady_flags(&recipe);
+                step.push((access, kernels.step_pipelines(name, &recipe.step(), &layouts, &flags).await?));
+                let layouts = [None, layouts[1], layouts[2]];
+                if recipe.lookahead.is_some() && !options.slow_bf16 {
+                    swap_slow.push((access, kernels.pipeline(name, &recipe.swap_slow(), &layouts).await?));
+                }
+                if options.average.is_some() {
+                    let source = recipe.swap_average();
+                    swap_average.push((access, kernels.pipeline(name, &source, &layouts).await?));
                 }
             }
-            pipelines.push(Pipelines { own, step, swap });
+            pipelines.push(Pipelines { step, swap_slow, swap_average });
         }
+        let layouts =
+            BindGroupLayouts { controls: &ring.layout, access: &access_layout, own: &own_layouts };
+        // The guard's clock is made first: the norm reads the loss scale there.
+        let clock = match options.guard {
+            Some(guard) => Some(crate::guard::clock(device, guard, groups.len()).await?),
+            None => None,
+        };
+        let reductions =
+            Reductions::new(device, &mut kernels, &layout, &recipes, accesses, &layouts, clock.as_ref())
+                .await?;
+        let guard = match (options.guard, clock, reductions.find(Measure::Norm)) {
+            (Some(guard), Some(clock), Some(norm)) => {
+                let hypers: Vec<_> = groups.iter().map(|group| group.hypers).collect();
+                let state = GuardState::new(device, &mut kernels, &ring, guard, clock, &hypers, &norm.results);
+                Some(state.await?)
+            }
+            _ => None,
+        };
 
         let has_slow = self.lookahead.is_some();
         let (made, problem) = gpu::scoped(device, || {
-            let flat = |label: &str, wanted: bool| -> Vec<wgpu::Buffer> {
+            let flat = |label: &str, wanted: bool, half| -> Vec<wgpu::Buffer> {
                 let chunks = layout.chunks.iter().filter(|_| wanted);
-                chunks.map(|len| buffer(device, label, *len)).collect()
+                chunks.map(|len| buffer(device, label, bytes(*len, half))).collect()
             };
-            let own_weights = flat("lookahead weights", !borrowed);
-            let gradients = flat("lookahead gradients", !borrowed);
-            let slow = flat("lookahead slow weights", has_slow);
-            let scales = norm.as_ref().map(|norm| &norm.scales);
+            let own_weights = flat("lookahead weights", !borrowed, None);
+            let gradients = flat("lookahead gradients", !borrowed, options.half_gradients);
+            let slow = flat("lookahead slow weights", has_slow, options.slow_half());
+            let copies = flat("lookahead half weights", options.half_weights.is_some(), options.half_weights);
             let windows: Vec<_> = layout
                 .windows
                 .iter()
                 .map(|window| {
-                    let group = &groups[window.group];
-                    let (slots, own) = (slots[window.group], &pipelines[window.group].own);
-                    let slow = slow
-                        .get(window.chunk)
-                        .map(|buffer| Slice::new(buffer, window.offset * VALUE, window.len * VALUE));
-                    WindowBuffers::new(device, own, window.len, slots, group, slow.as_ref(), scales)
+                    let own = &own_layouts[window.group];
+                    let slice = |buffers: &[wgpu::Buffer], half| {
+                        let (offset, size) = (bytes(window.offset, half), bytes(window.len, half));
+                        buffers.get(window.chunk).map(|buffer| Slice::new(buffer, offset, size))
+                    };
+                    let slow = slice(&slow, options.slow_half());
+                    let copy = slice(&copies, options.half_weights);
+                    let factors = (!recipes[window.group].measures().is_empty())
+                        .then_some(reductions.factors.as_ref())
+                        .flatten();
+                    let planes = planes_buffer(device, queue, &planes[window.group], window);
+                    let entry = |binding, resource| wgpu::BindGroupEntry { binding, resource };
+                    let mut entries = Vec::new();
+                    entries.extend(planes.as_ref().map(|buffer| entry(0, buffer.as_entire_binding())));
+                    entries.extend(slow.as_ref().map(|slice| entry(1, slice.binding())));
+                    entries.extend(copy.as_ref().map(|slice| entry(2, slice.binding())));
+                    entries.extend(factors.map(|buffer| entry(3, buffer.as_entire_binding())));
+                    let bind_group = device.create_bind_group(&wgpu::BindGroupDescriptor {
+                        label: Some("lookahead own"),
+                        layout: own,
+                        entries: &entries,
+                    });
+                    WindowBuffers { planes, bind_group }
                 })
                 .collect();
-            let binder =
-                Binder { device, layout: &layout, group: &access_layout, table, norm: norm.as_ref() };
+            let access_group = |access| access_layout(access).clone();
+            let binder = Binder {
+                device,
+                layout: &layout,
+                group: &access_group,
+                table,
+                reductions: &reductions,
+                half_gradients: options.half_gradients,
+                alpha_by_group: options.adaptive.is_some_and(|adaptive| adaptive.scope == Scope::Group),
+            };
             let runs = match &weights {
                 None => Ok(binder.owned_all(&own_weights, &gradients)),
                 // Syncs between steps read no gradients: the weights stand in for them.
-                Some(weights) => binder.borrowed_all(weights, weights, bounds.chunk * VALUE),
+                Some(weights) => {
+                    let binder = Binder { half_gradients: None, ..binder };
+                    binder.borrowed_all(weights, weights, bounds.chunk * VALUE)
+                }
             };
-            (own_weights, gradients, slow, windows, runs)
+            (own_weights, gradients, slow, copies, windows, runs)
         });
         if let Some(problem) = problem.await {
             return Err(gpu::error(device, &problem, "the optimizer's buffers"));
         }
         gpu::check_alive(device, "building the optimizer")?;
-        let (own_weights, gradients, slow, windows, runs) = made;
+        let (own_weights, gradients, slow, half_weights, windows, runs) = made;
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        drop(recipes);
         Ok(Optimizer {
             device: device.clone(),
             queue: queue.clone(),
@@ -235,20 +404,24 @@ impl Builder {
             workgroup: bounds.workgroup,
             layout,
             groups,
+            planes,
             pipelines,
             ring,
-            norm,
-            clip: self.clip,
+            reductions,
+            guard,
+            options,
             schedule: self.schedule,
             weights: own_weights,
             borrowed: weights,
             gradients,
             slow,
+            half_weights,
             windows,
             own: Arc::new(Gradients { id, runs: runs? }),
             id,
             steps: 0,
-            swapped: false,
+            gathered: 0,
+            swapped: None,
             norm_is_stale: false,
         })
     }
@@ -267,19 +440,67 @@ impl Builder {
 /// The next optimizer's id.
 static NEXT_ID: AtomicU64 = AtomicU64::new(0);
 
-/// A zeroed buffer of `len` values.
-pub(crate) fn buffer(device: &wgpu::Device, label: &str, len: u64) -> wgpu::Buffer {
+/// A zeroed buffer.
+fn buffer(device: &wgpu::Device, label: &str, size: u64) -> wgpu::Buffer {
     device.create_buffer(&wgpu::BufferDescriptor {
         label: Some(label),
-        size: len * VALUE,
+        size,
         usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
         mapped_at_creation: false,
     })
 }
 
+/// A window's planes, each at its initial value.
+fn planes_buffer(
+    device: &wgpu::Device,
+    queue: &wgpu::Queue,
+    planes: &Planes,
+    window: &Window,
+) -> Option<wgpu::Buffer> {
+    let initial = planes.initial();
+    let buffer = (!initial.is_empty())
+        .then(|| buffer(device, "lookahead planes", bytes(window.len, None) * initial.len() as u64))?;
+    for (plane, value) in (0..).zip(initial).filter(|(_, value)| *value != 0.0) {
+        let values = vec![value; window.len as usize];
+        queue.write_buffer(&buffer, bytes(window.len, None) * plane, bytemuck::cast_slice(&values));
+    }
+    Some(buffer)
+}
+
+/// The flags that almost every dispatch of a group has, each worth a pipeline of its own. A guard decides on the
+/// GPU: nothing is known then.
+fn steady_flags(recipe: &Recipe<'_>) -> Vec<u32> {
+    let options = recipe.options;
+    let mut known = Vec::new();
+    if options.accumulate.is_some() {
+        known.extend([flags::GATHER, flags::GATHER | flags::FRESH]);
+    }
+    if options.guard.is_some() {
+        return known;
+    }
+    let averages: &[u32] = match options.average {
+        None => &[0],
+        Some(Average::Swa { .. }) => &[0, flags::AVERAGE],
+        Some(_) => &[flags::AVERAGE],
+    };
+    let gradient_at = options.adaptive.map(|adaptive| adaptive.gradient);
+    for average in averages {
+        known.push(flags::UPDATE | average);
+        match (recipe.lookahead, gradient_at) {
+            (None, _) => {}
+            (Some(_), None) => known.push(flags::UPDATE | flags::SYNC | average),
+            (Some(_), Some(_)) => known.push(flags::SYNC | average),
+        }
+    }
+    if gradient_at == Some(GradientAt::LastStep) && !known.contains(&flags::UPDATE) {
+        known.push(flags::UPDATE);
+    }
+    known
+}
+
 fn check_weights(layout: &Layout, weights: &[Slice]) -> Result<(), Error> {
     for (tensor, slice) in layout.tensors.iter().zip(weights) {
-        slice.check("weights", tensor)?;
+        slice.check("weights", tensor, None)?;
     }
     let names = layout.tensors.iter().map(|tensor| format!("weights of `{}`", tensor.name));
     check_disjoint(names.zip(weights).collect())

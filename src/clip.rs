@@ -32,6 +32,11 @@ impl Clip {
         matches!(self, Self::GlobalNorm(_) | Self::TensorNorm(_))
     }
 
+    /// The bound of the norm, 0 where there is none.
+    pub(crate) fn norm_bound(self) -> f64 {
+        if self.is_norm() { self.bound() } else { 0.0 }
+    }
+
     /// The bound, 0 for none.
     pub(crate) fn bound(self) -> f64 {
         match self {

@@ -15,7 +15,9 @@ use futures::FutureExt;
 use crate::{
     error::Error,
     gpu,
-    kernels::{Binding, Kernels},
+    guard::Order,
+    kernels::Binding,
+    pipelines::Kernels,
     rules::{MAX_HYPER, MAX_SLOTS},
 };
 
@@ -30,13 +32,21 @@ pub(crate) struct Control {
     pub l2: f32,
     pub shrink: f32,
     pub decay: f32,
-    pub padding: u32,
+    pub gain: f32,
+    pub outer: [f32; 4],
+    pub keep: f32,
+    pub draw: u32,
+    pub fisher: [f32; 2],
+    pub curvature: [f32; 2],
+    pub padding: [u32; 2],
     pub initial: [f32; MAX_SLOTS],
+    /// Read by the guard alone.
+    pub order: Order,
 }
 
 /// Bytes from one block of a slot to the next: the largest uniform offset alignment of WebGPU.
 const BLOCK: usize = 256;
-const SLOT: usize = 2 * BLOCK;
+pub(crate) const SLOT: usize = 2 * BLOCK;
 
 /// Slots in a chunk, where steps do not need more at once.
 const SLOTS: u32 = 256;
@@ -71,12 +81,13 @@ impl ControlRing {
     pub fn new(device: &wgpu::Device, kernels: &Kernels, groups: usize) -> Result<Self, Error> {
         let layout = kernels.layout(&[(0, Binding::DynamicUniform), (1, Binding::DynamicUniform)]);
         let offered = device.limits().max_buffer_size;
-        let needed = (groups * SLOT) as u64;
+        let needed = (2 * groups * SLOT) as u64;
         if needed > offered {
             let purpose = format!("the settings of {groups} groups");
             return Err(Error::Limit { limit: "max_buffer_size", needed, offered, purpose });
         }
-        let slots = (SLOTS.max(groups as u32)).min((offered / SLOT as u64).min(u64::from(u32::MAX)) as u32);
+        // A step of an adaptive sync takes two a group.
+        let slots = (SLOTS.max(2 * groups as u32)).min((offered / SLOT as u64).min(u64::from(u32::MAX)) as u32);
         let current = chunk(device, &layout, slots)?;
         Ok(Self {
             device: device.clone(),
@@ -89,12 +100,22 @@ impl ControlRing {
         })
     }
 
+    /// Bytes of the ring as it is.
+    pub fn bytes(&self) -> u64 {
+        (1 + self.retired.len() as u64) * u64::from(self.slots) * SLOT as u64
+    }
+
     /// Begins the slots of a step.
     pub fn begin(&mut self) {
         self.bytes.clear();
     }
 
-    /// Adds one group's slot; `hyper` pushes the members of its `Hyper`.
+    /// How many slots the step has so far.
+    pub fn len(&self) -> usize {
+        self.bytes.len() / SLOT
+    }
+
+    /// Adds a slot; `hyper` pushes the members of the group's `Hyper`.
     pub fn push(&mut self, control: &Control, hyper: impl FnOnce(&mut Vec<f32>)) {
         self.hyper.clear();
         hyper(&mut self.hyper);
@@ -146,6 +167,18 @@ impl ControlRing {
     }
 }
 
+/// Both blocks of the slots in a buffer.
+pub(crate) fn slot_entries(buffer: &wgpu::Buffer) -> [wgpu::BindGroupEntry<'_>; 2] {
+    [0, 1].map(|binding: u32| wgpu::BindGroupEntry {
+        binding,
+        resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+            buffer,
+            offset: u64::from(binding) * BLOCK as u64,
+            size: wgpu::BufferSize::new(BLOCK as u64),
+        }),
+    })
+}
+
 /// The offset of slot `index` after the step's first.
 pub(crate) fn slot_offset(first: u32, index: usize) -> [u32; 2] {
     [first + (index * SLOT) as u32; 2]
@@ -159,18 +192,10 @@ fn chunk(device: &wgpu::Device, layout: &wgpu::BindGroupLayout, slots: u32) -> R
             usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
             mapped_at_creation: false,
         });
-        let block = |binding: u32| wgpu::BindGroupEntry {
-            binding,
-            resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-                buffer: &buffer,
-                offset: u64::from(binding) * BLOCK as u64,
-                size: wgpu::BufferSize::new(BLOCK as u64),
-            }),
-        };
         let bind_group = device.create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some("lookahead controls"),
             layout,
-            entries: &[block(0), block(1)],
+            entries: &slot_entries(&buffer),
         });
         Chunk { buffer, bind_group, next: 0, recorded: 0, done: Arc::default() }
     });

@@ -177,7 +177,7 @@ pub enum Error {
          {k}; wait for the sync or call `sync_now` first"
     )]
     MidCycle {
-        /// `k` or `alpha`.
+        /// `k`, `alpha` or `frozen`.
         what: &'static str,
         /// The group.
         group: String,
@@ -186,14 +186,23 @@ pub enum Error {
         /// The cycle's length.
         k: u32,
     },
+    /// The guard alone knows.
+    #[error("{call} needs what only the GPU knows where a guard may skip steps; ask `counters`")]
+    Guarded {
+        /// The call.
+        call: &'static str,
+    },
     /// Slow weights were asked of a group that has none.
     #[error("{of} has no slow weights: it was built without `lookahead`")]
     NoLookahead {
         /// The tensor or group, in words.
         of: String,
     },
-    /// Fast and slow weights are exchanged.
-    #[error("{call} is not possible while fast and slow weights are exchanged; call `swap_slow` again first")]
+    /// The weights are exchanged with the slow ones or the average.
+    #[error(
+        "{call} is not possible while the weights are exchanged with the slow ones or the average; call \
+         `swap_slow` or `swap_average` again first"
+    )]
     Swapped {
         /// The call.
         call: &'static str,

@@ -83,6 +83,8 @@ pub(crate) struct GroupState {
     pub lookahead: Option<Lookahead>,
     pub frozen: bool,
     pub clock: Clock,
+    /// How many members the rule's `Hyper` has.
+    pub hypers: u32,
 }
 
 impl GroupState {
@@ -109,8 +111,11 @@ impl GroupState {
         weight_decay.check()?;
         crate::kernels::check(rule.as_ref())?;
         lookahead.map_or(Ok(()), |lookahead| lookahead.check())?;
+        let mut hyper = Vec::new();
+        rule.hyper(1, &mut hyper);
         Ok(Self {
             name: group.name,
+            hypers: hyper.len() as u32,
             learning_rate: rule.learning_rate(),
             rule,
             factor: group.factor,

@@ -1,16 +1,20 @@
-//! The compute kernels: their WGSL, composed from the files in `shaders/`, and their pipelines.
+//! The compute kernels: their WGSL, composed from the files in `shaders/`.
 //!
-//! A step kernel is one rule's `update` between an access (where weights and gradients lie), a clipping,
-//! a state and a slow part, each a small file. Composition is joining texts: the rule's comes first, so
-//! that line numbers in a compiler's message are the rule's own.
+//! A step kernel is one rule's `update` between an access (where weights and gradients lie), what is done to
+//! the gradient before it, and what becomes of the weights after it, each a small file. Composition is joining
+//! texts: the rule's comes first, so that line numbers in a compiler's message are the rule's own.
 
-use std::collections::HashMap;
+use std::fmt::Write;
 
 use crate::{
+    alpha::{Curvature, Scope},
     clip::Clip,
     error::Error,
-    gpu,
-    lookahead::{Lookahead, StatePolicy, flags},
+    guard,
+    lookahead::{Lookahead, StatePolicy},
+    options::Options,
+    planes::Planes,
+    precision::Half,
     rules::{MAX_HYPER, MAX_SLOTS, Rule},
 };
 
@@ -31,19 +35,31 @@ impl Access {
     /// Every access.
     pub const ALL: [Self; 4] = [Self::Owned, Self::Borrowed, Self::Pooled, Self::Far];
 
-    fn wgsl(self) -> String {
+    fn wgsl(self, gradients: Option<Half>) -> Vec<&'static str> {
         let window = include_str!("../shaders/access/window.wgsl");
-        let segments = include_str!("../shaders/access/segments.wgsl");
-        let parts: &[&str] = match self {
-            Self::Owned => &[window, include_str!("../shaders/access/owned.wgsl")],
-            Self::Borrowed => &[window, segments, include_str!("../shaders/access/borrowed.wgsl")],
-            Self::Pooled => &[window, segments, include_str!("../shaders/access/pooled.wgsl")],
-            Self::Far => &[window, segments, include_str!("../shaders/access/far.wgsl")],
+        let access = match self {
+            Self::Owned => include_str!("../shaders/access/owned.wgsl"),
+            Self::Borrowed => include_str!("../shaders/access/borrowed.wgsl"),
+            Self::Pooled => include_str!("../shaders/access/pooled.wgsl"),
+            Self::Far => include_str!("../shaders/access/far.wgsl"),
         };
-        parts.join("\n")
+        let gradients = match (self, gradients) {
+            (Self::Owned, None) => include_str!("../shaders/gradients/owned.wgsl"),
+            (Self::Owned, Some(Half::F16)) => include_str!("../shaders/gradients/owned_f16.wgsl"),
+            (Self::Owned, Some(Half::Bf16)) => include_str!("../shaders/gradients/owned_bf16.wgsl"),
+            (_, None) => include_str!("../shaders/gradients/value.wgsl"),
+            (_, Some(Half::F16)) => include_str!("../shaders/gradients/value_f16.wgsl"),
+            (_, Some(Half::Bf16)) => include_str!("../shaders/gradients/value_bf16.wgsl"),
+        };
+        let segments = include_str!("../shaders/access/segments.wgsl");
+        if self == Self::Owned {
+            vec![window, access, gradients]
+        } else {
+            vec![window, segments, access, gradients]
+        }
     }
 
-    /// The bindings of group 1; `table` is the map from blocks to tensors or segments.
+    /// The bindings of group 1; `table` is the map from blocks to segments.
     pub(crate) fn bindings(self, table: bool) -> Vec<(u32, Binding)> {
         let mut bindings = vec![(0, Binding::Uniform), (1, Binding::ReadWrite)];
         match self {
@@ -69,105 +85,347 @@ pub struct Source {
     pub wgsl: String,
 }
 
-/// The kernel of one inner step with the sync fused into it.
-pub fn step(rule: &dyn Rule, access: Access, lookahead: Option<&Lookahead>, clip: Clip) -> Source {
-    let state = state(rule.slots().len(), lookahead);
-    let clip_text = match clip {
-        Clip::None => include_str!("../shaders/clip/none.wgsl"),
-        Clip::Value(_) => include_str!("../shaders/clip/value.wgsl"),
-        Clip::GlobalNorm(_) => include_str!("../shaders/clip/global.wgsl"),
-        Clip::TensorNorm(_) => include_str!("../shaders/clip/tensor.wgsl"),
-    };
-    let slow = match lookahead {
-        None => include_str!("../shaders/slow/none.wgsl"),
-        Some(_) => include_str!("../shaders/slow/weights.wgsl"),
-    };
-    let mut hyper = Vec::new();
-    rule.hyper(1, &mut hyper);
-    let parts = [
-        rule.wgsl(),
-        if hyper.is_empty() { "struct Hyper { none: f32 }" } else { "" },
-        include_str!("../shaders/control.wgsl"),
-        &access.wgsl(),
-        &state,
-        clip_text,
-        slow,
-        include_str!("../shaders/step.wgsl"),
-    ];
-    let policy = lookahead.map(|lookahead| lookahead.policy);
-    let name = format!("step of {}, {access:?}, {policy:?}, {clip:?}", rule.name());
-    Source { name, entry: "step", wgsl: parts.join("\n") }
+/// One group's settings, as far as they decide how its kernels are composed.
+#[derive(Debug, Clone, Copy)]
+pub struct Recipe<'a> {
+    /// The rule.
+    pub rule: &'a dyn Rule,
+    /// Lookahead around it.
+    pub lookahead: Option<&'a Lookahead>,
+    /// What it has in common with the other groups.
+    pub options: &'a Options,
+    /// Where weights and gradients lie.
+    pub access: Access,
 }
 
-/// The state part of a step kernel.
-fn state(slots: usize, lookahead: Option<&Lookahead>) -> String {
-    if slots == 0 {
-        return include_str!("../shaders/state/none.wgsl").to_owned();
+/// The first pass of a reduction over each weight's neighbourhood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Measure {
+    /// The mean of each row of the gradient.
+    Rows,
+    /// The gradient's norm, and whether it is finite.
+    Norm,
+    /// The norms of the weights and of the rule's direction.
+    Trust,
+    /// What the adaptive alpha is found from.
+    Alpha,
+}
+
+impl Recipe<'_> {
+    pub(crate) fn planes(&self) -> Planes {
+        Planes::new(self.rule, self.lookahead, self.options)
     }
-    let sync = match lookahead.map(|lookahead| lookahead.policy) {
-        Some(StatePolicy::Interpolate) => include_str!("../shaders/state/interpolated.wgsl"),
-        _ => include_str!("../shaders/state/kept.wgsl"),
+
+    /// Gradients are centralised.
+    pub(crate) fn centralises(&self) -> bool {
+        self.options.centralise || self.rule.centralises()
+    }
+
+    /// Which reductions the group's steps need, in the order in which they are recorded.
+    pub fn measures(&self) -> Vec<Measure> {
+        let adaptive = self.lookahead.is_some() && self.options.adaptive.is_some();
+        let all = [
+            (self.centralises(), Measure::Rows),
+            (self.options.clip.is_norm() || self.options.guard.is_some(), Measure::Norm),
+            (self.rule.trust().is_some(), Measure::Trust),
+            (adaptive, Measure::Alpha),
+        ];
+        all.into_iter().filter(|(needed, _)| *needed).map(|(_, measure)| measure).collect()
+    }
+
+    /// The kernels need to know the tensor of a place.
+    pub(crate) fn table(&self) -> bool {
+        let by_tensor = self.lookahead.is_some()
+            && self.options.adaptive.is_some_and(|adaptive| adaptive.scope == Scope::Tensor);
+        self.access != Access::Owned
+            || by_tensor
+            || matches!(self.options.clip, Clip::TensorNorm(_))
+            || self.centralises()
+            || self.rule.trust().is_some()
+    }
+
+    /// The kernel of one inner step with the sync fused into it.
+    pub fn step(&self) -> Source {
+        let mut parts = self.common();
+        parts.extend(self.rest());
+        parts.push(include_str!("../shaders/step.wgsl").to_owned());
+        self.source("step", "step", parts)
+    }
+
+    /// The first pass of a reduction.
+    pub fn partial(&self, measure: Measure) -> Source {
+        let mut parts = self.common();
+        parts.push(include_str!("../shaders/reduce.wgsl").to_owned());
+        match measure {
+            Measure::Rows => parts.push(include_str!("../shaders/measure/row.wgsl").to_owned()),
+            Measure::Norm => parts.push(include_str!("../shaders/measure/gradient.wgsl").to_owned()),
+            Measure::Trust => {
+                parts.extend(self.rest());
+                let stores = self.rule.trust().is_some_and(|trust| trust.measure_stores);
+                parts.push(format!("const MEASURE_STORES = {stores};"));
+                parts.push(include_str!("../shaders/measure/trust.wgsl").to_owned());
+            }
+            Measure::Alpha => {
+                parts.extend(self.slow_storage());
+                let at = self.planes().curvature_at().unwrap_or(0);
+                parts.push(format!("const CURVATURE_AT = {at}u;"));
+                let curvature = match self.options.adaptive.map(|adaptive| adaptive.curvature) {
+                    Some(Curvature::Raw | Curvature::Given) => {
+                        include_str!("../shaders/curvature/raw.wgsl")
+                    }
+                    Some(Curvature::Root) => include_str!("../shaders/curvature/root.wgsl"),
+                    _ => include_str!("../shaders/curvature/corrected.wgsl"),
+                };
+                parts.push(curvature.to_owned());
+                parts.push(include_str!("../shaders/measure/alpha.wgsl").to_owned());
+            }
+        }
+        parts.push(include_str!("../shaders/partial.wgsl").to_owned());
+        self.source(&format!("partial {measure:?}"), "partial", parts)
+    }
+
+    /// The kernel that exchanges weights and slow weights.
+    pub fn swap_slow(&self) -> Source {
+        self.swap(include_str!("../shaders/swap/slow.wgsl"))
+    }
+
+    /// The kernel that exchanges weights and average.
+    pub fn swap_average(&self) -> Source {
+        self.swap(include_str!("../shaders/swap/average.wgsl"))
+    }
+
+    fn swap(&self, exchange: &str) -> Source {
+        let mut parts = self.common();
+        parts.push(self.copy().to_owned());
+        parts.push(exchange.to_owned());
+        parts.push(include_str!("../shaders/swap.wgsl").to_owned());
+        self.source("swap", "swap", parts)
+    }
+
+    fn source(&self, kind: &str, entry: &'static str, parts: Vec<String>) -> Source {
+        let (rule, access, policy) = (self.rule.name(), self.access, self.lookahead.map(|l| l.policy));
+        Source { name: format!("{kind} of {rule}, {access:?}, {policy:?}"), entry, wgsl: parts.join("\n") }
+    }
+
+    /// What every kernel over the weights begins with: the rule, the control block, the access, the planes
+    /// and the gradient before it is clipped.
+    fn common(&self) -> Vec<String> {
+        let mut hyper = Vec::new();
+        self.rule.hyper(1, &mut hyper);
+        let mut parts = vec![self.rule.wgsl()];
+        if hyper.is_empty() {
+            parts.push("struct Hyper { none: f32 }");
+        }
+        parts.push(include_str!("../shaders/control.wgsl"));
+        parts.extend(self.access.wgsl(self.options.half_gradients));
+        let options = self.options;
+        let uses = |half| options.half_gradients == Some(half) || options.half_weights == Some(half);
+        if uses(Half::F16) {
+            parts.push(include_str!("../shaders/half/f16.wgsl"));
+        }
+        if uses(Half::Bf16) || options.slow_bf16 {
+            parts.push(include_str!("../shaders/half/bf16.wgsl"));
+        }
+        let planes = self.planes();
+        if planes.count() > 0 {
+            parts.push(include_str!("../shaders/planes.wgsl"));
+        }
+        if !self.measures().is_empty() {
+            parts.push(include_str!("../shaders/factors.wgsl"));
+        }
+        parts.push(match planes.accumulated {
+            true => include_str!("../shaders/gather/accumulated.wgsl"),
+            false => include_str!("../shaders/gather/none.wgsl"),
+        });
+        parts.push(match self.centralises() {
+            true => include_str!("../shaders/centralise/rows.wgsl"),
+            false => include_str!("../shaders/centralise/none.wgsl"),
+        });
+        let mut parts: Vec<String> = parts.into_iter().map(str::to_owned).collect();
+        parts.push(self.state(&planes));
+        parts.push(format!(
+            "const OUTER_SLOTS = {}u;\nconst OUTER_AT = {}u;\nconst FISHER_AT = {}u;\nconst AVERAGE_AT = {}u;\n\
+             const ACCUMULATED_AT = {}u;",
+            planes.outer.len(),
+            planes.outer_at(),
+            planes.fisher_at(),
+            planes.average_at(),
+            planes.accumulated_at()
+        ));
+        let scope = self.options.adaptive.filter(|_| self.lookahead.is_some()).map(|adaptive| adaptive.scope);
+        let alpha = match scope {
+            None => include_str!("../shaders/alpha/fixed.wgsl"),
+            Some(Scope::Model | Scope::Group) => include_str!("../shaders/alpha/window.wgsl"),
+            Some(Scope::Tensor) => include_str!("../shaders/alpha/tensor.wgsl"),
+        };
+        parts.push(alpha.to_owned());
+        parts
+    }
+
+    /// What else a kernel needs that calls the rule.
+    fn rest(&self) -> Vec<String> {
+        let mut parts = vec![match self.options.clip {
+            Clip::None => include_str!("../shaders/clip/none.wgsl"),
+            Clip::Value(_) => include_str!("../shaders/clip/value.wgsl"),
+            Clip::GlobalNorm(_) => include_str!("../shaders/clip/global.wgsl"),
+            Clip::TensorNorm(_) => include_str!("../shaders/clip/tensor.wgsl"),
+        }];
+        parts.push(include_str!("../shaders/gradient.wgsl"));
+        parts.push(match self.rule.trust() {
+            None => include_str!("../shaders/trust/none.wgsl"),
+            Some(_) => include_str!("../shaders/trust/tensor.wgsl"),
+        });
+        let planes = self.planes();
+        parts.push(match planes.fisher {
+            true => include_str!("../shaders/fisher/plane.wgsl"),
+            false => include_str!("../shaders/fisher/none.wgsl"),
+        });
+        parts.push(match planes.average {
+            true => include_str!("../shaders/average/plane.wgsl"),
+            false => include_str!("../shaders/average/none.wgsl"),
+        });
+        parts.push(self.copy());
+        let mut parts: Vec<String> = parts.into_iter().map(str::to_owned).collect();
+        parts.extend(self.slow_storage());
+        if self.lookahead.is_none() {
+            parts.push(include_str!("../shaders/slow/none.wgsl").to_owned());
+            return parts;
+        }
+        let (load, store) = (per_slot(planes.outer.len(), "outer_state", "load_outer_slot"), {
+            let mut text = String::new();
+            for slot in 0..planes.outer.len() {
+                let _ = writeln!(text, "    store_outer_slot({slot}u, i, outer_state[{slot}]);");
+            }
+            text
+        });
+        if planes.outer.is_empty() {
+            parts.push(include_str!("../shaders/outer/no_slots.wgsl").to_owned());
+        } else {
+            parts.push(include_str!("../shaders/outer/slots.wgsl").to_owned());
+            parts.push(format!(
+                "fn load_outer(i: u32) {{\n{load}}}\n\nfn store_outer(i: u32) {{\n{store}}}"
+            ));
+        }
+        parts.push(self.options.outer.wgsl().to_owned());
+        parts.push(include_str!("../shaders/slow/weights.wgsl").to_owned());
+        parts
+    }
+
+    fn slow_storage(&self) -> Vec<String> {
+        let parts: &[&str] = match (self.lookahead, self.options.slow_bf16) {
+            (None, _) => &[],
+            (Some(_), false) => &[include_str!("../shaders/slow/f32.wgsl")],
+            (Some(_), true) => {
+                &[include_str!("../shaders/half/random.wgsl"), include_str!("../shaders/slow/bf16.wgsl")]
+            }
+        };
+        parts.iter().map(|part| part.to_string()).collect()
+    }
+
+    fn copy(&self) -> &'static str {
+        match self.options.half_weights {
+            None => include_str!("../shaders/half/no_copy.wgsl"),
+            Some(Half::F16) => include_str!("../shaders/half/copy_f16.wgsl"),
+            Some(Half::Bf16) => include_str!("../shaders/half/copy_bf16.wgsl"),
+        }
+    }
+
+    /// The state part of a kernel that calls the rule.
+    fn state(&self, planes: &Planes) -> String {
+        let slots = planes.slots.len();
+        if slots == 0 {
+            return include_str!("../shaders/state/none.wgsl").to_owned();
+        }
+        let sync = match self.lookahead.map(|lookahead| lookahead.policy) {
+            Some(StatePolicy::Interpolate) => include_str!("../shaders/state/interpolated.wgsl"),
+            Some(StatePolicy::Reset) => include_str!("../shaders/state/reset.wgsl"),
+            _ => include_str!("../shaders/state/kept.wgsl"),
+        };
+        let load = per_slot(slots, "state", "load_slot");
+        let (mut store, mut sync_calls) = (String::new(), String::new());
+        for slot in 0..slots {
+            let _ = writeln!(store, "    store_slot({slot}u, i, state[{slot}]);");
+            let _ = writeln!(sync_calls, "    state[{slot}] = sync_slot({slot}u, i, state[{slot}]);");
+        }
+        let calls = format!(
+            "const SLOTS = {slots}u;\n\nfn load_state(i: u32) {{\n{load}}}\n\nfn store_state(i: u32) {{\n{store}}}\n\n\
+             fn sync_state(i: u32) {{\n{sync_calls}}}\n"
+        );
+        [include_str!("../shaders/state/slots.wgsl"), sync, &calls].join("\n")
+    }
+
+    /// The bindings of group 2: what is the optimizer's own.
+    pub(crate) fn own_bindings(&self) -> Vec<(u32, Binding)> {
+        let all = [
+            (self.planes().count() > 0, 0, Binding::ReadWrite),
+            (self.lookahead.is_some(), 1, Binding::ReadWrite),
+            (self.options.half_weights.is_some(), 2, Binding::ReadWrite),
+            (!self.measures().is_empty(), 3, Binding::Read),
+        ];
+        all.into_iter().filter(|(used, ..)| *used).map(|(_, index, kind)| (index, kind)).collect()
+    }
+}
+
+/// One load for each slot. A loop would index the array by a variable, and some drivers (SwiftShader) then keep
+/// it in memory: half the speed.
+fn per_slot(slots: usize, array: &str, call: &str) -> String {
+    let mut text = String::new();
+    for slot in 0..slots {
+        let _ = writeln!(text, "    {array}[{slot}] = {call}({slot}u, i);");
+    }
+    text
+}
+
+/// The second pass of a reduction. `scaled`: gradients are of the loss times the loss scale.
+pub fn finish(measure: Measure, scaled: bool) -> Source {
+    let conclude = match measure {
+        Measure::Rows => include_str!("../shaders/conclude/mean.wgsl"),
+        Measure::Norm => include_str!("../shaders/conclude/norm.wgsl"),
+        Measure::Trust => include_str!("../shaders/conclude/trust.wgsl"),
+        Measure::Alpha => include_str!("../shaders/conclude/alpha.wgsl"),
     };
-    // A loop would index `state` by a variable, and some drivers (SwiftShader) then keep it in memory: half
-    // the speed.
-    let each = |call: &dyn Fn(usize) -> String| (0..slots).map(call).collect::<String>();
-    let load = each(&|slot| format!("    state[{slot}] = load_slot({slot}u, i);\n"));
-    let store = each(&|slot| format!("    store_slot({slot}u, i, state[{slot}]);\n"));
-    let pull = each(&|slot| format!("    state[{slot}] = sync_slot({slot}u, i, state[{slot}]);\n"));
-    let calls = format!(
-        "const SLOTS = {slots}u;\n\nfn load_state(i: u32) {{\n{load}}}\n\nfn store_state(i: u32) {{\n{store}}}\n\n\
-         fn sync_state(i: u32) {{\n{pull}}}\n"
-    );
-    [include_str!("../shaders/state/slots.wgsl"), sync, &calls].join("\n")
-}
-
-/// The kernel that exchanges fast and slow weights.
-pub fn swap(access: Access) -> Source {
-    let parts = [&access.wgsl(), include_str!("../shaders/swap.wgsl")];
-    Source { name: format!("swap, {access:?}"), entry: "swap", wgsl: parts.join("\n") }
-}
-
-/// The first pass of a gradient norm.
-pub fn partial(access: Access) -> Source {
+    let unscale = format!("const UNSCALE = {}u;\n{}", guard::UNSCALE, include_str!("../shaders/gain/unscale.wgsl"));
+    let gain = match (measure, scaled) {
+        (Measure::Norm, true) => unscale.as_str(),
+        (Measure::Norm, false) => include_str!("../shaders/gain/one.wgsl"),
+        _ => "",
+    };
     let parts =
-        [include_str!("../shaders/reduce.wgsl"), &access.wgsl(), include_str!("../shaders/partial.wgsl")];
-    Source { name: format!("partial norm, {access:?}"), entry: "partial", wgsl: parts.join("\n") }
+        [include_str!("../shaders/reduce.wgsl"), include_str!("../shaders/finish.wgsl"), gain, conclude];
+    Source { name: format!("finished {measure:?}"), entry: "finish", wgsl: parts.join("\n") }
 }
 
-/// The second pass of a gradient norm.
-pub fn finish() -> Source {
-    let parts = [include_str!("../shaders/reduce.wgsl"), include_str!("../shaders/finish.wgsl")];
-    Source { name: "finished norm".to_owned(), entry: "finish", wgsl: parts.join("\n") }
+/// The kernel that decides whether a step is taken.
+pub fn decide() -> Source {
+    let wgsl = include_str!("../shaders/guard.wgsl").to_owned();
+    Source { name: "guard".to_owned(), entry: "decide", wgsl }
 }
 
-/// Every kernel that a rule can need: each access, policy and clipping. For checking a rule, or
+/// Every kernel that a rule can need with these options: each access and policy. For checking a rule, or
 /// translating it ahead of time.
-pub fn all(rule: &dyn Rule) -> Vec<Source> {
+pub fn all(rule: &dyn Rule, options: &Options) -> Vec<Source> {
     use StatePolicy::{Interpolate, Maintain, Reset};
     let lookaheads = [None, Some(Maintain), Some(Interpolate), Some(Reset)]
         .map(|policy| policy.map(|policy| Lookahead::default().policy(policy)));
-    let clips = [Clip::None, Clip::Value(1.0), Clip::GlobalNorm(1.0), Clip::TensorNorm(1.0)];
-    let mut sources = vec![finish()];
+    let mut sources = Vec::new();
     for access in Access::ALL {
-        sources.push(swap(access));
-        sources.push(partial(access));
         for lookahead in &lookaheads {
-            sources.extend(clips.map(|clip| step(rule, access, lookahead.as_ref(), clip)));
+            let recipe = Recipe { rule, lookahead: lookahead.as_ref(), options, access };
+            sources.push(recipe.step());
+            sources.extend(recipe.measures().into_iter().map(|measure| recipe.partial(measure)));
+            sources.extend(recipe.measures().into_iter().map(|measure| finish(measure, options.guard.is_some())));
+            if lookahead.is_some() && !options.slow_bf16 {
+                sources.push(recipe.swap_slow());
+            }
+            if options.average.is_some() {
+                sources.push(recipe.swap_average());
+            }
         }
     }
+    if options.guard.is_some() {
+        sources.push(decide());
+    }
     sources
-}
-
-/// The bindings of group 2: what is the optimizer's own.
-pub(crate) fn own_bindings(slots: usize, lookahead: Option<&Lookahead>, clip: Clip) -> Vec<(u32, Binding)> {
-    let interpolates = lookahead.is_some_and(|lookahead| lookahead.policy == StatePolicy::Interpolate);
-    let all = [
-        (slots > 0, 0, Binding::ReadWrite),
-        (lookahead.is_some(), 1, Binding::ReadWrite),
-        (slots > 0 && interpolates, 2, Binding::ReadWrite),
-        (clip.is_norm(), 3, Binding::Read),
-    ];
-    all.into_iter().filter(|(used, ..)| *used).map(|(_, index, kind)| (index, kind)).collect()
 }
 
 /// Checks a rule's contract and, with the feature `validate`, its WGSL.
@@ -217,7 +475,16 @@ mod validate {
 
     fn check_with(rule: &dyn Rule, access: Access, hyper: usize) -> Result<(), Error> {
         let interpolate = Lookahead::default().policy(StatePolicy::Interpolate);
-        let source = step(rule, access, Some(&interpolate), Clip::TensorNorm(1.0)).wgsl;
+        let options = Options { clip: Clip::TensorNorm(1.0), ..Options::default() };
+        let recipe = Recipe { rule, lookahead: Some(&interpolate), options: &options, access };
+        check_text(rule, &recipe.step().wgsl, hyper)?;
+        match rule.trust() {
+            Some(_) => check_text(rule, &recipe.partial(Measure::Trust).wgsl, hyper),
+            None => Ok(()),
+        }
+    }
+
+    fn check_text(rule: &dyn Rule, source: &str, hyper: usize) -> Result<(), Error> {
         let name = rule.name();
         let lines = rule.wgsl().lines().count();
         let error = |line: Option<u32>, message: String| {
@@ -231,9 +498,9 @@ mod validate {
             }
             Error::Shader { rule: name.to_owned(), line, message }
         };
-        let module = naga::front::wgsl::parse_str(&source).map_err(|problem| {
-            let line = problem.location(&source).map(|at| at.line_number);
-            error(line, problem.emit_to_string_with_path(&source, name))
+        let module = naga::front::wgsl::parse_str(source).map_err(|problem| {
+            let line = problem.location(source).map(|at| at.line_number);
+            error(line, problem.emit_to_string_with_path(source, name))
         })?;
         check_hyper(rule, &module, hyper)?;
         let mut validator =
@@ -242,8 +509,8 @@ mod validate {
             // A whole function and what is wrong in it: the latter is the shortest.
             let spans = problem.spans().map(|(span, _)| span);
             let shortest = spans.min_by_key(|span| span.to_range().map_or(usize::MAX, |range| range.len()));
-            let line = shortest.map(|span| span.location(&source).line_number);
-            error(line, problem.emit_to_string_with_path(&source, name))
+            let line = shortest.map(|span| span.location(source).line_number);
+            error(line, problem.emit_to_string_with_path(source, name))
         })
     }
 
@@ -276,36 +543,6 @@ mod validate {
     }
 }
 
-/// The bind group layouts and pipelines of one optimizer.
-pub(crate) struct Kernels {
-    device: wgpu::Device,
-    workgroup: u32,
-    /// By the module's text and the flags known.
-    cache: HashMap<(String, u32), wgpu::ComputePipeline>,
-}
-
-/// The pipelines of one step kernel.
-pub(crate) struct StepPipelines {
-    /// An inner step and nothing else.
-    update: wgpu::ComputePipeline,
-    /// An inner step and a sync.
-    sync: wgpu::ComputePipeline,
-    /// Whatever the flags say: the first steps, frozen groups, syncs between steps.
-    any: wgpu::ComputePipeline,
-}
-
-impl StepPipelines {
-    /// The one for a dispatch with these flags.
-    pub fn with(&self, bits: u32) -> &wgpu::ComputePipeline {
-        const SYNC: u32 = flags::UPDATE | flags::SYNC;
-        match bits {
-            flags::UPDATE => &self.update,
-            SYNC => &self.sync,
-            _ => &self.any,
-        }
-    }
-}
-
 /// One binding of a bind group layout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Binding {
@@ -320,7 +557,7 @@ pub(crate) enum Binding {
 }
 
 impl Binding {
-    fn ty(self) -> wgpu::BindingType {
+    pub(crate) fn ty(self) -> wgpu::BindingType {
         let (ty, has_dynamic_offset) = match self {
             Self::Uniform => (wgpu::BufferBindingType::Uniform, false),
             Self::DynamicUniform => (wgpu::BufferBindingType::Uniform, true),
@@ -328,106 +565,5 @@ impl Binding {
             Self::ReadWrite => (wgpu::BufferBindingType::Storage { read_only: false }, false),
         };
         wgpu::BindingType::Buffer { ty, has_dynamic_offset, min_binding_size: None }
-    }
-}
-
-impl Kernels {
-    pub fn new(device: &wgpu::Device, workgroup: u32) -> Self {
-        Self { device: device.clone(), workgroup, cache: HashMap::new() }
-    }
-
-    pub fn layout(&self, bindings: &[(u32, Binding)]) -> wgpu::BindGroupLayout {
-        let entries: Vec<_> = bindings
-            .iter()
-            .map(|&(binding, kind)| wgpu::BindGroupLayoutEntry {
-                binding,
-                visibility: wgpu::ShaderStages::COMPUTE,
-                ty: kind.ty(),
-                count: None,
-            })
-            .collect();
-        self.device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
-            label: Some("lookahead"),
-            entries: &entries,
-        })
-    }
-
-    /// The pipelines of a step kernel.
-    pub async fn step_pipelines(
-        &mut self,
-        rule: &str,
-        source: &Source,
-        layouts: &[Option<&wgpu::BindGroupLayout>],
-    ) -> Result<StepPipelines, Error> {
-        Ok(StepPipelines {
-            update: self.specialised(rule, source, layouts, flags::UPDATE).await?,
-            sync: self.specialised(rule, source, layouts, flags::UPDATE | flags::SYNC).await?,
-            any: self.pipeline(rule, source, layouts).await?,
-        })
-    }
-
-    /// The pipeline of a kernel, made once.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Shader`] with `rule`'s name where the device refuses the module, [`Error::Device`] where
-    /// it refuses the pipeline.
-    pub async fn pipeline(
-        &mut self,
-        rule: &str,
-        source: &Source,
-        layouts: &[Option<&wgpu::BindGroupLayout>],
-    ) -> Result<wgpu::ComputePipeline, Error> {
-        self.specialised(rule, source, layouts, 0).await
-    }
-
-    /// The pipeline of a kernel whose flags are known, unless they are 0.
-    async fn specialised(
-        &mut self,
-        rule: &str,
-        source: &Source,
-        layouts: &[Option<&wgpu::BindGroupLayout>],
-        flags: u32,
-    ) -> Result<wgpu::ComputePipeline, Error> {
-        let key = (source.wgsl.clone(), flags);
-        if let Some(pipeline) = self.cache.get(&key) {
-            return Ok(pipeline.clone());
-        }
-        let (module, problem) = gpu::scoped(&self.device, || {
-            self.device.create_shader_module(wgpu::ShaderModuleDescriptor {
-                label: Some(&source.name),
-                source: wgpu::ShaderSource::Wgsl(source.wgsl.as_str().into()),
-            })
-        });
-        if let Some(problem) = problem.await {
-            let info = module.get_compilation_info().await;
-            let line =
-                info.messages.iter().find_map(|message| message.location).map_or(0, |at| at.line_number);
-            return Err(Error::Shader { rule: rule.to_owned(), line, message: problem.to_string() });
-        }
-        let constants = [("WORKGROUP", f64::from(self.workgroup)), ("FLAGS", f64::from(flags))];
-        let (pipeline, problem) = gpu::scoped(&self.device, || {
-            let layout = self.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-                label: Some(&source.name),
-                bind_group_layouts: layouts,
-                immediate_size: 0,
-            });
-            self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-                label: Some(&source.name),
-                layout: Some(&layout),
-                module: &module,
-                entry_point: Some(source.entry),
-                compilation_options: wgpu::PipelineCompilationOptions {
-                    constants: if flags == 0 { &constants[..1] } else { &constants },
-                    ..Default::default()
-                },
-                cache: None,
-            })
-        });
-        if let Some(problem) = problem.await {
-            return Err(gpu::error(&self.device, &problem, &format!("the pipeline `{}`", source.name)));
-        }
-        self.cache.insert(key, pipeline.clone());
-        Ok(pipeline)
     }
 }

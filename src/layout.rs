@@ -10,9 +10,9 @@ use crate::{
     limits::Bounds,
 };
 
-/// Values in a block: every tensor starts at one. 256 bytes, the largest storage offset alignment that
-/// WebGPU lets a device ask for; `BLOCK` vec4s in the shaders.
-pub(crate) const BLOCK: u64 = 64;
+/// Values in a block: every tensor starts at one. 512 bytes, so that a half-width copy starts at 256 too, the
+/// largest storage offset alignment that WebGPU lets a device ask for; `BLOCK` vec4s in the shaders.
+pub(crate) const BLOCK: u64 = 128;
 
 /// Bytes of one value.
 pub(crate) const VALUE: u64 = 4;

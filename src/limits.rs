@@ -1,12 +1,9 @@
 //! What the device's limits let a layout and a kernel be.
 
 use crate::{
-    clip::Clip,
     error::Error,
-    group::GroupState,
-    kernels,
+    kernels::Recipe,
     layout::{BLOCK, VALUE, down},
-    rules::MAX_SLOTS,
 };
 
 /// What a device lets one buffer, binding and dispatch be.
@@ -21,7 +18,8 @@ pub(crate) struct Bounds {
 }
 
 impl Bounds {
-    pub fn new(limits: &wgpu::Limits) -> Result<Self, Error> {
+    /// For windows of up to this many planes.
+    pub fn new(limits: &wgpu::Limits, planes: usize) -> Result<Self, Error> {
         let bytes = limits.max_buffer_size.min(limits.max_storage_buffer_binding_size);
         let invocations =
             limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x);
@@ -38,19 +36,19 @@ impl Bounds {
             }
             Err(Error::Limit { limit, needed, offered, purpose: purpose.to_owned() })
         };
-        // Every slot of a one-block window.
-        let least = MAX_SLOTS as u64 * BLOCK * VALUE;
+        // Every plane of a one-block window, and room for a borrowed tensor's slack.
+        let least = planes.max(4) as u64 * BLOCK * VALUE;
         enough("max_buffer_size", least, limits.max_buffer_size, "the smallest layout")?;
         let binding = limits.max_storage_buffer_binding_size;
         enough("max_storage_buffer_binding_size", least, binding, "the smallest layout")?;
-        enough("max_compute_workgroups_per_dimension", BLOCK, groups, "a dispatch of one block")?;
+        enough("max_compute_workgroups_per_dimension", BLOCK / 4, groups, "a dispatch of one block")?;
         for (limit, needed, offered) in [
             ("max_compute_invocations_per_workgroup", 1, limits.max_compute_invocations_per_workgroup),
             ("max_compute_workgroup_size_x", 1, limits.max_compute_workgroup_size_x),
             ("max_compute_workgroup_size_y", 1, limits.max_compute_workgroup_size_y),
             ("max_compute_workgroup_size_z", 1, limits.max_compute_workgroup_size_z),
-            ("max_bind_groups", 3, limits.max_bind_groups),
-            ("max_bindings_per_bind_group", 5, limits.max_bindings_per_bind_group),
+            ("max_bind_groups", 4, limits.max_bind_groups),
+            ("max_bindings_per_bind_group", 6, limits.max_bindings_per_bind_group),
             ("max_uniform_buffers_per_shader_stage", 3, limits.max_uniform_buffers_per_shader_stage),
             (
                 "max_dynamic_uniform_buffers_per_pipeline_layout",
@@ -61,27 +59,21 @@ impl Bounds {
             enough(limit, needed, u64::from(offered), "the compute kernels")?;
         }
         let uniform = limits.max_uniform_buffer_binding_size;
-        enough("max_uniform_buffer_binding_size", BLOCK * VALUE, uniform, "what each step is told")?;
+        enough("max_uniform_buffer_binding_size", 256, uniform, "what each step is told")?;
         Ok(bounds)
     }
 }
 
 /// Refuses a group whose kernels bind more storage buffers than the device offers.
-pub(crate) fn check_bindings(
-    limits: &wgpu::Limits,
-    group: &GroupState,
-    slots: usize,
-    table: bool,
-    clip: Clip,
-) -> Result<(), Error> {
-    // Weights and gradients, the table, and what is the kernel's own: spans and partial sums in a norm's.
-    let access = 2 + u64::from(table);
-    let step = access + kernels::own_bindings(slots, group.lookahead.as_ref(), clip).len() as u64;
-    let needed = if clip.is_norm() { step.max(access + 2) } else { step };
+pub(crate) fn check_bindings(limits: &wgpu::Limits, recipe: &Recipe<'_>, table: bool) -> Result<(), Error> {
+    // Weights and gradients, the table, and what is the kernel's own; a reduction's first pass has its spans and
+    // partial sums, too.
+    let step = 2 + u64::from(table) + recipe.own_bindings().len() as u64;
+    let needed = if recipe.measures().is_empty() { step } else { step + 2 };
     let offered = u64::from(limits.max_storage_buffers_per_shader_stage);
     if needed <= offered {
         return Ok(());
     }
-    let purpose = format!("the step of `{}` with {:?} and {clip:?}", group.rule.name(), group.lookahead);
+    let purpose = format!("the step of `{}` with {:?}", recipe.rule.name(), recipe.options);
     Err(Error::Limit { limit: "max_storage_buffers_per_shader_stage", needed, offered, purpose })
 }

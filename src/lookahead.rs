@@ -1,6 +1,9 @@
 //! Lookahead's settings and its cycle: k inner steps, then a sync.
 
-use crate::error::{Error, check_hyperparameter};
+use crate::{
+    alpha::GradientAt,
+    error::{Error, check_hyperparameter},
+};
 
 /// Lookahead (Zhang, Lucas, Hinton, Ba, 2019, Algorithm 1) around a rule: after every `k` inner steps
 /// the slow weights phi move the fraction `alpha` towards the fast weights theta, which restart there:
@@ -61,8 +64,10 @@ pub(crate) mod flags {
     pub const UPDATE: u32 = 1;
     pub const SYNC: u32 = 2;
     pub const SEED: u32 = 4;
-    pub const INIT: u32 = 8;
-    pub const FIRST_CYCLE: u32 = 16;
+    pub const AVERAGE: u32 = 8;
+    pub const GATHER: u32 = 16;
+    pub const FRESH: u32 = 32;
+    pub const FIXED: u32 = 64;
 }
 
 /// Where a group stands: the host's half of the schedule.
@@ -74,62 +79,49 @@ pub(crate) struct Clock {
     pub position: u32,
     /// The next dispatch copies the fast weights to the slow ones first.
     pub seed: bool,
-    /// The next update starts from the initial state.
-    pub init: bool,
-    /// No sync has been yet: slow copies of the state are at its initial values.
-    pub first_cycle: bool,
 }
+
+/// What a step does to a group: the flags of its dispatch, and of a second one where the sync needs one of its own.
+/// 0 means no dispatch.
+pub(crate) type Phases = [u32; 2];
 
 impl Clock {
     pub fn new() -> Self {
-        Self { count: 0, position: 0, seed: true, init: true, first_cycle: true }
+        Self { count: 0, position: 0, seed: true }
     }
 
-    /// What the next step does to a group: the flags of its dispatch. 0 means no dispatch.
-    pub fn next_step(&self, lookahead: Option<&Lookahead>, frozen: bool) -> u32 {
-        let mut bits = 0;
-        if !frozen {
-            bits |= flags::UPDATE;
-            if self.init {
-                bits |= flags::INIT;
-            }
+    /// What the next step does. `adaptive`: where the gradient of the adaptive alpha is taken.
+    pub fn next_step(
+        &self,
+        lookahead: Option<&Lookahead>,
+        adaptive: Option<GradientAt>,
+        frozen: bool,
+    ) -> Phases {
+        let update = if frozen { 0 } else { flags::UPDATE };
+        let Some(lookahead) = lookahead else { return [update, 0] };
+        let seed = if self.seed { flags::SEED } else { 0 };
+        match adaptive {
+            Some(GradientAt::Synchronised) if self.position >= lookahead.k => [seed, flags::SYNC],
+            Some(GradientAt::LastStep) if self.position + 1 >= lookahead.k => [update | seed, flags::SYNC],
+            None if self.position + 1 >= lookahead.k => [update | seed | flags::SYNC, 0],
+            _ => [update | seed, 0],
         }
-        if let Some(lookahead) = lookahead {
-            if self.seed {
-                bits |= flags::SEED;
-            }
-            if self.position + 1 >= lookahead.k {
-                bits |= self.sync_bits();
-            }
-        }
-        bits
     }
 
     /// What a sync between steps does.
     pub fn next_sync(&self) -> u32 {
-        let mut bits = self.sync_bits();
-        if self.seed {
-            bits |= flags::SEED;
-        }
-        if self.init {
-            bits |= flags::INIT;
-        }
-        bits
+        flags::SYNC | flags::FIXED | if self.seed { flags::SEED } else { 0 }
     }
 
-    fn sync_bits(&self) -> u32 {
-        flags::SYNC | if self.first_cycle { flags::FIRST_CYCLE } else { 0 }
-    }
-
-    /// After a step with these flags.
-    pub fn step_taken(&mut self, bits: u32, lookahead: Option<&Lookahead>) {
-        if bits & flags::UPDATE != 0 {
+    /// After a step that did this.
+    pub fn step_taken(&mut self, phases: Phases, lookahead: Option<&Lookahead>) {
+        let done = phases[0] | phases[1];
+        if done & flags::UPDATE != 0 {
             self.count += 1;
-            self.init = false;
         }
         let Some(lookahead) = lookahead else { return };
         self.seed = false;
-        if bits & flags::SYNC != 0 {
+        if done & flags::SYNC != 0 {
             self.synced(lookahead);
         } else {
             self.position += 1;
@@ -139,11 +131,9 @@ impl Clock {
     /// After a sync, be it a step's or one between steps.
     pub fn synced(&mut self, lookahead: &Lookahead) {
         self.seed = false;
-        self.first_cycle = false;
         self.position = 0;
         if lookahead.policy == StatePolicy::Reset {
             self.count = 0;
-            self.init = true;
         }
     }
 }
@@ -153,55 +143,76 @@ mod tests {
     use super::*;
 
     /// The flags of the first `steps` steps.
-    fn run(lookahead: Option<Lookahead>, frozen: bool, steps: usize) -> (Vec<u32>, Clock) {
+    fn run(
+        lookahead: Option<Lookahead>,
+        adaptive: Option<GradientAt>,
+        frozen: bool,
+        steps: usize,
+    ) -> (Vec<Phases>, Clock) {
         let mut clock = Clock::new();
-        let bits = (0..steps)
+        let phases = (0..steps)
             .map(|_| {
-                let bits = clock.next_step(lookahead.as_ref(), frozen);
-                clock.step_taken(bits, lookahead.as_ref());
-                bits
+                let phases = clock.next_step(lookahead.as_ref(), adaptive, frozen);
+                clock.step_taken(phases, lookahead.as_ref());
+                phases
             })
             .collect();
-        (bits, clock)
+        (phases, clock)
     }
 
-    const FIRST: u32 = flags::UPDATE | flags::SEED | flags::INIT;
+    /// The same, where no sync has a dispatch of its own.
+    fn fused(lookahead: Option<Lookahead>, frozen: bool, steps: usize) -> (Vec<u32>, Clock) {
+        let (phases, clock) = run(lookahead, None, frozen, steps);
+        assert!(phases.iter().all(|phases| phases[1] == 0));
+        (phases.iter().map(|phases| phases[0]).collect(), clock)
+    }
+
+    const FIRST: u32 = flags::UPDATE | flags::SEED;
     const SYNC: u32 = flags::UPDATE | flags::SYNC;
-    const FIRST_SYNC: u32 = SYNC | flags::FIRST_CYCLE;
 
     #[test]
     fn the_first_sync_is_right_after_step_k() {
-        let (bits, clock) = run(Some(Lookahead::new(3, 0.5)), false, 7);
-        assert_eq!(bits, [FIRST, 1, FIRST_SYNC, 1, 1, SYNC, 1]);
+        let (bits, clock) = fused(Some(Lookahead::new(3, 0.5)), false, 7);
+        assert_eq!(bits, [FIRST, 1, SYNC, 1, 1, SYNC, 1]);
         assert_eq!((clock.count, clock.position), (7, 1));
     }
 
     #[test]
     fn a_period_of_one_syncs_at_every_step() {
-        let (bits, _) = run(Some(Lookahead::new(1, 0.5)), false, 3);
-        assert_eq!(bits, [FIRST | FIRST_SYNC, SYNC, SYNC]);
+        let (bits, _) = fused(Some(Lookahead::new(1, 0.5)), false, 3);
+        assert_eq!(bits, [FIRST | SYNC, SYNC, SYNC]);
     }
 
     #[test]
-    fn reset_starts_the_state_and_the_count_again() {
+    fn reset_starts_the_count_again() {
         let lookahead = Lookahead::new(2, 0.5).policy(StatePolicy::Reset);
-        let (bits, clock) = run(Some(lookahead), false, 4);
-        assert_eq!(bits, [FIRST, FIRST_SYNC, flags::UPDATE | flags::INIT, SYNC]);
-        assert_eq!((clock.count, clock.init), (0, true));
+        let (bits, clock) = fused(Some(lookahead), false, 4);
+        assert_eq!(bits, [FIRST, SYNC, flags::UPDATE, SYNC]);
+        assert_eq!(clock.count, 0);
     }
 
     #[test]
     fn frozen_groups_are_synchronised_and_not_updated() {
-        let (bits, clock) = run(Some(Lookahead::new(2, 0.5)), true, 4);
-        assert_eq!(bits, [flags::SEED, flags::SYNC | flags::FIRST_CYCLE, 0, flags::SYNC]);
+        let (bits, clock) = fused(Some(Lookahead::new(2, 0.5)), true, 4);
+        assert_eq!(bits, [flags::SEED, flags::SYNC, 0, flags::SYNC]);
         assert_eq!(clock.count, 0);
     }
 
     #[test]
     fn the_rule_alone_only_updates() {
-        let (bits, clock) = run(None, false, 2);
-        assert_eq!(bits, [flags::UPDATE | flags::INIT, flags::UPDATE]);
+        let (bits, clock) = fused(None, false, 2);
+        assert_eq!(bits, [flags::UPDATE, flags::UPDATE]);
         assert_eq!(clock.position, 0);
-        assert_eq!(run(None, true, 2).0, [0, 0]);
+        assert_eq!(fused(None, true, 2).0, [0, 0]);
+    }
+
+    #[test]
+    fn an_adaptive_sync_has_a_dispatch_of_its_own() {
+        let lookahead = Some(Lookahead::new(2, 0.5));
+        let (last, _) = run(lookahead, Some(GradientAt::LastStep), false, 4);
+        assert_eq!(last, [[FIRST, 0], [1, flags::SYNC], [1, 0], [1, flags::SYNC]]);
+        let (at_sync, clock) = run(lookahead, Some(GradientAt::Synchronised), false, 6);
+        assert_eq!(at_sync, [[FIRST, 0], [1, 0], [0, flags::SYNC], [1, 0], [1, 0], [0, flags::SYNC]]);
+        assert_eq!((clock.count, clock.position), (4, 0));
     }
 }

@@ -4,16 +4,20 @@ use std::{collections::HashMap, sync::Arc};
 
 use crate::{
     access::{Binder, Run, Slice, check_disjoint},
-    builder::{Builder, buffer},
-    clip::Clip,
-    controls::{Control, ControlRing, slot_offset},
+    alpha::{GradientAt, Scope},
+    builder::Builder,
+    controls::{Control, ControlRing, SLOT, slot_offset},
     error::{Error, list},
     gpu,
     group::GroupState,
-    kernels::{Access, StepPipelines},
+    guard::{GuardState, Order, kind},
+    kernels::{Access, Measure, Recipe},
     layout::Layout,
-    lookahead::{StatePolicy, flags},
-    norm::Norm,
+    lookahead::{Phases, StatePolicy, flags},
+    options::Options,
+    pipelines::StepPipelines,
+    planes::Planes,
+    reduction::Reductions,
     rules::{MAX_SLOTS, Rule, WeightDecay},
     schedule::Schedule,
 };
@@ -30,10 +34,13 @@ pub struct Optimizer {
     pub(crate) workgroup: u32,
     pub(crate) layout: Layout,
     pub(crate) groups: Vec<GroupState>,
+    /// Each group's.
+    pub(crate) planes: Vec<Planes>,
     pub(crate) pipelines: Vec<Pipelines>,
     pub(crate) ring: ControlRing,
-    pub(crate) norm: Option<Norm>,
-    pub(crate) clip: Clip,
+    pub(crate) reductions: Reductions,
+    pub(crate) guard: Option<GuardState>,
+    pub(crate) options: Options,
     pub(crate) schedule: Schedule,
     /// One buffer a chunk; none where weights are borrowed.
     pub(crate) weights: Vec<wgpu::Buffer>,
@@ -41,63 +48,39 @@ pub struct Optimizer {
     pub(crate) borrowed: Option<Vec<Slice>>,
     pub(crate) gradients: Vec<wgpu::Buffer>,
     pub(crate) slow: Vec<wgpu::Buffer>,
+    pub(crate) half_weights: Vec<wgpu::Buffer>,
     pub(crate) windows: Vec<WindowBuffers>,
     /// The runs over our own buffers; where weights are borrowed, over the weights alone.
     pub(crate) own: Arc<Gradients>,
     /// Differs between any two optimizers of a process.
     pub(crate) id: u64,
     pub(crate) steps: u64,
-    /// Fast and slow weights are exchanged.
-    pub(crate) swapped: bool,
+    /// Micro-batches gathered for the next step.
+    pub(crate) gathered: u32,
+    /// What the weights are exchanged with.
+    pub(crate) swapped: Option<Swapped>,
     /// A group was frozen, and its partial sums are still there.
     pub(crate) norm_is_stale: bool,
 }
 
+/// What the weights are exchanged with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Swapped {
+    Slow,
+    Average,
+}
+
 /// One group's pipelines, by access.
 pub(crate) struct Pipelines {
-    /// Bind group layout of what is the optimizer's own.
-    pub own: wgpu::BindGroupLayout,
     pub step: Vec<(Access, StepPipelines)>,
-    pub swap: Vec<(Access, wgpu::ComputePipeline)>,
+    pub swap_slow: Vec<(Access, wgpu::ComputePipeline)>,
+    pub swap_average: Vec<(Access, wgpu::ComputePipeline)>,
 }
 
-/// One window's state, and the bind group of all that is the optimizer's own.
+/// One window's planes, and the bind group of all that is the optimizer's own.
 pub(crate) struct WindowBuffers {
-    /// All slots, side by side.
-    pub state: Option<wgpu::Buffer>,
-    /// Their slow copies, where the policy is to interpolate.
-    pub slow_state: Option<wgpu::Buffer>,
+    pub planes: Option<wgpu::Buffer>,
     pub bind_group: wgpu::BindGroup,
-}
-
-impl WindowBuffers {
-    pub fn new(
-        device: &wgpu::Device,
-        layout: &wgpu::BindGroupLayout,
-        len: u64,
-        slots: usize,
-        group: &GroupState,
-        slow: Option<&Slice>,
-        scales: Option<&wgpu::Buffer>,
-    ) -> Self {
-        let policy = group.lookahead.map(|lookahead| lookahead.policy);
-        let slots =
-            |label, wanted: bool| (wanted && slots > 0).then(|| buffer(device, label, slots as u64 * len));
-        let state = slots("lookahead state", true);
-        let slow_state = slots("lookahead slow state", policy == Some(StatePolicy::Interpolate));
-        let entry = |binding, resource| wgpu::BindGroupEntry { binding, resource };
-        let mut entries = Vec::new();
-        entries.extend(state.as_ref().map(|buffer| entry(0, buffer.as_entire_binding())));
-        entries.extend(slow.map(|slice| entry(1, slice.binding())));
-        entries.extend(slow_state.as_ref().map(|buffer| entry(2, buffer.as_entire_binding())));
-        entries.extend(scales.map(|buffer| entry(3, buffer.as_entire_binding())));
-        let bind_group = device.create_bind_group(&wgpu::BindGroupDescriptor {
-            label: Some("lookahead own"),
-            layout,
-            entries: &entries,
-        });
-        Self { state, slow_state, bind_group }
-    }
 }
 
 /// Where the gradients of borrowed tensors lie; [`Optimizer::borrow_gradients`] makes one. Several may be
@@ -109,12 +92,19 @@ pub struct Gradients {
     pub(crate) runs: Vec<Run>,
 }
 
+impl Gradients {
+    /// Bytes of the tables.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.runs.iter().map(Run::bytes).sum()
+    }
+}
+
 impl std::fmt::Debug for Optimizer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Optimizer")
             .field("tensors", &self.layout.tensors.len())
             .field("groups", &self.groups)
-            .field("clip", &self.clip)
+            .field("options", &self.options)
             .field("schedule", &self.schedule)
             .field("steps", &self.steps)
             .finish_non_exhaustive()
@@ -180,6 +170,14 @@ impl Optimizer {
         gradients: &Gradients,
     ) -> Result<(), Error> {
         self.check_not_swapped("step")?;
+        if self.gathered + 1 < self.options.micro_batches() {
+            let fresh = if self.gathered == 0 { flags::FRESH } else { 0 };
+            let gather = |group: &GroupState| if group.frozen { [0; 2] } else { [flags::GATHER | fresh, 0] };
+            let phases: Vec<_> = self.groups.iter().map(gather).collect();
+            self.record(encoder, &Plan { phases, ..Plan::default() }, gradients)?;
+            self.gathered += 1;
+            return Ok(());
+        }
         let factor = self.schedule.factor(self.steps);
         for group in &self.groups {
             let value = group.learning_rate_at(factor);
@@ -187,72 +185,266 @@ impl Optimizer {
                 return Err(Error::LearningRate { step: self.steps, group: group.name.clone(), value });
             }
         }
-        let plan: Vec<u32> = self
+        if self.guard.is_some() {
+            self.start(encoder)?;
+        }
+        let gradient_at = self.gradient_at();
+        let keep = self.options.average.and_then(|average| average.keep(self.steps));
+        let mut phases: Vec<Phases> = self
             .groups
             .iter()
-            .map(|group| group.clock.next_step(group.lookahead.as_ref(), group.frozen))
+            .map(|group| group.clock.next_step(group.lookahead.as_ref(), gradient_at, group.frozen))
             .collect();
-        self.record(encoder, &plan, factor, gradients)?;
-        for (group, bits) in self.groups.iter_mut().zip(plan) {
-            group.clock.step_taken(bits, group.lookahead.as_ref());
+        let taken = phases.clone();
+        for phases in phases.iter_mut().filter(|_| keep.is_some()) {
+            let last = usize::from(phases[1] != 0);
+            phases[last] |= flags::AVERAGE;
+        }
+        let plan = Plan { phases, factor, keep, is_step: true, command: 0 };
+        self.record(encoder, &plan, gradients)?;
+        for (group, phases) in self.groups.iter_mut().zip(taken) {
+            group.clock.step_taken(phases, group.lookahead.as_ref());
         }
         self.steps += 1;
+        self.gathered = 0;
         Ok(())
     }
 
-    /// Records one dispatch a run for every group whose flags are not 0.
+    /// Where the gradient of the adaptive alpha is taken, if it is adaptive.
+    fn gradient_at(&self) -> Option<GradientAt> {
+        self.options.adaptive.map(|adaptive| adaptive.gradient)
+    }
+
+    /// Seeds slow weights and average by themselves, where a step that may be skipped cannot.
+    fn start(&mut self, encoder: &mut wgpu::CommandEncoder) -> Result<(), Error> {
+        let seeds = self.groups.iter().any(|group| group.lookahead.is_some() && group.clock.seed);
+        if !(seeds || self.options.average.is_some() && self.steps == 0) {
+            return Ok(());
+        }
+        let average = match self.options.average {
+            Some(_) if self.steps == 0 => flags::AVERAGE,
+            _ => 0,
+        };
+        let phases = self.groups.iter().map(|group| {
+            let seed = if group.lookahead.is_some() { flags::SEED } else { 0 };
+            [seed | average, 0]
+        });
+        let command = if average == 0 { kind::RESEED } else { kind::START };
+        let plan = Plan { phases: phases.collect(), keep: Some(0.0), command, ..Plan::default() };
+        let own = self.own.clone();
+        self.record(encoder, &plan, &own)?;
+        for group in &mut self.groups {
+            group.clock.seed = false;
+        }
+        Ok(())
+    }
+
+    /// Records the reductions and the dispatches of a plan: one a run for every group whose flags are not 0, and a
+    /// second one where a sync has its own.
     fn record(
         &mut self,
         encoder: &mut wgpu::CommandEncoder,
-        plan: &[u32],
-        factor: f64,
+        plan: &Plan,
         gradients: &Gradients,
     ) -> Result<(), Error> {
+        // A guard decides on whole steps and syncs; gathering changes nothing that it would have to protect.
+        let guarded = self.guard.is_some() && (plan.is_step || plan.command != 0);
         self.ring.begin();
-        let mut slots = vec![0; plan.len()];
-        let mut count = 0;
-        for ((group, &flags), slot) in self.groups.iter().zip(plan).zip(&mut slots) {
-            if flags == 0 {
+        let mut slots = vec![[0; 2]; plan.phases.len()];
+        for (index, slots) in slots.iter_mut().enumerate() {
+            let phases = plan.phases[index];
+            if guarded {
+                let control = self.control(index, 0, plan, true);
+                let rule = self.groups[index].rule.clone();
+                let count = self.groups[index].clock.count + 1;
+                *slots = [self.ring.len(); 2];
+                self.ring.push(&control, |out| rule.hyper(count, out));
                 continue;
             }
-            (*slot, count) = (count, count + 1);
-            let learning_rate = group.learning_rate_at(factor);
-            let control = control(group, flags, learning_rate, self.clip);
-            self.ring.push(&control, |out| group.rule.hyper(group.clock.count + 1, out));
+            for (phase, &bits) in phases.iter().enumerate().filter(|(_, bits)| **bits != 0) {
+                let control = self.control(index, bits, plan, phase == 1);
+                let rule = self.groups[index].rule.clone();
+                let count = self.groups[index].clock.count + 1;
+                slots[phase] = self.ring.len();
+                self.ring.push(&control, |out| rule.hyper(count, out));
+            }
         }
-        if count == 0 {
+        if self.ring.len() == 0 {
             return Ok(());
         }
         let (controls, first) = self.ring.write(&self.queue, encoder)?;
-        let updates = |window: usize| plan[self.layout.windows[window].group] & flags::UPDATE != 0;
-        let norm = self.norm.as_ref().filter(|_| plan.iter().any(|bits| bits & flags::UPDATE != 0));
-        if let Some(norm) = norm
-            && std::mem::take(&mut self.norm_is_stale)
+        let updates = |group: usize| {
+            let frozen = self.groups[group].frozen;
+            plan.is_step && if guarded { !frozen } else { plan.phases[group][0] & flags::UPDATE != 0 }
+        };
+        let any_update = (0..self.groups.len()).any(updates);
+        if any_update && std::mem::take(&mut self.norm_is_stale) {
+            self.reductions.clear_norm(encoder);
+        }
+        let syncs = |group: usize| {
+            if guarded {
+                return plan.is_step && self.groups[group].lookahead.is_some() && self.gradient_at().is_some();
+            }
+            plan.phases[group][1] & flags::SYNC != 0
+        };
+        if let Some(alpha) = self.reductions.find(Measure::Alpha)
+            && (0..self.groups.len()).any(syncs)
+            && !(0..self.groups.len()).all(syncs)
         {
-            norm.clear(encoder);
+            alpha.clear(encoder);
         }
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
             label: Some("lookahead step"),
             timestamp_writes: None,
         });
-        if let Some(norm) = norm {
-            for run in gradients.runs.iter().filter(|run| updates(run.window)) {
-                norm.record_partial(&mut pass, run);
+        let group_of = |run: &Run| self.layout.windows[run.window].group;
+        let live = |group: usize, phase: usize| [(SLOT * (2 * group + phase)) as u32; 2];
+        // What a dispatch of a group is told: by the host, or by the guard.
+        let told = |pass: &mut wgpu::ComputePass<'_>, group: usize, phase: usize, decided: bool| {
+            match self.guard.as_ref().filter(|_| guarded && decided) {
+                Some(guard) => pass.set_bind_group(0, &guard.live, &live(group, phase)),
+                None => pass.set_bind_group(0, &controls, &slot_offset(first, slots[group][phase])),
             }
-            norm.record_finish(&mut pass);
+        };
+        let reduce = |pass: &mut wgpu::ComputePass<'_>, measure: Measure| {
+            let Some(index) = self.reductions.list.iter().position(|other| other.measure == measure) else {
+                return;
+            };
+            let alpha = measure == Measure::Alpha;
+            let concerned = |group: usize| if alpha { syncs(group) } else { updates(group) };
+            if !(0..self.groups.len()).any(concerned) {
+                return;
+            }
+            let decided = matches!(measure, Measure::Trust | Measure::Alpha);
+            for run in gradients.runs.iter().filter(|run| concerned(group_of(run))) {
+                let group = group_of(run);
+                self.reductions.record_partial(pass, index, group, run, |pass| {
+                    told(pass, group, usize::from(alpha), decided);
+                    pass.set_bind_group(2, &self.windows[run.window].bind_group, &[]);
+                });
+            }
+            self.reductions.record_finish(pass, index);
+        };
+        let dispatch = |pass: &mut wgpu::ComputePass<'_>, phase: usize| {
+            for run in &gradients.runs {
+                let group = group_of(run);
+                let bits = plan.phases[group][phase];
+                let is_due = if guarded { phase == 0 || syncs(group) } else { bits != 0 };
+                let pipeline = by_access(&self.pipelines[group].step, run.access).filter(|_| is_due);
+                if let Some(pipeline) = pipeline {
+                    pass.set_pipeline(pipeline.with(if guarded { 0 } else { bits }));
+                    told(pass, group, phase, true);
+                    self.dispatch(pass, run);
+                }
+            }
+        };
+        if plan.is_step {
+            reduce(&mut pass, Measure::Rows);
+            reduce(&mut pass, Measure::Norm);
         }
-        for run in &gradients.runs {
-            let group = self.layout.windows[run.window].group;
-            if plan[group] == 0 {
-                continue;
+        if let Some(guard) = self.guard.as_ref().filter(|_| guarded) {
+            for slots in &slots {
+                guard.record(&mut pass, &controls, &slot_offset(first, slots[0]));
             }
-            if let Some(pipeline) = by_access(&self.pipelines[group].step, run.access) {
-                pass.set_pipeline(pipeline.with(plan[group]));
-                pass.set_bind_group(0, &controls, &slot_offset(first, slots[group]));
-                self.dispatch(&mut pass, run);
-            }
+        }
+        if plan.is_step {
+            reduce(&mut pass, Measure::Trust);
+        }
+        dispatch(&mut pass, 0);
+        if plan.is_step && (0..self.groups.len()).any(syncs) {
+            reduce(&mut pass, Measure::Alpha);
+            dispatch(&mut pass, 1);
         }
         Ok(())
+    }
+
+    /// What a group's dispatch is told. `after`: the step's update comes before it.
+    fn control(&self, index: usize, flags: u32, plan: &Plan, after: bool) -> Control {
+        let group = &self.groups[index];
+        let base = (group.learning_rate * group.factor) as f32;
+        let factor = plan.factor as f32;
+        let lr = base * factor;
+        let (mut l2, mut decoupled, mut decay) = (0.0, 0.0, 0.0);
+        match group.weight_decay {
+            WeightDecay::None => {}
+            WeightDecay::L2(factor) => l2 = factor as f32,
+            WeightDecay::Decoupled(factor) => decoupled = factor as f32,
+            WeightDecay::Direction(factor) => decay = factor as f32,
+        }
+        let mut initial = [0.0; MAX_SLOTS];
+        for (value, slot) in initial.iter_mut().zip(&self.planes[index].slots) {
+            *value = slot.initial;
+        }
+        let guarded = self.guard.is_some();
+        let updated = if guarded { after } else { after && plan.phases[index][0] & flags::UPDATE != 0 };
+        let fisher = self.fisher_decay(index);
+        let pull = group.lookahead.map_or(0.0, |lookahead| 1.0 - lookahead.alpha) as f32;
+        let mut control = Control {
+            flags,
+            lr: if guarded { base } else { lr },
+            pull,
+            clip: self.options.clip.bound() as f32,
+            l2,
+            shrink: lr * decoupled,
+            decay,
+            gain: self.options.gain() as f32,
+            outer: self.options.outer.coefficients(),
+            keep: plan.keep.unwrap_or(-1.0) as f32,
+            draw: self.steps as u32,
+            fisher: [fisher as f32, (1.0 - fisher) as f32],
+            curvature: self.curvature_settings(index, group.clock.count + u64::from(updated)),
+            padding: [0; 2],
+            initial,
+            order: Order::default(),
+        };
+        if let Some(guard) = &self.guard {
+            let hypers = group.hypers;
+            let mut kind = plan.command;
+            let bits = [
+                (!group.frozen, kind::UPDATES),
+                (group.lookahead.is_some(), kind::LOOKAHEAD),
+                (group.lookahead.is_some() && self.gradient_at().is_some(), kind::ADAPTIVE),
+                (
+                    group.lookahead.is_some() && self.gradient_at() == Some(GradientAt::Synchronised),
+                    kind::SYNCHRONISED,
+                ),
+                (group.lookahead.is_some_and(|l| l.policy == StatePolicy::Reset), kind::RESETS),
+                (index + 1 == self.groups.len(), kind::LAST),
+            ];
+            kind |= bits.into_iter().filter(|(set, _)| *set).map(|(_, bit)| bit).sum::<u32>();
+            control.order = Order {
+                kind,
+                k: group.lookahead.map_or(1, |lookahead| lookahead.k),
+                factor,
+                decoupled,
+                steps: self.steps as u32,
+                count: (group.clock.count + 1) as u32,
+                hypers,
+                results: self.reductions.find(Measure::Norm).map_or(0, |norm| norm.ranges),
+                ..guard.order(index)
+            };
+        }
+        control
+    }
+
+    /// The decay of a group's empirical Fisher.
+    fn fisher_decay(&self, group: usize) -> f64 {
+        match self.options.adaptive.map(|adaptive| adaptive.curvature) {
+            Some(crate::alpha::Curvature::Fisher { decay }) => decay,
+            _ if self.planes[group].fisher => 0.999,
+            _ => 0.0,
+        }
+    }
+
+    /// 1 / bias correction, and eps, of a group's curvature after the step with this count.
+    fn curvature_settings(&self, group: usize, count: u64) -> [f32; 2] {
+        let moment = self.groups[group].rule.second_moment(count.max(1));
+        let (correction, eps) = if self.planes[group].fisher {
+            (1.0 - self.fisher_decay(group).powf(count.max(1) as f64), 0.0)
+        } else {
+            moment.map_or((1.0, 0.0), |moment| (moment.bias_correction, moment.eps))
+        };
+        [correction.recip() as f32, eps as f32]
     }
 
     /// Groups 1 and 2 and the dispatch of one run.
@@ -263,13 +455,23 @@ impl Optimizer {
     }
 
     /// Synchronises now, in the middle of a cycle or not, and begins the next cycle: at the end of
-    /// training, say. Groups without Lookahead are left alone.
+    /// training, say. An adaptive alpha has no gradient then, and the fixed one is taken. Groups without
+    /// Lookahead are left alone.
     ///
     /// # Errors
     ///
     /// [`Error::NoLookahead`], [`Error::Swapped`].
     pub fn sync_now(&mut self, encoder: &mut wgpu::CommandEncoder) -> Result<(), Error> {
-        self.between_steps(encoder, "sync_now", |group| group.clock.next_sync())?;
+        self.check_lookahead()?;
+        self.check_not_swapped("sync_now")?;
+        if self.guard.is_some() {
+            self.start(encoder)?;
+        }
+        let phases = self.groups.iter().map(|group| [group.clock.next_sync(), 0]).collect();
+        let factor = self.schedule.factor(self.steps);
+        let plan = Plan { phases, factor, command: kind::SYNC_NOW, ..Plan::default() };
+        let own = self.own.clone();
+        self.record(encoder, &plan, &own)?;
         for group in &mut self.groups {
             if let Some(lookahead) = group.lookahead {
                 group.clock.synced(&lookahead);
@@ -278,31 +480,23 @@ impl Optimizer {
         Ok(())
     }
 
-    /// The slow weights start again as a copy of the fast ones, and a new cycle begins: after weights were
-    /// loaded, say. The first step does this by itself.
+    /// The slow weights start again as a copy of the fast ones, the outer step's buffers at zero, and a new cycle
+    /// begins: after weights were loaded, say. The first step does this by itself.
     ///
     /// # Errors
     ///
     /// As [`Self::sync_now`].
     pub fn reseed(&mut self, encoder: &mut wgpu::CommandEncoder) -> Result<(), Error> {
-        self.between_steps(encoder, "reseed", |_| flags::SEED)?;
+        self.check_lookahead()?;
+        self.check_not_swapped("reseed")?;
+        let phases = vec![[flags::SEED, 0]; self.groups.len()];
+        let plan = Plan { phases, command: kind::RESEED, ..Plan::default() };
+        let own = self.own.clone();
+        self.record(encoder, &plan, &own)?;
         for group in &mut self.groups {
             (group.clock.seed, group.clock.position) = (false, 0);
         }
         Ok(())
-    }
-
-    fn between_steps(
-        &mut self,
-        encoder: &mut wgpu::CommandEncoder,
-        call: &'static str,
-        flags: impl Fn(&GroupState) -> u32,
-    ) -> Result<(), Error> {
-        self.check_lookahead()?;
-        self.check_not_swapped(call)?;
-        let plan: Vec<u32> = self.groups.iter().map(flags).collect();
-        let own = self.own.clone();
-        self.record(encoder, &plan, 0.0, &own)
     }
 
     /// Exchanges fast and slow weights in place, so that kernels bound to the weights evaluate the slow
@@ -310,26 +504,68 @@ impl Optimizer {
     ///
     /// # Errors
     ///
-    /// [`Error::NoLookahead`].
+    /// [`Error::NoLookahead`]; [`Error::Swapped`] while the average is in the weights' place;
+    /// [`Error::Ownership`] where the slow weights are bf16, which would lose bits.
     pub fn swap_slow(&mut self, encoder: &mut wgpu::CommandEncoder) -> Result<(), Error> {
         self.check_lookahead()?;
+        if self.options.slow_bf16 {
+            return Err(Error::Ownership {
+                call: "swap_slow",
+                problem: "would round the fast weights to bf16; bind `slow_weights` instead",
+            });
+        }
+        if self.swapped == Some(Swapped::Average) {
+            return Err(Error::Swapped { call: "swap_slow" });
+        }
         if self.groups.iter().any(|group| group.clock.seed) {
             self.reseed(encoder)?;
         }
+        self.swap(encoder, Swapped::Slow);
+        Ok(())
+    }
+
+    /// Exchanges weights and average in place, as [`swap_slow`](Self::swap_slow) does with the slow weights.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownName`] where no average is kept; [`Error::Swapped`] while the slow weights are in the
+    /// weights' place.
+    pub fn swap_average(&mut self, encoder: &mut wgpu::CommandEncoder) -> Result<(), Error> {
+        if self.options.average.is_none() {
+            return Err(Error::UnknownName {
+                what: "average",
+                name: "swap_average".to_owned(),
+                known: "none: build with `average`".to_owned(),
+            });
+        }
+        if self.swapped == Some(Swapped::Slow) {
+            return Err(Error::Swapped { call: "swap_average" });
+        }
+        if self.steps == 0 && self.swapped.is_none() {
+            self.start(encoder)?;
+        }
+        self.swap(encoder, Swapped::Average);
+        Ok(())
+    }
+
+    fn swap(&mut self, encoder: &mut wgpu::CommandEncoder, what: Swapped) {
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
             label: Some("lookahead swap"),
             timestamp_writes: None,
         });
         for run in &self.own.runs {
             let group = self.layout.windows[run.window].group;
-            if let Some(pipeline) = by_access(&self.pipelines[group].swap, run.access) {
+            let pipelines = match what {
+                Swapped::Slow => &self.pipelines[group].swap_slow,
+                Swapped::Average => &self.pipelines[group].swap_average,
+            };
+            if let Some(pipeline) = by_access(pipelines, run.access) {
                 pass.set_pipeline(pipeline);
                 self.dispatch(&mut pass, run);
             }
         }
         drop(pass);
-        self.swapped = !self.swapped;
-        Ok(())
+        self.swapped = if self.swapped.is_some() { None } else { Some(what) };
     }
 
     /// Tells where the gradients of borrowed tensors lie: one slice for each tensor, by name, in any order.
@@ -354,7 +590,7 @@ impl Optimizer {
                 Some(index) => *index,
                 None => self.layout.find(name)?,
             };
-            slice.check("gradients", &tensors[index])?;
+            slice.check("gradients", &tensors[index], self.options.half_gradients)?;
             if gradients[index].replace(slice).is_some() {
                 return Err(Error::DuplicateName { what: "tensor", name: name.to_string() });
             }
@@ -393,13 +629,32 @@ impl Optimizer {
             let known = self.access_layouts.iter().find(|(other, _)| *other == access);
             known.map_or_else(|| self.access_layouts[0].1.clone(), |(_, layout)| layout.clone())
         };
-        let (layout, norm) = (&self.layout, self.norm.as_ref());
-        let binder = Binder { device: &self.device, layout, group: &group, table: true, norm };
+        let binder = Binder {
+            device: &self.device,
+            layout: &self.layout,
+            group: &group,
+            table: true,
+            reductions: &self.reductions,
+            half_gradients: self.options.half_gradients,
+            alpha_by_group: self.options.adaptive.is_some_and(|adaptive| adaptive.scope == Scope::Group),
+        };
         binder.borrowed_all(weights, gradients, self.binding_limit)
     }
 
+    /// One group's settings as its kernels are composed from.
+    pub(crate) fn recipe(&self, group: usize) -> Recipe<'_> {
+        let group = &self.groups[group];
+        let access = self.own.runs.first().map_or(Access::Owned, |run| run.access);
+        Recipe {
+            rule: group.rule.as_ref(),
+            lookahead: group.lookahead.as_ref(),
+            options: &self.options,
+            access,
+        }
+    }
+
     pub(crate) fn check_not_swapped(&self, call: &'static str) -> Result<(), Error> {
-        if self.swapped { Err(Error::Swapped { call }) } else { Ok(()) }
+        if self.swapped.is_some() { Err(Error::Swapped { call }) } else { Ok(()) }
     }
 
     fn check_lookahead(&self) -> Result<(), Error> {
@@ -415,27 +670,16 @@ fn by_access<T>(pipelines: &[(Access, T)], access: Access) -> Option<&T> {
     pipelines.iter().find(|(other, _)| *other == access).map(|(_, pipeline)| pipeline)
 }
 
-/// What a group's dispatch is told.
-fn control(group: &GroupState, flags: u32, learning_rate: f64, clip: Clip) -> Control {
-    let (l2, shrink, decay) = match group.weight_decay {
-        WeightDecay::None => (0.0, 0.0, 0.0),
-        WeightDecay::L2(factor) => (factor, 0.0, 0.0),
-        WeightDecay::Decoupled(factor) => (0.0, learning_rate * factor, 0.0),
-        WeightDecay::Direction(factor) => (0.0, 0.0, factor),
-    };
-    let mut initial = [0.0; MAX_SLOTS];
-    for (value, slot) in initial.iter_mut().zip(group.rule.slots()) {
-        *value = slot.initial;
-    }
-    Control {
-        flags,
-        lr: learning_rate as f32,
-        pull: group.lookahead.map_or(0.0, |lookahead| 1.0 - lookahead.alpha) as f32,
-        clip: clip.bound() as f32,
-        l2: l2 as f32,
-        shrink: shrink as f32,
-        decay: decay as f32,
-        padding: 0,
-        initial,
-    }
+/// What one call records.
+#[derive(Debug, Clone, Default)]
+struct Plan {
+    phases: Vec<Phases>,
+    /// The schedule's.
+    factor: f64,
+    /// How much of the average stays.
+    keep: Option<f64>,
+    /// A step with gradients, not a sync between steps.
+    is_step: bool,
+    /// What a guard is told instead of a step.
+    command: u32,
 }

@@ -8,6 +8,7 @@ use crate::{
     gpu,
     layout::VALUE,
     optimizer::Optimizer,
+    precision::{Half, decode},
 };
 
 /// What there is of a tensor.
@@ -23,16 +24,53 @@ pub enum Field<'a> {
     State(&'a str),
     /// The slow copy of a state slot, where the policy is to interpolate.
     SlowState(&'a str),
+    /// A buffer of the outer step, by its name.
+    Outer(&'a str),
+    /// The empirical Fisher of an adaptive alpha.
+    Fisher,
+    /// The curvature that the caller wrote.
+    Curvature,
+    /// The average of the weights.
+    Average,
+    /// The sum of the micro-batches' gradients so far.
+    Accumulated,
 }
 
-/// Where a field's values are.
-enum Origin {
-    Slices(Vec<Slice>),
-    /// Nowhere yet: the next step starts from this value.
-    Initial {
-        value: f32,
-        len: usize,
-    },
+impl std::fmt::Display for Field<'_> {
+    /// As [`Field::parse`] reads it: `weights`, `state.exp_avg`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Weights => f.write_str("weights"),
+            Self::Gradients => f.write_str("gradients"),
+            Self::SlowWeights => f.write_str("slow_weights"),
+            Self::State(slot) => write!(f, "state.{slot}"),
+            Self::SlowState(slot) => write!(f, "slow_state.{slot}"),
+            Self::Outer(slot) => write!(f, "outer.{slot}"),
+            Self::Fisher => f.write_str("fisher"),
+            Self::Curvature => f.write_str("curvature"),
+            Self::Average => f.write_str("average"),
+            Self::Accumulated => f.write_str("accumulated"),
+        }
+    }
+}
+
+impl<'a> Field<'a> {
+    /// The field that [`Display`](std::fmt::Display) writes so, if there is one.
+    pub fn parse(text: &'a str) -> Option<Self> {
+        Some(match (text, text.split_once('.')) {
+            ("weights", _) => Self::Weights,
+            ("gradients", _) => Self::Gradients,
+            ("slow_weights", _) => Self::SlowWeights,
+            ("fisher", _) => Self::Fisher,
+            ("curvature", _) => Self::Curvature,
+            ("average", _) => Self::Average,
+            ("accumulated", _) => Self::Accumulated,
+            (_, Some(("state", slot))) => Self::State(slot),
+            (_, Some(("slow_state", slot))) => Self::SlowState(slot),
+            (_, Some(("outer", slot))) => Self::Outer(slot),
+            _ => return None,
+        })
+    }
 }
 
 impl Optimizer {
@@ -66,10 +104,18 @@ impl Optimizer {
     }
 
     pub(crate) fn start_download(&self, field: Field<'_>, tensor: &str) -> Result<Download, Error> {
-        let slices = match self.origin(field, tensor)? {
-            Origin::Initial { value, len } => return Ok(Download::Done(vec![value; len])),
-            Origin::Slices(slices) => slices,
-        };
+        let (slices, half) = self.origin(field, tensor)?;
+        let len = self.layout.tensor(tensor)?.len as usize;
+        self.copy_back(slices, len, half)
+    }
+
+    /// Copies slices of buffers, which hold `len` values one after the other, to where they can be read.
+    pub(crate) fn copy_back(
+        &self,
+        slices: Vec<Slice>,
+        len: usize,
+        half: Option<Half>,
+    ) -> Result<Download, Error> {
         let (stagings, problem) = gpu::scoped(&self.device, || {
             let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
             let stagings: Vec<_> = slices
@@ -93,78 +139,54 @@ impl Optimizer {
             self.queue.submit([encoder.finish()]);
             stagings
         });
-        Ok(Download::Pending { device: self.device.clone(), stagings, problem })
+        Ok(Download { device: self.device.clone(), stagings, problem, len, half })
     }
 
-    /// Where a field of a tensor is now.
-    fn origin(&self, field: Field<'_>, name: &str) -> Result<Origin, Error> {
-        let tensor = self.layout.tensor(name)?;
-        let group = &self.groups[tensor.group];
-        if matches!(field, Field::Weights | Field::SlowWeights) {
+    /// Where a field of a tensor is now, and its format.
+    fn origin(&self, field: Field<'_>, name: &str) -> Result<(Vec<Slice>, Option<Half>), Error> {
+        let group = &self.groups[self.layout.tensor(name)?.group];
+        if matches!(field, Field::Weights | Field::SlowWeights | Field::Average) {
             self.check_not_swapped("download")?;
         }
-        let slices = match field {
-            Field::Gradients => self.gradients_slices(name)?,
+        let (slices, half) = match field {
+            Field::Gradients => (self.gradients_slices(name)?, self.options.half_gradients),
             Field::SlowWeights => {
                 let slow = self.slow_weights_slices(name)?;
                 // The next step seeds them.
-                if group.clock.seed { self.weights_slices(name)? } else { slow }
+                let (weights, half) = (self.weights_slices(name)?, self.options.slow_half());
+                if group.clock.seed { (weights, None) } else { (slow, half) }
             }
-            Field::Weights => self.weights_slices(name)?,
-            Field::State(slot) => {
-                let (index, value) = self.slot(name, slot)?;
-                if group.clock.init {
-                    return Ok(Origin::Initial { value, len: tensor.len as usize });
-                }
-                self.state_slices(name, index, |window| window.state.as_ref())?
+            Field::Weights => (self.weights_slices(name)?, None),
+            // The first step begins it.
+            Field::Average if self.steps == 0 && self.options.average.is_some() => {
+                (self.weights_slices(name)?, None)
             }
-            Field::SlowState(slot) => {
-                let (index, value) = self.slot(name, slot)?;
-                let slices = self.state_slices(name, index, |window| window.slow_state.as_ref())?;
-                if slices.is_empty() {
-                    return Err(Error::UnknownName {
-                        what: "slow copy of the slot",
-                        name: slot.to_owned(),
-                        known: "none: the policy is not to interpolate".to_owned(),
-                    });
-                }
-                if group.clock.first_cycle {
-                    return Ok(Origin::Initial { value, len: tensor.len as usize });
-                }
-                slices
-            }
+            plane => (self.plane_slices(plane, name)?, None),
         };
         for slice in &slices {
             slice.check_usage("values", name, wgpu::BufferUsages::COPY_SRC)?;
         }
-        Ok(Origin::Slices(slices))
+        Ok((slices, half))
     }
 
-    /// A slot's index and initial value.
-    fn slot(&self, tensor: &str, name: &str) -> Result<(usize, f32), Error> {
-        let slots = self.groups[self.layout.tensor(tensor)?.group].rule.slots();
-        let found =
-            slots.iter().position(|slot| slot.name == name).map(|index| (index, slots[index].initial));
-        found.ok_or_else(|| Error::UnknownName {
-            what: "slot",
-            name: name.to_owned(),
-            known: list(slots.iter().map(|slot| slot.name)),
-        })
-    }
-
-    /// Where a slot of a tensor lies: one slice for each window.
-    pub(crate) fn state_slices<'a>(
-        &'a self,
-        tensor: &str,
-        slot: usize,
-        buffer: impl Fn(&'a crate::optimizer::WindowBuffers) -> Option<&'a wgpu::Buffer>,
-    ) -> Result<Vec<Slice>, Error> {
-        let tensor = self.layout.tensor(tensor)?;
+    /// Where a plane of a tensor lies: one slice for each window.
+    pub(crate) fn plane_slices(&self, field: Field<'_>, name: &str) -> Result<Vec<Slice>, Error> {
+        let tensor = self.layout.tensor(name)?;
+        let fields = self.planes[tensor.group].fields();
+        let Some(plane) = fields.iter().position(|other| *other == field) else {
+            let known: Vec<String> = fields.iter().map(Field::to_string).collect();
+            return Err(Error::UnknownName {
+                what: "field of the tensor",
+                name: field.to_string(),
+                known: list(known.iter().map(String::as_str)),
+            });
+        };
         let parts = tensor.pieces.iter().flat_map(|piece| self.layout.windows_of(piece));
         let slices = parts.filter_map(|(window, range)| {
-            let start = slot as u64 * self.layout.windows[window].len + range.start;
+            let start = plane as u64 * self.layout.windows[window].len + range.start;
             let size = (range.end - range.start) * VALUE;
-            buffer(&self.windows[window]).map(|buffer| Slice::new(buffer, start * VALUE, size))
+            let planes = self.windows[window].planes.as_ref();
+            planes.map(|buffer| Slice::new(buffer, start * VALUE, size))
         });
         Ok(slices.collect())
     }
@@ -173,30 +195,36 @@ impl Optimizer {
 type Mapped = oneshot::Receiver<Result<(), wgpu::BufferAsyncError>>;
 
 /// Values under way.
-pub(crate) enum Download {
-    Done(Vec<f32>),
-    Pending { device: wgpu::Device, stagings: Vec<(wgpu::Buffer, Mapped)>, problem: gpu::Problem },
+pub(crate) struct Download {
+    device: wgpu::Device,
+    stagings: Vec<(wgpu::Buffer, Mapped)>,
+    problem: gpu::Problem,
+    len: usize,
+    half: Option<Half>,
 }
 
 impl Download {
-    pub async fn values(self) -> Result<Vec<f32>, Error> {
-        let (device, stagings, problem) = match self {
-            Self::Done(values) => return Ok(values),
-            Self::Pending { device, stagings, problem } => (device, stagings, problem),
-        };
-        if let Some(problem) = problem.await {
-            return Err(gpu::error(&device, &problem, "the readback"));
+    /// The bytes.
+    pub async fn bytes(self) -> Result<Vec<u8>, Error> {
+        if let Some(problem) = self.problem.await {
+            return Err(gpu::error(&self.device, &problem, "the readback"));
         }
-        let mut values = Vec::new();
-        for (staging, mapped) in stagings {
+        let mut bytes = Vec::new();
+        for (staging, mapped) in self.stagings {
             mapped
                 .await
                 .map_err(|_| lost(&"the device dropped the request"))?
                 .map_err(|problem| lost(&problem))?;
             let view = staging.get_mapped_range(..).map_err(|problem| lost(&problem))?;
-            values.extend_from_slice(bytemuck::cast_slice(&view));
+            bytes.extend_from_slice(&view);
         }
-        Ok(values)
+        Ok(bytes)
+    }
+
+    /// The values.
+    pub async fn values(self) -> Result<Vec<f32>, Error> {
+        let (len, half) = (self.len, self.half);
+        Ok(decode(&self.bytes().await?, len, half))
     }
 }
 

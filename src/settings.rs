@@ -1,10 +1,14 @@
 //! What can be read and changed while an optimizer is at work.
 
 use crate::{
+    access::Slice,
     error::{Error, check_hyperparameter, list},
     group::{GroupState, check_factor},
+    guard::SCALE,
+    kernels::Measure,
     lookahead::{Lookahead, StatePolicy},
     optimizer::Optimizer,
+    precision::bytes,
 };
 
 /// The bytes that one step must move through the device's memory: each input read once, each output
@@ -18,7 +22,8 @@ pub struct Traffic {
 }
 
 impl Optimizer {
-    /// Steps recorded, over all cycles: what the schedule is asked with.
+    /// Steps recorded, over all cycles: what the schedule is asked with. With a guard, those that it skips are
+    /// counted too; [`counters`](Self::counters) tells how many were taken.
     pub fn steps(&self) -> u64 {
         self.steps
     }
@@ -27,8 +32,9 @@ impl Optimizer {
     ///
     /// # Errors
     ///
-    /// [`Error::UnknownName`].
+    /// [`Error::UnknownName`]; [`Error::Guarded`] where a guard counts on the GPU.
     pub fn step_count(&self, group: &str) -> Result<u64, Error> {
+        self.check_unguarded("step_count")?;
         Ok(self.group(group)?.clock.count)
     }
 
@@ -36,9 +42,14 @@ impl Optimizer {
     ///
     /// # Errors
     ///
-    /// [`Error::UnknownName`].
+    /// As [`Self::step_count`].
     pub fn position(&self, group: &str) -> Result<u32, Error> {
+        self.check_unguarded("position")?;
         Ok(self.group(group)?.clock.position)
+    }
+
+    fn check_unguarded(&self, call: &'static str) -> Result<(), Error> {
+        if self.guard.is_some() { Err(Error::Guarded { call }) } else { Ok(()) }
     }
 
     /// A group's k, alpha and policy; none for the rule alone.
@@ -70,13 +81,18 @@ impl Optimizer {
         self.layout.tensors.iter().map(|tensor| (tensor.name.as_str(), tensor.shape.as_slice()))
     }
 
-    /// Changes k, from the next cycle on.
+    /// Changes k, from the next cycle on. With a guard, which alone knows where a cycle ends, it may be called at
+    /// any time.
     ///
     /// # Errors
     ///
     /// [`Error::MidCycle`] within a cycle; [`Error::Hyperparameter`], [`Error::NoLookahead`],
-    /// [`Error::UnknownName`].
+    /// [`Error::UnknownName`]; [`Error::Guarded`] with a guard and the policy reset.
     pub fn set_k(&mut self, group: &str, k: u32) -> Result<(), Error> {
+        let policy = self.group(group)?.lookahead.map(|lookahead| lookahead.policy);
+        if policy == Some(StatePolicy::Reset) {
+            self.check_unguarded("set_k")?;
+        }
         self.set_lookahead(group, "k", |lookahead| lookahead.k = k)
     }
 
@@ -95,12 +111,13 @@ impl Optimizer {
         what: &'static str,
         change: impl FnOnce(&mut Lookahead),
     ) -> Result<(), Error> {
+        let guarded = self.guard.is_some();
         let group = self.group_mut(group)?;
         let Some(mut lookahead) = group.lookahead else {
             return Err(Error::NoLookahead { of: format!("the group `{}`", group.name) });
         };
         let (position, k) = (group.clock.position, lookahead.k);
-        if position != 0 {
+        if position != 0 && !guarded {
             return Err(Error::MidCycle { what, group: group.name.clone(), position, k });
         }
         change(&mut lookahead);
@@ -137,20 +154,38 @@ impl Optimizer {
     ///
     /// # Errors
     ///
-    /// [`Error::UnknownName`].
+    /// [`Error::UnknownName`]; [`Error::MidCycle`] between the micro-batches of a step.
     pub fn set_frozen(&mut self, group: &str, frozen: bool) -> Result<(), Error> {
+        if self.gathered > 0 {
+            let (position, k) = (self.gathered, self.options.micro_batches());
+            return Err(Error::MidCycle { what: "frozen", group: group.to_owned(), position, k });
+        }
         self.group_mut(group)?.frozen = frozen;
         self.norm_is_stale |= frozen;
         Ok(())
     }
 
-    /// The gradients' norms before clipping, of the last step that the device has done: one value over all
-    /// tensors, or one a tensor in the order of [`tensors`](Self::tensors). None without clipping by norm.
+    /// The gradients' norms before clipping, of the last step that the device has done: one over all
+    /// tensors, or one a tensor in the order of [`tensors`](Self::tensors). Each is two f32: the norm, and 1 where
+    /// a value is not finite, else 0. None without clipping by norm and without a guard.
     pub fn gradient_norms(&self) -> Option<&wgpu::Buffer> {
-        self.norm.as_ref().map(|norm| &norm.norms)
+        self.reductions.find(Measure::Norm).map(|norm| &norm.results)
     }
 
-    /// How many dispatches a step is, clipping's aside.
+    /// The adaptive alphas of the last sync that the device has done: one for the model, or one a group or a
+    /// tensor, in their order. Each is two f32: the alpha, -1 where the fixed one was taken, and a 0. None
+    /// without an adaptive alpha.
+    pub fn alphas(&self) -> Option<&wgpu::Buffer> {
+        self.reductions.find(Measure::Alpha).map(|alpha| &alpha.results)
+    }
+
+    /// The loss scale, one f32 that kernels multiply the loss (or the first gradient) with. None without a guard;
+    /// 1 without loss scaling.
+    pub fn loss_scale(&self) -> Option<Slice> {
+        self.guard.as_ref().map(|guard| Slice::new(&guard.clock, 4 * SCALE as u64, 4))
+    }
+
+    /// How many dispatches a step is, those of reductions and of the guard aside.
     pub fn dispatches(&self) -> usize {
         self.own.runs.len()
     }
@@ -160,15 +195,32 @@ impl Optimizer {
         let mut traffic = Traffic { step: 0, sync: 0 };
         for tensor in &self.layout.tensors {
             let group = &self.groups[tensor.group];
-            let bytes = 4 * tensor.len;
-            let state = 2 * bytes * group.rule.slots().len() as u64;
+            let planes = &self.planes[tensor.group];
+            let value = bytes(tensor.len, None);
+            let gradient = bytes(tensor.len, self.options.half_gradients);
+            let slow = bytes(tensor.len, self.options.slow_half());
+            let state = 2 * value * planes.slots.len() as u64;
+            let measures = self.recipe(tensor.group).measures();
+            let has = |measure| u64::from(measures.contains(&measure));
             if !group.frozen {
-                // Weights read and written, gradients read (twice where a norm is taken), state.
-                traffic.step += 3 * bytes + state + if self.norm.is_some() { bytes } else { 0 };
+                // The last micro-batch reads the sum of the others, which each read and wrote it.
+                let accumulated = u64::from(planes.accumulated) * value;
+                let others = u64::from(self.options.micro_batches() - 1);
+                let total = gradient + accumulated;
+                let stored = u64::from(group.rule.trust().is_some_and(|trust| trust.measure_stores));
+                traffic.step += 2 * value + total + state;
+                traffic.step += others * (gradient + 2 * accumulated);
+                traffic.step += (has(Measure::Norm) + has(Measure::Rows)) * total;
+                traffic.step += has(Measure::Trust) * (value + total + (state / 2) * (1 + stored));
+                traffic.step += 2 * value * (u64::from(planes.fisher) + u64::from(planes.average));
+                traffic.step += self.options.half_weights.map_or(0, |half| bytes(tensor.len, Some(half)));
             }
             if let Some(lookahead) = group.lookahead {
                 let interpolates = lookahead.policy == StatePolicy::Interpolate;
-                traffic.sync += 2 * bytes + if interpolates { state } else { 0 };
+                traffic.sync += 2 * slow + if interpolates { state } else { 0 };
+                traffic.sync += 2 * value * planes.outer.len() as u64;
+                // Weights, slow weights, gradient and curvature are read, then the sync reads and writes the weights.
+                traffic.sync += has(Measure::Alpha) * (value + slow + gradient + value + 2 * value);
             }
         }
         traffic

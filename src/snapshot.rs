@@ -1,7 +1,9 @@
 //! The whole training state on the host: to survive a lost device, or to move to another one.
 
 use crate::{
+    counters::{Counters, GroupCounters},
     error::Error,
+    guard::ClockWords,
     layout::Tensor,
     lookahead::{Clock, StatePolicy},
     optimizer::Optimizer,
@@ -14,6 +16,16 @@ use crate::{
 pub struct Snapshot {
     /// Steps taken, over all cycles.
     pub steps: u64,
+    /// Steps that a guard skipped.
+    pub skipped: u64,
+    /// The loss scale, 1 without loss scaling.
+    pub loss_scale: f32,
+    /// Finite steps in a row since the loss scale changed.
+    pub since_rescaled: u32,
+    /// Micro-batches gathered for the next step.
+    pub gathered: u32,
+    /// The outer step's name.
+    pub outer: String,
     /// One for each group.
     pub groups: Vec<GroupSnapshot>,
     /// One for each tensor.
@@ -31,14 +43,18 @@ pub struct GroupSnapshot {
     pub policy: Option<StatePolicy>,
     /// Inner steps since the state was last initialised.
     pub count: u64,
-    /// Inner steps since the last sync.
+    /// Steps since the last sync.
     pub position: u32,
     /// The slow weights have been seeded.
     pub seeded: bool,
-    /// The state is at its initial values.
-    pub initial: bool,
-    /// No sync has been yet.
-    pub first_cycle: bool,
+    /// The learning rate, before schedule and factor.
+    pub learning_rate: f64,
+    /// The factor on the learning rate.
+    pub learning_rate_factor: f64,
+    /// k; none for the rule alone.
+    pub k: Option<u32>,
+    /// alpha; none for the rule alone.
+    pub alpha: Option<f64>,
 }
 
 /// A tensor's values.
@@ -48,14 +64,9 @@ pub struct TensorSnapshot {
     pub name: String,
     /// Its shape.
     pub shape: Vec<usize>,
-    /// The fast weights.
-    pub weights: Vec<f32>,
-    /// The slow weights; none for the rule alone.
-    pub slow_weights: Option<Vec<f32>>,
-    /// Each state slot, by name.
-    pub state: Vec<(String, Vec<f32>)>,
-    /// The slow copy of each, where the policy is to interpolate.
-    pub slow_state: Vec<(String, Vec<f32>)>,
+    /// Each field that the optimizer keeps of it, by its name as [`Field`] displays it (`weights`,
+    /// `state.exp_avg`), in the optimizer's order. bf16 values are given as the f32 they stand for.
+    pub fields: Vec<(String, Vec<f32>)>,
 }
 
 /// Steps that a counter can hold: all of them exact in f64.
@@ -75,7 +86,7 @@ impl Optimizer {
         for (name, field) in self.fields() {
             tensors.push(self.download(field, name).await?);
         }
-        self.snapshot(tensors)
+        self.snapshot(self.counters().await?, tensors)
     }
 
     /// [`Self::export`], polling the device and waiting for it.
@@ -86,11 +97,12 @@ impl Optimizer {
     #[cfg(not(target_arch = "wasm32"))]
     pub fn export_blocking(&self) -> Result<Snapshot, Error> {
         let values = self.fields().into_iter().map(|(name, field)| self.download_blocking(field, name));
-        self.snapshot(values.collect::<Result<_, _>>()?)
+        let values = values.collect::<Result<_, _>>()?;
+        self.snapshot(self.counters_blocking()?, values)
     }
 
-    /// Goes on from a snapshot. Tensors, rules and policies must be those of the optimizer that exported it;
-    /// learning rates, k and alpha may differ.
+    /// Goes on from a snapshot. Tensors, rules, policies and what is kept of each tensor must be those of the
+    /// optimizer that exported it; learning rates, k and alpha may differ, and stay the optimizer's.
     ///
     /// # Errors
     ///
@@ -98,30 +110,58 @@ impl Optimizer {
     pub fn import(&mut self, snapshot: &Snapshot) -> Result<(), Error> {
         self.check_not_swapped("import")?;
         self.check_snapshot(snapshot)?;
-        for tensor in &snapshot.tensors {
-            self.write(&self.weights_slices(&tensor.name)?, &tensor.weights)?;
-            if let Some(slow) = &tensor.slow_weights {
-                self.write(&self.slow_weights_slices(&tensor.name)?, slow)?;
-            }
-            for (slot, (_, values)) in tensor.state.iter().enumerate() {
-                self.write(&self.state_slices(&tensor.name, slot, |window| window.state.as_ref())?, values)?;
-            }
-            for (slot, (_, values)) in tensor.slow_state.iter().enumerate() {
-                let slices = self.state_slices(&tensor.name, slot, |window| window.slow_state.as_ref())?;
-                self.write(&slices, values)?;
+        for (tensor, from) in self.layout.tensors.iter().zip(&snapshot.tensors) {
+            for (field, values) in self.fields_of(tensor).into_iter().zip(&from.fields) {
+                self.write_field(field, tensor, &values.1)?;
             }
         }
         for (group, from) in self.groups.iter_mut().zip(&snapshot.groups) {
-            group.clock = Clock {
-                count: from.count,
-                position: from.position,
-                seed: !from.seeded,
-                init: from.initial,
-                first_cycle: from.first_cycle,
-            };
+            group.clock = Clock { count: from.count, position: from.position, seed: !from.seeded };
         }
         self.steps = snapshot.steps;
-        Ok(())
+        self.gathered = snapshot.gathered;
+        self.write_clock(snapshot)
+    }
+
+    /// Writes one field of a tensor.
+    pub(crate) fn write_field(&self, field: Field<'_>, tensor: &Tensor, values: &[f32]) -> Result<(), Error> {
+        let name = &tensor.name;
+        match field {
+            Field::Weights => {
+                self.write(&self.weights_slices(name)?, values, None)?;
+                self.write_copy(tensor, values)
+            }
+            Field::SlowWeights => {
+                self.write(&self.slow_weights_slices(name)?, values, self.options.slow_half())
+            }
+            Field::Gradients => self.write(&self.gradients_slices(name)?, values, self.options.half_gradients),
+            plane => self.write(&self.plane_slices(plane, name)?, values, None),
+        }
+    }
+
+    /// Sets the guard's clock.
+    fn write_clock(&self, snapshot: &Snapshot) -> Result<(), Error> {
+        let Some(guard) = &self.guard else { return Ok(()) };
+        let clock = ClockWords {
+            steps: snapshot.steps,
+            skipped: snapshot.skipped,
+            tracker: snapshot.since_rescaled,
+            scale: snapshot.loss_scale,
+            groups: snapshot.groups.iter().map(|group| (group.count, group.position)).collect(),
+        };
+        let latched: Vec<_> = self
+            .groups
+            .iter()
+            .map(|group| group.lookahead.map_or((1, 0.0), |l| (l.k, (1.0 - l.alpha) as f32)))
+            .collect();
+        let words = clock.encode(&latched);
+        let (_, problem) = crate::gpu::scoped(&self.device, || {
+            self.queue.write_buffer(&guard.clock, 0, bytemuck::cast_slice(&words));
+        });
+        match futures::FutureExt::now_or_never(problem) {
+            Some(Some(problem)) => Err(crate::gpu::error(&self.device, &problem, "writing the clock")),
+            _ => Ok(()),
+        }
     }
 
     /// Every field of every tensor, in the order in which `snapshot` takes their values.
@@ -130,52 +170,52 @@ impl Optimizer {
         self.layout.tensors.iter().flat_map(of).collect()
     }
 
-    fn fields_of(&self, tensor: &Tensor) -> Vec<Field<'static>> {
-        let group = &self.groups[tensor.group];
-        let policy = group.lookahead.map(|lookahead| lookahead.policy);
+    /// What is kept of a tensor. Gradients come anew with every step.
+    pub(crate) fn fields_of(&self, tensor: &Tensor) -> Vec<Field<'static>> {
         let mut fields = vec![Field::Weights];
-        if policy.is_some() {
+        if self.groups[tensor.group].lookahead.is_some() {
             fields.push(Field::SlowWeights);
         }
-        let slots = group.rule.slots();
-        fields.extend(slots.iter().map(|slot| Field::State(slot.name)));
-        if policy == Some(StatePolicy::Interpolate) {
-            fields.extend(slots.iter().map(|slot| Field::SlowState(slot.name)));
-        }
+        fields.extend(self.planes[tensor.group].fields());
         fields
     }
 
-    fn snapshot(&self, values: Vec<Vec<f32>>) -> Result<Snapshot, Error> {
-        let blank = |tensor: &Tensor| TensorSnapshot {
+    fn snapshot(&self, counters: Counters, values: Vec<Vec<f32>>) -> Result<Snapshot, Error> {
+        let mut values = values.into_iter();
+        let tensors = self.layout.tensors.iter().map(|tensor| TensorSnapshot {
             name: tensor.name.clone(),
             shape: tensor.shape.clone(),
-            weights: vec![],
-            slow_weights: None,
-            state: vec![],
-            slow_state: vec![],
-        };
-        let mut tensors: Vec<_> = self.layout.tensors.iter().map(blank).collect();
-        for ((name, field), values) in self.fields().into_iter().zip(values) {
-            let tensor = &mut tensors[self.layout.find(name)?];
-            match field {
-                Field::Weights => tensor.weights = values,
-                Field::Gradients => {}
-                Field::SlowWeights => tensor.slow_weights = Some(values),
-                Field::State(slot) => tensor.state.push((slot.to_owned(), values)),
-                Field::SlowState(slot) => tensor.slow_state.push((slot.to_owned(), values)),
-            }
-        }
-        let groups = self.groups.iter().map(|group| GroupSnapshot {
+            fields: self
+                .fields_of(tensor)
+                .iter()
+                .map(Field::to_string)
+                .zip(values.by_ref())
+                .collect(),
+        });
+        let tensors = tensors.collect();
+        let group = |(group, counters): (&crate::group::GroupState, &GroupCounters)| GroupSnapshot {
             name: group.name.clone(),
             rule: group.rule.name().to_owned(),
             policy: group.lookahead.map(|lookahead| lookahead.policy),
-            count: group.clock.count,
-            position: group.clock.position,
+            count: counters.count,
+            position: counters.position,
             seeded: !group.clock.seed,
-            initial: group.clock.init,
-            first_cycle: group.clock.first_cycle,
-        });
-        Ok(Snapshot { steps: self.steps, groups: groups.collect(), tensors })
+            learning_rate: group.learning_rate,
+            learning_rate_factor: group.factor,
+            k: group.lookahead.map(|lookahead| lookahead.k),
+            alpha: group.lookahead.map(|lookahead| lookahead.alpha),
+        };
+        let groups = self.groups.iter().zip(&counters.groups).map(group).collect();
+        Ok(Snapshot {
+            steps: counters.steps,
+            skipped: counters.skipped,
+            loss_scale: counters.loss_scale,
+            since_rescaled: counters.since_rescaled,
+            gathered: self.gathered,
+            outer: self.options.outer.name().to_owned(),
+            groups,
+            tensors,
+        })
     }
 
     fn check_snapshot(&self, snapshot: &Snapshot) -> Result<(), Error> {
@@ -184,6 +224,21 @@ impl Optimizer {
             snapshot.groups.iter().map(|group| group.count).chain([snapshot.steps]).max().unwrap_or(0);
         if steps >= MAX_STEPS {
             return differ(format!("it counts {steps} steps, and 2^53 is the most"));
+        }
+        if self.guard.is_some() && steps.max(snapshot.skipped) > u64::from(u32::MAX) {
+            return differ(format!("it counts {steps} steps, and a guard counts to 2^32"));
+        }
+        let scale = snapshot.loss_scale;
+        if !(1e-30..=1e30).contains(&scale) {
+            return differ(format!("its loss scale is {scale}, and must be in [1e-30, 1e30]"));
+        }
+        let (here, there) = (self.options.micro_batches(), snapshot.gathered);
+        if there >= here {
+            return differ(format!("{there} micro-batches are gathered in it, and a step has {here} here"));
+        }
+        let (here, there) = (self.options.outer.name(), &snapshot.outer);
+        if here != there {
+            return differ(format!("its outer step is `{there}`, and `{here}` here"));
         }
         let (here, there) = (self.groups.len(), snapshot.groups.len());
         if here != there {
@@ -207,7 +262,10 @@ impl Optimizer {
                     "the policy of the group `{name}` is {there:?} in it and {policy:?} here"
                 ));
             }
-            let k = group.lookahead.map_or(1, |lookahead| lookahead.k);
+            // A cycle whose alpha takes a gradient at theta_k has one more step.
+            let synchronised = self.options.adaptive.map(|adaptive| adaptive.gradient)
+                == Some(crate::alpha::GradientAt::Synchronised);
+            let k = group.lookahead.map_or(1, |lookahead| lookahead.k.saturating_add(u32::from(synchronised)));
             if from.position >= k {
                 let position = from.position;
                 return differ(format!("the group `{name}` is at step {position} of a cycle of {k} here"));
@@ -224,21 +282,21 @@ impl Optimizer {
                 return differ(format!("its tensor `{}` {there:?} is `{name}` {here:?} here", from.name));
             }
             let mut expected = self.fields_of(tensor).into_iter();
-            for (kept, values) in from.fields() {
+            for (kept, values) in &from.fields {
                 match expected.next() {
-                    Some(field) if field == kept => {}
+                    Some(field) if field.to_string() == *kept => {}
                     Some(field) => {
-                        return differ(format!("`{name}` has {kept:?} in it where {field:?} is due here"));
+                        return differ(format!("`{name}` has `{kept}` in it where `{field}` is due here"));
                     }
-                    None => return differ(format!("`{name}` has {kept:?} in it, which is not due here")),
+                    None => return differ(format!("`{name}` has `{kept}` in it, which is not due here")),
                 }
                 if values.len() as u64 != tensor.len {
                     let (len, found) = (tensor.len, values.len());
-                    return differ(format!("{kept:?} of `{name}` has {found} values, not {len}"));
+                    return differ(format!("`{kept}` of `{name}` has {found} values, not {len}"));
                 }
             }
             if let Some(field) = expected.next() {
-                return differ(format!("{field:?} of `{name}` is missing in it"));
+                return differ(format!("`{field}` of `{name}` is missing in it"));
             }
             if let Some(slices) = &self.borrowed {
                 slices[index].check_usage("weights", name, wgpu::BufferUsages::COPY_DST)?;
@@ -249,12 +307,9 @@ impl Optimizer {
 }
 
 impl TensorSnapshot {
-    /// What it holds, in the order of `Optimizer::fields`.
-    fn fields(&self) -> impl Iterator<Item = (Field<'_>, &[f32])> {
-        let weights = std::iter::once((Field::Weights, self.weights.as_slice()));
-        let slow = self.slow_weights.iter().map(|values| (Field::SlowWeights, values.as_slice()));
-        let state = self.state.iter().map(|(slot, values)| (Field::State(slot), values.as_slice()));
-        let copies = self.slow_state.iter().map(|(slot, values)| (Field::SlowState(slot), values.as_slice()));
-        weights.chain(slow).chain(state).chain(copies)
+    /// The values of a field, if it is there.
+    pub fn field(&self, field: Field<'_>) -> Option<&[f32]> {
+        let name = field.to_string();
+        self.fields.iter().find(|(other, _)| *other == name).map(|(_, values)| values.as_slice())
     }
 }

@@ -6,8 +6,10 @@ use crate::{
     access::Slice,
     error::Error,
     gpu,
-    layout::{Tensor, VALUE},
+    layout::Tensor,
     optimizer::Optimizer,
+    precision::{Half, bytes, encode},
+    readback::Field,
 };
 
 impl Optimizer {
@@ -39,6 +41,43 @@ impl Optimizer {
         one(tensor, self.slow_weights_slices(tensor)?)
     }
 
+    /// The half-width copy of a tensor's weights, to bind in kernels. Every step writes it along with the
+    /// weights, and so do [`upload`](Self::upload) and [`swap_slow`](Self::swap_slow).
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::weights`], and [`Error::UnknownName`] where no copy is kept.
+    pub fn half_weights(&self, tensor: &str) -> Result<Slice, Error> {
+        let found = self.layout.tensor(tensor)?;
+        if self.half_weights.is_empty() {
+            return Err(Error::UnknownName {
+                what: "half-width copy of",
+                name: tensor.to_owned(),
+                known: "none: build with `half_weights`".to_owned(),
+            });
+        }
+        one(tensor, flat(&self.half_weights, found, self.options.half_weights))
+    }
+
+    /// The average of a tensor's weights, to bind in kernels that evaluate.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::weights`], and [`Error::UnknownName`] where no average is kept.
+    pub fn average(&self, tensor: &str) -> Result<Slice, Error> {
+        one(tensor, self.plane_slices(Field::Average, tensor)?)
+    }
+
+    /// Where the caller writes the curvature of a tensor, for
+    /// [`Curvature::Given`](crate::alpha::Curvature::Given).
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::weights`], and [`Error::UnknownName`] where the curvature is not the caller's.
+    pub fn curvature(&self, tensor: &str) -> Result<Slice, Error> {
+        one(tensor, self.plane_slices(Field::Curvature, tensor)?)
+    }
+
     /// Fast weights of a tensor of any size: the slices hold its values one after the other.
     ///
     /// # Errors
@@ -48,7 +87,7 @@ impl Optimizer {
         let index = self.layout.find(tensor)?;
         Ok(match &self.borrowed {
             Some(weights) => vec![weights[index].clone()],
-            None => flat(&self.weights, &self.layout.tensors[index]),
+            None => flat(&self.weights, &self.layout.tensors[index], None),
         })
     }
 
@@ -65,7 +104,7 @@ impl Optimizer {
                 problem: "are the caller's for borrowed tensors",
             });
         }
-        Ok(flat(&self.gradients, tensor))
+        Ok(flat(&self.gradients, tensor, self.options.half_gradients))
     }
 
     /// Slow weights of a tensor of any size.
@@ -78,7 +117,7 @@ impl Optimizer {
         if self.slow.is_empty() {
             return Err(Error::NoLookahead { of: format!("the tensor `{}`", tensor.name) });
         }
-        Ok(flat(&self.slow, tensor))
+        Ok(flat(&self.slow, tensor, self.options.slow_half()))
     }
 
     /// Writes the fast weights of a tensor, before whatever is submitted next. Before the first step the
@@ -100,21 +139,33 @@ impl Optimizer {
         if self.borrowed.is_some() {
             slices[0].check_usage("weights", &tensor.name, wgpu::BufferUsages::COPY_DST)?;
         }
-        self.write(&slices, values)?;
+        self.write(&slices, values, None)?;
         let is_first = self.steps == 0 || self.groups[tensor.group].clock.seed;
         if !self.slow.is_empty() && is_first {
-            self.write(&flat(&self.slow, tensor), values)?;
+            let half = self.options.slow_half();
+            self.write(&flat(&self.slow, tensor, half), values, half)?;
         }
-        Ok(())
+        self.write_copy(tensor, values)
+    }
+
+    /// Writes the half-width copy of a tensor's weights, if there is one.
+    pub(crate) fn write_copy(&self, tensor: &Tensor, values: &[f32]) -> Result<(), Error> {
+        if self.half_weights.is_empty() {
+            return Ok(());
+        }
+        let half = self.options.half_weights;
+        self.write(&flat(&self.half_weights, tensor, half), values, half)
     }
 
     /// Writes values over slices, one after the other. A borrowed buffer may be mapped or destroyed.
-    pub(crate) fn write(&self, slices: &[Slice], mut values: &[f32]) -> Result<(), Error> {
+    pub(crate) fn write(&self, slices: &[Slice], values: &[f32], half: Option<Half>) -> Result<(), Error> {
+        let all = encode(values, half);
+        let mut rest = all.as_slice();
         let ((), problem) = gpu::scoped(&self.device, || {
             for slice in slices {
-                let (head, tail) = values.split_at((slice.size / VALUE) as usize);
-                self.queue.write_buffer(&slice.buffer, slice.offset, bytemuck::cast_slice(head));
-                values = tail;
+                let (head, tail) = rest.split_at((slice.size as usize).min(rest.len()));
+                self.queue.write_buffer(&slice.buffer, slice.offset, head);
+                rest = tail;
             }
         });
         // Off the web the answer is there at once; on the web a failure shows in the console.
@@ -126,9 +177,9 @@ impl Optimizer {
 }
 
 /// A tensor's slices of flat buffers, one a piece.
-fn flat(buffers: &[wgpu::Buffer], tensor: &Tensor) -> Vec<Slice> {
+fn flat(buffers: &[wgpu::Buffer], tensor: &Tensor, half: Option<Half>) -> Vec<Slice> {
     let slice = |piece: &crate::layout::Piece| {
-        Slice::new(&buffers[piece.chunk], piece.offset * VALUE, piece.len() * VALUE)
+        Slice::new(&buffers[piece.chunk], bytes(piece.offset, half), bytes(piece.len(), half))
     };
     tensor.pieces.iter().map(slice).collect()
 }

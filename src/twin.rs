@@ -1,14 +1,17 @@
 //! The f64 twin of the whole optimizer: the same schedule, on the host, one value at a time.
 //!
-//! It is what the kernels are tested against, and what a rule of one's own can be.
+//! It is what the kernels are tested against, and what a rule of one's own can be. Half-width formats are not its
+//! business: it is what they are measured by.
 
 use std::sync::Arc;
 
 use crate::{
+    alpha::{AdaptiveAlpha, Curvature, GradientAt, Scope},
     clip::Clip,
     lookahead::{Clock, Lookahead, StatePolicy, flags},
-    norm::norm,
-    rules::{Rule, Step, WeightDecay},
+    options::Options,
+    reduction::norm,
+    rules::{Rule, Slot, Step, WeightDecay},
 };
 
 /// One group's training in f64. The fields are its state, for comparison.
@@ -16,8 +19,15 @@ use crate::{
 pub struct Twin {
     rule: Arc<dyn Rule>,
     lookahead: Option<Lookahead>,
-    clip: Clip,
+    options: Options,
     clock: Clock,
+    /// Values in a row of each tensor; 0 where its gradient is not centralised.
+    rows: Vec<usize>,
+    gathered: u32,
+    /// Steps taken.
+    pub steps: u64,
+    /// Steps that the guard skipped.
+    pub skipped: u64,
     /// Fast weights, a tensor each.
     pub weights: Vec<Vec<f64>>,
     /// Slow weights.
@@ -26,23 +36,47 @@ pub struct Twin {
     pub state: Vec<Vec<Vec<f64>>>,
     /// Their slow copies.
     pub slow_state: Vec<Vec<Vec<f64>>>,
+    /// The outer step's buffers of every weight.
+    pub outer: Vec<Vec<Vec<f64>>>,
+    /// The empirical Fisher.
+    pub fisher: Vec<Vec<f64>>,
+    /// The curvature that the caller gives.
+    pub curvature: Vec<Vec<f64>>,
+    /// The average of the weights.
+    pub average: Vec<Vec<f64>>,
+    /// The sum of the micro-batches' gradients so far.
+    pub accumulated: Vec<Vec<f64>>,
+    /// The adaptive alphas of the last sync: one, or one a tensor.
+    pub alphas: Vec<Option<f64>>,
 }
 
 impl Twin {
     /// Training from these weights, with the rule alone.
     pub fn new(rule: impl Rule + 'static, weights: Vec<Vec<f64>>) -> Self {
-        let initial = initial(&rule);
-        let state: Vec<Vec<_>> =
-            weights.iter().map(|tensor| tensor.iter().map(|_| initial.clone()).collect()).collect();
+        let each = |values: Vec<f64>| -> Vec<Vec<Vec<f64>>> {
+            weights.iter().map(|tensor| vec![values.clone(); tensor.len()]).collect()
+        };
+        let state = each(initial(&rule.slots()));
+        let zeros: Vec<Vec<f64>> = weights.iter().map(|tensor| vec![0.0; tensor.len()]).collect();
         Self {
             rule: Arc::new(rule),
             lookahead: None,
-            clip: Clip::None,
+            options: Options::default(),
             clock: Clock::new(),
+            rows: vec![0; weights.len()],
+            gathered: 0,
+            steps: 0,
+            skipped: 0,
             slow_weights: weights.clone(),
-            weights,
             slow_state: state.clone(),
             state,
+            outer: each(vec![]),
+            fisher: zeros.clone(),
+            curvature: zeros.clone(),
+            average: weights.clone(),
+            accumulated: zeros,
+            alphas: vec![],
+            weights,
         }
     }
 
@@ -52,66 +86,213 @@ impl Twin {
     }
 
     /// With gradients clipped.
-    pub fn clip(self, clip: Clip) -> Self {
-        Self { clip, ..self }
+    pub fn clip(mut self, clip: Clip) -> Self {
+        self.options.clip = clip;
+        self
     }
 
-    /// One inner step at this learning rate, with the sync where the cycle ends.
-    pub fn step(&mut self, gradients: &[Vec<f64>], learning_rate: f64) {
-        let bits = self.clock.next_step(self.lookahead.as_ref(), false);
-        let decay = match self.rule.weight_decay() {
-            WeightDecay::Direction(factor) => factor,
-            _ => 0.0,
+    /// With all of these; what is half-width is not heeded.
+    pub fn options(mut self, options: Options) -> Self {
+        let slots = initial(&options.outer.slots());
+        self.outer = self.weights.iter().map(|tensor| vec![slots.clone(); tensor.len()]).collect();
+        self.options = options;
+        self
+    }
+
+    /// With tensors of these shapes, which centralisation needs to know.
+    pub fn shapes(self, shapes: &[Vec<usize>]) -> Self {
+        let row = |shape: &Vec<usize>| match shape.iter().skip(1).product::<usize>() {
+            length if shape.len() > 1 && length > 1 => length,
+            _ => 0,
         };
-        let step = Step { count: self.clock.count + 1, learning_rate, decay, trust: 1.0 };
-        if bits & flags::SEED != 0 {
+        Self { rows: shapes.iter().map(row).collect(), ..self }
+    }
+
+    /// One call of the optimizer's `step`, at this learning rate.
+    pub fn step(&mut self, gradients: &[Vec<f64>], learning_rate: f64) {
+        let micro_batches = self.options.micro_batches();
+        let mut total = gradients.to_vec();
+        if micro_batches > 1 {
+            for (sum, gradient) in self.accumulated.iter_mut().flatten().zip(gradients.iter().flatten()) {
+                *sum = if self.gathered == 0 { *gradient } else { *sum + gradient };
+            }
+            self.gathered += 1;
+            if self.gathered < micro_batches {
+                return;
+            }
+            self.gathered = 0;
+            total.clone_from(&self.accumulated);
+        }
+        if self.options.guard.is_some() && !total.iter().flatten().all(|value| value.is_finite()) {
+            self.skipped += 1;
+            return;
+        }
+        let gain = self.options.gain();
+        total.iter_mut().flatten().for_each(|value| *value *= gain);
+        let adaptive = self.options.adaptive.filter(|_| self.lookahead.is_some());
+        let phases =
+            self.clock.next_step(self.lookahead.as_ref(), adaptive.map(|adaptive| adaptive.gradient), false);
+        if phases[0] & flags::SEED != 0 {
             self.slow_weights.clone_from(&self.weights);
         }
-        let decay = self.rule.weight_decay();
-        for (tensor, gradients) in self.clipped(gradients).iter().enumerate() {
-            for (index, &gradient) in gradients.iter().enumerate() {
-                let state = &mut self.state[tensor][index];
-                let weight = self.weights[tensor][index];
-                let (weight, gradient) = match decay {
-                    WeightDecay::None | WeightDecay::Direction(_) => (weight, gradient),
-                    WeightDecay::L2(factor) => (weight, gradient + factor * weight),
-                    WeightDecay::Decoupled(factor) => (weight - learning_rate * factor * weight, gradient),
-                };
-                self.weights[tensor][index] = self.rule.update(&step, weight, gradient, state);
-            }
+        if phases[0] & flags::UPDATE != 0 {
+            self.update(&total, learning_rate);
         }
         if let Some(lookahead) = self.lookahead
-            && bits & flags::SYNC != 0
+            && (phases[0] | phases[1]) & flags::SYNC != 0
         {
-            self.sync(&lookahead);
+            let count = self.clock.count + u64::from(phases[0] & flags::UPDATE != 0);
+            self.alphas = adaptive.map_or(vec![], |adaptive| self.find_alphas(&adaptive, &total, count));
+            self.sync(&lookahead, learning_rate);
         }
-        self.clock.step_taken(bits, self.lookahead.as_ref());
+        if let Some(keep) = self.options.average.and_then(|average| average.keep(self.steps)) {
+            for (mean, weight) in self.average.iter_mut().flatten().zip(self.weights.iter().flatten()) {
+                *mean = weight + keep * (*mean - weight);
+            }
+        }
+        self.clock.step_taken(phases, self.lookahead.as_ref());
+        self.steps += 1;
     }
 
-    fn sync(&mut self, lookahead: &Lookahead) {
-        let pull = |fast: &mut f64, slow: &mut f64| {
-            *slow += lookahead.alpha * (*fast - *slow);
-            *fast = *slow;
-        };
-        let weights = self.weights.iter_mut().flatten().zip(self.slow_weights.iter_mut().flatten());
-        weights.for_each(|(fast, slow)| pull(fast, slow));
-        match lookahead.policy {
-            StatePolicy::Maintain => {}
-            StatePolicy::Interpolate => {
-                let state = self.state.iter_mut().flatten().flatten();
-                let slow = self.slow_state.iter_mut().flatten().flatten();
-                state.zip(slow).for_each(|(fast, slow)| pull(fast, slow));
+    fn update(&mut self, total: &[Vec<f64>], learning_rate: f64) {
+        let weight_decay = self.rule.weight_decay();
+        let decay = if let WeightDecay::Direction(factor) = weight_decay { factor } else { 0.0 };
+        let step = Step { count: self.clock.count + 1, learning_rate, decay, trust: 1.0 };
+        let fisher = self.fisher_decay();
+        let l2 = if let WeightDecay::L2(factor) = weight_decay { factor } else { 0.0 };
+        let gradients = self.clipped(&self.centralised(total));
+        for (tensor, gradients) in gradients.iter().enumerate() {
+            let weights = &mut self.weights[tensor];
+            let mut step = step;
+            if let Some(trust) = self.rule.trust() {
+                let (mut w, mut u) = (0.0f64, 0.0f64);
+                for (index, &gradient) in gradients.iter().enumerate() {
+                    let mut state = self.state[tensor][index].clone();
+                    let weight = weights[index];
+                    let direction = self.rule.measure(&step, weight, gradient + l2 * weight, &mut state);
+                    if trust.measure_stores {
+                        self.state[tensor][index] = state;
+                    }
+                    (w, u) = (w + weight * weight, u + direction * direction);
+                }
+                let (w, u) = (w.sqrt(), u.sqrt());
+                let zero = w == 0.0 || u == 0.0;
+                step.trust = if zero { 1.0 } else { trust.coefficient * w / (u + trust.eps) };
             }
-            StatePolicy::Reset => {
-                let initial = initial(self.rule.as_ref());
-                self.state.iter_mut().flatten().for_each(|state| state.clone_from(&initial));
+            for (index, &gradient) in gradients.iter().enumerate() {
+                let weight = weights[index];
+                let mean = &mut self.fisher[tensor][index];
+                *mean = fisher * *mean + (1.0 - fisher) * gradient * gradient;
+                let shrunk = match weight_decay {
+                    WeightDecay::Decoupled(factor) => weight - learning_rate * factor * weight,
+                    _ => weight,
+                };
+                let state = &mut self.state[tensor][index];
+                weights[index] = self.rule.update(&step, shrunk, gradient + l2 * weight, state);
             }
         }
+    }
+
+    fn sync(&mut self, lookahead: &Lookahead, learning_rate: f64) {
+        let found = |alphas: &[Option<f64>], tensor: usize| {
+            let alpha = if alphas.len() == 1 { alphas[0] } else { alphas.get(tensor).copied().flatten() };
+            alpha.unwrap_or(lookahead.alpha)
+        };
+        for tensor in 0..self.weights.len() {
+            let alpha = found(&self.alphas, tensor);
+            for index in 0..self.weights[tensor].len() {
+                let (phi, theta) = (self.slow_weights[tensor][index], self.weights[tensor][index]);
+                let outer = &mut self.outer[tensor][index];
+                let synced = self.options.outer.step(phi, theta, alpha, learning_rate, outer);
+                self.slow_weights[tensor][index] = synced;
+                self.weights[tensor][index] = synced;
+            }
+            let (state, slow) = (&mut self.state[tensor], &mut self.slow_state[tensor]);
+            match lookahead.policy {
+                StatePolicy::Maintain => {}
+                StatePolicy::Interpolate => {
+                    for (fast, slow) in state.iter_mut().flatten().zip(slow.iter_mut().flatten()) {
+                        *slow += alpha * (*fast - *slow);
+                        *fast = *slow;
+                    }
+                }
+                StatePolicy::Reset => {
+                    let initial = initial(&self.rule.slots());
+                    state.iter_mut().for_each(|state| state.clone_from(&initial));
+                }
+            }
+        }
+    }
+
+    fn fisher_decay(&self) -> f64 {
+        match self.options.adaptive.map(|adaptive| adaptive.curvature) {
+            Some(Curvature::Fisher { decay }) => decay,
+            _ => 0.999,
+        }
+    }
+
+    /// alpha^ for the model (or its one group) or for each tensor; none where it is no number. `count` updates have
+    /// been.
+    fn find_alphas(&self, adaptive: &AdaptiveAlpha, total: &[Vec<f64>], count: u64) -> Vec<Option<f64>> {
+        let l2 = if let WeightDecay::L2(factor) = self.rule.weight_decay() { factor } else { 0.0 };
+        let moment = self.rule.second_moment(count.max(1));
+        let curvature = |tensor: usize, index: usize| match (adaptive.curvature, moment) {
+            (Curvature::Given, _) => self.curvature[tensor][index],
+            (Curvature::Corrected, Some(moment)) => {
+                self.state[tensor][index][moment.slot] / moment.bias_correction
+            }
+            (Curvature::Raw, Some(moment)) => self.state[tensor][index][moment.slot],
+            (Curvature::Root, Some(moment)) => {
+                (self.state[tensor][index][moment.slot] / moment.bias_correction).sqrt() + moment.eps
+            }
+            _ => self.fisher[tensor][index] / (1.0 - self.fisher_decay().powf(count.max(1) as f64)),
+        };
+        let dots = |tensor: usize| {
+            let mut sums = [0.0; 2];
+            for (index, gradient) in total[tensor].iter().enumerate() {
+                let weight = self.weights[tensor][index];
+                let d = weight - self.slow_weights[tensor][index];
+                sums[0] += (gradient + l2 * weight) * d;
+                sums[1] += d * curvature(tensor, index) * d;
+            }
+            sums
+        };
+        let alpha = |[gd, dad]: [f64; 2]| {
+            let is_number = dad > 0.0 && dad.is_finite() && gd.is_finite();
+            is_number.then(|| (1.0 - gd / dad).clamp(adaptive.alpha_low, 1.0))
+        };
+        let sums = (0..total.len()).map(dots);
+        if adaptive.scope == Scope::Tensor {
+            return sums.map(alpha).collect();
+        }
+        vec![alpha(sums.fold([0.0; 2], |a, b| [a[0] + b[0], a[1] + b[1]]))]
+    }
+
+    /// Calls of `step` in a cycle.
+    pub fn calls_in_a_cycle(&self) -> u32 {
+        let at = self.options.adaptive.map(|adaptive| adaptive.gradient);
+        let extra = u32::from(at == Some(GradientAt::Synchronised));
+        self.lookahead.map_or(1, |lookahead| lookahead.k + extra) * self.options.micro_batches()
+    }
+
+    fn centralised(&self, gradients: &[Vec<f64>]) -> Vec<Vec<f64>> {
+        if !self.options.centralise && !self.rule.centralises() {
+            return gradients.to_vec();
+        }
+        let centralise = |(gradient, &row): (&Vec<f64>, &usize)| {
+            let mut gradient = gradient.clone();
+            for row in gradient.chunks_mut(row.max(1)).filter(|_| row > 0) {
+                let mean = row.iter().sum::<f64>() / row.len() as f64;
+                row.iter_mut().for_each(|value| *value -= mean);
+            }
+            gradient
+        };
+        gradients.iter().zip(&self.rows).map(centralise).collect()
     }
 
     fn clipped(&self, gradients: &[Vec<f64>]) -> Vec<Vec<f64>> {
         let scale = |tensor: &Vec<f64>, factor: f64| tensor.iter().map(|value| factor * value).collect();
-        match self.clip {
+        match self.options.clip {
             Clip::None => gradients.to_vec(),
             Clip::Value(bound) => gradients
                 .iter()
@@ -129,6 +310,6 @@ impl Twin {
 }
 
 /// The initial state of one weight.
-fn initial(rule: &dyn Rule) -> Vec<f64> {
-    rule.slots().iter().map(|slot| f64::from(slot.initial)).collect()
+fn initial(slots: &[Slot]) -> Vec<f64> {
+    slots.iter().map(|slot| f64::from(slot.initial)).collect()
 }

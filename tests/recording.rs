@@ -78,7 +78,7 @@ fn encoders_that_are_never_submitted_do_no_harm() {
         train(gpu, &mut optimizer, 3, 1);
         let after = optimizer.export_blocking().unwrap();
         assert_ne!(before.tensors, after.tensors);
-        assert!(after.tensors.iter().all(|tensor| tensor.weights.iter().all(|value| value.is_finite())));
+        assert!(after.tensors.iter().all(|tensor| tensor.fields[0].1.iter().all(|value| value.is_finite())));
     });
 }
 

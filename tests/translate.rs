@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use lookahead_wgpu::{
-    Rule,
+    Clip, Options, Rule,
     kernels::{self, Source},
     rules::{Adam, AdamW, Sgd},
 };
@@ -132,7 +132,11 @@ fn sources() -> impl Iterator<Item = Source> {
         &Adam::default(),
         &AdamW::default(),
     ];
-    let all = rules.into_iter().flat_map(kernels::all).map(|source| (source.wgsl.clone(), source));
+    let options = Options { clip: Clip::TensorNorm(1.0), ..Options::default() };
+    let all = [Options::default(), options].into_iter().flat_map(|options| {
+        rules.into_iter().flat_map(move |rule| kernels::all(rule, &options)).collect::<Vec<_>>()
+    });
+    let all = all.map(|source| (source.wgsl.clone(), source));
     let distinct: BTreeMap<String, Source> = all.collect();
     assert!(distinct.len() > 100, "{} kernels", distinct.len());
     distinct.into_values()

@@ -1,6 +1,5 @@
 // Weights and gradients in the flat layout's own buffers.
 @group(1) @binding(1) var<storage, read_write> weights: array<vec4f>;
-@group(1) @binding(2) var<storage, read> gradients: array<vec4f>;
 
 alias Place = u32;
 
@@ -14,12 +13,4 @@ fn load_weights(at: Place) -> vec4f {
 
 fn store_weights(at: Place, w: vec4f) {
     weights[at] = w;
-}
-
-fn load_gradient(at: Place) -> vec4f {
-    return gradients[at];
-}
-
-fn tensor_of(i: u32) -> u32 {
-    return table[(i - window.first) / BLOCK];
 }

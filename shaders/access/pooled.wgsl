@@ -2,6 +2,6 @@
 // read_write binding of one buffer in one dispatch, and overlapping ones, so it is bound once.
 @group(1) @binding(1) var<storage, read_write> weights: array<f32>;
 
-fn gradient_value(at: u32) -> f32 {
-    return weights[at];
+fn gradient_word(at: u32) -> u32 {
+    return bitcast<u32>(weights[at]);
 }

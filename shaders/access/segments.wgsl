@@ -1,15 +1,8 @@
-// Weights and gradients in somebody else's buffers: `table` gives every block its segment, a run of
-// one tensor's values with no gap.
+// Weights and gradients in somebody else's buffers.
 struct Place {
     weights: u32,   // where the four values start in the bound weights
     gradients: u32, // and in the bound gradients
     lanes: u32,     // how many of the four are the tensor's; the others are padding
-}
-
-const SEGMENT = 5u; // words: first vec4, values, weights, gradients, tensor
-
-fn segment_of(i: u32) -> u32 {
-    return window.segments + SEGMENT * table[(i - window.first) / BLOCK];
 }
 
 fn locate(i: u32) -> Place {
@@ -17,10 +10,6 @@ fn locate(i: u32) -> Place {
     let skip = 4u * (i - table[at]);
     let left = max(table[at + 1u], skip) - skip;
     return Place(table[at + 2u] + skip, table[at + 3u] + skip, min(left, 4u));
-}
-
-fn tensor_of(i: u32) -> u32 {
-    return table[segment_of(i) + 4u];
 }
 
 fn load_weights(at: Place) -> vec4f {

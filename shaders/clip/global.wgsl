@@ -1,6 +1,4 @@
-// `scales` holds one factor for the whole model; reduce.wgsl wrote it.
-@group(2) @binding(3) var<storage, read> scales: array<f32>;
-
+// One factor for the whole model.
 fn clip(i: u32, g: vec4f) -> vec4f {
-    return scales[0] * g;
+    return factors[window.clip] * g;
 }

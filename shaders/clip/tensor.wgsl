@@ -1,6 +1,4 @@
-// `scales` holds one factor for each tensor; reduce.wgsl wrote them.
-@group(2) @binding(3) var<storage, read> scales: array<f32>;
-
+// One factor for each tensor.
 fn clip(i: u32, g: vec4f) -> vec4f {
-    return scales[tensor_of(i)] * g;
+    return factors[window.clip + tensor_of(i)] * g;
 }

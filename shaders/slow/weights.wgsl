@@ -1,18 +1,19 @@
 // Lookahead: the slow weights phi.
-@group(2) @binding(1) var<storage, read_write> slow: array<vec4f>;
-
 fn seed(i: u32, before: vec4f) {
-    slow[i] = before;
+    store_slow(i, before);
+    load_outer(i);
+    store_outer(i);
 }
 
-// phi <- phi + alpha (theta - phi), written so that alpha = 1 gives theta bit for bit.
 fn sync(i: u32, before: vec4f, after: vec4f) -> vec4f {
     var phi = before;
     if !does(SEED) {
-        phi = slow[i];
+        phi = load_slow(i);
     }
-    let synced = after + control.pull * (phi - after);
-    slow[i] = synced;
+    load_outer(i);
+    let synced = outer(phi, after, pull(i));
+    store_outer(i);
+    store_slow(i, synced);
     sync_state(i);
     return synced;
 }

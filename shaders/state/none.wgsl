@@ -1,4 +1,6 @@
 // A rule without state.
+const STATE_SYNCS = false;
+
 fn load_state(i: u32) {}
 
 fn store_state(i: u32) {}

@@ -49,7 +49,7 @@ fn buffers_and_dispatches_that_are_too_small() {
         (Limits { max_compute_workgroup_size_x: 0, ..defaults() }, "max_compute_workgroup_size_x = 0"),
         (
             Limits { max_compute_workgroups_per_dimension: 8, ..defaults() },
-            "max_compute_workgroups_per_dimension = 8, and 64",
+            "max_compute_workgroups_per_dimension = 8, and 32",
         ),
     ] {
         check(Noop::with(limits).refuse(sgd().tensor("w", &[3])), "Limit", &[told]);

@@ -77,18 +77,24 @@ fn snapshots_of_another_configuration() {
 #[test]
 fn snapshots_that_were_changed() {
     type Change = fn(&mut Snapshot);
-    let changes: [(Change, &[&str]); 11] = [
+    let changes: [(Change, &[&str]); 14] = [
         (|it| it.groups.swap(0, 1), &["its group `head` is `default` here"]),
         (|it| it.groups[0].position = 4, &["at step 4 of a cycle of 4"]),
         (|it| it.tensors.swap(0, 1), &["its tensor `v` [5] is `w` [2, 3] here"]),
         (|it| it.tensors[1].shape = vec![1, 5], &["its tensor `v` [1, 5] is `v` [5] here"]),
-        (|it| it.tensors[0].weights.truncate(5), &["Weights of `w` has 5 values, not 6"]),
-        (|it| it.tensors[0].slow_weights = Some(vec![]), &["SlowWeights of `w` has 0 values, not 6"]),
-        (|it| it.tensors[1].slow_weights = None, &["SlowWeights of `v` is missing"]),
-        (|it| it.tensors[0].state[1].1.push(0.0), &["exp_avg_sq", "of `w` has 7 values, not 6"]),
-        (|it| it.tensors[0].state[1].0 = "v".to_owned(), &["`w` has State(\"v\") in it"]),
-        (|it| drop(it.tensors[0].slow_state.pop()), &["exp_avg_sq", "of `w` is missing"]),
-        (|it| it.tensors[1].state.push(("m".to_owned(), vec![0.0; 5])), &["`v` has State(\"m\") in it"]),
+        (|it| it.tensors[0].fields[0].1.truncate(5), &["`weights` of `w` has 5 values, not 6"]),
+        (|it| it.tensors[0].fields[1].1.clear(), &["`slow_weights` of `w` has 0 values, not 6"]),
+        (|it| drop(it.tensors[1].fields.pop()), &["`slow_weights` of `v` is missing"]),
+        (|it| it.tensors[0].fields[3].1.push(0.0), &["exp_avg_sq", "of `w` has 7 values, not 6"]),
+        (|it| it.tensors[0].fields[3].0 = "state.v".to_owned(), &["`w` has `state.v` in it"]),
+        (|it| drop(it.tensors[0].fields.pop()), &["exp_avg_sq", "of `w` is missing"]),
+        (
+            |it| it.tensors[1].fields.push(("state.m".to_owned(), vec![0.0; 5])),
+            &["`v` has `state.m` in it"],
+        ),
+        (|it| it.outer = "nesterov".to_owned(), &["its outer step is `nesterov`, and `interpolation` here"]),
+        (|it| it.gathered = 1, &["1 micro-batches are gathered in it, and a step has 1 here"]),
+        (|it| it.loss_scale = f32::NAN, &["its loss scale is NaN"]),
     ];
     let noop = Noop::new();
     let good = snapshot(&noop);

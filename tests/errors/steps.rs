@@ -43,8 +43,8 @@ fn while_fast_and_slow_weights_are_exchanged() {
     let snapshot = optimizer.export_blocking().unwrap();
     let mut encoder = noop.encoder();
     optimizer.swap_slow(&mut encoder).unwrap();
-    let told = |call: &str| format!("{call} is not possible while fast and slow weights are exchanged");
-    check(optimizer.step(&mut encoder).unwrap_err(), "Swapped", &[&told("step"), "`swap_slow` again"]);
+    let told = |call: &str| format!("{call} is not possible while the weights are exchanged");
+    check(optimizer.step(&mut encoder).unwrap_err(), "Swapped", &[&told("step"), "call `swap_slow`"]);
     check(optimizer.sync_now(&mut encoder).unwrap_err(), "Swapped", &[&told("sync_now")]);
     check(optimizer.reseed(&mut encoder).unwrap_err(), "Swapped", &[&told("reseed")]);
     check(optimizer.upload("w", &[0.0; 3]).unwrap_err(), "Swapped", &[&told("upload")]);

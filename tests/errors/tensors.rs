@@ -42,17 +42,17 @@ fn unknown_names() {
     check(optimizer.upload("v", &[0.0; 3]).unwrap_err(), "UnknownName", &unknown);
     check(optimizer.download_blocking(Field::Weights, "v").unwrap_err(), "UnknownName", &unknown);
     let slot = optimizer.download_blocking(Field::State("exp_avg"), "w").unwrap_err();
-    check(slot, "UnknownName", &["no slot `exp_avg`", "there are: none"]);
+    check(slot, "UnknownName", &["no field of the tensor `state.exp_avg`", "there are: none"]);
 
     let interpolate = Lookahead::default().policy(StatePolicy::Interpolate);
     let adam = Optimizer::builder(Adam::default()).tensor("w", &[3]);
     let optimizer = noop.build(adam.lookahead(interpolate));
     let slot = optimizer.download_blocking(Field::SlowState("m"), "w").unwrap_err();
-    check(slot, "UnknownName", &["no slot `m`", "`exp_avg`, `exp_avg_sq`"]);
+    check(slot, "UnknownName", &["no field of the tensor `slow_state.m`", "`slow_state.exp_avg`, `slow_state.exp_avg_sq`"]);
     let adam = Optimizer::builder(Adam::default()).tensor("w", &[3]);
     let optimizer = noop.build(adam.lookahead(Lookahead::default()));
     let slot = optimizer.download_blocking(Field::SlowState("exp_avg"), "w").unwrap_err();
-    check(slot, "UnknownName", &["`exp_avg`", "the policy is not to interpolate"]);
+    check(slot, "UnknownName", &["`slow_state.exp_avg`", "there are: `state.exp_avg`, `state.exp_avg_sq`"]);
 }
 
 #[test]

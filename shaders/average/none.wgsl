@@ -1,0 +1,1 @@
+fn average(i: u32, w: vec4f) {}

@@ -1,0 +1,1 @@
+fn observe(i: u32, g: vec4f) {}

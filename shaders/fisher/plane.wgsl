@@ -1,0 +1,5 @@
+// The empirical Fisher of a rule that has no second moment: a running mean of squared gradients.
+fn observe(i: u32, g: vec4f) {
+    let at = plane(FISHER_AT, i);
+    planes[at] = control.fisher.x * planes[at] + control.fisher.y * g * g;
+}

@@ -1,0 +1,3 @@
+fn gain() -> f32 {
+    return 1.0;
+}

@@ -1,0 +1,1 @@
+fn store_copy(i: u32, w: vec4f) {}

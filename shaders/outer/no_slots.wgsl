@@ -1,0 +1,3 @@
+fn load_outer(i: u32) {}
+
+fn store_outer(i: u32) {}

@@ -1,0 +1,1 @@
+fn load_trust(i: u32) {}

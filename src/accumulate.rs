@@ -1,0 +1,34 @@
+//! Gradient accumulation: several micro-batches a step.
+
+use crate::error::{Error, check_hyperparameter};
+
+/// A step takes the gradients of several micro-batches: the first calls of
+/// [`Optimizer::step`](crate::Optimizer::step) only add theirs to a buffer, and the last one takes the inner step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Accumulation {
+    /// Calls that make one inner step, at least 1.
+    pub micro_batches: u32,
+    /// The mean of their gradients is taken, not the sum.
+    pub mean: bool,
+}
+
+impl Accumulation {
+    /// The mean of this many micro-batches' gradients.
+    pub fn mean(micro_batches: u32) -> Self {
+        Self { micro_batches, mean: true }
+    }
+
+    /// The sum of this many micro-batches' gradients.
+    pub fn sum(micro_batches: u32) -> Self {
+        Self { micro_batches, mean: false }
+    }
+
+    pub(crate) fn check(self) -> Result<(), Error> {
+        let value = f64::from(self.micro_batches);
+        check_hyperparameter("micro-batches", value, self.micro_batches >= 1, "at least 1")
+    }
+
+    pub(crate) fn gain(self) -> f64 {
+        if self.mean { f64::from(self.micro_batches).recip() } else { 1.0 }
+    }
+}

@@ -1,0 +1,74 @@
+//! Averages of the weights, which training never reads.
+
+use crate::error::{Error, check_hyperparameter};
+
+/// An average of the weights after each step (after the sync, where a step ends a cycle), kept in one more
+/// buffer and never written back. Until it begins it is a copy of the weights.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Average {
+    /// Exponential moving average: `mean <- decay mean + (1 - decay) w`, begun as a copy of the weights after the
+    /// first step (`torch.optim.swa_utils.get_ema_multi_avg_fn`).
+    Ema {
+        /// How much of the mean stays at each step, in [0, 1).
+        decay: f64,
+    },
+    /// Polyak-Ruppert: the mean of the weights after every step from step `from` on, counted from 0
+    /// (`torch.optim.ASGD` with `t0 = from`).
+    Polyak {
+        /// The first step whose weights count.
+        from: u64,
+    },
+    /// Stochastic weight averaging (Izmailov et al., 2018): the mean of the weights after steps `from`,
+    /// `from + every`, `from + 2 every`, ..., counted from 0. With `from = k - 1` and `every = k` it is the mean
+    /// of the slow weights.
+    Swa {
+        /// Steps from one that counts to the next, at least 1.
+        every: u64,
+        /// The first step whose weights count.
+        from: u64,
+    },
+}
+
+impl Average {
+    /// How much of the mean stays after this step, counted from 0; none where the step leaves it alone.
+    pub fn keep(&self, step: u64) -> Option<f64> {
+        // The mean of n values keeps (n - 1) / n of the mean of n - 1.
+        let mean = |before: u64| before as f64 / (before + 1) as f64;
+        match *self {
+            Self::Ema { .. } if step == 0 => Some(0.0),
+            Self::Ema { decay } => Some(decay),
+            Self::Polyak { from } => Some(mean(step.saturating_sub(from))),
+            Self::Swa { from, .. } if step < from => Some(0.0),
+            Self::Swa { every, from } => {
+                (step - from).is_multiple_of(every.max(1)).then(|| mean((step - from) / every.max(1)))
+            }
+        }
+    }
+
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        match *self {
+            Self::Ema { decay } => {
+                check_hyperparameter("the average's decay", decay, (0.0..1.0).contains(&decay), "in [0, 1)")
+            }
+            Self::Polyak { .. } => Ok(()),
+            Self::Swa { every, .. } => {
+                check_hyperparameter("the average's period", every as f64, every >= 1, "at least 1")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_weights_of_a_mean() {
+        let keeps = |average: Average| (0..6).map(|step| average.keep(step)).collect::<Vec<_>>();
+        let some = |values: [f64; 6]| values.map(Some).to_vec();
+        assert_eq!(keeps(Average::Ema { decay: 0.9 }), some([0.0, 0.9, 0.9, 0.9, 0.9, 0.9]));
+        assert_eq!(keeps(Average::Polyak { from: 3 }), some([0.0, 0.0, 0.0, 0.0, 0.5, 2.0 / 3.0]));
+        let swa = keeps(Average::Swa { every: 2, from: 1 });
+        assert_eq!(swa, [Some(0.0), Some(0.0), None, Some(0.5), None, Some(2.0 / 3.0)]);
+    }
+}

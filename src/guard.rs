@@ -1,0 +1,288 @@
+//! Safe steps: a step whose gradient is not finite is skipped, and the GPU decides.
+//!
+//! `shaders/guard.wgsl` keeps the steps taken, each group's inner steps and position in its cycle, and the
+//! loss scale. The host goes on as if no step were skipped, and each step's order brings what the GPU will need
+//! at that step or, where it lags behind, later: the schedule's factor by step, the rule's hyperparameters by
+//! count.
+
+use crate::{
+    controls::{ControlRing, SLOT, slot_entries},
+    error::{Error, check_hyperparameter},
+    gpu,
+    kernels::{self, Binding},
+    pipelines::Kernels,
+};
+
+/// Skips steps whose gradient has a value that is not finite: no bit of weights, state, slow weights, step count
+/// or position in the cycle changes, and the learning-rate schedule does not advance. The GPU decides, without
+/// a readback; [`Optimizer::counters`](crate::Optimizer::counters) tells how many were skipped.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Guard {
+    /// Dynamic loss scaling, for half-width gradients.
+    pub loss_scale: Option<LossScale>,
+}
+
+impl Guard {
+    /// With dynamic loss scaling.
+    pub fn loss_scale(loss_scale: LossScale) -> Self {
+        Self { loss_scale: Some(loss_scale) }
+    }
+
+    /// The loss scale; without one it stays at 1.
+    fn scale(&self) -> LossScale {
+        let none = LossScale { initial: 1.0, growth: 1.0, backoff: 1.0, interval: u32::MAX };
+        self.loss_scale.unwrap_or(none)
+    }
+
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        self.loss_scale.map_or(Ok(()), |scale| scale.check())
+    }
+}
+
+/// Dynamic loss scaling, as `torch.amp.GradScaler`: the loss is multiplied by a scale (by the caller's kernels,
+/// which read it from [`Optimizer::loss_scale`](crate::Optimizer::loss_scale)), gradients are divided by it, a
+/// step that is not finite is skipped and lowers it, and steps that are finite raise it now and then.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LossScale {
+    /// The scale at the start.
+    pub initial: f64,
+    /// What multiplies it after `interval` steps in a row that were finite; at least 1.
+    pub growth: f64,
+    /// What multiplies it after a step that was not; in (0, 1].
+    pub backoff: f64,
+    /// How many finite steps in a row raise it.
+    pub interval: u32,
+}
+
+impl Default for LossScale {
+    /// PyTorch's: 65536, doubled after 2000 steps, halved at a skipped one.
+    fn default() -> Self {
+        Self { initial: 65536.0, growth: 2.0, backoff: 0.5, interval: 2000 }
+    }
+}
+
+impl LossScale {
+    fn check(&self) -> Result<(), Error> {
+        let in_range = (1e-30..=1e30).contains(&self.initial);
+        check_hyperparameter("initial loss scale", self.initial, in_range, "in [1e-30, 1e30]")?;
+        let growth = (1.0..=1e6).contains(&self.growth);
+        check_hyperparameter("loss scale growth", self.growth, growth, "in [1, 1e6]")?;
+        let backoff = (1e-6..=1.0).contains(&self.backoff);
+        check_hyperparameter("loss scale backoff", self.backoff, backoff, "in [1e-6, 1]")?;
+        let interval = f64::from(self.interval);
+        check_hyperparameter("loss scale interval", interval, self.interval >= 1, "at least 1")
+    }
+}
+
+/// Word of the clock that holds 1 / loss scale.
+pub(crate) const UNSCALE: usize = 4;
+/// Word of the clock that holds the loss scale: byte 256, so that it can be bound.
+pub(crate) const SCALE: usize = 64;
+/// Word of the clock at which the groups begin.
+const GROUPS: usize = 128;
+/// Rows of each table, as in the shader: how many steps can be skipped in all before no more are taken.
+pub(crate) const ROWS: u64 = 4096;
+
+/// What the order of a group adds to its `Control`: words 28 and on of a slot.
+#[derive(Debug, Clone, Copy, Default, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(C)]
+pub(crate) struct Order {
+    pub kind: u32,
+    pub group: u32,
+    pub k: u32,
+    pub factor: f32,
+    pub decoupled: f32,
+    pub steps: u32,
+    pub count: u32,
+    pub hypers: u32,
+    pub results: u32,
+    pub growth: f32,
+    pub backoff: f32,
+    pub ungrowth: f32,
+    pub unbackoff: f32,
+    pub interval: u32,
+    pub table: u32,
+}
+
+/// Bits of `Order::kind`.
+pub(crate) mod kind {
+    pub const UPDATES: u32 = 1;
+    pub const LOOKAHEAD: u32 = 2;
+    pub const ADAPTIVE: u32 = 4;
+    pub const SYNCHRONISED: u32 = 8;
+    pub const RESETS: u32 = 16;
+    pub const LAST: u32 = 32;
+    pub const SYNC_NOW: u32 = 64;
+    pub const START: u32 = 128;
+    pub const RESEED: u32 = 256;
+}
+
+/// The GPU's half of the schedule.
+pub(crate) struct GuardState {
+    pub clock: wgpu::Buffer,
+    /// What the step's kernels are told: as a chunk of the control ring, two slots a group.
+    pub live: wgpu::BindGroup,
+    live_bytes: u64,
+    table_bytes: u64,
+    pipeline: wgpu::ComputePipeline,
+    bind_group: wgpu::BindGroup,
+    /// Where each group's tables start, in words.
+    tables: Vec<u32>,
+    loss_scale: LossScale,
+}
+
+/// What the clock holds.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ClockWords {
+    pub steps: u64,
+    pub skipped: u64,
+    /// Finite steps in a row since the loss scale changed.
+    pub tracker: u32,
+    pub scale: f32,
+    /// Count and position of each group.
+    pub groups: Vec<(u64, u32)>,
+}
+
+impl ClockWords {
+    pub fn decode(words: &[u32]) -> Self {
+        let groups = words.get(GROUPS..).unwrap_or_default().chunks_exact(4);
+        Self {
+            steps: u64::from(words[0]),
+            skipped: u64::from(words[1]),
+            tracker: words[2],
+            scale: f32::from_bits(words[SCALE]),
+            groups: groups.map(|group| (u64::from(group[0]), group[1])).collect(),
+        }
+    }
+
+    /// `latched`: k and 1 - alpha of each group's cycle.
+    pub fn encode(&self, latched: &[(u32, f32)]) -> Vec<u32> {
+        let mut words = vec![0; GROUPS];
+        words[0] = self.steps as u32;
+        words[1] = self.skipped as u32;
+        words[2] = self.tracker;
+        words[UNSCALE] = self.scale.recip().to_bits();
+        words[SCALE] = self.scale.to_bits();
+        for ((count, position), (k, pull)) in self.groups.iter().zip(latched) {
+            words.extend([*count as u32, *position, *k, pull.to_bits()]);
+        }
+        words
+    }
+}
+
+/// A clock at its start.
+pub(crate) async fn clock(device: &wgpu::Device, guard: Guard, groups: usize) -> Result<wgpu::Buffer, Error> {
+    let words = ClockWords {
+        steps: 0,
+        skipped: 0,
+        tracker: 0,
+        scale: guard.scale().initial as f32,
+        groups: vec![(0, 0); groups],
+    };
+    let words = words.encode(&vec![(1, 0.0); groups]);
+    let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+    let (clock, problem) = gpu::scoped(device, || gpu::filled(device, "lookahead clock", &words, usage));
+    match problem.await {
+        Some(problem) => Err(gpu::error(device, &problem, "the guard's clock")),
+        None => Ok(clock),
+    }
+}
+
+impl GuardState {
+    /// `hypers`: how many members each group's `Hyper` has. `results`: the norm's, which say what is finite.
+    pub async fn new(
+        device: &wgpu::Device,
+        kernels: &mut Kernels,
+        ring: &ControlRing,
+        guard: Guard,
+        clock: wgpu::Buffer,
+        hypers: &[u32],
+        results: &wgpu::Buffer,
+    ) -> Result<Self, Error> {
+        let layout = kernels.layout(&[
+            (0, Binding::ReadWrite),
+            (1, Binding::ReadWrite),
+            (2, Binding::ReadWrite),
+            (3, Binding::Read),
+        ]);
+        let layouts = [Some(&ring.layout), Some(&layout)];
+        let pipeline = kernels.pipeline("guard", &kernels::decide(), &layouts).await?;
+        let mut words = 0;
+        let mut tables = Vec::new();
+        for hypers in hypers {
+            tables.push(words as u32);
+            words += ROWS * (3 + 2 + u64::from(*hypers));
+        }
+        let loss_scale = guard.scale();
+        let offered = device.limits().max_storage_buffer_binding_size.min(device.limits().max_buffer_size);
+        if 4 * words > offered {
+            return Err(Error::Limit {
+                limit: "max_storage_buffer_binding_size",
+                needed: 4 * words,
+                offered,
+                purpose: format!("the guard's tables of {} groups", hypers.len()),
+            });
+        }
+        let live_bytes = 2 * (hypers.len() * SLOT) as u64;
+        let (made, problem) = gpu::scoped(device, || {
+            use wgpu::BufferUsages as Usages;
+            let buffer = |label, size, usage| {
+                device.create_buffer(&wgpu::BufferDescriptor {
+                    label: Some(label),
+                    size,
+                    usage,
+                    mapped_at_creation: false,
+                })
+            };
+            let live = buffer("lookahead live controls", live_bytes, Usages::STORAGE | Usages::UNIFORM);
+            let tables = buffer("lookahead guard tables", 4 * words, Usages::STORAGE);
+            let all = [(0, &clock), (1, &live), (2, &tables), (3, results)];
+            let entries = all
+                .map(|(binding, buffer)| wgpu::BindGroupEntry { binding, resource: buffer.as_entire_binding() });
+            let bind_group = device.create_bind_group(&wgpu::BindGroupDescriptor {
+                label: Some("lookahead guard"),
+                layout: &layout,
+                entries: &entries,
+            });
+            let live = device.create_bind_group(&wgpu::BindGroupDescriptor {
+                label: Some("lookahead live controls"),
+                layout: &ring.layout,
+                entries: &slot_entries(&live),
+            });
+            (live, bind_group)
+        });
+        if let Some(problem) = problem.await {
+            return Err(gpu::error(device, &problem, "the guard's buffers"));
+        }
+        let (live, bind_group) = made;
+        Ok(Self { clock, live, live_bytes, table_bytes: 4 * words, pipeline, bind_group, tables, loss_scale })
+    }
+
+    /// Bytes of the clock, the live controls and the tables.
+    pub fn bytes(&self) -> u64 {
+        self.clock.size() + self.live_bytes + self.table_bytes
+    }
+
+    /// The part of a group's order that is the guard's own; the rest is the caller's to fill in.
+    pub fn order(&self, group: usize) -> Order {
+        let scale = self.loss_scale;
+        Order {
+            group: group as u32,
+            growth: scale.growth as f32,
+            backoff: scale.backoff as f32,
+            ungrowth: scale.growth.recip() as f32,
+            unbackoff: scale.backoff.recip() as f32,
+            interval: scale.interval,
+            table: self.tables[group],
+            ..Order::default()
+        }
+    }
+
+    /// Records the decision for one group, whose order lies at `offset` of the ring.
+    pub fn record(&self, pass: &mut wgpu::ComputePass<'_>, controls: &wgpu::BindGroup, offset: &[u32; 2]) {
+        pass.set_pipeline(&self.pipeline);
+        pass.set_bind_group(0, controls, offset);
+        pass.set_bind_group(1, &self.bind_group, &[]);
+        pass.dispatch_workgroups(1, 1, 1);
+    }
+}

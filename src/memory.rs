@@ -1,0 +1,104 @@
+//! The memory report: bytes on the device, exactly, by what they are for.
+
+use crate::{layout::VALUE, optimizer::Optimizer, readback::Field};
+
+/// Bytes of the buffers that an optimizer made, by what they are for. Tensors start at multiples of 512 bytes:
+/// what that leaves free is counted with them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Memory {
+    /// The weights; 0 where they are borrowed.
+    pub weights: u64,
+    /// The gradients; 0 where they are borrowed.
+    pub gradients: u64,
+    /// The rule's state.
+    pub state: u64,
+    /// Lookahead's slow weights: all that it adds with the policies maintain and reset.
+    pub slow_weights: u64,
+    /// The slow copy of the state, where the policy is to interpolate.
+    pub slow_state: u64,
+    /// The outer step's buffers.
+    pub outer: u64,
+    /// The empirical Fisher or the given curvature of an adaptive alpha.
+    pub curvature: u64,
+    /// The average.
+    pub average: u64,
+    /// The sum of micro-batches' gradients.
+    pub accumulated: u64,
+    /// The half-width copy of the weights.
+    pub half_weights: u64,
+    /// The control ring, the guard's tables, and what reductions need: not a multiple of the parameters.
+    pub controls: u64,
+}
+
+impl Memory {
+    /// All of it.
+    pub fn total(&self) -> u64 {
+        self.weights
+            + self.gradients
+            + self.state
+            + self.slow_weights
+            + self.slow_state
+            + self.outer
+            + self.curvature
+            + self.average
+            + self.accumulated
+            + self.half_weights
+            + self.controls
+    }
+}
+
+impl std::fmt::Display for Memory {
+    /// A table of what is not zero.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let rows = [
+            ("weights", self.weights),
+            ("gradients", self.gradients),
+            ("state", self.state),
+            ("slow weights", self.slow_weights),
+            ("slow state", self.slow_state),
+            ("outer step", self.outer),
+            ("curvature", self.curvature),
+            ("average", self.average),
+            ("accumulated", self.accumulated),
+            ("half weights", self.half_weights),
+            ("controls", self.controls),
+        ];
+        for (name, bytes) in rows.into_iter().filter(|(_, bytes)| *bytes > 0) {
+            writeln!(f, "{name:12} {bytes:15} bytes")?;
+        }
+        write!(f, "{:12} {:15} bytes", "total", self.total())
+    }
+}
+
+impl Optimizer {
+    /// What the optimizer's buffers take on the device.
+    pub fn memory(&self) -> Memory {
+        let sum = |buffers: &[wgpu::Buffer]| buffers.iter().map(wgpu::Buffer::size).sum();
+        let mut memory = Memory {
+            weights: sum(&self.weights),
+            gradients: sum(&self.gradients),
+            slow_weights: sum(&self.slow),
+            half_weights: sum(&self.half_weights),
+            controls: self.ring.bytes()
+                + self.reductions.bytes()
+                + self.guard.as_ref().map_or(0, |guard| guard.bytes())
+                + self.own.bytes(),
+            ..Memory::default()
+        };
+        for window in &self.layout.windows {
+            for field in self.planes[window.group].fields() {
+                let bytes = VALUE * window.len;
+                match field {
+                    Field::State(_) => memory.state += bytes,
+                    Field::SlowState(_) => memory.slow_state += bytes,
+                    Field::Outer(_) => memory.outer += bytes,
+                    Field::Fisher | Field::Curvature => memory.curvature += bytes,
+                    Field::Average => memory.average += bytes,
+                    Field::Accumulated => memory.accumulated += bytes,
+                    Field::Weights | Field::Gradients | Field::SlowWeights => {}
+                }
+            }
+        }
+        memory
+    }
+}

@@ -1,0 +1,82 @@
+//! What all groups of an optimizer have in common, besides the tensors.
+
+use std::sync::Arc;
+
+use crate::{
+    accumulate::Accumulation,
+    alpha::AdaptiveAlpha,
+    average::Average,
+    clip::Clip,
+    error::Error,
+    guard::Guard,
+    outer::{Interpolation, Outer},
+    precision::Half,
+};
+
+/// The options that decide how a step's kernels are composed.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Gradient clipping.
+    pub clip: Clip,
+    /// How the slow weights move at a sync.
+    pub outer: Arc<dyn Outer>,
+    /// The adaptive slow step size.
+    pub adaptive: Option<AdaptiveAlpha>,
+    /// An average of the weights.
+    pub average: Option<Average>,
+    /// Several micro-batches a step.
+    pub accumulate: Option<Accumulation>,
+    /// The gradients of every group are centralised.
+    pub centralise: bool,
+    /// Steps with a gradient that is not finite are skipped.
+    pub guard: Option<Guard>,
+    /// A half-width copy of the weights is kept.
+    pub half_weights: Option<Half>,
+    /// Gradients are half-width.
+    pub half_gradients: Option<Half>,
+    /// Slow weights are bf16, rounded at random.
+    pub slow_bf16: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            clip: Clip::None,
+            outer: Arc::new(Interpolation),
+            adaptive: None,
+            average: None,
+            accumulate: None,
+            centralise: false,
+            guard: None,
+            half_weights: None,
+            half_gradients: None,
+            slow_bf16: false,
+        }
+    }
+}
+
+impl Options {
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        self.clip.check()?;
+        self.outer.check()?;
+        self.adaptive.map_or(Ok(()), |adaptive| adaptive.check())?;
+        self.average.map_or(Ok(()), |average| average.check())?;
+        self.accumulate.map_or(Ok(()), |accumulate| accumulate.check())?;
+        self.guard.map_or(Ok(()), |guard| guard.check())
+    }
+
+    /// The format of the slow weights, where it is not f32.
+    pub(crate) fn slow_half(&self) -> Option<Half> {
+        self.slow_bf16.then_some(Half::Bf16)
+    }
+
+    /// Micro-batches a step.
+    pub(crate) fn micro_batches(&self) -> u32 {
+        self.accumulate.map_or(1, |accumulate| accumulate.micro_batches)
+    }
+
+    /// What the sum of a step's gradients is multiplied with.
+    pub(crate) fn gain(&self) -> f64 {
+        self.accumulate.map_or(1.0, |accumulate| accumulate.gain())
+    }
+}
