@@ -21,9 +21,12 @@
 //! | [`Ranger`] | RAdam's, on centralised gradients | `exp_avg`, `exp_avg_sq` | 28 | decoupled | its authors | [2019][ranger] |
 //! | [`AdaBelief`] | `d = m^ / (sqrt(s^) + eps); s` the mean of `(g - m)^2` | `exp_avg`, `exp_avg_var` | 28 | decoupled | `optax.adabelief` | [2020][adabelief] |
 //! | [`Lion`] | `d = sign(beta1 m + (1 - beta1) g)` | `exp_avg` | 20 | decoupled | `optax.lion` | [2023][lion] |
+//! | [`Lars`] | `b <- mu b + lr trust g; w <- w - b` | `momentum_buffer` | 20 | L2 | `optax.lars` | [2017][lars] |
+//! | [`Lamb`] | `d = trust (m^ / (sqrt(v^) + eps) + decay w)` | `exp_avg`, `exp_avg_sq` | 28 | in the direction | `optax.lamb` | [2020][lamb] |
 //!
 //! Bytes are what a step without a sync moves for each weight: the weight, read and written, its gradient,
-//! read, and the slots, read and written. The norms of clipping take more.
+//! read, and the slots, read and written. The trust ratios of LARS and LAMB and the norms of clipping take
+//! more.
 //!
 //! [sgd]: https://doi.org/10.1214/aoms/1177729586
 //! [heavy]: https://doi.org/10.1016/0041-5553(64)90137-5
@@ -40,6 +43,8 @@
 //! [ranger]: https://github.com/lessw2020/Ranger-Deep-Learning-Optimizer
 //! [adabelief]: https://arxiv.org/abs/2010.07468
 //! [lion]: https://arxiv.org/abs/2302.06675
+//! [lars]: https://arxiv.org/abs/1708.03888
+//! [lamb]: https://arxiv.org/abs/1904.00962
 //!
 //! # A rule of one's own
 //!
@@ -54,6 +59,8 @@ mod adadelta;
 mod adagrad;
 mod adam;
 mod adamax;
+mod lamb;
+mod lars;
 mod lion;
 mod nadam;
 mod radam;
@@ -65,6 +72,8 @@ pub use adadelta::Adadelta;
 pub use adagrad::Adagrad;
 pub use adam::{Adam, AdamW};
 pub use adamax::Adamax;
+pub use lamb::Lamb;
+pub use lars::Lars;
 pub use lion::Lion;
 pub use nadam::NAdam;
 pub use radam::{RAdam, Ranger};

@@ -2,7 +2,10 @@
 
 use lookahead_wgpu::{
     Clip, Error, Group, Lookahead, Optimizer, Rule, Schedule,
-    rules::{AdaBelief, Adadelta, Adagrad, Adam, AdamW, Adamax, Lion, NAdam, RAdam, Ranger, RmsProp, Sgd},
+    rules::{
+        AdaBelief, Adadelta, Adagrad, Adam, AdamW, Adamax, Lamb, Lars, Lion, NAdam, RAdam, Ranger, RmsProp,
+        Sgd,
+    },
 };
 
 use crate::{Noop, check, lookahead, sgd};
@@ -69,6 +72,14 @@ fn hyperparameters_of_the_rules_outside_their_ranges() {
         refuse(Box::new(AdaBelief::default().weight_decay(bad)), "weight_decay");
         refuse(Box::new(Lion::new(bad)), "lr");
         refuse(Box::new(Lion::default().weight_decay(bad)), "weight_decay");
+        refuse(Box::new(Lars::new(bad)), "lr");
+        refuse(Box::new(Lars::new(0.1).momentum(bad)), "momentum");
+        refuse(Box::new(Lars::new(0.1).trust_coefficient(bad)), "trust_coefficient");
+        refuse(Box::new(Lars::new(0.1).eps(bad)), "eps");
+        refuse(Box::new(Lars::new(0.1).weight_decay(bad)), "weight_decay");
+        refuse(Box::new(Lamb::new(bad)), "lr");
+        refuse(Box::new(Lamb::new(0.1).eps(bad)), "eps");
+        refuse(Box::new(Lamb::new(0.1).weight_decay(bad)), "weight_decay");
     }
     refused.push((Box::new(Adadelta::default().eps(0.0)), "eps = 0".to_owned()));
     for bad in [f64::NAN, f64::INFINITY, -0.1, 1.0, 1.1] {
@@ -81,6 +92,7 @@ fn hyperparameters_of_the_rules_outside_their_ranges() {
         refuse(Box::new(Ranger::default().betas(0.9, bad)), "beta2");
         refuse(Box::new(AdaBelief::default().betas(bad, 0.999)), "beta1");
         refuse(Box::new(Lion::default().betas(0.9, bad)), "beta2");
+        refuse(Box::new(Lamb::new(0.1).betas(bad, 0.999)), "beta1");
     }
     for bad in [f64::NAN, f64::INFINITY, -0.1, 1.0, 1.1] {
         refused.push((Box::new(Adam::default().betas(bad, 0.999)), format!("beta1 = {bad}")));
@@ -90,6 +102,8 @@ fn hyperparameters_of_the_rules_outside_their_ranges() {
         refused.push((Box::new(heavy_ball.clone().dampening(bad)), format!("dampening = {bad}")));
     }
     refused.push((Box::new(Sgd::new(0.1).nesterov(true)), "momentum = 0".to_owned()));
+    let nesterov = Lars::new(0.1).momentum(0.0).nesterov(true);
+    refused.push((Box::new(nesterov), "momentum = 0".to_owned()));
     refused.push((Box::new(heavy_ball.nesterov(true).dampening(0.5)), "dampening = 0.5".to_owned()));
 
     let noop = Noop::new();
