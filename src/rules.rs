@@ -1,10 +1,50 @@
 //! Rules: the inner optimizers. A rule is a small WGSL function and its twin in f64.
 //!
-//! | rule | formula | slots | weight decay | follows |
-//! |---|---|---|---|---|
-//! | [`Sgd`] | `w <- w - lr g` | none, or `momentum_buffer` | L2 | `torch.optim.SGD` |
-//! | [`Adam`] | `w <- w - lr m^ / (sqrt(v^) + eps)` | `exp_avg`, `exp_avg_sq` | L2 | `torch.optim.Adam` |
-//! | [`AdamW`] | the same | the same | decoupled | `torch.optim.AdamW` |
+//! Each takes the step `w <- w - lr d` along its own direction `d`. `g` is the gradient, `m` and `v` are the
+//! running means of `g` and of `g^2`, `^` marks bias correction, and `mu` is the momentum.
+//!
+//! | rule | formula | slots | bytes | weight decay | follows | source |
+//! |---|---|---|---|---|---|---|
+//! | [`Sgd`] | `d = g` | none | 12 | L2 | `torch.optim.SGD` | [1951][sgd] |
+//! | [`Sgd`] with momentum | `b <- mu b + g; d = b`, Nesterov `d = g + mu b` | `momentum_buffer` | 20 | L2 | `torch.optim.SGD` | [1964][heavy], [1983][nesterov] |
+//! | [`Adagrad`] | `s <- s + g^2; d = g / (sqrt(s) + eps)` | `sum` | 20 | L2 | `torch.optim.Adagrad` | [2011][adagrad] |
+//! | [`RmsProp`] | `d = g / (sqrt(v) + eps)` | `square_avg` | 20 | L2 | `torch.optim.RMSprop` | [2012][rmsprop] |
+//! | [`RmsProp`] centred | `d = g / (sqrt(v - a^2) + eps)` | `square_avg`, `grad_avg` | 28 | L2 | the same | [2013][centred] |
+//! | [`RmsProp`] with momentum | `b <- mu b + d` for `d` | one more, `momentum_buffer` | +8 | L2 | the same | [2012][rmsprop] |
+//! | [`Adadelta`] | `d = sqrt(a + eps) / sqrt(v + eps) g; a` the mean of `d^2` | `square_avg`, `acc_delta` | 28 | L2 | `torch.optim.Adadelta` | [2012][adadelta] |
+//! | [`Adam`] | `d = m^ / (sqrt(v^) + eps)` | `exp_avg`, `exp_avg_sq` | 28 | L2 | `torch.optim.Adam` | [2015][adam] |
+//! | [`AdamW`] | Adam's | `exp_avg`, `exp_avg_sq` | 28 | decoupled | `torch.optim.AdamW` | [2019][adamw] |
+//! | [`Adam`], [`AdamW`] with `amsgrad` | Adam's with the largest `v` so far | one more, `max_exp_avg_sq` | 36 | theirs | the same, `amsgrad=True` | [2018][amsgrad] |
+//! | [`Adamax`] | `u <- max(beta2 u, abs(g) + eps); d = m^ / u` | `exp_avg`, `exp_inf` | 28 | L2 | `torch.optim.Adamax` | [2015][adam] |
+//! | [`NAdam`] | Adam's, with Nesterov's momentum in `m^` | `exp_avg`, `exp_avg_sq` | 28 | L2 | `torch.optim.NAdam` | [2016][nadam] |
+//! | [`RAdam`] | `d = r_t m^ / (sqrt(v^) + eps)`, first steps `d = m^` | `exp_avg`, `exp_avg_sq` | 28 | L2 | `torch.optim.RAdam` | [2020][radam] |
+//! | [`Ranger`] | RAdam's, on centralised gradients | `exp_avg`, `exp_avg_sq` | 28 | decoupled | its authors | [2019][ranger] |
+//! | [`AdaBelief`] | `d = m^ / (sqrt(s^) + eps); s` the mean of `(g - m)^2` | `exp_avg`, `exp_avg_var` | 28 | decoupled | `optax.adabelief` | [2020][adabelief] |
+//! | [`Lion`] | `d = sign(beta1 m + (1 - beta1) g)` | `exp_avg` | 20 | decoupled | `optax.lion` | [2023][lion] |
+//! | [`Lars`] | `b <- mu b + lr trust g; w <- w - b` | `momentum_buffer` | 20 | L2 | `optax.lars` | [2017][lars] |
+//! | [`Lamb`] | `d = trust (m^ / (sqrt(v^) + eps) + decay w)` | `exp_avg`, `exp_avg_sq` | 28 | in the direction | `optax.lamb` | [2020][lamb] |
+//!
+//! Bytes are what a step without a sync moves for each weight: the weight, read and written, its gradient,
+//! read, and the slots, read and written. The trust ratios of LARS and LAMB and the norms of clipping take
+//! more.
+//!
+//! [sgd]: https://doi.org/10.1214/aoms/1177729586
+//! [heavy]: https://doi.org/10.1016/0041-5553(64)90137-5
+//! [nesterov]: https://www.mathnet.ru/eng/dan46009
+//! [adagrad]: https://jmlr.org/papers/v12/duchi11a.html
+//! [rmsprop]: https://www.cs.toronto.edu/~tijmen/csc321/slides/lecture_slides_lec6.pdf
+//! [centred]: https://arxiv.org/abs/1308.0850
+//! [adadelta]: https://arxiv.org/abs/1212.5701
+//! [adam]: https://arxiv.org/abs/1412.6980
+//! [adamw]: https://arxiv.org/abs/1711.05101
+//! [amsgrad]: https://openreview.net/forum?id=ryQu7f-RZ
+//! [nadam]: https://openreview.net/forum?id=OM0jvwB8jIp57ZJjtNEZ
+//! [radam]: https://arxiv.org/abs/1908.03265
+//! [ranger]: https://github.com/lessw2020/Ranger-Deep-Learning-Optimizer
+//! [adabelief]: https://arxiv.org/abs/2010.07468
+//! [lion]: https://arxiv.org/abs/2302.06675
+//! [lars]: https://arxiv.org/abs/1708.03888
+//! [lamb]: https://arxiv.org/abs/1904.00962
 //!
 //! # A rule of one's own
 //!
@@ -14,10 +54,30 @@
 //! `state[0]`, `state[1]`, ... (each a `vec4f`) and returns the new weights. Gradient clipping, weight decay,
 //! windows, tails and the Lookahead sync are the driver's. `examples/custom_rule` is one such rule, whole.
 
+mod adabelief;
+mod adadelta;
+mod adagrad;
 mod adam;
+mod adamax;
+mod lamb;
+mod lars;
+mod lion;
+mod nadam;
+mod radam;
+mod rmsprop;
 mod sgd;
 
+pub use adabelief::AdaBelief;
+pub use adadelta::Adadelta;
+pub use adagrad::Adagrad;
 pub use adam::{Adam, AdamW};
+pub use adamax::Adamax;
+pub use lamb::Lamb;
+pub use lars::Lars;
+pub use lion::Lion;
+pub use nadam::NAdam;
+pub use radam::{RAdam, Ranger};
+pub use rmsprop::RmsProp;
 pub use sgd::Sgd;
 
 use crate::error::{Error, check_hyperparameter};

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use lookahead_wgpu::{
     Clip, Options, Rule,
     kernels::{self, Source},
-    rules::{Adam, AdamW, Sgd},
+    rules::{AdaBelief, Adadelta, Adagrad, Adam, AdamW, Adamax, Lion, NAdam, RAdam, Ranger, RmsProp, Sgd},
 };
 use naga::{
     Module, ShaderStage,
@@ -125,12 +125,25 @@ fn for_every_kernel(translate: impl Fn(&str, u32, &Module, &ModuleInfo)) {
 
 /// The kernels of all rules, each text once.
 fn sources() -> impl Iterator<Item = Source> {
-    let rules: [&dyn Rule; 5] = [
+    let rules: [&dyn Rule; 18] = [
         &Sgd::new(0.1),
         &Sgd::new(0.1).momentum(0.9),
         &Sgd::new(0.1).momentum(0.9).nesterov(true),
+        &Adagrad::default(),
+        &RmsProp::default(),
+        &RmsProp::default().momentum(0.9),
+        &RmsProp::default().centered(true),
+        &RmsProp::default().centered(true).momentum(0.9),
+        &Adadelta::default(),
         &Adam::default(),
         &AdamW::default(),
+        &Adam::default().amsgrad(true),
+        &Adamax::default(),
+        &NAdam::default(),
+        &RAdam::default(),
+        &Ranger::default(),
+        &AdaBelief::default(),
+        &Lion::default(),
     ];
     let options = Options { clip: Clip::TensorNorm(1.0), ..Options::default() };
     let all = [Options::default(), options].into_iter().flat_map(|options| {

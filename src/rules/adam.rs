@@ -10,6 +10,9 @@ use crate::error::{Error, check_hyperparameter};
 /// m <- beta1 m + (1 - beta1) g;   v <- beta2 v + (1 - beta2) g^2
 /// w <- w - lr m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps)
 /// ```
+///
+/// With [`Adam::amsgrad`], AMSGrad (Reddi et al., 2018) as `torch.optim.Adam(amsgrad=True)`: the largest `v`
+/// so far, before its bias correction, stands for `v` in the denominator.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Adam {
     /// Learning rate, at least 0.
@@ -20,12 +23,14 @@ pub struct Adam {
     pub eps: f64,
     /// L2 weight decay, at least 0.
     pub weight_decay: f64,
+    /// AMSGrad; needs a third slot.
+    pub amsgrad: bool,
 }
 
 impl Adam {
     /// PyTorch's defaults: betas (0.9, 0.999), eps 1e-8, no weight decay.
     pub fn new(lr: f64) -> Self {
-        Self { lr, betas: (0.9, 0.999), eps: 1e-8, weight_decay: 0.0 }
+        Self { lr, betas: (0.9, 0.999), eps: 1e-8, weight_decay: 0.0, amsgrad: false }
     }
 
     /// With these decays of the moments.
@@ -43,10 +48,9 @@ impl Adam {
         Self { weight_decay, ..self }
     }
 
-    /// 1 - beta1^t and 1 - beta2^t.
-    fn bias_corrections(&self, count: u64) -> (f64, f64) {
-        let t = count as f64;
-        (1.0 - self.betas.0.powf(t), 1.0 - self.betas.1.powf(t))
+    /// With the largest second moment so far (AMSGrad), or the present one.
+    pub fn amsgrad(self, amsgrad: bool) -> Self {
+        Self { amsgrad, ..self }
     }
 }
 
@@ -59,15 +63,21 @@ impl Default for Adam {
 
 impl Rule for Adam {
     fn name(&self) -> &str {
-        "adam"
+        if self.amsgrad { "amsgrad" } else { "adam" }
     }
 
     fn wgsl(&self) -> &str {
-        include_str!("../../shaders/rules/adam.wgsl")
+        if self.amsgrad {
+            include_str!("../../shaders/rules/amsgrad.wgsl")
+        } else {
+            include_str!("../../shaders/rules/adam.wgsl")
+        }
     }
 
     fn slots(&self) -> Vec<Slot> {
-        vec![Slot::zero("exp_avg"), Slot::zero("exp_avg_sq")]
+        let mut slots = vec![Slot::zero("exp_avg"), Slot::zero("exp_avg_sq")];
+        slots.extend(self.amsgrad.then(|| Slot::zero("max_exp_avg_sq")));
+        slots
     }
 
     fn learning_rate(&self) -> f64 {
@@ -79,7 +89,7 @@ impl Rule for Adam {
     }
 
     fn hyper(&self, count: u64, out: &mut Vec<f32>) {
-        let (bias1, bias2) = self.bias_corrections(count);
+        let (bias1, bias2) = bias_corrections(self.betas, count);
         let (beta1, beta2) = self.betas;
         out.extend(
             [bias1.recip(), beta1, 1.0 - beta1, beta2, 1.0 - beta2, bias2.sqrt().recip(), self.eps]
@@ -88,26 +98,46 @@ impl Rule for Adam {
     }
 
     fn update(&self, step: &Step, weight: f64, gradient: f64, state: &mut [f64]) -> f64 {
-        let (bias1, bias2) = self.bias_corrections(step.count);
+        let (bias1, bias2) = bias_corrections(self.betas, step.count);
         let (beta1, beta2) = self.betas;
         state[0] = beta1 * state[0] + (1.0 - beta1) * gradient;
         state[1] = beta2 * state[1] + (1.0 - beta2) * gradient * gradient;
-        let (m, v) = (state[0] / bias1, state[1] / bias2);
+        let mut v = state[1];
+        if self.amsgrad {
+            state[2] = state[2].max(v);
+            v = state[2];
+        }
+        let (m, v) = (state[0] / bias1, v / bias2);
         weight - step.learning_rate * m / (v.sqrt() + self.eps)
     }
 
     fn second_moment(&self, count: u64) -> Option<SecondMoment> {
-        let (_, bias_correction) = self.bias_corrections(count);
+        let (_, bias_correction) = bias_corrections(self.betas, count);
         Some(SecondMoment { slot: 1, bias_correction, eps: self.eps })
     }
 
     fn check(&self) -> Result<(), Error> {
         check_learning_rate(self.lr)?;
-        for (name, beta) in [("beta1", self.betas.0), ("beta2", self.betas.1)] {
-            check_hyperparameter(name, beta, (0.0..1.0).contains(&beta), "in [0, 1)")?;
-        }
-        check_hyperparameter("eps", self.eps, self.eps >= 0.0, "finite and at least 0")
+        check_betas(self.betas)?;
+        check_eps(self.eps)
     }
+}
+
+/// 1 - beta1^t and 1 - beta2^t.
+pub(super) fn bias_corrections(betas: (f64, f64), count: u64) -> (f64, f64) {
+    let t = count as f64;
+    (1.0 - betas.0.powf(t), 1.0 - betas.1.powf(t))
+}
+
+pub(super) fn check_betas(betas: (f64, f64)) -> Result<(), Error> {
+    for (name, beta) in [("beta1", betas.0), ("beta2", betas.1)] {
+        check_hyperparameter(name, beta, (0.0..1.0).contains(&beta), "in [0, 1)")?;
+    }
+    Ok(())
+}
+
+pub(super) fn check_eps(eps: f64) -> Result<(), Error> {
+    check_hyperparameter("eps", eps, eps >= 0.0, "finite and at least 0")
 }
 
 /// AdamW (Loshchilov and Hutter, 2019) as `torch.optim.AdamW`: [`Adam`] with the weight decay
@@ -135,6 +165,11 @@ impl AdamW {
     pub fn weight_decay(self, weight_decay: f64) -> Self {
         Self(self.0.weight_decay(weight_decay))
     }
+
+    /// With the largest second moment so far (AMSGrad), or the present one.
+    pub fn amsgrad(self, amsgrad: bool) -> Self {
+        Self(self.0.amsgrad(amsgrad))
+    }
 }
 
 impl Default for AdamW {
@@ -146,7 +181,7 @@ impl Default for AdamW {
 
 impl Rule for AdamW {
     fn name(&self) -> &str {
-        "adamw"
+        if self.0.amsgrad { "amsgradw" } else { "adamw" }
     }
 
     fn wgsl(&self) -> &str {

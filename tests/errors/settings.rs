@@ -2,7 +2,10 @@
 
 use lookahead_wgpu::{
     Clip, Error, Group, Lookahead, Optimizer, Rule, Schedule,
-    rules::{Adam, AdamW, Sgd},
+    rules::{
+        AdaBelief, Adadelta, Adagrad, Adam, AdamW, Adamax, Lamb, Lars, Lion, NAdam, RAdam, Ranger, RmsProp,
+        Sgd,
+    },
 };
 
 use crate::{Noop, check, lookahead, sgd};
@@ -36,6 +39,61 @@ fn hyperparameters_of_the_rules_outside_their_ranges() {
         refused.push((Box::new(Adam::default().weight_decay(bad)), format!("weight_decay = {bad}")));
         refused.push((Box::new(AdamW::default().weight_decay(bad)), format!("weight_decay = {bad}")));
     }
+    for bad in [f64::NAN, f64::INFINITY, -0.1, 1e39] {
+        let mut refuse = |rule: Box<dyn Rule>, name: &str| refused.push((rule, format!("{name} = {bad}")));
+        refuse(Box::new(Adagrad::new(bad)), "lr");
+        refuse(Box::new(Adagrad::default().lr_decay(bad)), "lr_decay");
+        refuse(Box::new(Adagrad::default().initial_accumulator_value(bad)), "initial_accumulator_value");
+        refuse(Box::new(Adagrad::default().eps(bad)), "eps");
+        refuse(Box::new(Adagrad::default().weight_decay(bad)), "weight_decay");
+        refuse(Box::new(RmsProp::new(bad)), "lr");
+        refuse(Box::new(RmsProp::default().eps(bad)), "eps");
+        refuse(Box::new(RmsProp::default().momentum(bad)), "momentum");
+        refuse(Box::new(RmsProp::default().weight_decay(bad)), "weight_decay");
+        refuse(Box::new(Adadelta::new(bad)), "lr");
+        refuse(Box::new(Adadelta::default().eps(bad)), "eps");
+        refuse(Box::new(Adadelta::default().weight_decay(bad)), "weight_decay");
+        refuse(Box::new(Adamax::new(bad)), "lr");
+        refuse(Box::new(Adamax::default().eps(bad)), "eps");
+        refuse(Box::new(Adamax::default().weight_decay(bad)), "weight_decay");
+        refuse(Box::new(NAdam::new(bad)), "lr");
+        refuse(Box::new(NAdam::default().eps(bad)), "eps");
+        refuse(Box::new(NAdam::default().momentum_decay(bad)), "momentum_decay");
+        refuse(Box::new(NAdam::default().weight_decay(bad)), "weight_decay");
+        refuse(Box::new(RAdam::new(bad)), "lr");
+        refuse(Box::new(RAdam::default().eps(bad)), "eps");
+        refuse(Box::new(RAdam::default().weight_decay(bad)), "weight_decay");
+        refuse(Box::new(Ranger::new(bad)), "lr");
+        refuse(Box::new(Ranger::default().eps(bad)), "eps");
+        refuse(Box::new(Ranger::default().weight_decay(bad)), "weight_decay");
+        refuse(Box::new(AdaBelief::new(bad)), "lr");
+        refuse(Box::new(AdaBelief::default().eps(bad)), "eps");
+        refuse(Box::new(AdaBelief::default().eps_root(bad)), "eps_root");
+        refuse(Box::new(AdaBelief::default().weight_decay(bad)), "weight_decay");
+        refuse(Box::new(Lion::new(bad)), "lr");
+        refuse(Box::new(Lion::default().weight_decay(bad)), "weight_decay");
+        refuse(Box::new(Lars::new(bad)), "lr");
+        refuse(Box::new(Lars::new(0.1).momentum(bad)), "momentum");
+        refuse(Box::new(Lars::new(0.1).trust_coefficient(bad)), "trust_coefficient");
+        refuse(Box::new(Lars::new(0.1).eps(bad)), "eps");
+        refuse(Box::new(Lars::new(0.1).weight_decay(bad)), "weight_decay");
+        refuse(Box::new(Lamb::new(bad)), "lr");
+        refuse(Box::new(Lamb::new(0.1).eps(bad)), "eps");
+        refuse(Box::new(Lamb::new(0.1).weight_decay(bad)), "weight_decay");
+    }
+    refused.push((Box::new(Adadelta::default().eps(0.0)), "eps = 0".to_owned()));
+    for bad in [f64::NAN, f64::INFINITY, -0.1, 1.0, 1.1] {
+        let mut refuse = |rule: Box<dyn Rule>, name: &str| refused.push((rule, format!("{name} = {bad}")));
+        refuse(Box::new(RmsProp::default().alpha(bad)), "alpha");
+        refuse(Box::new(Adadelta::default().rho(bad)), "rho");
+        refuse(Box::new(Adamax::default().betas(bad, 0.999)), "beta1");
+        refuse(Box::new(NAdam::default().betas(0.9, bad)), "beta2");
+        refuse(Box::new(RAdam::default().betas(bad, 0.999)), "beta1");
+        refuse(Box::new(Ranger::default().betas(0.9, bad)), "beta2");
+        refuse(Box::new(AdaBelief::default().betas(bad, 0.999)), "beta1");
+        refuse(Box::new(Lion::default().betas(0.9, bad)), "beta2");
+        refuse(Box::new(Lamb::new(0.1).betas(bad, 0.999)), "beta1");
+    }
     for bad in [f64::NAN, f64::INFINITY, -0.1, 1.0, 1.1] {
         refused.push((Box::new(Adam::default().betas(bad, 0.999)), format!("beta1 = {bad}")));
         refused.push((Box::new(AdamW::default().betas(0.9, bad)), format!("beta2 = {bad}")));
@@ -44,6 +102,8 @@ fn hyperparameters_of_the_rules_outside_their_ranges() {
         refused.push((Box::new(heavy_ball.clone().dampening(bad)), format!("dampening = {bad}")));
     }
     refused.push((Box::new(Sgd::new(0.1).nesterov(true)), "momentum = 0".to_owned()));
+    let nesterov = Lars::new(0.1).momentum(0.0).nesterov(true);
+    refused.push((Box::new(nesterov), "momentum = 0".to_owned()));
     refused.push((Box::new(heavy_ball.nesterov(true).dampening(0.5)), "dampening = 0.5".to_owned()));
 
     let noop = Noop::new();
