@@ -223,7 +223,8 @@ impl Builder {
             });
         }
         let long_reset = groups.iter().find(|group| {
-            let resets = |l: &Lookahead| l.policy == StatePolicy::Reset && u64::from(l.k) > crate::guard::ROWS;
+            let resets =
+                |l: &Lookahead| l.policy == StatePolicy::Reset && u64::from(l.k) > crate::guard::ROWS;
             group.lookahead.as_ref().is_some_and(resets)
         });
         if let (Some(group), Some(_)) = (long_reset, options.guard) {
@@ -311,8 +312,7 @@ impl Builder {
             }
             pipelines.push(Pipelines { step, swap_slow, swap_average });
         }
-        let layouts =
-            BindGroupLayouts { controls: &ring.layout, access: &access_layout, own: &own_layouts };
+        let layouts = BindGroupLayouts { controls: &ring.layout, access: &access_layout, own: &own_layouts };
         // The guard's clock is made first: the norm reads the loss scale there.
         let clock = match options.guard {
             Some(guard) => Some(crate::guard::clock(device, guard, groups.len()).await?),
@@ -324,7 +324,8 @@ impl Builder {
         let guard = match (options.guard, clock, reductions.find(Measure::Norm)) {
             (Some(guard), Some(clock), Some(norm)) => {
                 let hypers: Vec<_> = groups.iter().map(|group| group.hypers).collect();
-                let state = GuardState::new(device, &mut kernels, &ring, guard, clock, &hypers, &norm.results);
+                let state =
+                    GuardState::new(device, &mut kernels, &ring, guard, clock, &hypers, &norm.results);
                 Some(state.await?)
             }
             _ => None,

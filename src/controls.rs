@@ -87,7 +87,8 @@ impl ControlRing {
             return Err(Error::Limit { limit: "max_buffer_size", needed, offered, purpose });
         }
         // A step of an adaptive sync takes two a group.
-        let slots = (SLOTS.max(2 * groups as u32)).min((offered / SLOT as u64).min(u64::from(u32::MAX)) as u32);
+        let slots =
+            (SLOTS.max(2 * groups as u32)).min((offered / SLOT as u64).min(u64::from(u32::MAX)) as u32);
         let current = chunk(device, &layout, slots)?;
         Ok(Self {
             device: device.clone(),

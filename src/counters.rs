@@ -60,10 +60,10 @@ impl Optimizer {
     /// The counters, or their readback.
     fn start_counters(&self) -> Result<Result<Counters, crate::readback::Download>, Error> {
         let Some(guard) = &self.guard else {
-            let groups = self.groups.iter().map(|group| GroupCounters {
-                count: group.clock.count,
-                position: group.clock.position,
-            });
+            let groups = self
+                .groups
+                .iter()
+                .map(|group| GroupCounters { count: group.clock.count, position: group.clock.position });
             let groups = groups.collect();
             return Ok(Ok(Counters {
                 steps: self.steps,

@@ -237,8 +237,10 @@ impl GuardState {
             let live = buffer("lookahead live controls", live_bytes, Usages::STORAGE | Usages::UNIFORM);
             let tables = buffer("lookahead guard tables", 4 * words, Usages::STORAGE);
             let all = [(0, &clock), (1, &live), (2, &tables), (3, results)];
-            let entries = all
-                .map(|(binding, buffer)| wgpu::BindGroupEntry { binding, resource: buffer.as_entire_binding() });
+            let entries = all.map(|(binding, buffer)| wgpu::BindGroupEntry {
+                binding,
+                resource: buffer.as_entire_binding(),
+            });
             let bind_group = device.create_bind_group(&wgpu::BindGroupDescriptor {
                 label: Some("lookahead guard"),
                 layout: &layout,

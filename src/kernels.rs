@@ -302,9 +302,7 @@ impl Recipe<'_> {
             parts.push(include_str!("../shaders/outer/no_slots.wgsl").to_owned());
         } else {
             parts.push(include_str!("../shaders/outer/slots.wgsl").to_owned());
-            parts.push(format!(
-                "fn load_outer(i: u32) {{\n{load}}}\n\nfn store_outer(i: u32) {{\n{store}}}"
-            ));
+            parts.push(format!("fn load_outer(i: u32) {{\n{load}}}\n\nfn store_outer(i: u32) {{\n{store}}}"));
         }
         parts.push(self.options.outer.wgsl().to_owned());
         parts.push(include_str!("../shaders/slow/weights.wgsl").to_owned());
@@ -384,7 +382,8 @@ pub fn finish(measure: Measure, scaled: bool) -> Source {
         Measure::Trust => include_str!("../shaders/conclude/trust.wgsl"),
         Measure::Alpha => include_str!("../shaders/conclude/alpha.wgsl"),
     };
-    let unscale = format!("const UNSCALE = {}u;\n{}", guard::UNSCALE, include_str!("../shaders/gain/unscale.wgsl"));
+    let unscale =
+        format!("const UNSCALE = {}u;\n{}", guard::UNSCALE, include_str!("../shaders/gain/unscale.wgsl"));
     let gain = match (measure, scaled) {
         (Measure::Norm, true) => unscale.as_str(),
         (Measure::Norm, false) => include_str!("../shaders/gain/one.wgsl"),
@@ -413,7 +412,9 @@ pub fn all(rule: &dyn Rule, options: &Options) -> Vec<Source> {
             let recipe = Recipe { rule, lookahead: lookahead.as_ref(), options, access };
             sources.push(recipe.step());
             sources.extend(recipe.measures().into_iter().map(|measure| recipe.partial(measure)));
-            sources.extend(recipe.measures().into_iter().map(|measure| finish(measure, options.guard.is_some())));
+            sources.extend(
+                recipe.measures().into_iter().map(|measure| finish(measure, options.guard.is_some())),
+            );
             if lookahead.is_some() && !options.slow_bf16 {
                 sources.push(recipe.swap_slow());
             }

@@ -283,7 +283,9 @@ impl Optimizer {
         }
         let syncs = |group: usize| {
             if guarded {
-                return plan.is_step && self.groups[group].lookahead.is_some() && self.gradient_at().is_some();
+                return plan.is_step
+                    && self.groups[group].lookahead.is_some()
+                    && self.gradient_at().is_some();
             }
             plan.phases[group][1] & flags::SYNC != 0
         };
@@ -300,11 +302,13 @@ impl Optimizer {
         let group_of = |run: &Run| self.layout.windows[run.window].group;
         let live = |group: usize, phase: usize| [(SLOT * (2 * group + phase)) as u32; 2];
         // What a dispatch of a group is told: by the host, or by the guard.
-        let told = |pass: &mut wgpu::ComputePass<'_>, group: usize, phase: usize, decided: bool| {
-            match self.guard.as_ref().filter(|_| guarded && decided) {
-                Some(guard) => pass.set_bind_group(0, &guard.live, &live(group, phase)),
-                None => pass.set_bind_group(0, &controls, &slot_offset(first, slots[group][phase])),
-            }
+        let told = |pass: &mut wgpu::ComputePass<'_>, group: usize, phase: usize, decided: bool| match self
+            .guard
+            .as_ref()
+            .filter(|_| guarded && decided)
+        {
+            Some(guard) => pass.set_bind_group(0, &guard.live, &live(group, phase)),
+            None => pass.set_bind_group(0, &controls, &slot_offset(first, slots[group][phase])),
         };
         let reduce = |pass: &mut wgpu::ComputePass<'_>, measure: Measure| {
             let Some(index) = self.reductions.list.iter().position(|other| other.measure == measure) else {

@@ -98,8 +98,7 @@ impl Planes {
     /// What each plane is, in their order.
     pub fn fields(&self) -> Vec<Field<'static>> {
         let slots = self.slots.iter().map(|slot| Field::State(slot.name));
-        let copies =
-            self.slots.iter().filter(|_| self.slow_slots).map(|slot| Field::SlowState(slot.name));
+        let copies = self.slots.iter().filter(|_| self.slow_slots).map(|slot| Field::SlowState(slot.name));
         let outer = self.outer.iter().map(|slot| Field::Outer(slot.name));
         let others = [
             (self.fisher, Field::Fisher),

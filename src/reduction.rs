@@ -160,7 +160,14 @@ impl Reductions {
             finish_bindings.push((5, Binding::Read));
         }
         if measures.is_empty() {
-            return Ok(Self { list: vec![], factors: None, regions, rows, partial_layout: None, groups_per_dimension });
+            return Ok(Self {
+                list: vec![],
+                factors: None,
+                regions,
+                rows,
+                partial_layout: None,
+                groups_per_dimension,
+            });
         }
         let partial_layout = kernels.layout(&[(0, Binding::Read), (1, Binding::ReadWrite)]);
         let finish_layout = kernels.layout(&finish_bindings);
@@ -205,8 +212,7 @@ impl Reductions {
                         mapped_at_creation: false,
                     })
                 };
-                let partials =
-                    buffer("lookahead partial sums", 2 * total, wgpu::BufferUsages::COPY_DST);
+                let partials = buffer("lookahead partial sums", 2 * total, wgpu::BufferUsages::COPY_DST);
                 let results =
                     buffer("lookahead results", 2 * ranges.len() as u64, wgpu::BufferUsages::COPY_SRC);
                 let words: &[u32] = bytemuck::cast_slice(&ranges);
@@ -219,7 +225,8 @@ impl Reductions {
                 };
                 let place =
                     gpu::filled(device, "lookahead place", &[start, 0, 0, 0], wgpu::BufferUsages::UNIFORM);
-                let buffers = [Some(&table), Some(&partials), factors.as_ref(), Some(&results), Some(&place), clock];
+                let buffers =
+                    [Some(&table), Some(&partials), factors.as_ref(), Some(&results), Some(&place), clock];
                 let entries: Vec<_> = buffers
                     .into_iter()
                     .flatten()
@@ -260,7 +267,9 @@ impl Reductions {
 
     /// Bytes of the factors, ranges, partial sums and results.
     pub fn bytes(&self) -> u64 {
-        let of = |reduction: &Reduction| reduction.partials.size() + reduction.results.size() + reduction.table_bytes;
+        let of = |reduction: &Reduction| {
+            reduction.partials.size() + reduction.results.size() + reduction.table_bytes
+        };
         self.list.iter().map(of).sum::<u64>() + self.factors.as_ref().map_or(0, wgpu::Buffer::size)
     }
 
@@ -383,7 +392,11 @@ fn ranges(
                 Some(trust) => [trust.coefficient as f32, trust.eps as f32],
                 None => [0.0; 2],
             };
-            layout.tensors.iter().map(|tensor| Range { settings: settings(tensor), ..Range::default() }).collect()
+            layout
+                .tensors
+                .iter()
+                .map(|tensor| Range { settings: settings(tensor), ..Range::default() })
+                .collect()
         }
         Measure::Alpha => {
             let count = match alpha_scope {

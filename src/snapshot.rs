@@ -134,7 +134,9 @@ impl Optimizer {
             Field::SlowWeights => {
                 self.write(&self.slow_weights_slices(name)?, values, self.options.slow_half())
             }
-            Field::Gradients => self.write(&self.gradients_slices(name)?, values, self.options.half_gradients),
+            Field::Gradients => {
+                self.write(&self.gradients_slices(name)?, values, self.options.half_gradients)
+            }
             plane => self.write(&self.plane_slices(plane, name)?, values, None),
         }
     }
@@ -185,12 +187,7 @@ impl Optimizer {
         let tensors = self.layout.tensors.iter().map(|tensor| TensorSnapshot {
             name: tensor.name.clone(),
             shape: tensor.shape.clone(),
-            fields: self
-                .fields_of(tensor)
-                .iter()
-                .map(Field::to_string)
-                .zip(values.by_ref())
-                .collect(),
+            fields: self.fields_of(tensor).iter().map(Field::to_string).zip(values.by_ref()).collect(),
         });
         let tensors = tensors.collect();
         let group = |(group, counters): (&crate::group::GroupState, &GroupCounters)| GroupSnapshot {
@@ -265,7 +262,8 @@ impl Optimizer {
             // A cycle whose alpha takes a gradient at theta_k has one more step.
             let synchronised = self.options.adaptive.map(|adaptive| adaptive.gradient)
                 == Some(crate::alpha::GradientAt::Synchronised);
-            let k = group.lookahead.map_or(1, |lookahead| lookahead.k.saturating_add(u32::from(synchronised)));
+            let k =
+                group.lookahead.map_or(1, |lookahead| lookahead.k.saturating_add(u32::from(synchronised)));
             if from.position >= k {
                 let position = from.position;
                 return differ(format!("the group `{name}` is at step {position} of a cycle of {k} here"));

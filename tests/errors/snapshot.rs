@@ -88,10 +88,7 @@ fn snapshots_that_were_changed() {
         (|it| it.tensors[0].fields[3].1.push(0.0), &["exp_avg_sq", "of `w` has 7 values, not 6"]),
         (|it| it.tensors[0].fields[3].0 = "state.v".to_owned(), &["`w` has `state.v` in it"]),
         (|it| drop(it.tensors[0].fields.pop()), &["exp_avg_sq", "of `w` is missing"]),
-        (
-            |it| it.tensors[1].fields.push(("state.m".to_owned(), vec![0.0; 5])),
-            &["`v` has `state.m` in it"],
-        ),
+        (|it| it.tensors[1].fields.push(("state.m".to_owned(), vec![0.0; 5])), &["`v` has `state.m` in it"]),
         (|it| it.outer = "nesterov".to_owned(), &["its outer step is `nesterov`, and `interpolation` here"]),
         (|it| it.gathered = 1, &["1 micro-batches are gathered in it, and a step has 1 here"]),
         (|it| it.loss_scale = f32::NAN, &["its loss scale is NaN"]),

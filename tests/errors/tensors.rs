@@ -48,7 +48,11 @@ fn unknown_names() {
     let adam = Optimizer::builder(Adam::default()).tensor("w", &[3]);
     let optimizer = noop.build(adam.lookahead(interpolate));
     let slot = optimizer.download_blocking(Field::SlowState("m"), "w").unwrap_err();
-    check(slot, "UnknownName", &["no field of the tensor `slow_state.m`", "`slow_state.exp_avg`, `slow_state.exp_avg_sq`"]);
+    check(
+        slot,
+        "UnknownName",
+        &["no field of the tensor `slow_state.m`", "`slow_state.exp_avg`, `slow_state.exp_avg_sq`"],
+    );
     let adam = Optimizer::builder(Adam::default()).tensor("w", &[3]);
     let optimizer = noop.build(adam.lookahead(Lookahead::default()));
     let slot = optimizer.download_blocking(Field::SlowState("exp_avg"), "w").unwrap_err();
