@@ -16,7 +16,7 @@ use crate::{
     gpu,
     group::{DEFAULT_GROUP, Group, GroupState},
     guard::{Guard, GuardState},
-    kernels::{Access, Measure, Recipe},
+    kernels::{Access, Binding, Measure, Recipe},
     layout::{Layout, TensorSpec, VALUE, Window},
     limits::{Bounds, check_bindings},
     lookahead::{Lookahead, StatePolicy, flags},
@@ -66,6 +66,11 @@ impl Builder {
     /// With Lookahead around the rule. Left out, the rule runs alone and no slow weights are kept.
     pub fn lookahead(self, lookahead: Lookahead) -> Self {
         Self { lookahead: Some(lookahead), ..self }
+    }
+
+    /// With all of these, instead of those set before.
+    pub fn options(self, options: Options) -> Self {
+        Self { options, ..self }
     }
 
     /// With gradients clipped.
@@ -290,6 +295,7 @@ impl Builder {
         };
         let own_layouts: Vec<_> =
             recipes.iter().map(|recipe| kernels.layout(&recipe.own_bindings())).collect();
+        let copy_layout = options.half_weights.map(|_| kernels.layout(&[(0, Binding::ReadWrite)]));
         let ring = ControlRing::new(device, &kernels, groups.len())?;
 
         let mut pipelines = Vec::new();
@@ -298,10 +304,11 @@ impl Builder {
             let (mut step, mut swap_slow, mut swap_average) = (Vec::new(), Vec::new(), Vec::new());
             for &access in accesses {
                 let recipe = Recipe { access, ..*recipe };
-                let layouts = [Some(&ring.layout), Some(access_layout(access)), Some(own)];
+                let mut layouts = vec![Some(&ring.layout), Some(access_layout(access)), Some(own)];
+                layouts.extend(copy_layout.as_ref().map(Some));
                 let flags = steady_flags(&recipe);
                 step.push((access, kernels.step_pipelines(name, &recipe.step(), &layouts, &flags).await?));
-                let layouts = [None, layouts[1], layouts[2]];
+                layouts[0] = None;
                 if recipe.lookahead.is_some() && !options.slow_bf16 {
                     swap_slow.push((access, kernels.pipeline(name, &recipe.swap_slow(), &layouts).await?));
                 }
@@ -360,14 +367,20 @@ impl Builder {
                     let mut entries = Vec::new();
                     entries.extend(planes.as_ref().map(|buffer| entry(0, buffer.as_entire_binding())));
                     entries.extend(slow.as_ref().map(|slice| entry(1, slice.binding())));
-                    entries.extend(copy.as_ref().map(|slice| entry(2, slice.binding())));
-                    entries.extend(factors.map(|buffer| entry(3, buffer.as_entire_binding())));
+                    entries.extend(factors.map(|buffer| entry(2, buffer.as_entire_binding())));
                     let bind_group = device.create_bind_group(&wgpu::BindGroupDescriptor {
                         label: Some("lookahead own"),
                         layout: own,
                         entries: &entries,
                     });
-                    WindowBuffers { planes, bind_group }
+                    let copy = copy.as_ref().zip(copy_layout.as_ref()).map(|(slice, layout)| {
+                        device.create_bind_group(&wgpu::BindGroupDescriptor {
+                            label: Some("lookahead half weights"),
+                            layout,
+                            entries: &[entry(0, slice.binding())],
+                        })
+                    });
+                    WindowBuffers { planes, bind_group, copy }
                 })
                 .collect();
             let access_group = |access| access_layout(access).clone();

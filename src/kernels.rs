@@ -147,6 +147,7 @@ impl Recipe<'_> {
     /// The kernel of one inner step with the sync fused into it.
     pub fn step(&self) -> Source {
         let mut parts = self.common();
+        parts.push(self.copy().to_owned());
         parts.extend(self.rest());
         parts.push(include_str!("../shaders/step.wgsl").to_owned());
         self.source("step", "step", parts)
@@ -233,6 +234,10 @@ impl Recipe<'_> {
         if !self.measures().is_empty() {
             parts.push(include_str!("../shaders/factors.wgsl"));
         }
+        parts.push(match self.rule.trust() {
+            None => include_str!("../shaders/trust/none.wgsl"),
+            Some(_) => include_str!("../shaders/trust/tensor.wgsl"),
+        });
         parts.push(match planes.accumulated {
             true => include_str!("../shaders/gather/accumulated.wgsl"),
             false => include_str!("../shaders/gather/none.wgsl"),
@@ -271,10 +276,6 @@ impl Recipe<'_> {
             Clip::TensorNorm(_) => include_str!("../shaders/clip/tensor.wgsl"),
         }];
         parts.push(include_str!("../shaders/gradient.wgsl"));
-        parts.push(match self.rule.trust() {
-            None => include_str!("../shaders/trust/none.wgsl"),
-            Some(_) => include_str!("../shaders/trust/tensor.wgsl"),
-        });
         let planes = self.planes();
         parts.push(match planes.fisher {
             true => include_str!("../shaders/fisher/plane.wgsl"),
@@ -284,7 +285,6 @@ impl Recipe<'_> {
             true => include_str!("../shaders/average/plane.wgsl"),
             false => include_str!("../shaders/average/none.wgsl"),
         });
-        parts.push(self.copy());
         let mut parts: Vec<String> = parts.into_iter().map(str::to_owned).collect();
         parts.extend(self.slow_storage());
         if self.lookahead.is_none() {
@@ -352,13 +352,13 @@ impl Recipe<'_> {
         [include_str!("../shaders/state/slots.wgsl"), sync, &calls].join("\n")
     }
 
-    /// The bindings of group 2: what is the optimizer's own.
+    /// The bindings of group 2: what is the optimizer's own. Group 3 is a step's half-width copy, or the spans and
+    /// partial sums of a reduction's first pass.
     pub(crate) fn own_bindings(&self) -> Vec<(u32, Binding)> {
         let all = [
             (self.planes().count() > 0, 0, Binding::ReadWrite),
             (self.lookahead.is_some(), 1, Binding::ReadWrite),
-            (self.options.half_weights.is_some(), 2, Binding::ReadWrite),
-            (!self.measures().is_empty(), 3, Binding::Read),
+            (!self.measures().is_empty(), 2, Binding::Read),
         ];
         all.into_iter().filter(|(used, ..)| *used).map(|(_, index, kind)| (index, kind)).collect()
     }

@@ -68,8 +68,9 @@ impl Bounds {
 pub(crate) fn check_bindings(limits: &wgpu::Limits, recipe: &Recipe<'_>, table: bool) -> Result<(), Error> {
     // Weights and gradients, the table, and what is the kernel's own; a reduction's first pass has its spans and
     // partial sums, too.
-    let step = 2 + u64::from(table) + recipe.own_bindings().len() as u64;
-    let needed = if recipe.measures().is_empty() { step } else { step + 2 };
+    let both = 2 + u64::from(table) + recipe.own_bindings().len() as u64;
+    let step = both + u64::from(recipe.options.half_weights.is_some());
+    let needed = if recipe.measures().is_empty() { step } else { both + 2 };
     let offered = u64::from(limits.max_storage_buffers_per_shader_stage);
     if needed <= offered {
         return Ok(());

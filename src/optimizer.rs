@@ -81,6 +81,8 @@ pub(crate) struct Pipelines {
 pub(crate) struct WindowBuffers {
     pub planes: Option<wgpu::Buffer>,
     pub bind_group: wgpu::BindGroup,
+    /// Of the half-width copy of the weights.
+    pub copy: Option<wgpu::BindGroup>,
 }
 
 /// Where the gradients of borrowed tensors lie; [`Optimizer::borrow_gradients`] makes one. Several may be
@@ -451,10 +453,14 @@ impl Optimizer {
         [correction.recip() as f32, eps as f32]
     }
 
-    /// Groups 1 and 2 and the dispatch of one run.
+    /// Groups 1 to 3 and the dispatch of one run.
     fn dispatch(&self, pass: &mut wgpu::ComputePass<'_>, run: &Run) {
+        let window = &self.windows[run.window];
         pass.set_bind_group(1, &run.bind_group, &[]);
-        pass.set_bind_group(2, &self.windows[run.window].bind_group, &[]);
+        pass.set_bind_group(2, &window.bind_group, &[]);
+        if let Some(copy) = &window.copy {
+            pass.set_bind_group(3, copy, &[]);
+        }
         pass.dispatch_workgroups(run.threads.div_ceil(self.workgroup), 1, 1);
     }
 

@@ -13,7 +13,7 @@ use crate::{
     precision::Half,
 };
 
-/// The options that decide how a step's kernels are composed.
+/// The options that all groups have in common; [`Builder`](crate::Builder) has a method for each.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Gradient clipping.

@@ -6,7 +6,7 @@ pub enum Half {
     /// IEEE binary16: 11 bits of precision, up to 65504 (where the copy of the weights saturates). Rounding
     /// is the device's, to one of the two neighbours: off by 2^-10 of the value at most.
     F16,
-    /// bfloat16: 8 bits of precision, the range of f32. To the nearest, ties to even: off by 2^-9 of the
+    /// bfloat16: 8 bits of precision, the range of f32. To the nearest, ties to even: off by 2^-8 of the
     /// value at most.
     Bf16,
 }

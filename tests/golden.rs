@@ -9,7 +9,9 @@ use std::{collections::BTreeMap, path::PathBuf};
 use lookahead_wgpu::{
     Field, Lookahead, Optimizer, Rule, StatePolicy,
     gpu::Gpu,
-    rules::{AdaBelief, Adadelta, Adagrad, Adam, AdamW, Adamax, Lion, NAdam, RAdam, RmsProp, Sgd},
+    rules::{
+        AdaBelief, Adadelta, Adagrad, Adam, AdamW, Adamax, Lamb, Lars, Lion, NAdam, RAdam, RmsProp, Sgd,
+    },
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -45,7 +47,7 @@ struct Run {
 
 /// The names in the files of the rules that the crate has. A run of one of them that cannot be built is a
 /// failure; runs of other rules are left out.
-const SUPPORTED: [&str; 20] = [
+const SUPPORTED: [&str; 22] = [
     "sgd",
     "sgd_weight_decay",
     "heavy_ball",
@@ -66,6 +68,8 @@ const SUPPORTED: [&str; 20] = [
     "radam",
     "adabelief",
     "lion",
+    "lars",
+    "lamb",
 ];
 
 /// f32 against f64: weights of size up to 4 are rounded to 2.4e-7 at each of 40 steps. Adam and its like divide
@@ -252,6 +256,18 @@ fn rule(run: &Run) -> Box<dyn Rule> {
             betas: (hyper.number("b1", 0.9), hyper.number("b2", 0.99)),
             weight_decay: hyper.number("weight_decay", 1e-3),
         }),
+        (_, Some("lars")) => Box::new(
+            Lars::new(hyper.number("learning_rate", f64::NAN))
+                .weight_decay(hyper.number("weight_decay", 0.0))
+                .trust_coefficient(hyper.number("trust_coefficient", 0.001))
+                .momentum(hyper.number("momentum", 0.9)),
+        ),
+        (_, Some("lamb")) => Box::new(
+            Lamb::new(hyper.number("learning_rate", f64::NAN))
+                .betas(hyper.number("b1", 0.9), hyper.number("b2", 0.999))
+                .eps(hyper.number("eps", 1e-6))
+                .weight_decay(hyper.number("weight_decay", 0.0)),
+        ),
         other => panic!("{}: {other:?} is not supported", run.rule),
     };
     assert!(hyper.left.is_empty(), "{}: unknown hyperparameters {:?}", run.rule, hyper.left);

@@ -1,5 +1,5 @@
 // A copy of the weights for the model's kernels.
-@group(2) @binding(2) var<storage, read_write> half_weights: array<vec2u>;
+@group(3) @binding(0) var<storage, read_write> half_weights: array<vec2u>;
 
 fn store_copy(i: u32, w: vec4f) {
     half_weights[i] = pack_f16(w);

@@ -26,11 +26,11 @@ fn too_few_storage_buffers() {
     with(2).build(sgd().tensor("w", &[3]));
     // The first pass of a norm needs spans and partial sums beside weights and gradients.
     let norm = sgd().clip(Clip::GlobalNorm(1.0)).tensor("w", &[3]);
-    check(with(3).refuse(norm), "Limit", &["= 3", "4 is needed", "GlobalNorm"]);
-    with(4).build(sgd().clip(Clip::GlobalNorm(1.0)).tensor("w", &[3]));
+    check(with(3).refuse(norm), "Limit", &["= 3", "5 is needed", "GlobalNorm"]);
+    with(5).build(sgd().clip(Clip::GlobalNorm(1.0)).tensor("w", &[3]));
     let most = demanding(Clip::TensorNorm(1.0)).tensor("w", &[3]);
-    check(with(6).refuse(most), "Limit", &["= 6", "7 is needed"]);
-    with(7).build(demanding(Clip::TensorNorm(1.0)).tensor("w", &[3]));
+    check(with(7).refuse(most), "Limit", &["= 7", "8 is needed"]);
+    with(8).build(demanding(Clip::TensorNorm(1.0)).tensor("w", &[3]));
 }
 
 #[test]
