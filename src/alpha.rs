@@ -1,4 +1,48 @@
-//! The adaptive slow step size (section 2.1 of the paper).
+//! The adaptive slow step size alpha (section 2.1 of the paper).
+//!
+//! A fixed alpha of 0.5 is the paper's default. The best one between the slow weights phi and the fast weights
+//! theta_k of a quadratic loss `1/2 x'Ax - b'x` with minimum theta* is known (Proposition 1):
+//!
+//! ```text
+//! alpha* = (phi - theta*)' A (phi - theta_k) / ((phi - theta_k)' A (phi - theta_k))
+//! ```
+//!
+//! With the gradient g at theta_k for what is not known of theta*, a diagonal estimate Â of the curvature, and
+//! `d = theta_k - phi`, that is two dot products and no inverse:
+//!
+//! ```text
+//! alpha^ = clip(1 - g'd / (d'Âd), alpha_low, 1)
+//! ```
+//!
+//! The GPU finds it at every sync and uses it there, without a readback: two small passes over the weights, then the
+//! sync in a dispatch of its own. Where `d'Âd` is zero or a sum is not finite, the fixed alpha of
+//! [`Lookahead`](crate::Lookahead) is taken, as it is by
+//! [`sync_now`](crate::Optimizer::sync_now), which has no gradient. The last alphas lie in
+//! [`Optimizer::alphas`](crate::Optimizer::alphas), to bind or to copy, and
+//! [`download_alphas`](crate::Optimizer::download_alphas) reads them.
+//!
+//! ```
+//! use lookahead_wgpu::{AdaptiveAlpha, Lookahead, Optimizer, alpha::{Curvature, GradientAt, Scope}, rules::Adam};
+//! let builder = Optimizer::builder(Adam::default())
+//!     .lookahead(Lookahead::new(5, 0.5)) // 0.5 where no alpha can be found
+//!     .adaptive(
+//!         AdaptiveAlpha::new(0.1)                // alpha_low
+//!             .curvature(Curvature::Root)        // Â = sqrt(v^) + eps
+//!             .scope(Scope::Tensor)              // one for each tensor
+//!             .gradient(GradientAt::LastStep),   // costs no gradient
+//!     );
+//! ```
+//!
+//! # Choices
+//!
+//! - **Curvature.** [`Curvature::Corrected`] (v^, the empirical Fisher) is the paper's. It is of the gradient's size
+//!   squared: where gradients are small, d'v^d is smaller still against g'd, and alpha^ ends at one of its bounds.
+//!   [`Curvature::Root`] has the scale by which Adam itself divides. [`Curvature::Given`] takes yours.
+//! - **Where the gradient is taken.** The formula asks for it at theta_k, which the inner loop never computes: a cycle
+//!   then has k + 1 calls of `step`, the last of which only finds alpha and synchronises
+//!   ([`GradientAt::Synchronised`], the default). [`GradientAt::LastStep`] uses the gradient at theta_(k-1) instead.
+//! - **Scope.** One alpha for the model, for each group or for each tensor.
+//! - The gradient is that of the loss (and of L2 decay, where the rule has it), before centralisation and clipping.
 
 use crate::error::{Error, check_hyperparameter};
 

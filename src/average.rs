@@ -1,4 +1,36 @@
 //! Averages of the weights, which training never reads.
+//!
+//! | average | formula after step t, from 0 | as |
+//! |---|---|---|
+//! | [`Average::Ema`] | `mean <- decay mean + (1 - decay) w` | `torch.optim.swa_utils.get_ema_multi_avg_fn` |
+//! | [`Average::Polyak`] | the mean of w after steps from, from + 1, ... | Polyak-Ruppert; `torch.optim.ASGD` with `t0 = from` |
+//! | [`Average::Swa`] | the mean of w after steps from, from + every, ... | SWA (Izmailov et al., 2018) |
+//!
+//! With or without Lookahead. The average is one more buffer of the weights' size, and is written by the step itself,
+//! after the sync where there is one (8 bytes a parameter more in a step that averages). Until it begins it is a copy
+//! of the weights. Its values are bound as [`Optimizer::average`](crate::Optimizer::average), or evaluated in the
+//! weights' own place, as slow weights are:
+//!
+//! ```
+//! # fn main() -> Result<(), lookahead_wgpu::Error> {
+//! use lookahead_wgpu::{Average, Field, Lookahead, Optimizer, gpu::Gpu, rules::Adam};
+//! # let gpu = Gpu::open_blocking(None)?;
+//! let mut optimizer = Optimizer::builder(Adam::default())
+//!     .lookahead(Lookahead::default())
+//!     .average(Average::Polyak { from: 1000 })
+//!     .tensor("w", &[64])
+//!     .build_blocking(&gpu.device, &gpu.queue)?;
+//! let mut encoder = gpu.device.create_command_encoder(&Default::default());
+//! optimizer.swap_average(&mut encoder)?; // the weights' buffers hold the average
+//! // ... record the evaluation ...
+//! optimizer.swap_average(&mut encoder)?; // and the weights again, to the last bit
+//! gpu.queue.submit([encoder.finish()]);
+//! let mean = optimizer.download_blocking(Field::Average, "w")?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Steps that a guard skips do not count.
 
 use crate::error::{Error, check_hyperparameter};
 

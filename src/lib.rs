@@ -5,7 +5,7 @@
 mod access;
 mod accumulate;
 pub mod alpha;
-mod average;
+pub mod average;
 mod builder;
 mod clip;
 mod controls;
@@ -24,7 +24,7 @@ mod options;
 pub mod outer;
 mod pipelines;
 mod planes;
-mod precision;
+pub mod precision;
 mod readback;
 mod reduction;
 pub mod rules;

@@ -1,4 +1,26 @@
-//! Half-width floating point: f16 and bf16, two values a word.
+//! Mixed precision: f16 and bf16, two values a word, on any device (the feature `SHADER_F16` is not needed).
+//!
+//! The weights that are trained, and the state, stay f32. What may be half-width:
+//!
+//! - **a copy of the weights** for the model's kernels ([`Builder::half_weights`](crate::Builder::half_weights)), which
+//!   the step writes along with the weights;
+//! - **gradients** ([`Builder::half_gradients`](crate::Builder::half_gradients)), best with
+//!   [loss scaling](crate::guard);
+//! - **slow weights** in bf16 ([`Builder::slow_bf16`](crate::Builder::slow_bf16)), rounded up or down at random so that
+//!   they are right on average. The random bits follow from the step's number and the place, so that a run can be
+//!   repeated.
+//!
+//! The largest and the root-mean-square difference to f64 after 60 steps of Lookahead(Adam) at a learning rate of 0.01,
+//! 1000 weights of size 1, the same gradients for both (`cargo test --test half -- --nocapture`):
+//!
+//! | mode | largest | root mean square |
+//! |---|---|---|
+//! | f32 | 3.4e-7 | 1.0e-7 |
+//! | f16 gradients | 2.1e-5 | 5.1e-6 |
+//! | bf16 gradients | 1.6e-4 | 4.3e-5 |
+//! | bf16 slow weights | 1.1e-2 | 1.9e-3 |
+//!
+//! The copy of the weights has no influence on training by itself: each value is off by its own rounding.
 
 /// A half-width format. Neither needs the device feature `SHADER_F16`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

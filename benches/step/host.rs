@@ -37,7 +37,7 @@ pub fn measure(gpu: &Gpu, tensors: usize, groups: usize, effort: &Effort) -> Res
         builder = builder.tensor_in(&name(tensor % groups), &format!("tensor {tensor}"), &[LEN]);
     }
     let mut optimizer = builder.build_blocking(&gpu.device, &gpu.queue)?;
-    fill(gpu, &mut optimizer)?;
+    fill(gpu, &mut optimizer, None)?;
 
     let [mut record, mut finish, mut submit] = [vec![], vec![], vec![]];
     let microseconds = |begin: Instant| begin.elapsed().as_secs_f64() * 1e6 / f64::from(STEPS);

@@ -116,7 +116,7 @@ fn run(args: &Args) -> Result<(), Failure> {
     let effort = args.effort();
 
     let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed} {wide_msg}")?;
-    let bar = ProgressBar::new((gpus.len() * tables::MEASUREMENTS) as u64).with_style(style);
+    let bar = ProgressBar::new((gpus.len() * tables::measurements()) as u64).with_style(style);
     print(&bar, &report::preface(&effort))?;
     let mut report = Report { version: env!("CARGO_PKG_VERSION"), k: workload::K, adapters: vec![] };
     for gpu in &gpus {

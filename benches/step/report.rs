@@ -28,6 +28,7 @@ pub struct Adapter {
     pub label: String,
     pub steps: Vec<StepRow>,
     pub sync: Vec<SyncRow>,
+    pub options: Vec<SyncRow>,
     pub tensors: Vec<TensorsRow>,
     pub host: Vec<HostRow>,
 }
@@ -48,7 +49,7 @@ pub struct StepRow {
     pub samples: usize,
 }
 
-/// What Lookahead adds to a rule.
+/// What Lookahead adds to a rule, or an option to Lookahead.
 #[derive(Serialize)]
 pub struct SyncRow {
     pub rule: String,
@@ -101,7 +102,8 @@ pub fn preface(effort: &Effort) -> String {
 impl Adapter {
     /// All tables, at most 100 columns wide.
     pub fn text(&self) -> String {
-        [self.steps_text(), self.sync_text(), self.tensors_text(), self.host_text()].concat()
+        let options = self.options_text();
+        [self.steps_text(), self.sync_text(), options, self.tensors_text(), self.host_text()].concat()
     }
 
     fn steps_text(&self) -> String {
@@ -149,6 +151,27 @@ impl Adapter {
         for row in &self.sync {
             text += &format!(
                 "{:12} {:>11} {:>13} {:>18} {:>12.3} {:>6.3} {:>6}\n",
+                row.rule,
+                count(row.parameters),
+                milliseconds(row.alone_ms),
+                milliseconds(row.lookahead_ms),
+                row.bytes_ratio,
+                row.ratio,
+                percent(row.spread)
+            );
+        }
+        text
+    }
+
+    fn options_text(&self) -> String {
+        let mut text = format!(
+            "\nWhat an option adds to lookahead(adam), over whole cycles of {K} inner steps.\n\
+             {:24} {:>11} {:>13} {:>12} {:>12} {:>6} {:>6}\n",
+            "option", "parameters", "plain ms/step", "with ms/step", "bytes ratio", "ratio", "spread"
+        );
+        for row in &self.options {
+            text += &format!(
+                "{:24} {:>11} {:>13} {:>12} {:>12.3} {:>6.3} {:>6}\n",
                 row.rule,
                 count(row.parameters),
                 milliseconds(row.alone_ms),

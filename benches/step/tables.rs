@@ -1,10 +1,14 @@
 //! The four tables of an adapter.
 
+use std::sync::Arc;
+
 use indicatif::ProgressBar;
 use lookahead_wgpu::{
-    Clip, Lookahead, Optimizer, Rule,
+    AdaptiveAlpha, Average, Clip, Guard, Half, Lookahead, Optimizer, Options, Rule,
     StatePolicy::{Interpolate, Reset},
+    alpha::GradientAt,
     gpu::Gpu,
+    outer::Nesterov,
     rules::Adam,
 };
 
@@ -19,9 +23,11 @@ use crate::{
 /// Tensors and groups of the host's table.
 const HOST: [(usize, usize); 3] = [(1, 1), (161, 1), (161, 8)];
 
-/// Measurements of an adapter: the copy kernel, ten rules with and without Lookahead and four variants, five
-/// ratios, the tensors, the host's.
-pub const MEASUREMENTS: usize = 1 + 10 + 4 + 5 + 1 + HOST.len();
+/// Measurements of an adapter: the copy kernel, every rule with and without Lookahead and four variants, the
+/// rules' ratios, the options', the tensors, the host's.
+pub fn measurements() -> usize {
+    1 + 2 * rules().len() + 4 + rules().len() + options().len() + 1 + HOST.len()
+}
 
 /// The copy kernel of the first row takes one dispatch up to this size.
 const COPY_KERNEL: usize = 65_535 * 256 * 4;
@@ -36,6 +42,7 @@ impl Adapter {
             label: gpu.label(),
             steps: vec![],
             sync: vec![],
+            options: vec![],
             tensors: vec![],
             host: vec![],
         };
@@ -53,6 +60,11 @@ impl Adapter {
             begin(&format!("what Lookahead adds to {}", alone.name()));
             let parameters = if alone.name() == "adam" { sizes.adam_ratio } else { sizes.rules };
             adapter.sync.push(sync(gpu, alone, wrapped, parameters, effort)?);
+            bar.inc(1);
+        }
+        for (name, options) in options() {
+            begin(&format!("what {name} adds"));
+            adapter.options.push(option(gpu, name, options, sizes.rules, effort)?);
             bar.inc(1);
         }
         begin("the tensors of ResNet-50");
@@ -159,6 +171,53 @@ fn sync(
         alone_ms: median(&pair.a) / f64::from(K) * 1e3,
         lookahead_ms: median(&pair.b) / f64::from(K) * 1e3,
         bytes_ratio: wrapped.bytes / alone.bytes,
+        ratio: pair.ratio(),
+        spread: pair.spread(),
+        samples: pair.a.len(),
+    })
+}
+
+/// What can be had around a rule, one by one.
+fn options() -> Vec<(&'static str, Options)> {
+    let none = Options::default;
+    let adaptive = AdaptiveAlpha::new(0.1);
+    vec![
+        ("adaptive alpha", Options { adaptive: Some(adaptive), ..none() }),
+        ("the same, last gradient", {
+            let adaptive = adaptive.gradient(GradientAt::LastStep);
+            Options { adaptive: Some(adaptive), ..none() }
+        }),
+        ("outer Nesterov", Options { outer: Arc::new(Nesterov::default()), ..none() }),
+        ("average (EMA)", Options { average: Some(Average::Ema { decay: 0.99 }), ..none() }),
+        ("guard", Options { guard: Some(Guard::default()), ..none() }),
+        ("centralised gradients", Options { centralise: true, ..none() }),
+        ("f16 copy of the weights", Options { half_weights: Some(Half::F16), ..none() }),
+        ("f16 gradients", Options { half_gradients: Some(Half::F16), ..none() }),
+        ("bf16 gradients", Options { half_gradients: Some(Half::Bf16), ..none() }),
+        ("bf16 slow weights", Options { slow_bf16: true, ..none() }),
+    ]
+}
+
+/// lookahead(adam) with an option against it without.
+fn option(
+    gpu: &Gpu,
+    name: &'static str,
+    options: Options,
+    parameters: usize,
+    effort: &Effort,
+) -> Result<SyncRow, Failure> {
+    // Rows of 64 values, for the gradients to be centralised.
+    let shape = [parameters.div_ceil(64), 64];
+    let builder = || Optimizer::builder(Adam::default()).lookahead(lookahead()).tensor("w", &shape);
+    let mut plain = Subject::owned(gpu, builder())?;
+    let mut with = Subject::with(gpu, builder(), options)?;
+    let pair = Pair::measure(gpu, &mut plain.work, &mut with.work, effort)?;
+    Ok(SyncRow {
+        rule: name.to_owned(),
+        parameters: plain.parameters,
+        alone_ms: median(&pair.a) / f64::from(K) * 1e3,
+        lookahead_ms: median(&pair.b) / f64::from(K) * 1e3,
+        bytes_ratio: with.bytes / plain.bytes,
         ratio: pair.ratio(),
         spread: pair.spread(),
         samples: pair.a.len(),

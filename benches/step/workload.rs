@@ -1,9 +1,13 @@
 //! What is timed: optimizers over values that look random, and plain copies.
 
 use lookahead_wgpu::{
-    Builder, Gradients, Lookahead, Optimizer, Rule, Slice,
+    Builder, Gradients, Half, Lookahead, Optimizer, Options, Rule, Slice,
+    alpha::GradientAt,
     gpu::Gpu,
-    rules::{Adam, AdamW, Sgd},
+    rules::{
+        AdaBelief, Adadelta, Adagrad, Adam, AdamW, Adamax, Lamb, Lars, Lion, NAdam, RAdam, Ranger, RmsProp,
+        Sgd,
+    },
     wgpu,
 };
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
@@ -22,8 +26,20 @@ pub fn rules() -> Vec<Box<dyn Rule>> {
         Box::new(Sgd::new(1e-3)),
         Box::new(momentum.clone()),
         Box::new(momentum.nesterov(true)),
+        Box::new(Adagrad::new(1e-3)),
+        Box::new(RmsProp::new(1e-3)),
+        Box::new(Adadelta::new(1.0)),
         Box::new(Adam::default()),
         Box::new(AdamW::default()),
+        Box::new(Adam::default().amsgrad(true)),
+        Box::new(Adamax::new(1e-3)),
+        Box::new(NAdam::new(1e-3)),
+        Box::new(RAdam::new(1e-3)),
+        Box::new(Ranger::new(1e-3)),
+        Box::new(AdaBelief::new(1e-3)),
+        Box::new(Lion::new(1e-4)),
+        Box::new(Lars::new(1e-3)),
+        Box::new(Lamb::new(1e-3)),
     ]
 }
 
@@ -47,9 +63,16 @@ pub struct Subject {
 impl Subject {
     /// An optimizer with buffers of its own.
     pub fn owned(gpu: &Gpu, builder: Builder) -> Result<Self, Failure> {
-        let mut optimizer = builder.build_blocking(&gpu.device, &gpu.queue)?;
-        fill(gpu, &mut optimizer)?;
-        Ok(Self::new(optimizer, None))
+        Self::with(gpu, builder, Options::default())
+    }
+
+    /// The same, with options.
+    pub fn with(gpu: &Gpu, builder: Builder, options: Options) -> Result<Self, Failure> {
+        let extra = options.adaptive.is_some_and(|it| it.gradient == GradientAt::Synchronised);
+        let half = options.half_gradients;
+        let mut optimizer = builder.options(options).build_blocking(&gpu.device, &gpu.queue)?;
+        fill(gpu, &mut optimizer, half)?;
+        Ok(Self::new(optimizer, None, K + u32::from(extra)))
     }
 
     /// An optimizer of one tensor whose weights and gradients lie in one buffer of the caller's.
@@ -61,7 +84,7 @@ impl Subject {
         let gradients = optimizer.borrow_gradients_blocking(&[("w", Slice::new(&pool, size, size))])?;
         write(gpu, &Slice::whole(&pool), &noise(2 * parameters, 0));
         land(gpu)?;
-        Ok(Self::new(optimizer, Some(gradients)))
+        Ok(Self::new(optimizer, Some(gradients), K))
     }
 
     /// No optimizer: a kernel that copies as many values, which shows what the adapter's shaders reach.
@@ -99,7 +122,8 @@ impl Subject {
         Ok(Self { parameters: parameters as u64, tensors: 1, dispatches: 1, bytes: 2.0 * size as f64, work })
     }
 
-    fn new(mut optimizer: Optimizer, gradients: Option<Gradients>) -> Self {
+    /// `calls` of `step` make a cycle.
+    fn new(mut optimizer: Optimizer, gradients: Option<Gradients>, calls: u32) -> Self {
         let shapes: Vec<&[usize]> = optimizer.tensors().map(|(_, shape)| shape).collect();
         let traffic = optimizer.traffic();
         Self {
@@ -108,7 +132,7 @@ impl Subject {
             dispatches: optimizer.dispatches(),
             bytes: traffic.step as f64 + traffic.sync as f64 / f64::from(K),
             work: Box::new(move |encoder| {
-                for _ in 0..K {
+                for _ in 0..calls {
                     match &gradients {
                         None => optimizer.step(encoder)?,
                         Some(gradients) => optimizer.step_with(encoder, gradients)?,
@@ -147,20 +171,32 @@ impl Copy {
 }
 
 /// Gives all weights and gradients values.
-pub fn fill(gpu: &Gpu, optimizer: &mut Optimizer) -> Result<(), Failure> {
+pub fn fill(gpu: &Gpu, optimizer: &mut Optimizer, half: Option<Half>) -> Result<(), Failure> {
     let tensors: Vec<(String, usize)> =
         optimizer.tensors().map(|(name, shape)| (name.to_owned(), shape.iter().product())).collect();
     for ((name, len), seed) in tensors.iter().zip((0..).step_by(2)) {
         optimizer.upload(name, &noise(*len, seed))?;
-        let gradients = noise(*len, seed + 1);
+        let gradients = bytes(&noise(*len, seed + 1), half);
         let mut rest = &gradients[..];
         for slice in optimizer.gradients_slices(name)? {
-            let (head, tail) = rest.split_at(slice.size as usize / VALUE);
-            write(gpu, &slice, head);
+            let (head, tail) = rest.split_at(slice.size as usize);
+            gpu.queue.write_buffer(&slice.buffer, slice.offset, head);
             rest = tail;
         }
     }
     land(gpu)
+}
+
+/// Values as a buffer holds them.
+fn bytes(values: &[f32], half: Option<Half>) -> Vec<u8> {
+    let Some(half) = half else { return bytemuck::cast_slice(values).to_vec() };
+    let bits = values.iter().map(|value| match half {
+        Half::F16 => half::f16::from_f32(*value).to_bits(),
+        Half::Bf16 => half::bf16::from_f32(*value).to_bits(),
+    });
+    let mut bits: Vec<u16> = bits.collect();
+    bits.resize(values.len().next_multiple_of(2), 0);
+    bytemuck::cast_slice(&bits).to_vec()
 }
 
 fn buffer(gpu: &Gpu, size: u64) -> wgpu::Buffer {
