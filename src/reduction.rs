@@ -381,7 +381,8 @@ fn ranges(
                 .zip(&layout.tensors)
                 .map(|(rows, tensor)| if rows.length == 0 { 0 } else { tensor.len / rows.length })
                 .sum();
-            vec![Range::default(); total as usize]
+            // A model of vectors alone has none, and a binding must not be empty.
+            vec![Range::default(); total.max(1) as usize]
         }
         Measure::Norm if matches!(options.clip, Clip::TensorNorm(_)) => {
             vec![Range { settings: norm, ..Range::default() }; tensors]

@@ -376,6 +376,18 @@ fn long_rows_are_centralised() {
     });
 }
 
+/// A model of vectors alone has no row whose mean could be taken.
+#[test]
+fn vectors_alone_are_not_centralised() {
+    on_every_adapter(|gpu| {
+        let builder = Optimizer::builder(Sgd::new(1.0)).centralise().tensor("w", &[5]);
+        let mut optimizer = builder.build_blocking(&gpu.device, &gpu.queue).unwrap();
+        write_gradient(gpu, &optimizer, "w", &[1.0; 5]);
+        submit(gpu, |encoder| optimizer.step(encoder)).unwrap();
+        assert_eq!(optimizer.download_blocking(Field::Weights, "w").unwrap(), [-1.0; 5]);
+    });
+}
+
 #[test]
 fn trust_ratios_and_ranger_agree_with_the_twin() {
     on_every_adapter(|gpu| {
