@@ -207,7 +207,7 @@ impl Reductions {
                 let buffer = |label, values: u64, usage| {
                     device.create_buffer(&wgpu::BufferDescriptor {
                         label: Some(label),
-                        size: values.max(1) * VALUE,
+                        size: values.max(2) * VALUE,
                         usage: wgpu::BufferUsages::STORAGE | usage,
                         mapped_at_creation: false,
                     })
