@@ -156,7 +156,9 @@ impl Recipe<'_> {
     /// The first pass of a reduction.
     pub fn partial(&self, measure: Measure) -> Source {
         let mut parts = self.common();
-        parts.push(include_str!("../shaders/reduce.wgsl").to_owned());
+        if measure != Measure::Rows {
+            parts.push(include_str!("../shaders/reduce.wgsl").to_owned());
+        }
         match measure {
             Measure::Rows => parts.push(include_str!("../shaders/measure/row.wgsl").to_owned()),
             Measure::Norm => parts.push(include_str!("../shaders/measure/gradient.wgsl").to_owned()),
@@ -181,7 +183,11 @@ impl Recipe<'_> {
                 parts.push(include_str!("../shaders/measure/alpha.wgsl").to_owned());
             }
         }
-        parts.push(include_str!("../shaders/partial.wgsl").to_owned());
+        let pass = match measure {
+            Measure::Rows => include_str!("../shaders/partial_rows.wgsl"),
+            _ => include_str!("../shaders/partial.wgsl"),
+        };
+        parts.push(pass.to_owned());
         self.source(&format!("partial {measure:?}"), "partial", parts)
     }
 
@@ -389,8 +395,14 @@ pub fn finish(measure: Measure, scaled: bool) -> Source {
         (Measure::Norm, false) => include_str!("../shaders/gain/one.wgsl"),
         _ => "",
     };
-    let parts =
-        [include_str!("../shaders/reduce.wgsl"), include_str!("../shaders/finish.wgsl"), gain, conclude];
+    let ranges = include_str!("../shaders/ranges.wgsl");
+    let parts = match measure {
+        Measure::Rows => [ranges, include_str!("../shaders/finish_rows.wgsl"), "", gain, conclude],
+        _ => {
+            let reduce = include_str!("../shaders/reduce.wgsl");
+            [ranges, reduce, include_str!("../shaders/finish.wgsl"), gain, conclude]
+        }
+    };
     Source { name: format!("finished {measure:?}"), entry: "finish", wgsl: parts.join("\n") }
 }
 

@@ -19,6 +19,9 @@ use crate::{
 /// Values that one workgroup of the first pass sums.
 const SPAN: u64 = 16_384;
 
+/// Values that one thread of the first pass to rows sums.
+const ROW_SPAN: u64 = 256;
+
 /// Where each kind's factors start in the one buffer of them all.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Regions {
@@ -47,6 +50,7 @@ pub(crate) struct Reductions {
     /// None where nothing is reduced.
     partial_layout: Option<wgpu::BindGroupLayout>,
     groups_per_dimension: u32,
+    workgroup: u32,
 }
 
 /// One reduction's pipelines and buffers.
@@ -101,15 +105,15 @@ pub(crate) fn rows(layout: &Layout, centralises: impl Fn(usize) -> bool) -> Vec<
 /// The spans of a part: its values from the first given one on, and how many.
 fn cut(part: &Part, measure: Measure, rows: &[Rows]) -> Vec<(u64, u64)> {
     let end = part.value + part.len;
-    let row = match measure {
-        Measure::Rows => rows[part.tensor].length,
-        _ => u64::MAX,
+    let (row, span) = match measure {
+        Measure::Rows => (rows[part.tensor].length, ROW_SPAN),
+        _ => (u64::MAX, SPAN),
     };
     let mut spans = Vec::new();
     let mut value = part.value;
     while value < end && row > 0 {
         let row_end = if row == u64::MAX { end } else { (value / row + 1) * row };
-        let len = SPAN.min(end - value).min(row_end - value);
+        let len = span.min(end - value).min(row_end - value);
         spans.push((value, len));
         value += len;
     }
@@ -148,6 +152,7 @@ impl Reductions {
             *start = regions.total;
             regions.total += ranges.len() as u32;
         }
+        let workgroup = kernels.workgroup;
         let groups_per_dimension = device.limits().max_compute_workgroups_per_dimension;
         let mut finish_bindings = vec![
             (0, Binding::Read),
@@ -167,6 +172,7 @@ impl Reductions {
                 rows,
                 partial_layout: None,
                 groups_per_dimension,
+                workgroup,
             });
         }
         let partial_layout = kernels.layout(&[(0, Binding::Read), (1, Binding::ReadWrite)]);
@@ -262,7 +268,7 @@ impl Reductions {
             });
         }
         let partial_layout = Some(partial_layout);
-        Ok(Self { list, factors, regions, rows, partial_layout, groups_per_dimension })
+        Ok(Self { list, factors, regions, rows, partial_layout, groups_per_dimension, workgroup })
     }
 
     /// Bytes of the factors, ranges, partial sums and results.
@@ -300,7 +306,7 @@ impl Reductions {
                 layout,
                 entries: &entries,
             });
-            let workgroups = grid(spans.len() as u32, self.groups_per_dimension);
+            let workgroups = self.grid(reduction.measure, spans.len());
             Some(Partial { bind_group, workgroups, bytes: buffer.size() })
         };
         self.list.iter().map(partial).collect()
@@ -328,10 +334,20 @@ impl Reductions {
     /// Records the second pass of reduction `index`.
     pub fn record_finish(&self, pass: &mut wgpu::ComputePass<'_>, index: usize) {
         let reduction = &self.list[index];
-        let (x, y) = grid(reduction.ranges, self.groups_per_dimension);
+        let (x, y) = self.grid(reduction.measure, reduction.ranges as usize);
         pass.set_pipeline(&reduction.finish);
         pass.set_bind_group(0, &reduction.finish_bind_group, &[]);
         pass.dispatch_workgroups(x, y, 1);
+    }
+
+    /// The workgroups of a pass over so many spans or ranges: each has one, or of rows each thread.
+    fn grid(&self, measure: Measure, count: usize) -> (u32, u32) {
+        let groups = match measure {
+            Measure::Rows => (count as u32).div_ceil(self.workgroup),
+            _ => count as u32,
+        };
+        let rows = groups.div_ceil(self.groups_per_dimension).max(1);
+        (groups.div_ceil(rows), rows)
     }
 
     /// Forgets the partial sums of the norm, after a group left it.
@@ -354,12 +370,6 @@ pub(crate) struct BindGroupLayouts<'a> {
     pub controls: &'a wgpu::BindGroupLayout,
     pub access: &'a (dyn Fn(Access) -> &'a wgpu::BindGroupLayout + Sync),
     pub own: &'a [wgpu::BindGroupLayout],
-}
-
-/// A grid of at least `count` workgroups.
-fn grid(count: u32, most: u32) -> (u32, u32) {
-    let rows = count.div_ceil(most).max(1);
-    (count.div_ceil(rows), rows)
 }
 
 /// The ranges of a reduction, the number of each span's partial sum, and how many there are.

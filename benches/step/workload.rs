@@ -63,10 +63,12 @@ pub struct Subject {
 impl Subject {
     /// An optimizer with buffers of its own.
     pub fn owned(gpu: &Gpu, builder: Builder) -> Result<Self, Failure> {
-        Self::with(gpu, builder, Options::default())
+        let mut optimizer = builder.build_blocking(&gpu.device, &gpu.queue)?;
+        fill(gpu, &mut optimizer, None)?;
+        Ok(Self::new(optimizer, None, K))
     }
 
-    /// The same, with options.
+    /// The same, with these options.
     pub fn with(gpu: &Gpu, builder: Builder, options: Options) -> Result<Self, Failure> {
         let extra = options.adaptive.is_some_and(|it| it.gradient == GradientAt::Synchronised);
         let half = options.half_gradients;

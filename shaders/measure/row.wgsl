@@ -1,8 +1,4 @@
 // The sum of a row of the gradient.
-fn measures() -> bool {
-    return true;
-}
-
 fn measured(i: u32, inside: vec4<bool>) -> vec2f {
     let g = select(vec4f(), raw_gradient(i, locate(i)), inside);
     return vec2f(g.x + g.y + g.z + g.w, 0.0);
