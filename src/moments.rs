@@ -24,7 +24,7 @@ use crate::{
 /// Values that one workgroup of the first pass sums, about.
 const SPAN: u64 = 16_384;
 
-/// Neighbours that one workgroup takes at once, so that what it reads is side by side.
+/// Neighbours, or times four, that one workgroup takes at once, so that what it reads is side by side.
 const NEIGHBOURS: u64 = 32;
 
 /// Entries that one workgroup of the second pass takes.
@@ -173,8 +173,10 @@ struct Sheet {
     partial: u64,
     /// Sums for each entry.
     count: u64,
-    /// Entries that a workgroup takes at once.
+    /// Entries that a workgroup takes at once, or how many times four.
     lanes: u64,
+    /// Four where a vec4 never holds values of two places of the dimension, else 1.
+    width: u64,
 }
 
 impl Sheet {
@@ -185,9 +187,10 @@ impl Sheet {
         if first == last {
             along = (part.value % block / axis.stride, (end - 1) % block / axis.stride + 1);
         }
+        let width = if axis.stride.is_multiple_of(4) && part.value.is_multiple_of(4) { 4 } else { 1 };
         let lanes = match axis.stride {
-            1 => workgroup / axis.size.next_power_of_two().min(workgroup),
-            stride => stride.min(NEIGHBOURS).next_power_of_two().min(workgroup),
+            1 => workgroup / axis.size.div_ceil(4).next_power_of_two().min(workgroup),
+            stride => (stride / width).min(NEIGHBOURS).next_power_of_two().min(workgroup),
         };
         let mut sheet = Self {
             first: first * axis.stride,
@@ -196,6 +199,7 @@ impl Sheet {
             partial,
             count: 0,
             lanes,
+            width,
         };
         sheet.count = (along.1 - along.0).div_ceil(sheet.step());
         sheet
@@ -203,7 +207,7 @@ impl Sheet {
 
     /// How much of the dimension one sum covers.
     fn step(&self) -> u64 {
-        (SPAN / self.lanes).max(1)
+        (SPAN / (self.lanes * self.width)).max(1)
     }
 
     /// `Sheet` of `shaders/moments/entries.wgsl`.
@@ -214,7 +218,8 @@ impl Sheet {
     /// The first pass's tasks over a part: `Task` of `shaders/moments/sums.wgsl`.
     fn tasks(&self, axis: &Axis, part: &Part, out: &mut Vec<u32>) {
         let covered = self.step().min(self.along.1 - self.along.0);
-        let at_once = self.lanes * (SPAN / (self.lanes * covered)).max(1);
+        let round = self.lanes * self.width;
+        let at_once = round * (SPAN / (round * covered)).max(1);
         for number in 0..self.count {
             let first = self.along.0 + number * self.step();
             let last = (first + self.step()).min(self.along.1);
@@ -226,6 +231,7 @@ impl Sheet {
                     self.first + entry,
                     at_once.min(self.entries - entry),
                     self.lanes,
+                    self.width,
                     axis.size * axis.stride,
                     axis.stride,
                     first,
@@ -239,7 +245,7 @@ impl Sheet {
 }
 
 /// Words of a task of the first pass.
-const TASK: usize = 11;
+const TASK: usize = 12;
 
 impl Moments {
     /// `start`: where they begin in `factors`. `alpha`: where the tensors' alphas are.
