@@ -21,7 +21,7 @@ fn step(@builtin(global_invocation_id) id: vec3u) {
         let g = gradient(i, place);
         observe(i, g);
         load_trust(i);
-        after = update(before - control.shrink * before, g + control.l2 * before);
+        after = update(before - control.shrink * before, normalise(i, g + control.l2 * before));
     }
     if does(SYNC) {
         after = sync(i, before, after);

@@ -110,6 +110,8 @@ pub(crate) struct Run {
     pub threads: u32,
     /// The spans that each reduction sums, if it sums any.
     pub partials: Vec<Option<Partial>>,
+    /// The first pass of the second moments, where they are the driver's.
+    pub sums: Option<Partial>,
     /// Bytes of the tables.
     pub table_bytes: u64,
 }
@@ -117,7 +119,7 @@ pub(crate) struct Run {
 impl Run {
     /// Bytes of its tables and of its spans.
     pub fn bytes(&self) -> u64 {
-        let spans = self.partials.iter().flatten().map(|partial| partial.bytes);
+        let spans = self.partials.iter().chain([&self.sums]).flatten().map(|partial| partial.bytes);
         self.table_bytes + spans.sum::<u64>()
     }
 }
@@ -333,7 +335,15 @@ impl Binder<'_> {
         let group = self.layout.windows[window].group;
         let alpha = regions.alpha + if self.alpha_by_group { group as u32 } else { 0 };
         let [first, len, stride, segments] = shape.words();
-        let numbers = [regions.clip, regions.trust, alpha, regions.means, window as u32, 0, 0, 0];
+        let mut table = table;
+        let mut shapes = 0;
+        if let (Some(table), Some(moments)) = (&mut table, &self.reductions.moments) {
+            shapes = table.len() as u32;
+            table.extend(parts.iter().flat_map(|part| moments.shape(part.tensor)));
+        }
+        let window_number = window as u32;
+        let numbers =
+            [regions.clip, regions.trust, alpha, regions.means, window_number, regions.scale, shapes, 0];
         let words = [[first, len, stride, segments].as_slice(), &numbers].concat();
         let shape = gpu::filled(self.device, "lookahead window", &words, wgpu::BufferUsages::UNIFORM);
         let table = table
@@ -351,8 +361,10 @@ impl Binder<'_> {
         let first = parts.first().map_or(0, |part| part.at);
         let end = parts.last().map_or(0, |part| up(part.at + part.len));
         let partials = self.reductions.partials(self.device, group, parts);
+        let moments = self.reductions.moments.as_ref();
+        let sums = moments.and_then(|moments| moments.run(self.device, parts));
         let threads = ((end - first) / 4) as u32;
-        Run { window, access, bind_group, threads, partials, table_bytes }
+        Run { window, access, bind_group, threads, partials, sums, table_bytes }
     }
 }
 

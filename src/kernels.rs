@@ -107,8 +107,15 @@ pub enum Measure {
     Norm,
     /// The norms of the weights and of the rule's direction.
     Trust,
+    /// The root mean squares of the weights and of the gradient over the root of its second moment.
+    Scale,
     /// What the adaptive alpha is found from.
     Alpha,
+}
+
+impl Measure {
+    /// Every measure, in the order in which a step takes them.
+    pub(crate) const ALL: [Self; 5] = [Self::Rows, Self::Norm, Self::Trust, Self::Scale, Self::Alpha];
 }
 
 impl Recipe<'_> {
@@ -121,6 +128,11 @@ impl Recipe<'_> {
         self.options.centralise || self.rule.centralises()
     }
 
+    /// The driver keeps the rule's second moment.
+    pub(crate) fn is_factored(&self) -> bool {
+        self.rule.factored(1).is_some()
+    }
+
     /// Which reductions the group's steps need, in the order in which they are recorded.
     pub fn measures(&self) -> Vec<Measure> {
         let adaptive = self.lookahead.is_some() && self.options.adaptive.is_some();
@@ -128,6 +140,7 @@ impl Recipe<'_> {
             (self.centralises(), Measure::Rows),
             (self.options.clip.is_norm() || self.options.guard.is_some(), Measure::Norm),
             (self.rule.trust().is_some(), Measure::Trust),
+            (self.is_factored(), Measure::Scale),
             (adaptive, Measure::Alpha),
         ];
         all.into_iter().filter(|(needed, _)| *needed).map(|(_, measure)| measure).collect()
@@ -142,6 +155,7 @@ impl Recipe<'_> {
             || matches!(self.options.clip, Clip::TensorNorm(_))
             || self.centralises()
             || self.rule.trust().is_some()
+            || self.is_factored()
     }
 
     /// The kernel of one inner step with the sync fused into it.
@@ -168,6 +182,10 @@ impl Recipe<'_> {
                 parts.push(format!("const MEASURE_STORES = {stores};"));
                 parts.push(include_str!("../shaders/measure/trust.wgsl").to_owned());
             }
+            Measure::Scale => {
+                parts.extend(self.rest());
+                parts.push(include_str!("../shaders/measure/scale.wgsl").to_owned());
+            }
             Measure::Alpha => {
                 parts.extend(self.slow_storage());
                 let at = self.planes().curvature_at().unwrap_or(0);
@@ -189,6 +207,15 @@ impl Recipe<'_> {
         };
         parts.push(pass.to_owned());
         self.source(&format!("partial {measure:?}"), "partial", parts)
+    }
+
+    /// The first pass over the gradient of a rule whose second moment is the driver's.
+    pub fn sums(&self) -> Source {
+        let mut parts = self.common();
+        parts.push(self.clip().to_owned());
+        parts.push(include_str!("../shaders/gradient.wgsl").to_owned());
+        parts.push(include_str!("../shaders/moments/sums.wgsl").to_owned());
+        self.source("sums", "sums", parts)
     }
 
     /// The kernel that exchanges weights and slow weights.
@@ -275,13 +302,13 @@ impl Recipe<'_> {
 
     /// What else a kernel needs that calls the rule.
     fn rest(&self) -> Vec<String> {
-        let mut parts = vec![match self.options.clip {
-            Clip::None => include_str!("../shaders/clip/none.wgsl"),
-            Clip::Value(_) => include_str!("../shaders/clip/value.wgsl"),
-            Clip::GlobalNorm(_) => include_str!("../shaders/clip/global.wgsl"),
-            Clip::TensorNorm(_) => include_str!("../shaders/clip/tensor.wgsl"),
-        }];
-        parts.push(include_str!("../shaders/gradient.wgsl"));
+        let mut parts = vec![self.clip(), include_str!("../shaders/gradient.wgsl")];
+        if self.is_factored() {
+            parts.push(include_str!("../shaders/normalise/factored.wgsl"));
+            parts.push(include_str!("../shaders/normalise/tensor.wgsl"));
+        } else {
+            parts.push(include_str!("../shaders/normalise/none.wgsl"));
+        }
         let planes = self.planes();
         parts.push(match planes.fisher {
             true => include_str!("../shaders/fisher/plane.wgsl"),
@@ -313,6 +340,15 @@ impl Recipe<'_> {
         parts.push(self.options.outer.wgsl().to_owned());
         parts.push(include_str!("../shaders/slow/weights.wgsl").to_owned());
         parts
+    }
+
+    fn clip(&self) -> &'static str {
+        match self.options.clip {
+            Clip::None => include_str!("../shaders/clip/none.wgsl"),
+            Clip::Value(_) => include_str!("../shaders/clip/value.wgsl"),
+            Clip::GlobalNorm(_) => include_str!("../shaders/clip/global.wgsl"),
+            Clip::TensorNorm(_) => include_str!("../shaders/clip/tensor.wgsl"),
+        }
     }
 
     fn slow_storage(&self) -> Vec<String> {
@@ -386,6 +422,7 @@ pub fn finish(measure: Measure, scaled: bool) -> Source {
         Measure::Rows => include_str!("../shaders/conclude/mean.wgsl"),
         Measure::Norm => include_str!("../shaders/conclude/norm.wgsl"),
         Measure::Trust => include_str!("../shaders/conclude/trust.wgsl"),
+        Measure::Scale => include_str!("../shaders/conclude/scale.wgsl"),
         Measure::Alpha => include_str!("../shaders/conclude/alpha.wgsl"),
     };
     let unscale =
@@ -404,6 +441,42 @@ pub fn finish(measure: Measure, scaled: bool) -> Source {
         }
     };
     Source { name: format!("finished {measure:?}"), entry: "finish", wgsl: parts.join("\n") }
+}
+
+/// What becomes of the first pass's sums: the second moments, and the means of each matrix's rows.
+pub fn moments() -> [Source; 2] {
+    let fold = [
+        include_str!("../shaders/moments/hyper.wgsl"),
+        include_str!("../shaders/control.wgsl"),
+        include_str!("../shaders/moments/entries.wgsl"),
+        include_str!("../shaders/moments/fold.wgsl"),
+    ];
+    let means = [
+        include_str!("../shaders/moments/hyper.wgsl"),
+        include_str!("../shaders/control.wgsl"),
+        include_str!("../shaders/moments/means.wgsl"),
+    ];
+    [
+        Source { name: "second moments".to_owned(), entry: "fold", wgsl: fold.join("\n") },
+        Source { name: "means of rows".to_owned(), entry: "means", wgsl: means.join("\n") },
+    ]
+}
+
+/// What a sync does to the second moments that are the driver's, if anything.
+pub fn sync_moments(policy: StatePolicy) -> Option<Source> {
+    let policy = match policy {
+        StatePolicy::Maintain => return None,
+        StatePolicy::Interpolate => include_str!("../shaders/moments/interpolated.wgsl"),
+        StatePolicy::Reset => include_str!("../shaders/moments/reset.wgsl"),
+    };
+    let parts = [
+        include_str!("../shaders/moments/hyper.wgsl"),
+        include_str!("../shaders/control.wgsl"),
+        include_str!("../shaders/moments/entries.wgsl"),
+        policy,
+        include_str!("../shaders/moments/sync.wgsl"),
+    ];
+    Some(Source { name: "sync of second moments".to_owned(), entry: "sync", wgsl: parts.join("\n") })
 }
 
 /// The kernel that decides whether a step is taken.
@@ -427,6 +500,11 @@ pub fn all(rule: &dyn Rule, options: &Options) -> Vec<Source> {
             sources.extend(
                 recipe.measures().into_iter().map(|measure| finish(measure, options.guard.is_some())),
             );
+            if recipe.is_factored() {
+                sources.push(recipe.sums());
+                sources.extend(moments());
+                sources.extend(lookahead.and_then(|lookahead| sync_moments(lookahead.policy)));
+            }
             if lookahead.is_some() && !options.slow_bf16 {
                 sources.push(recipe.swap_slow());
             }
@@ -470,6 +548,18 @@ pub fn check(rule: &dyn Rule) -> Result<(), Error> {
     if hyper.len() > MAX_HYPER {
         return Err(broken(format!("gives {} members of `Hyper`; {MAX_HYPER} is the most", hyper.len())));
     }
+    if let Some(factored) = rule.factored(1) {
+        factored.check()?;
+        let due = [factored.decay as f32, (1.0 - factored.decay) as f32];
+        if hyper.get(..2) != Some(due.as_slice()) {
+            return Err(broken(format!(
+                "has a second moment of the driver's: the first members of `Hyper` must be {due:?}, not {hyper:?}"
+            )));
+        }
+        if rule.trust().is_some() {
+            return Err(broken("has a second moment of the driver's and a trust ratio; take one".to_owned()));
+        }
+    }
     #[cfg(feature = "validate")]
     validate::check(rule, hyper.len())?;
     Ok(())
@@ -491,6 +581,10 @@ mod validate {
         let options = Options { clip: Clip::TensorNorm(1.0), ..Options::default() };
         let recipe = Recipe { rule, lookahead: Some(&interpolate), options: &options, access };
         check_text(rule, &recipe.step().wgsl, hyper)?;
+        if recipe.is_factored() {
+            check_text(rule, &recipe.sums().wgsl, hyper)?;
+            check_text(rule, &recipe.partial(Measure::Scale).wgsl, hyper)?;
+        }
         match rule.trust() {
             Some(_) => check_text(rule, &recipe.partial(Measure::Trust).wgsl, hyper),
             None => Ok(()),

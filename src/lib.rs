@@ -19,6 +19,7 @@ mod layout;
 mod limits;
 mod lookahead;
 mod memory;
+mod moments;
 mod optimizer;
 mod options;
 pub mod outer;

@@ -26,7 +26,8 @@ pub struct Memory {
     pub accumulated: u64,
     /// The half-width copy of the weights.
     pub half_weights: u64,
-    /// The control ring, the guard's tables, and what reductions need: not a multiple of the parameters.
+    /// The control ring, the guard's tables, and what reductions need: not a multiple of the parameters, but for
+    /// one value for each weight whose second moment the driver keeps whole (AdaFactor, small dimensions).
     pub controls: u64,
 }
 
@@ -97,6 +98,15 @@ impl Optimizer {
                     Field::Accumulated => memory.accumulated += bytes,
                     Field::Weights | Field::Gradients | Field::SlowWeights => {}
                 }
+            }
+        }
+        if let Some(moments) = &self.reductions.moments {
+            let state = moments.state_bytes();
+            memory.state += state;
+            memory.controls -= state;
+            if moments.plan.has_slow {
+                memory.slow_state += state;
+                memory.controls -= state;
             }
         }
         memory

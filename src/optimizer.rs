@@ -321,7 +321,7 @@ impl Optimizer {
             if !(0..self.groups.len()).any(concerned) {
                 return;
             }
-            let decided = matches!(measure, Measure::Trust | Measure::Alpha);
+            let decided = matches!(measure, Measure::Trust | Measure::Scale | Measure::Alpha);
             for run in gradients.runs.iter().filter(|run| concerned(group_of(run))) {
                 let group = group_of(run);
                 self.reductions.record_partial(pass, index, group, run, |pass| {
@@ -330,6 +330,24 @@ impl Optimizer {
                 });
             }
             self.reductions.record_finish(pass, index);
+        };
+        // The second moments that are the driver's.
+        let moments = |pass: &mut wgpu::ComputePass<'_>| {
+            let Some(moments) = &self.reductions.moments else { return };
+            for run in gradients.runs.iter().filter(|run| updates(group_of(run))) {
+                let group = group_of(run);
+                if let (Some(sums), Some(pipeline)) = (&run.sums, moments.sums(group, run.access)) {
+                    pass.set_pipeline(pipeline);
+                    told(pass, group, 0, true);
+                    pass.set_bind_group(1, &run.bind_group, &[]);
+                    pass.set_bind_group(2, &self.windows[run.window].bind_group, &[]);
+                    pass.set_bind_group(3, &sums.bind_group, &[]);
+                    pass.dispatch_workgroups(sums.workgroups.0, sums.workgroups.1, 1);
+                }
+            }
+            for group in (0..self.groups.len()).filter(|group| updates(*group)) {
+                moments.record(pass, group, |pass| told(pass, group, 0, true));
+            }
         };
         let dispatch = |pass: &mut wgpu::ComputePass<'_>, phase: usize| {
             for run in &gradients.runs {
@@ -341,6 +359,12 @@ impl Optimizer {
                     pass.set_pipeline(pipeline.with(if guarded { 0 } else { bits }));
                     told(pass, group, phase, true);
                     self.dispatch(pass, run);
+                }
+            }
+            for (group, bits) in plan.phases.iter().map(|phases| phases[phase]).enumerate() {
+                let is_due = if guarded { phase == 0 || syncs(group) } else { bits & flags::SYNC != 0 };
+                if let Some(moments) = self.reductions.moments.as_ref().filter(|_| is_due) {
+                    moments.record_sync(pass, group, |pass| told(pass, group, phase, true));
                 }
             }
         };
@@ -355,6 +379,8 @@ impl Optimizer {
         }
         if plan.is_step {
             reduce(&mut pass, Measure::Trust);
+            moments(&mut pass);
+            reduce(&mut pass, Measure::Scale);
         }
         dispatch(&mut pass, 0);
         if plan.is_step && (0..self.groups.len()).any(syncs) {

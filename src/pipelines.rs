@@ -11,6 +11,7 @@ use crate::{
 /// The bind group layouts and pipelines of one optimizer.
 pub(crate) struct Kernels {
     device: wgpu::Device,
+    /// Threads in a workgroup.
     pub workgroup: u32,
     /// By the module's text and the flags known.
     cache: HashMap<(String, u32), wgpu::ComputePipeline>,

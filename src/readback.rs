@@ -105,7 +105,8 @@ impl Optimizer {
 
     pub(crate) fn start_download(&self, field: Field<'_>, tensor: &str) -> Result<Download, Error> {
         let (slices, half) = self.origin(field, tensor)?;
-        let len = self.layout.tensor(tensor)?.len as usize;
+        let index = self.layout.find(tensor)?;
+        let len = self.field_len(field, index) as usize;
         self.copy_back(slices, len, half)
     }
 
@@ -169,11 +170,37 @@ impl Optimizer {
         Ok((slices, half))
     }
 
+    /// The second moments of a tensor that are the driver's.
+    pub(crate) fn moment_fields(&self, tensor: usize) -> impl Iterator<Item = Field<'static>> {
+        let all = self.reductions.moments.as_ref().map(|moments| moments.fields(tensor));
+        all.into_iter().flatten().map(|(field, ..)| field)
+    }
+
+    /// One of them: its place among the factors, and how many values it has.
+    fn moment(&self, field: Field<'_>, tensor: usize) -> Option<(Field<'static>, u64, u64)> {
+        let moments = self.reductions.moments.as_ref()?;
+        moments.fields(tensor).into_iter().find(|(other, ..)| *other == field)
+    }
+
+    /// How many values a field of a tensor has.
+    pub(crate) fn field_len(&self, field: Field<'_>, tensor: usize) -> u64 {
+        self.moment(field, tensor).map_or(self.layout.tensors[tensor].len, |(.., len)| len)
+    }
+
     /// Where a plane of a tensor lies: one slice for each window.
     pub(crate) fn plane_slices(&self, field: Field<'_>, name: &str) -> Result<Vec<Slice>, Error> {
-        let tensor = self.layout.tensor(name)?;
-        let fields = self.planes[tensor.group].fields();
+        let index = self.layout.find(name)?;
+        if let Some((_, at, len)) = self.moment(field, index) {
+            let factors = self.reductions.factors.as_ref();
+            return Ok(factors
+                .map(|buffer| Slice::new(buffer, at * VALUE, len * VALUE))
+                .into_iter()
+                .collect());
+        }
+        let tensor = &self.layout.tensors[index];
+        let mut fields = self.planes[tensor.group].fields();
         let Some(plane) = fields.iter().position(|other| *other == field) else {
+            fields.extend(self.moment_fields(index));
             let known: Vec<String> = fields.iter().map(Field::to_string).collect();
             return Err(Error::UnknownName {
                 what: "field of the tensor",

@@ -12,6 +12,7 @@ use crate::{
     gpu,
     kernels::{self, Access, Binding, Measure, Recipe},
     layout::{Layout, Part, Tensor, VALUE},
+    moments::{Moments, Plan},
     options::Options,
     pipelines::Kernels,
 };
@@ -27,6 +28,7 @@ const ROW_SPAN: u64 = 256;
 pub(crate) struct Regions {
     pub clip: u32,
     pub trust: u32,
+    pub scale: u32,
     pub alpha: u32,
     pub means: u32,
     pub total: u32,
@@ -47,6 +49,8 @@ pub(crate) struct Reductions {
     pub factors: Option<wgpu::Buffer>,
     pub regions: Regions,
     pub rows: Vec<Rows>,
+    /// The second moments that are the driver's, behind the factors.
+    pub moments: Option<Moments>,
     /// None where nothing is reduced.
     partial_layout: Option<wgpu::BindGroupLayout>,
     groups_per_dimension: u32,
@@ -72,8 +76,8 @@ pub(crate) struct Reduction {
 /// The first pass over one run.
 #[derive(Debug)]
 pub(crate) struct Partial {
-    bind_group: wgpu::BindGroup,
-    workgroups: (u32, u32),
+    pub bind_group: wgpu::BindGroup,
+    pub workgroups: (u32, u32),
     /// Of the spans.
     pub bytes: u64,
 }
@@ -132,7 +136,7 @@ impl Reductions {
         clock: Option<&wgpu::Buffer>,
     ) -> Result<Self, Error> {
         let mut measures: Vec<Measure> = Vec::new();
-        for measure in [Measure::Rows, Measure::Norm, Measure::Trust, Measure::Alpha] {
+        for measure in Measure::ALL {
             if recipes.iter().any(|recipe| recipe.measures().contains(&measure)) {
                 measures.push(measure);
             }
@@ -147,6 +151,7 @@ impl Reductions {
                 Measure::Rows => &mut regions.means,
                 Measure::Norm => &mut regions.clip,
                 Measure::Trust => &mut regions.trust,
+                Measure::Scale => &mut regions.scale,
                 Measure::Alpha => &mut regions.alpha,
             };
             *start = regions.total;
@@ -170,19 +175,32 @@ impl Reductions {
                 factors: None,
                 regions,
                 rows,
+                moments: None,
                 partial_layout: None,
                 groups_per_dimension,
                 workgroup,
             });
         }
+        let plan = Plan::new(layout, recipes)?;
+        let values = u64::from(regions.total) + plan.values();
+        let offered = device.limits().max_storage_buffer_binding_size.min(device.limits().max_buffer_size);
+        if VALUE * values > offered {
+            return Err(Error::Limit {
+                limit: "max_storage_buffer_binding_size",
+                needed: VALUE * values,
+                offered,
+                purpose: "the factors of a step and the second moments, which lie in one binding".to_owned(),
+            });
+        }
         let partial_layout = kernels.layout(&[(0, Binding::Read), (1, Binding::ReadWrite)]);
         let finish_layout = kernels.layout(&finish_bindings);
         let (factors, problem) = gpu::scoped(device, || {
-            (regions.total > 0).then(|| {
+            use wgpu::BufferUsages as Usages;
+            (values > 0).then(|| {
                 device.create_buffer(&wgpu::BufferDescriptor {
                     label: Some("lookahead factors"),
-                    size: u64::from(regions.total) * VALUE,
-                    usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC,
+                    size: values * VALUE,
+                    usage: Usages::STORAGE | Usages::COPY_SRC | Usages::COPY_DST,
                     mapped_at_creation: false,
                 })
             })
@@ -227,6 +245,7 @@ impl Reductions {
                     Measure::Rows => regions.means,
                     Measure::Norm => regions.clip,
                     Measure::Trust => regions.trust,
+                    Measure::Scale => regions.scale,
                     Measure::Alpha => regions.alpha,
                 };
                 let place =
@@ -267,16 +286,25 @@ impl Reductions {
                 spans,
             });
         }
+        let moments = match &factors {
+            Some(factors) if plan.entries > 0 => {
+                let place = (factors, u64::from(regions.total), regions.alpha);
+                Some(Moments::new(device, kernels, plan, layout, recipes, accesses, layouts, place).await?)
+            }
+            _ => None,
+        };
         let partial_layout = Some(partial_layout);
-        Ok(Self { list, factors, regions, rows, partial_layout, groups_per_dimension, workgroup })
+        Ok(Self { list, factors, regions, rows, moments, partial_layout, groups_per_dimension, workgroup })
     }
 
-    /// Bytes of the factors, ranges, partial sums and results.
+    /// Bytes of the factors, ranges, partial sums and results, with the second moments behind the factors.
     pub fn bytes(&self) -> u64 {
         let of = |reduction: &Reduction| {
             reduction.partials.size() + reduction.results.size() + reduction.table_bytes
         };
-        self.list.iter().map(of).sum::<u64>() + self.factors.as_ref().map_or(0, wgpu::Buffer::size)
+        self.list.iter().map(of).sum::<u64>()
+            + self.factors.as_ref().map_or(0, wgpu::Buffer::size)
+            + self.moments.as_ref().map_or(0, Moments::bytes)
     }
 
     /// The reduction of this kind.
@@ -346,8 +374,7 @@ impl Reductions {
             Measure::Rows => (count as u32).div_ceil(self.workgroup),
             _ => count as u32,
         };
-        let rows = groups.div_ceil(self.groups_per_dimension).max(1);
-        (groups.div_ceil(rows), rows)
+        grid(groups, self.groups_per_dimension)
     }
 
     /// Forgets the partial sums of the norm, after a group left it.
@@ -370,6 +397,12 @@ pub(crate) struct BindGroupLayouts<'a> {
     pub controls: &'a wgpu::BindGroupLayout,
     pub access: &'a (dyn Fn(Access) -> &'a wgpu::BindGroupLayout + Sync),
     pub own: &'a [wgpu::BindGroupLayout],
+}
+
+/// A grid of at least `count` workgroups.
+pub(crate) fn grid(count: u32, most: u32) -> (u32, u32) {
+    let rows = count.div_ceil(most).max(1);
+    (count.div_ceil(rows), rows)
 }
 
 /// The ranges of a reduction, the number of each span's partial sum, and how many there are.
@@ -409,6 +442,17 @@ fn ranges(
                 .map(|tensor| Range { settings: settings(tensor), ..Range::default() })
                 .collect()
         }
+        Measure::Scale => {
+            let settings = |tensor: &Tensor| {
+                let one = (tensor.len as f64).sqrt().recip();
+                recipes[tensor.group].rule.factored(1).map_or([0.0; 2], |factored| {
+                    let clip = factored.clipping_threshold.map_or(0.0, |threshold| one / threshold);
+                    [clip as f32, if factored.scales_by_weights { one as f32 } else { 0.0 }]
+                })
+            };
+            let range = |tensor| Range { settings: settings(tensor), ..Range::default() };
+            layout.tensors.iter().map(range).collect()
+        }
         Measure::Alpha => {
             let count = match alpha_scope {
                 Scope::Model => 1,
@@ -437,7 +481,7 @@ fn ranges(
                     index
                 }
                 Measure::Norm if ranges.len() == 1 => 0,
-                Measure::Norm | Measure::Trust => part.tensor,
+                Measure::Norm | Measure::Trust | Measure::Scale => part.tensor,
                 Measure::Alpha => match alpha_scope {
                     Scope::Model => 0,
                     Scope::Group => group,

@@ -23,10 +23,12 @@
 //! | [`Lion`] | `d = sign(beta1 m + (1 - beta1) g)` | `exp_avg` | 20 | decoupled | `optax.lion` | [2023][lion] |
 //! | [`Lars`] | `b <- mu b + lr trust g; w <- w - b` | `momentum_buffer` | 20 | L2 | `optax.lars` | [2017][lars] |
 //! | [`Lamb`] | `d = trust (m^ / (sqrt(v^) + eps) + decay w)` | `exp_avg`, `exp_avg_sq` | 28 | in the direction | `optax.lamb` | [2020][lamb] |
+//! | [`AdaFactor`] | `d = scale g / sqrt(r c / mean(r)); r, c` the means of `g^2` by row and by column | none | 12 | decoupled | `optax.adafactor` | [2018][adafactor] |
+//! | [`AdaFactor`] with momentum | the mean of `lr d` for `lr d` | `exp_avg` | 20 | decoupled | the same | [2018][adafactor] |
 //!
 //! Bytes are what a step without a sync moves for each weight: the weight, read and written, its gradient,
-//! read, and the slots, read and written. The trust ratios of LARS and LAMB and the norms of clipping take
-//! more.
+//! read, and the slots, read and written. The trust ratios of LARS and LAMB, AdaFactor's sums and the norms of
+//! clipping take more.
 //!
 //! [sgd]: https://doi.org/10.1214/aoms/1177729586
 //! [heavy]: https://doi.org/10.1016/0041-5553(64)90137-5
@@ -45,6 +47,7 @@
 //! [lion]: https://arxiv.org/abs/2302.06675
 //! [lars]: https://arxiv.org/abs/1708.03888
 //! [lamb]: https://arxiv.org/abs/1904.00962
+//! [adafactor]: https://arxiv.org/abs/1804.04235
 //!
 //! # A rule of one's own
 //!
@@ -56,6 +59,7 @@
 
 mod adabelief;
 mod adadelta;
+mod adafactor;
 mod adagrad;
 mod adam;
 mod adamax;
@@ -69,6 +73,7 @@ mod sgd;
 
 pub use adabelief::AdaBelief;
 pub use adadelta::Adadelta;
+pub use adafactor::AdaFactor;
 pub use adagrad::Adagrad;
 pub use adam::{Adam, AdamW};
 pub use adamax::Adamax;
@@ -120,6 +125,37 @@ pub struct SecondMoment {
     pub bias_correction: f64,
     /// What the rule adds to the square root.
     pub eps: f64,
+}
+
+/// A second moment that the driver keeps (AdaFactor): of a tensor with two dimensions that are large enough,
+/// its means by row and by column, and of any other the whole. The rule's `update` is given the gradient over the
+/// root of it, clipped and scaled.
+///
+/// The first two members of the rule's `Hyper` are then `decay` and `1 - decay`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Factored {
+    /// How much of the moment stays at the step, in [0, 1]; 0 at the first.
+    pub decay: f64,
+    /// Added to squared gradients, above 0.
+    pub eps: f64,
+    /// The least size of the two dimensions that are factored, at least 1.
+    pub least_dimension: usize,
+    /// Bounds the root mean square of each tensor's gradient over the root of its moment; above 0.
+    pub clipping_threshold: Option<f64>,
+    /// What the rule is given is multiplied with the root mean square of the tensor's weights, of 1e-3 at
+    /// least.
+    pub scales_by_weights: bool,
+}
+
+impl Factored {
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let is_normal = self.eps as f32 >= f32::MIN_POSITIVE;
+        check_hyperparameter("eps", self.eps, is_normal, "at least 1.2e-38")?;
+        let size = self.least_dimension as f64;
+        check_hyperparameter("min_dim_size_to_factor", size, size >= 1.0, "at least 1")?;
+        let threshold = self.clipping_threshold.unwrap_or(1.0);
+        check_hyperparameter("clipping_threshold", threshold, threshold as f32 > 0.0, "finite and above 0")
+    }
 }
 
 /// One state slot of a rule: as many values as there are weights.
@@ -213,6 +249,12 @@ pub trait Rule: std::fmt::Debug + Send + Sync {
         None
     }
 
+    /// The second moment that the driver keeps, at the step with this count, if the rule wants it.
+    fn factored(&self, count: u64) -> Option<Factored> {
+        let _ = count;
+        None
+    }
+
     /// The f64 twin of the WGSL `measure`, for one weight; what it does where the rule has a [`Trust`].
     fn measure(&self, step: &Step, weight: f64, gradient: f64, state: &mut [f64]) -> f64 {
         let _ = (step, weight, state);
@@ -259,6 +301,9 @@ impl Rule for Box<dyn Rule> {
     }
     fn trust(&self) -> Option<Trust> {
         (**self).trust()
+    }
+    fn factored(&self, count: u64) -> Option<Factored> {
+        (**self).factored(count)
     }
     fn measure(&self, step: &Step, weight: f64, gradient: f64, state: &mut [f64]) -> f64 {
         (**self).measure(step, weight, gradient, state)

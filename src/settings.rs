@@ -6,9 +6,11 @@ use crate::{
     group::{GroupState, check_factor},
     guard::SCALE,
     kernels::Measure,
+    layout::VALUE,
     lookahead::{Lookahead, StatePolicy},
     optimizer::Optimizer,
     precision::bytes,
+    readback::Field,
 };
 
 /// The bytes that one step must move through the device's memory: each input read once, each output
@@ -193,7 +195,13 @@ impl Optimizer {
     /// The bytes that one step must move.
     pub fn traffic(&self) -> Traffic {
         let mut traffic = Traffic { step: 0, sync: 0 };
-        for tensor in &self.layout.tensors {
+        for (index, tensor) in self.layout.tensors.iter().enumerate() {
+            let moments: Vec<u64> = self
+                .moment_fields(index)
+                .filter(|field| matches!(field, Field::State(_)))
+                .map(|field| VALUE * self.field_len(field, index))
+                .collect();
+            let moment_bytes: u64 = moments.iter().sum();
             let group = &self.groups[tensor.group];
             let planes = &self.planes[tensor.group];
             let value = bytes(tensor.len, None);
@@ -212,12 +220,16 @@ impl Optimizer {
                 traffic.step += others * (gradient + 2 * accumulated);
                 traffic.step += (has(Measure::Norm) + has(Measure::Rows)) * total;
                 traffic.step += has(Measure::Trust) * (value + total + (state / 2) * (1 + stored));
+                // The sums of the gradient's squares over each dimension, their moments read and written, and
+                // read again with weights and gradient.
+                traffic.step += moments.len() as u64 * total + 2 * moment_bytes;
+                traffic.step += has(Measure::Scale) * (value + total + moment_bytes);
                 traffic.step += 2 * value * (u64::from(planes.fisher) + u64::from(planes.average));
                 traffic.step += self.options.half_weights.map_or(0, |half| bytes(tensor.len, Some(half)));
             }
             if let Some(lookahead) = group.lookahead {
                 let interpolates = lookahead.policy == StatePolicy::Interpolate;
-                traffic.sync += 2 * slow + if interpolates { state } else { 0 };
+                traffic.sync += 2 * slow + if interpolates { state + 4 * moment_bytes } else { 0 };
                 traffic.sync += 2 * value * planes.outer.len() as u64;
                 // Weights, slow weights, gradient and curvature are read, then the sync reads and writes the weights.
                 traffic.sync += has(Measure::Alpha) * (value + slow + gradient + value + 2 * value);

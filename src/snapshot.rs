@@ -110,8 +110,8 @@ impl Optimizer {
     pub fn import(&mut self, snapshot: &Snapshot) -> Result<(), Error> {
         self.check_not_swapped("import")?;
         self.check_snapshot(snapshot)?;
-        for (tensor, from) in self.layout.tensors.iter().zip(&snapshot.tensors) {
-            for (field, values) in self.fields_of(tensor).into_iter().zip(&from.fields) {
+        for (index, (tensor, from)) in self.layout.tensors.iter().zip(&snapshot.tensors).enumerate() {
+            for (field, values) in self.fields_of(index).into_iter().zip(&from.fields) {
                 self.write_field(field, tensor, &values.1)?;
             }
         }
@@ -168,26 +168,31 @@ impl Optimizer {
 
     /// Every field of every tensor, in the order in which `snapshot` takes their values.
     fn fields(&self) -> Vec<(&str, Field<'static>)> {
-        let of = |tensor| self.fields_of(tensor).into_iter().map(|field| (tensor.name.as_str(), field));
-        self.layout.tensors.iter().flat_map(of).collect()
+        let mut fields = Vec::new();
+        for (index, tensor) in self.layout.tensors.iter().enumerate() {
+            fields.extend(self.fields_of(index).into_iter().map(|field| (tensor.name.as_str(), field)));
+        }
+        fields
     }
 
     /// What is kept of a tensor. Gradients come anew with every step.
-    pub(crate) fn fields_of(&self, tensor: &Tensor) -> Vec<Field<'static>> {
+    pub(crate) fn fields_of(&self, tensor: usize) -> Vec<Field<'static>> {
+        let group = self.layout.tensors[tensor].group;
         let mut fields = vec![Field::Weights];
-        if self.groups[tensor.group].lookahead.is_some() {
+        if self.groups[group].lookahead.is_some() {
             fields.push(Field::SlowWeights);
         }
-        fields.extend(self.planes[tensor.group].fields());
+        fields.extend(self.planes[group].fields());
+        fields.extend(self.moment_fields(tensor));
         fields
     }
 
     fn snapshot(&self, counters: Counters, values: Vec<Vec<f32>>) -> Result<Snapshot, Error> {
         let mut values = values.into_iter();
-        let tensors = self.layout.tensors.iter().map(|tensor| TensorSnapshot {
+        let tensors = self.layout.tensors.iter().enumerate().map(|(index, tensor)| TensorSnapshot {
             name: tensor.name.clone(),
             shape: tensor.shape.clone(),
-            fields: self.fields_of(tensor).iter().map(Field::to_string).zip(values.by_ref()).collect(),
+            fields: self.fields_of(index).iter().map(Field::to_string).zip(values.by_ref()).collect(),
         });
         let tensors = tensors.collect();
         let group = |(group, counters): (&crate::group::GroupState, &GroupCounters)| GroupSnapshot {
@@ -279,17 +284,17 @@ impl Optimizer {
                 let (there, here) = (&from.shape, &tensor.shape);
                 return differ(format!("its tensor `{}` {there:?} is `{name}` {here:?} here", from.name));
             }
-            let mut expected = self.fields_of(tensor).into_iter();
+            let mut expected = self.fields_of(index).into_iter();
             for (kept, values) in &from.fields {
-                match expected.next() {
-                    Some(field) if field.to_string() == *kept => {}
+                let len = match expected.next() {
+                    Some(field) if field.to_string() == *kept => self.field_len(field, index),
                     Some(field) => {
                         return differ(format!("`{name}` has `{kept}` in it where `{field}` is due here"));
                     }
                     None => return differ(format!("`{name}` has `{kept}` in it, which is not due here")),
-                }
-                if values.len() as u64 != tensor.len {
-                    let (len, found) = (tensor.len, values.len());
+                };
+                if values.len() as u64 != len {
+                    let found = values.len();
                     return differ(format!("`{kept}` of `{name}` has {found} values, not {len}"));
                 }
             }

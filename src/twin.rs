@@ -9,6 +9,7 @@ use crate::{
     alpha::{AdaptiveAlpha, Curvature, GradientAt, Scope},
     clip::Clip,
     lookahead::{Clock, Lookahead, StatePolicy, flags},
+    moments,
     options::Options,
     reduction::norm,
     rules::{Rule, Slot, Step, WeightDecay},
@@ -23,6 +24,7 @@ pub struct Twin {
     clock: Clock,
     /// Values in a row of each tensor; 0 where its gradient is not centralised.
     rows: Vec<usize>,
+    shapes: Vec<Vec<usize>>,
     gathered: u32,
     /// Steps taken.
     pub steps: u64,
@@ -36,6 +38,10 @@ pub struct Twin {
     pub state: Vec<Vec<Vec<f64>>>,
     /// Their slow copies.
     pub slow_state: Vec<Vec<Vec<f64>>>,
+    /// The second moment of every tensor, where it is the driver's to keep: rows and columns, or the whole.
+    pub moments: Vec<Vec<Vec<f64>>>,
+    /// Their slow copies.
+    pub slow_moments: Vec<Vec<Vec<f64>>>,
     /// The outer step's buffers of every weight.
     pub outer: Vec<Vec<Vec<f64>>>,
     /// The empirical Fisher.
@@ -58,12 +64,17 @@ impl Twin {
         };
         let state = each(initial(&rule.slots()));
         let zeros: Vec<Vec<f64>> = weights.iter().map(|tensor| vec![0.0; tensor.len()]).collect();
+        let shapes: Vec<_> = weights.iter().map(|tensor| vec![tensor.len()]).collect();
+        let moments = initial_moments(&rule, &shapes);
         Self {
             rule: Arc::new(rule),
             lookahead: None,
             options: Options::default(),
             clock: Clock::new(),
             rows: vec![0; weights.len()],
+            shapes,
+            slow_moments: moments.clone(),
+            moments,
             gathered: 0,
             steps: 0,
             skipped: 0,
@@ -99,13 +110,20 @@ impl Twin {
         self
     }
 
-    /// With tensors of these shapes, which centralisation needs to know.
+    /// With tensors of these shapes, which centralisation and factored second moments need to know.
     pub fn shapes(self, shapes: &[Vec<usize>]) -> Self {
         let row = |shape: &Vec<usize>| match shape.iter().skip(1).product::<usize>() {
             length if shape.len() > 1 && length > 1 => length,
             _ => 0,
         };
-        Self { rows: shapes.iter().map(row).collect(), ..self }
+        let moments = initial_moments(self.rule.as_ref(), shapes);
+        Self {
+            rows: shapes.iter().map(row).collect(),
+            shapes: shapes.to_vec(),
+            slow_moments: moments.clone(),
+            moments,
+            ..self
+        }
     }
 
     /// One call of the optimizer's `step`, at this learning rate.
@@ -179,6 +197,11 @@ impl Twin {
                 let zero = w == 0.0 || u == 0.0;
                 step.trust = if zero { 1.0 } else { trust.coefficient * w / (u + trust.eps) };
             }
+            let mut decayed: Vec<f64> = gradients.iter().zip(&*weights).map(|(g, w)| g + l2 * w).collect();
+            if let Some(factored) = self.rule.factored(step.count) {
+                let (shape, moments) = (&self.shapes[tensor], &mut self.moments[tensor]);
+                decayed = moments::twin::normalised(&factored, shape, &decayed, weights, moments);
+            }
             for (index, &gradient) in gradients.iter().enumerate() {
                 let weight = weights[index];
                 let mean = &mut self.fisher[tensor][index];
@@ -188,7 +211,7 @@ impl Twin {
                     _ => weight,
                 };
                 let state = &mut self.state[tensor][index];
-                weights[index] = self.rule.update(&step, shrunk, gradient + l2 * weight, state);
+                weights[index] = self.rule.update(&step, shrunk, decayed[index], state);
             }
         }
     }
@@ -208,10 +231,12 @@ impl Twin {
                 self.weights[tensor][index] = synced;
             }
             let (state, slow) = (&mut self.state[tensor], &mut self.slow_state[tensor]);
+            let (moments, slow_moments) = (&mut self.moments[tensor], &mut self.slow_moments[tensor]);
             match lookahead.policy {
                 StatePolicy::Maintain => {}
                 StatePolicy::Interpolate => {
-                    for (fast, slow) in state.iter_mut().flatten().zip(slow.iter_mut().flatten()) {
+                    let fast = state.iter_mut().chain(moments).flatten();
+                    for (fast, slow) in fast.zip(slow.iter_mut().chain(slow_moments).flatten()) {
                         *slow += alpha * (*fast - *slow);
                         *fast = *slow;
                     }
@@ -219,6 +244,7 @@ impl Twin {
                 StatePolicy::Reset => {
                     let initial = initial(&self.rule.slots());
                     state.iter_mut().for_each(|state| state.clone_from(&initial));
+                    moments.iter_mut().flatten().for_each(|value| *value = 0.0);
                 }
             }
         }
@@ -307,6 +333,14 @@ impl Twin {
             }
         }
     }
+}
+
+/// The second moments that are the driver's, at the start.
+fn initial_moments(rule: &dyn Rule, shapes: &[Vec<usize>]) -> Vec<Vec<Vec<f64>>> {
+    let factored = rule.factored(1);
+    let of =
+        |shape: &Vec<usize>| factored.map_or(vec![], |factored| moments::twin::initial(shape, &factored));
+    shapes.iter().map(of).collect()
 }
 
 /// The initial state of one weight.

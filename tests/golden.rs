@@ -10,7 +10,8 @@ use lookahead_wgpu::{
     Field, Lookahead, Optimizer, Rule, StatePolicy,
     gpu::Gpu,
     rules::{
-        AdaBelief, Adadelta, Adagrad, Adam, AdamW, Adamax, Lamb, Lars, Lion, NAdam, RAdam, RmsProp, Sgd,
+        AdaBelief, AdaFactor, Adadelta, Adagrad, Adam, AdamW, Adamax, Lamb, Lars, Lion, NAdam, RAdam,
+        RmsProp, Sgd,
     },
 };
 use serde::Deserialize;
@@ -47,7 +48,7 @@ struct Run {
 
 /// The names in the files of the rules that the crate has. A run of one of them that cannot be built is a
 /// failure; runs of other rules are left out.
-const SUPPORTED: [&str; 22] = [
+const SUPPORTED: [&str; 24] = [
     "sgd",
     "sgd_weight_decay",
     "heavy_ball",
@@ -67,6 +68,8 @@ const SUPPORTED: [&str; 22] = [
     "nadam",
     "radam",
     "adabelief",
+    "adafactor",
+    "adafactor_scaled",
     "lion",
     "lars",
     "lamb",
@@ -250,6 +253,17 @@ fn rule(run: &Run) -> Box<dyn Rule> {
             eps: hyper.number("eps", 1e-16),
             eps_root: hyper.number("eps_root", 1e-16),
             weight_decay: 0.0,
+        }),
+        (_, Some("adafactor")) => Box::new(AdaFactor {
+            lr: hyper.number("learning_rate", f64::NAN),
+            decay_rate: hyper.number("decay_rate", 0.8),
+            eps: hyper.number("eps", 1e-30),
+            min_dim_size_to_factor: hyper.take("min_dim_size_to_factor", 128),
+            clipping_threshold: hyper.take("clipping_threshold", Some(1.0)),
+            multiply_by_parameter_scale: hyper.take("multiply_by_parameter_scale", true),
+            relative_step: false,
+            momentum: hyper.number("momentum", 0.0),
+            weight_decay: hyper.number("weight_decay_rate", 0.0),
         }),
         (_, Some("lion")) => Box::new(Lion {
             lr: hyper.number("learning_rate", f64::NAN),

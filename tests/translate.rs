@@ -6,7 +6,10 @@ use std::collections::BTreeMap;
 use lookahead_wgpu::{
     Clip, Options, Rule,
     kernels::{self, Source},
-    rules::{AdaBelief, Adadelta, Adagrad, Adam, AdamW, Adamax, Lion, NAdam, RAdam, Ranger, RmsProp, Sgd},
+    rules::{
+        AdaBelief, AdaFactor, Adadelta, Adagrad, Adam, AdamW, Adamax, Lion, NAdam, RAdam, Ranger, RmsProp,
+        Sgd,
+    },
 };
 use naga::{
     Module, ShaderStage,
@@ -125,7 +128,7 @@ fn for_every_kernel(translate: impl Fn(&str, u32, &Module, &ModuleInfo)) {
 
 /// The kernels of all rules, each text once.
 fn sources() -> impl Iterator<Item = Source> {
-    let rules: [&dyn Rule; 18] = [
+    let rules: [&dyn Rule; 20] = [
         &Sgd::new(0.1),
         &Sgd::new(0.1).momentum(0.9),
         &Sgd::new(0.1).momentum(0.9).nesterov(true),
@@ -144,6 +147,8 @@ fn sources() -> impl Iterator<Item = Source> {
         &Ranger::default(),
         &AdaBelief::default(),
         &Lion::default(),
+        &AdaFactor::new(0.1),
+        &AdaFactor::new(0.1).momentum(0.9),
     ];
     let options = Options { clip: Clip::TensorNorm(1.0), ..Options::default() };
     let all = [Options::default(), options].into_iter().flat_map(|options| {

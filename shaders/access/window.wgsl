@@ -10,6 +10,8 @@ struct Window {
     alpha: u32,
     means: u32,
     number: u32,   // differs between any two windows
+    scale: u32,    // where in `factors` too
+    shapes: u32,   // where the segments' shapes start in `table`
 }
 
 const BLOCK = 32u;

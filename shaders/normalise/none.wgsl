@@ -1,0 +1,3 @@
+fn normalise(i: u32, g: vec4f) -> vec4f {
+    return g;
+}

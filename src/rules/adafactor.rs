@@ -1,0 +1,167 @@
+//! AdaFactor, as `optax.adafactor`.
+
+use super::{Factored, Rule, Slot, Step, WeightDecay, check_learning_rate};
+use crate::error::{Error, check_hyperparameter};
+
+/// AdaFactor (Shazeer and Stern, 2018) as `optax.adafactor`:
+///
+/// ```text
+/// r <- b r + (1 - b) mean of (g^2 + eps) by row;   c the same by column;   b = 1 - t^-decay_rate
+/// u  = g / sqrt(r c / mean(r))                         (a tensor that is not factored: g / sqrt(v))
+/// w <- w - lr max(rms(w), 1e-3) u / max(1, rms(u) / clipping_threshold)
+/// ```
+///
+/// A tensor whose two largest dimensions are of `min_dim_size_to_factor` or more is taken as matrices of these
+/// dimensions, and only r and c are kept; of all others, v is, the mean of each squared gradient. Momentum keeps
+/// a mean of the steps, one more value a weight. Weight decay is `lr weight_decay w`, as of
+/// `torch.optim.Adafactor`; optax's `weight_decay_rate` is the product of both.
+///
+/// The second moments of all tensors lie in one binding (128 MiB by wgpu's default limits).
+#[derive(Debug, Clone, PartialEq)]
+pub struct AdaFactor {
+    /// Learning rate, at least 0.
+    pub lr: f64,
+    /// How fast the decay of the second moment goes towards 1, above 0.
+    pub decay_rate: f64,
+    /// Added to squared gradients, above 0.
+    pub eps: f64,
+    /// The least size of the two dimensions that are factored, at least 1.
+    pub min_dim_size_to_factor: usize,
+    /// Bounds the root mean square of each tensor's u; above 0.
+    pub clipping_threshold: Option<f64>,
+    /// Steps are relative to the root mean square of each tensor's weights.
+    pub multiply_by_parameter_scale: bool,
+    /// The learning rate is `1 / sqrt(t)` at most.
+    pub relative_step: bool,
+    /// Decay of the mean of the steps, in [0, 1); 0 for none.
+    pub momentum: f64,
+    /// Decoupled weight decay, at least 0.
+    pub weight_decay: f64,
+}
+
+impl AdaFactor {
+    /// optax's defaults: decay rate 0.8, eps 1e-30, dimensions of 128 and more factored, clipping at 1, steps
+    /// relative to the weights, no momentum, no weight decay.
+    pub fn new(lr: f64) -> Self {
+        Self {
+            lr,
+            decay_rate: 0.8,
+            eps: 1e-30,
+            min_dim_size_to_factor: 128,
+            clipping_threshold: Some(1.0),
+            multiply_by_parameter_scale: true,
+            relative_step: false,
+            momentum: 0.0,
+            weight_decay: 0.0,
+        }
+    }
+
+    /// With the decay `1 - t^-decay_rate` of the second moment.
+    pub fn decay_rate(self, decay_rate: f64) -> Self {
+        Self { decay_rate, ..self }
+    }
+
+    /// With this eps.
+    pub fn eps(self, eps: f64) -> Self {
+        Self { eps, ..self }
+    }
+
+    /// With tensors factored whose two largest dimensions are of this size or more.
+    pub fn min_dim_size_to_factor(self, size: usize) -> Self {
+        Self { min_dim_size_to_factor: size, ..self }
+    }
+
+    /// With this bound of each tensor's u, or none.
+    pub fn clipping_threshold(self, threshold: Option<f64>) -> Self {
+        Self { clipping_threshold: threshold, ..self }
+    }
+
+    /// With steps relative to the weights, or not.
+    pub fn multiply_by_parameter_scale(self, multiply: bool) -> Self {
+        Self { multiply_by_parameter_scale: multiply, ..self }
+    }
+
+    /// With a learning rate of `1 / sqrt(t)` at most, as the paper's and `torch.optim.Adafactor`'s.
+    pub fn relative_step(self, relative: bool) -> Self {
+        Self { relative_step: relative, ..self }
+    }
+
+    /// With this momentum.
+    pub fn momentum(self, momentum: f64) -> Self {
+        Self { momentum, ..self }
+    }
+
+    /// With this decoupled weight decay.
+    pub fn weight_decay(self, weight_decay: f64) -> Self {
+        Self { weight_decay, ..self }
+    }
+
+    /// The largest learning rate of the step with this count.
+    fn most(&self, count: u64) -> f64 {
+        if self.relative_step { (count.max(1) as f64).sqrt().recip() } else { f64::from(f32::MAX) }
+    }
+
+    /// 1 - the decay of the second moment.
+    fn fresh(&self, count: u64) -> f64 {
+        (count.max(1) as f64).powf(-self.decay_rate)
+    }
+}
+
+impl Rule for AdaFactor {
+    fn name(&self) -> &str {
+        "adafactor"
+    }
+
+    fn wgsl(&self) -> &str {
+        if self.momentum > 0.0 {
+            include_str!("../../shaders/rules/adafactor_momentum.wgsl")
+        } else {
+            include_str!("../../shaders/rules/adafactor.wgsl")
+        }
+    }
+
+    fn slots(&self) -> Vec<Slot> {
+        (self.momentum > 0.0).then(|| Slot::zero("exp_avg")).into_iter().collect()
+    }
+
+    fn learning_rate(&self) -> f64 {
+        self.lr
+    }
+
+    fn weight_decay(&self) -> WeightDecay {
+        WeightDecay::Decoupled(self.weight_decay)
+    }
+
+    fn hyper(&self, count: u64, out: &mut Vec<f32>) {
+        let fresh = self.fresh(count);
+        out.extend([1.0 - fresh, fresh, self.most(count)].map(|value| value as f32));
+        if self.momentum > 0.0 {
+            out.extend([self.momentum, 1.0 - self.momentum].map(|value| value as f32));
+        }
+    }
+
+    fn update(&self, step: &Step, weight: f64, gradient: f64, state: &mut [f64]) -> f64 {
+        let moved = step.learning_rate.min(self.most(step.count)) * gradient;
+        let Some(mean) = state.first_mut() else { return weight - moved };
+        *mean = self.momentum * *mean + (1.0 - self.momentum) * moved;
+        weight - *mean
+    }
+
+    fn factored(&self, count: u64) -> Option<Factored> {
+        Some(Factored {
+            decay: 1.0 - self.fresh(count),
+            eps: self.eps,
+            least_dimension: self.min_dim_size_to_factor,
+            clipping_threshold: self.clipping_threshold,
+            scales_by_weights: self.multiply_by_parameter_scale,
+        })
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        check_learning_rate(self.lr)?;
+        let is_rate = self.decay_rate > 0.0;
+        check_hyperparameter("decay_rate", self.decay_rate, is_rate, "finite and above 0")?;
+        let in_range = (0.0..1.0).contains(&self.momentum);
+        check_hyperparameter("momentum", self.momentum, in_range, "in [0, 1)")
+    }
+}
