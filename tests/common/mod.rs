@@ -1,7 +1,7 @@
 //! What the tests on devices share: every adapter present, and small conveniences.
 #![allow(dead_code)] // each test file uses a part of it
 
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use lookahead_wgpu::{Optimizer, Slice, gpu::Gpu, wgpu};
 
@@ -19,6 +19,10 @@ pub fn gpus() -> &'static [Gpu] {
 pub fn on_every_adapter(test: impl Fn(&Gpu)) {
     for gpu in gpus() {
         let label = gpu.label();
+        // wgpu's OpenGL backend waits for its context for some seconds only, and panics then.
+        static OPENGL: Mutex<()> = Mutex::new(());
+        let is_opengl = gpu.info.backend == wgpu::Backend::Gl;
+        let _turn = is_opengl.then(|| OPENGL.lock().unwrap_or_else(PoisonError::into_inner));
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| test(gpu)));
         if let Err(panic) = outcome {
             eprintln!("failed on {label}");
