@@ -62,6 +62,8 @@ pub struct GroupSnapshot {
 pub struct TensorSnapshot {
     /// The tensor's name.
     pub name: String,
+    /// Its group's name.
+    pub group: String,
     /// Its shape.
     pub shape: Vec<usize>,
     /// Each field that the optimizer keeps of it, by its name as [`Field`] displays it (`weights`,
@@ -186,6 +188,7 @@ impl Optimizer {
         let mut values = values.into_iter();
         let tensors = self.layout.tensors.iter().map(|tensor| TensorSnapshot {
             name: tensor.name.clone(),
+            group: self.groups[tensor.group].name.clone(),
             shape: tensor.shape.clone(),
             fields: self.fields_of(tensor).iter().map(Field::to_string).zip(values.by_ref()).collect(),
         });
@@ -278,6 +281,10 @@ impl Optimizer {
             if *name != from.name || tensor.shape != from.shape {
                 let (there, here) = (&from.shape, &tensor.shape);
                 return differ(format!("its tensor `{}` {there:?} is `{name}` {here:?} here", from.name));
+            }
+            let (there, here) = (&from.group, &self.groups[tensor.group].name);
+            if here != there {
+                return differ(format!("the group of its tensor `{name}` is `{there}`, and `{here}` here"));
             }
             let mut expected = self.fields_of(tensor).into_iter();
             for (kept, values) in &from.fields {
