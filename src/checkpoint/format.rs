@@ -35,6 +35,8 @@ struct Header {
     skipped: u64,
     #[serde(with = "exact::float32")]
     loss_scale: f32,
+    #[serde(with = "exact::float32")]
+    loss_unscale: f32,
     since_rescaled: u32,
     gathered: u32,
     outer: String,
@@ -157,6 +159,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Snapshot, String> {
         steps: header.steps,
         skipped: header.skipped,
         loss_scale: header.loss_scale,
+        loss_unscale: header.loss_unscale,
         since_rescaled: header.since_rescaled,
         gathered: header.gathered,
         outer: header.outer,
@@ -218,6 +221,7 @@ impl Header {
             steps: snapshot.steps,
             skipped: snapshot.skipped,
             loss_scale: snapshot.loss_scale,
+            loss_unscale: snapshot.loss_unscale,
             since_rescaled: snapshot.since_rescaled,
             gathered: snapshot.gathered,
             outer: snapshot.outer.clone(),

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 fn same(a: &Snapshot, b: &Snapshot) -> bool {
     let bits = |snapshot: &Snapshot| {
         let mut rest = snapshot.clone();
-        let mut bits = vec![u64::from(rest.loss_scale.to_bits())];
-        rest.loss_scale = 0.0;
+        let mut bits = vec![rest.loss_scale.to_bits().into(), rest.loss_unscale.to_bits().into()];
+        (rest.loss_scale, rest.loss_unscale) = (0.0, 0.0);
         for group in &mut rest.groups {
             let numbers = [group.learning_rate, group.learning_rate_factor, group.alpha.unwrap_or(0.0)];
             bits.extend(numbers.map(f64::to_bits));
@@ -81,17 +81,21 @@ fn tensors() -> impl Strategy<Value = Vec<TensorSnapshot>> {
 }
 
 fn snapshots() -> impl Strategy<Value = Snapshot> {
-    let counters = (any::<u64>(), any::<u64>(), float32(), any::<u32>(), any::<u32>(), any::<String>());
+    let counters =
+        (any::<u64>(), any::<u64>(), (float32(), float32()), any::<u32>(), any::<u32>(), any::<String>());
     (counters, prop::collection::vec(groups(), 0..3), tensors().prop_shuffle()).prop_map(
-        |((steps, skipped, loss_scale, since_rescaled, gathered, outer), groups, tensors)| Snapshot {
-            steps,
-            skipped,
-            loss_scale,
-            since_rescaled,
-            gathered,
-            outer,
-            groups,
-            tensors,
+        |((steps, skipped, (loss_scale, loss_unscale), since_rescaled, gathered, outer), groups, tensors)| {
+            Snapshot {
+                steps,
+                skipped,
+                loss_scale,
+                loss_unscale,
+                since_rescaled,
+                gathered,
+                outer,
+                groups,
+                tensors,
+            }
         },
     )
 }
@@ -201,7 +205,7 @@ fn what_is_wrong_with_a_file_is_told() {
     refused(changed(|_, data| data[17] ^= 4), &["damaged or edited"]);
     // The values of two tensors of one shape.
     let swap = |header: &mut Value| {
-        let other = "state.exp_avg/layer/2.weight";
+        let other = "state.exp_avg/layer/22.weight";
         let (a, b) = (header[key].clone(), header[other].clone());
         (header[key], header[other]) = (b, a);
     };

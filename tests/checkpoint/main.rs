@@ -38,7 +38,8 @@ fn snapshot() -> Snapshot {
     };
     let tensor = |name: &str, group: &str, shape: &[usize], fields: &[&str]| {
         let len = shape.iter().product();
-        let values = |field: usize| (0..len).map(|value| (field * 100 + value) as f32 / 7.0).collect();
+        let values =
+            |field: usize| (0..len).map(|value| (field * 100 + name.len() + value) as f32 / 7.0).collect();
         TensorSnapshot {
             name: name.to_owned(),
             group: group.to_owned(),
@@ -51,6 +52,7 @@ fn snapshot() -> Snapshot {
         steps: u64::MAX,
         skipped: 3,
         loss_scale: 65536.0,
+        loss_unscale: 1.0 / 65536.0,
         since_rescaled: 17,
         gathered: 1,
         outer: "interpolation".to_owned(),
@@ -61,7 +63,7 @@ fn snapshot() -> Snapshot {
         tensors: vec![
             tensor("layer/1.weight", "default", &[3, 2], &fields),
             tensor("bias", "head", &[4], &["weights", "slow_weights", "state.momentum_buffer"]),
-            tensor("layer/2.weight", "default", &[3, 2], &fields),
+            tensor("layer/22.weight", "default", &[3, 2], &fields),
         ],
     };
     let odd = [f32::from_bits(0x7fa0_0001), -0.0, f32::INFINITY, f32::MIN_POSITIVE / 8.0];

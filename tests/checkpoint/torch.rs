@@ -42,9 +42,9 @@ fn state_has_the_names_that_pytorch_gives_it() {
             "layer/1.weight.exp_avg",
             "layer/1.weight.exp_avg_sq",
             "layer/1.weight.step",
-            "layer/2.weight.exp_avg",
-            "layer/2.weight.exp_avg_sq",
-            "layer/2.weight.step",
+            "layer/22.weight.exp_avg",
+            "layer/22.weight.exp_avg_sq",
+            "layer/22.weight.step",
         ]
     );
     assert_eq!(found["layer/1.weight.step"], (Dtype::F32, vec![], 7f32.to_le_bytes().to_vec()));
@@ -81,7 +81,7 @@ fn steps_are_read_as_pytorch_keeps_them() {
     let mut file = entries(&plain().to_torch().unwrap());
     file.remove("bias.step");
     file.insert("layer/1.weight.mu_product".to_owned(), (Dtype::F32, vec![], vec![0; 4]));
-    for name in ["layer/1.weight.step", "layer/2.weight.step"] {
+    for name in ["layer/1.weight.step", "layer/22.weight.step"] {
         file.insert(name.to_owned(), (Dtype::I64, vec![1], 12i64.to_le_bytes().to_vec()));
     }
     let mut found = plain();
@@ -94,16 +94,16 @@ fn steps_are_read_as_pytorch_keeps_them() {
 fn state_that_does_not_fit_is_refused_with_nothing_changed() {
     type Change = fn(&mut Entries);
     let changes: [(Change, &[&str]); 8] = [
-        (|it| drop(it.remove("layer/2.weight.exp_avg_sq")), &["lacks `layer/2.weight.exp_avg_sq`"]),
-        (|it| drop(it.remove("layer/2.weight.step")), &["lacks `layer/2.weight.step`"]),
+        (|it| drop(it.remove("layer/22.weight.exp_avg_sq")), &["lacks `layer/22.weight.exp_avg_sq`"]),
+        (|it| drop(it.remove("layer/22.weight.step")), &["lacks `layer/22.weight.step`"]),
         (
             |it| it.get_mut("bias.momentum_buffer").unwrap().1 = vec![2, 2],
             &["`bias.momentum_buffer`", "[2, 2]", "[4]"],
         ),
         (|it| it.get_mut("bias.momentum_buffer").unwrap().0 = Dtype::U32, &["`bias.momentum_buffer` in U32"]),
         (
-            |it| it.get_mut("layer/2.weight.step").unwrap().2 = 8f32.to_le_bytes().to_vec(),
-            &["`layer/2.weight.step` is 8", "`layer/1.weight.step` is 7"],
+            |it| it.get_mut("layer/22.weight.step").unwrap().2 = 8f32.to_le_bytes().to_vec(),
+            &["`layer/22.weight.step` is 8", "`layer/1.weight.step` is 7"],
         ),
         (|it| it.get_mut("bias.step").unwrap().2 = 0.5f32.to_le_bytes().to_vec(), &["`bias.step` = 0.5"]),
         (|it| it.get_mut("bias.step").unwrap().2 = f32::NAN.to_le_bytes().to_vec(), &["`bias.step` = NaN"]),
