@@ -35,10 +35,7 @@ impl Optimizer {
     ///
     /// [`Error::DeviceLost`], [`Error::OutOfMemory`].
     pub async fn counters(&self) -> Result<Counters, Error> {
-        match self.start_counters()? {
-            Ok(counters) => Ok(counters),
-            Err(download) => Ok(counted(&download.bytes().await?)),
-        }
+        Ok(self.clock().await?.into())
     }
 
     /// [`Self::counters`], polling the device and waiting for it.
@@ -48,28 +45,37 @@ impl Optimizer {
     /// As [`Self::counters`].
     #[cfg(not(target_arch = "wasm32"))]
     pub fn counters_blocking(&self) -> Result<Counters, Error> {
-        match self.start_counters()? {
-            Ok(counters) => Ok(counters),
+        Ok(self.clock_blocking()?.into())
+    }
+
+    pub(crate) async fn clock(&self) -> Result<ClockWords, Error> {
+        match self.start_clock()? {
+            Ok(clock) => Ok(clock),
+            Err(download) => Ok(decoded(&download.bytes().await?)),
+        }
+    }
+
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) fn clock_blocking(&self) -> Result<ClockWords, Error> {
+        match self.start_clock()? {
+            Ok(clock) => Ok(clock),
             Err(download) => {
                 self.wait()?;
-                Ok(counted(&pollster::block_on(download.bytes())?))
+                Ok(decoded(&pollster::block_on(download.bytes())?))
             }
         }
     }
 
-    /// The counters, or their readback.
-    fn start_counters(&self) -> Result<Result<Counters, crate::readback::Download>, Error> {
+    /// What a guard's clock would hold, or its readback.
+    fn start_clock(&self) -> Result<Result<ClockWords, crate::readback::Download>, Error> {
         let Some(guard) = &self.guard else {
-            let groups = self
-                .groups
-                .iter()
-                .map(|group| GroupCounters { count: group.clock.count, position: group.clock.position });
-            let groups = groups.collect();
-            return Ok(Ok(Counters {
+            let groups = self.groups.iter().map(|group| (group.clock.count, group.clock.position)).collect();
+            return Ok(Ok(ClockWords {
                 steps: self.steps,
                 skipped: 0,
-                loss_scale: 1.0,
-                since_rescaled: 0,
+                tracker: 0,
+                scale: 1.0,
+                unscale: 1.0,
                 groups,
             }));
         };
@@ -113,15 +119,20 @@ fn alphas(results: &[f32]) -> Vec<Option<f32>> {
     results.chunks_exact(2).map(|result| (result[0] > 0.0).then_some(result[0])).collect()
 }
 
-fn counted(bytes: &[u8]) -> Counters {
+fn decoded(bytes: &[u8]) -> ClockWords {
     let words: Vec<u32> = bytes.chunks_exact(4).map(bytemuck::pod_read_unaligned).collect();
-    let clock = ClockWords::decode(&words);
-    let groups = clock.groups.iter().map(|&(count, position)| GroupCounters { count, position }).collect();
-    Counters {
-        steps: clock.steps,
-        skipped: clock.skipped,
-        loss_scale: clock.scale,
-        since_rescaled: clock.tracker,
-        groups,
+    ClockWords::decode(&words)
+}
+
+impl From<ClockWords> for Counters {
+    fn from(clock: ClockWords) -> Self {
+        let group = |&(count, position): &(u64, u32)| GroupCounters { count, position };
+        Self {
+            steps: clock.steps,
+            skipped: clock.skipped,
+            loss_scale: clock.scale,
+            since_rescaled: clock.tracker,
+            groups: clock.groups.iter().map(group).collect(),
+        }
     }
 }

@@ -213,6 +213,24 @@ pub enum Error {
         /// What differs.
         problem: String,
     },
+    /// The bytes of a checkpoint or of weights cannot be read, or values cannot be written as such bytes.
+    #[error("{file} {problem}")]
+    Checkpoint {
+        /// The file, or what the bytes were to be.
+        file: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The file system refused.
+    #[error("{doing} `{path}`: {problem}")]
+    File {
+        /// What was being done.
+        doing: &'static str,
+        /// The file.
+        path: String,
+        /// What the system said.
+        problem: String,
+    },
     /// The device has no memory left.
     #[error("out of GPU memory while {doing}: {message}")]
     OutOfMemory {

@@ -139,6 +139,8 @@ pub(crate) struct ClockWords {
     /// Finite steps in a row since the loss scale changed.
     pub tracker: u32,
     pub scale: f32,
+    /// 1 / scale, as the GPU rounded it.
+    pub unscale: f32,
     /// Count and position of each group.
     pub groups: Vec<(u64, u32)>,
 }
@@ -151,6 +153,7 @@ impl ClockWords {
             skipped: u64::from(words[1]),
             tracker: words[2],
             scale: f32::from_bits(words[SCALE]),
+            unscale: f32::from_bits(words[UNSCALE]),
             groups: groups.map(|group| (u64::from(group[0]), group[1])).collect(),
         }
     }
@@ -161,7 +164,7 @@ impl ClockWords {
         words[0] = self.steps as u32;
         words[1] = self.skipped as u32;
         words[2] = self.tracker;
-        words[UNSCALE] = self.scale.recip().to_bits();
+        words[UNSCALE] = self.unscale.to_bits();
         words[SCALE] = self.scale.to_bits();
         for ((count, position), (k, pull)) in self.groups.iter().zip(latched) {
             words.extend([*count as u32, *position, *k, pull.to_bits()]);
@@ -172,11 +175,13 @@ impl ClockWords {
 
 /// A clock at its start.
 pub(crate) async fn clock(device: &wgpu::Device, guard: Guard, groups: usize) -> Result<wgpu::Buffer, Error> {
+    let scale = guard.scale().initial as f32;
     let words = ClockWords {
         steps: 0,
         skipped: 0,
         tracker: 0,
-        scale: guard.scale().initial as f32,
+        scale,
+        unscale: scale.recip(),
         groups: vec![(0, 0); groups],
     };
     let words = words.encode(&vec![(1, 0.0); groups]);

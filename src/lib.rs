@@ -7,6 +7,7 @@ mod accumulate;
 pub mod alpha;
 pub mod average;
 mod builder;
+pub mod checkpoint;
 mod clip;
 mod controls;
 mod counters;

@@ -258,7 +258,7 @@ impl Optimizer {
             if guarded {
                 let control = self.control(index, 0, plan, true);
                 let rule = self.groups[index].rule.clone();
-                let count = self.groups[index].clock.count + 1;
+                let count = self.told_count(index, plan);
                 *slots = [self.ring.len(); 2];
                 self.ring.push(&control, |out| rule.hyper(count, out));
                 continue;
@@ -408,7 +408,9 @@ impl Optimizer {
             *value = slot.initial;
         }
         let guarded = self.guard.is_some();
-        let updated = if guarded { after } else { after && plan.phases[index][0] & flags::UPDATE != 0 };
+        let updated = after && plan.phases[index][0] & flags::UPDATE != 0;
+        let count =
+            if guarded { self.told_count(index, plan) } else { group.clock.count + u64::from(updated) };
         let fisher = self.fisher_decay(index);
         let pull = group.lookahead.map_or(0.0, |lookahead| 1.0 - lookahead.alpha) as f32;
         let mut control = Control {
@@ -424,7 +426,7 @@ impl Optimizer {
             keep: plan.keep.unwrap_or(-1.0) as f32,
             draw: self.steps as u32,
             fisher: [fisher as f32, (1.0 - fisher) as f32],
-            curvature: self.curvature_settings(index, group.clock.count + u64::from(updated)),
+            curvature: self.curvature_settings(index, count),
             padding: [0; 2],
             initial,
             order: Order::default(),
@@ -450,13 +452,20 @@ impl Optimizer {
                 factor,
                 decoupled,
                 steps: self.steps as u32,
-                count: (group.clock.count + 1) as u32,
+                count: count as u32,
                 hypers,
                 results: self.reductions.find(Measure::Norm).map_or(0, |norm| norm.ranges),
                 ..guard.order(index)
             };
         }
         control
+    }
+
+    /// The count whose hyperparameters a guard is told: the step's own, so that it knows those of the count at
+    /// which an imported run stands before a step that only synchronises.
+    fn told_count(&self, group: usize, plan: &Plan) -> u64 {
+        let updates = plan.phases[group][0] & flags::UPDATE != 0;
+        (self.groups[group].clock.count + u64::from(updates)).max(1)
     }
 
     /// The decay of a group's empirical Fisher.

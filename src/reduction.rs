@@ -422,7 +422,7 @@ fn ranges(
             let total: u64 = rows
                 .iter()
                 .zip(&layout.tensors)
-                .map(|(rows, tensor)| if rows.length == 0 { 0 } else { tensor.len / rows.length })
+                .map(|(rows, tensor)| tensor.len.checked_div(rows.length).unwrap_or(0))
                 .sum();
             // A model of vectors alone has none, and a binding must not be empty.
             vec![Range::default(); total.max(1) as usize]

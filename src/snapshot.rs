@@ -1,7 +1,6 @@
 //! The whole training state on the host: to survive a lost device, or to move to another one.
 
 use crate::{
-    counters::{Counters, GroupCounters},
     error::Error,
     guard::ClockWords,
     layout::Tensor,
@@ -20,6 +19,8 @@ pub struct Snapshot {
     pub skipped: u64,
     /// The loss scale, 1 without loss scaling.
     pub loss_scale: f32,
+    /// What gradients are multiplied with: 1 / loss scale, as the GPU rounded it.
+    pub loss_unscale: f32,
     /// Finite steps in a row since the loss scale changed.
     pub since_rescaled: u32,
     /// Micro-batches gathered for the next step.
@@ -62,6 +63,8 @@ pub struct GroupSnapshot {
 pub struct TensorSnapshot {
     /// The tensor's name.
     pub name: String,
+    /// Its group's name.
+    pub group: String,
     /// Its shape.
     pub shape: Vec<usize>,
     /// Each field that the optimizer keeps of it, by its name as [`Field`] displays it (`weights`,
@@ -86,7 +89,7 @@ impl Optimizer {
         for (name, field) in self.fields() {
             tensors.push(self.download(field, name).await?);
         }
-        self.snapshot(self.counters().await?, tensors)
+        self.snapshot(self.clock().await?, tensors)
     }
 
     /// [`Self::export`], polling the device and waiting for it.
@@ -98,7 +101,7 @@ impl Optimizer {
     pub fn export_blocking(&self) -> Result<Snapshot, Error> {
         let values = self.fields().into_iter().map(|(name, field)| self.download_blocking(field, name));
         let values = values.collect::<Result<_, _>>()?;
-        self.snapshot(self.counters_blocking()?, values)
+        self.snapshot(self.clock_blocking()?, values)
     }
 
     /// Goes on from a snapshot. Tensors, rules, policies and what is kept of each tensor must be those of the
@@ -149,6 +152,7 @@ impl Optimizer {
             skipped: snapshot.skipped,
             tracker: snapshot.since_rescaled,
             scale: snapshot.loss_scale,
+            unscale: snapshot.loss_unscale,
             groups: snapshot.groups.iter().map(|group| (group.count, group.position)).collect(),
         };
         let latched: Vec<_> = self
@@ -187,32 +191,34 @@ impl Optimizer {
         fields
     }
 
-    fn snapshot(&self, counters: Counters, values: Vec<Vec<f32>>) -> Result<Snapshot, Error> {
+    fn snapshot(&self, clock: ClockWords, values: Vec<Vec<f32>>) -> Result<Snapshot, Error> {
         let mut values = values.into_iter();
         let tensors = self.layout.tensors.iter().enumerate().map(|(index, tensor)| TensorSnapshot {
             name: tensor.name.clone(),
+            group: self.groups[tensor.group].name.clone(),
             shape: tensor.shape.clone(),
             fields: self.fields_of(index).iter().map(Field::to_string).zip(values.by_ref()).collect(),
         });
         let tensors = tensors.collect();
-        let group = |(group, counters): (&crate::group::GroupState, &GroupCounters)| GroupSnapshot {
+        let group = |(group, &(count, position)): (&crate::group::GroupState, &(u64, u32))| GroupSnapshot {
             name: group.name.clone(),
             rule: group.rule.name().to_owned(),
             policy: group.lookahead.map(|lookahead| lookahead.policy),
-            count: counters.count,
-            position: counters.position,
+            count,
+            position,
             seeded: !group.clock.seed,
             learning_rate: group.learning_rate,
             learning_rate_factor: group.factor,
             k: group.lookahead.map(|lookahead| lookahead.k),
             alpha: group.lookahead.map(|lookahead| lookahead.alpha),
         };
-        let groups = self.groups.iter().zip(&counters.groups).map(group).collect();
+        let groups = self.groups.iter().zip(&clock.groups).map(group).collect();
         Ok(Snapshot {
-            steps: counters.steps,
-            skipped: counters.skipped,
-            loss_scale: counters.loss_scale,
-            since_rescaled: counters.since_rescaled,
+            steps: clock.steps,
+            skipped: clock.skipped,
+            loss_scale: clock.scale,
+            loss_unscale: clock.unscale,
+            since_rescaled: clock.tracker,
             gathered: self.gathered,
             outer: self.options.outer.name().to_owned(),
             groups,
@@ -233,6 +239,10 @@ impl Optimizer {
         let scale = snapshot.loss_scale;
         if !(1e-30..=1e30).contains(&scale) {
             return differ(format!("its loss scale is {scale}, and must be in [1e-30, 1e30]"));
+        }
+        let unscale = snapshot.loss_unscale;
+        if !(0.999..=1.001).contains(&(unscale * scale)) {
+            return differ(format!("its loss scale is {scale}, and the inverse of it {unscale}"));
         }
         let (here, there) = (self.options.micro_batches(), snapshot.gathered);
         if there >= here {
@@ -283,6 +293,10 @@ impl Optimizer {
             if *name != from.name || tensor.shape != from.shape {
                 let (there, here) = (&from.shape, &tensor.shape);
                 return differ(format!("its tensor `{}` {there:?} is `{name}` {here:?} here", from.name));
+            }
+            let (there, here) = (&from.group, &self.groups[tensor.group].name);
+            if here != there {
+                return differ(format!("the group of its tensor `{name}` is `{there}`, and `{here}` here"));
             }
             let mut expected = self.fields_of(index).into_iter();
             for (kept, values) in &from.fields {

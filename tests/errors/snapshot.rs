@@ -77,7 +77,7 @@ fn snapshots_of_another_configuration() {
 #[test]
 fn snapshots_that_were_changed() {
     type Change = fn(&mut Snapshot);
-    let changes: [(Change, &[&str]); 14] = [
+    let changes: [(Change, &[&str]); 16] = [
         (|it| it.groups.swap(0, 1), &["its group `head` is `default` here"]),
         (|it| it.groups[0].position = 4, &["at step 4 of a cycle of 4"]),
         (|it| it.tensors.swap(0, 1), &["its tensor `v` [5] is `w` [2, 3] here"]),
@@ -92,6 +92,8 @@ fn snapshots_that_were_changed() {
         (|it| it.outer = "nesterov".to_owned(), &["its outer step is `nesterov`, and `interpolation` here"]),
         (|it| it.gathered = 1, &["1 micro-batches are gathered in it, and a step has 1 here"]),
         (|it| it.loss_scale = f32::NAN, &["its loss scale is NaN"]),
+        (|it| it.loss_unscale = 0.5, &["its loss scale is 1, and the inverse of it 0.5"]),
+        (|it| it.tensors[1].group = "default".to_owned(), &["its tensor `v` is `default`, and `head` here"]),
     ];
     let noop = Noop::new();
     let good = snapshot(&noop);

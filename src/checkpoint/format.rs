@@ -1,0 +1,283 @@
+//! A snapshot as the bytes of a checkpoint.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    container::{self, Contents, Entry, shown},
+    exact,
+};
+use crate::{
+    error::Error,
+    lookahead::StatePolicy,
+    readback::Field,
+    snapshot::{GroupSnapshot, Snapshot, TensorSnapshot},
+};
+
+/// The key of all that is not a tensor, in `__metadata__`.
+const KEY: &str = "lookahead-wgpu";
+
+/// The format's name and version.
+const FORMAT: &str = "checkpoint";
+const VERSION: u64 = 1;
+
+/// What the bytes are called in errors.
+const CHECKPOINT: &str = "the checkpoint";
+
+/// All that is not a tensor. The order of the members is the order in the file.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Header {
+    format: String,
+    version: u64,
+    /// Of this header with 0 here, and of all values in its order.
+    crc32: u32,
+    steps: u64,
+    skipped: u64,
+    #[serde(with = "exact::float32")]
+    loss_scale: f32,
+    #[serde(with = "exact::float32")]
+    loss_unscale: f32,
+    since_rescaled: u32,
+    gathered: u32,
+    outer: String,
+    groups: Vec<GroupHeader>,
+    tensors: Vec<TensorHeader>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GroupHeader {
+    name: String,
+    rule: String,
+    policy: Option<Policy>,
+    count: u64,
+    position: u32,
+    seeded: bool,
+    #[serde(with = "exact::float64")]
+    learning_rate: f64,
+    #[serde(with = "exact::float64")]
+    learning_rate_factor: f64,
+    k: Option<u32>,
+    #[serde(with = "exact::maybe")]
+    alpha: Option<f64>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Policy {
+    Maintain,
+    Interpolate,
+    Reset,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TensorHeader {
+    name: String,
+    group: String,
+    shape: Vec<usize>,
+    fields: Vec<String>,
+}
+
+/// What every version has.
+#[derive(Deserialize)]
+struct Version {
+    format: String,
+    version: u64,
+}
+
+impl Snapshot {
+    /// The bytes of a checkpoint; the [module's page](crate::checkpoint) says what they are.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Checkpoint`] where a tensor has another number of values than its shape says, a field is no
+    /// [`Field`], or two tensors have one name: none of these happens to a snapshot that
+    /// [`export`](crate::Optimizer::export) gave.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, Error> {
+        encode(self).map_err(|problem| Error::Checkpoint { file: CHECKPOINT.to_owned(), problem })
+    }
+
+    /// Reads what [`to_bytes`](Self::to_bytes) wrote. What it takes of memory is bounded by a small multiple of
+    /// what `bytes` takes, whatever they say.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Checkpoint`] where they are anything else, or were damaged.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
+        decode(bytes).map_err(|problem| Error::Checkpoint { file: CHECKPOINT.to_owned(), problem })
+    }
+}
+
+fn encode(snapshot: &Snapshot) -> Result<Vec<u8>, String> {
+    let mut entries = Vec::new();
+    for tensor in &snapshot.tensors {
+        for (field, values) in &tensor.fields {
+            check_field(field)?;
+            entries.push((key(field, &tensor.name), Entry::f32(&tensor.shape, values)));
+        }
+    }
+    let mut header = Header::of(snapshot);
+    header.crc32 = checksum(&header, snapshot)?;
+    container::write(entries, (KEY, text(&header)?))
+}
+
+pub(super) fn decode(bytes: &[u8]) -> Result<Snapshot, String> {
+    let Contents { metadata, mut entries } = container::read(bytes)?;
+    let Some(text) = metadata.get(KEY) else {
+        return Err(format!(
+            "is a safetensors file without `{KEY}` in its metadata, so that it is no checkpoint; \
+             `load_weights` reads weights alone"
+        ));
+    };
+    let wrong = |problem| format!("has wrong metadata: {problem}");
+    let Version { format, version } = serde_json::from_str(text).map_err(wrong)?;
+    if format != FORMAT || version != VERSION {
+        return Err(format!(
+            "is of the format `{format}`, version {version}, and this version of the crate reads `{FORMAT}`, \
+             version {VERSION}"
+        ));
+    }
+    let header: Header = serde_json::from_str(text).map_err(wrong)?;
+    let stated = header.crc32;
+    let mut tensors = Vec::new();
+    for TensorHeader { name, group, shape, fields: names } in header.tensors {
+        let mut fields = Vec::new();
+        for field in names {
+            check_field(&field)?;
+            let key = key(&field, &name);
+            let entry = entries.remove(&key).ok_or_else(|| format!("lacks the entry `{key}`"))?;
+            check_entry(&key, &entry, &shape)?;
+            fields.push((field, entry.values()));
+        }
+        tensors.push(TensorSnapshot { name, group, shape, fields });
+    }
+    if let Some(key) = entries.keys().next() {
+        return Err(format!("has the entry `{key}`, of which its metadata does not speak"));
+    }
+    let snapshot = Snapshot {
+        steps: header.steps,
+        skipped: header.skipped,
+        loss_scale: header.loss_scale,
+        loss_unscale: header.loss_unscale,
+        since_rescaled: header.since_rescaled,
+        gathered: header.gathered,
+        outer: header.outer,
+        groups: header.groups.into_iter().map(GroupHeader::snapshot).collect(),
+        tensors,
+    };
+    let found = checksum(&Header::of(&snapshot), &snapshot)?;
+    if found != stated {
+        return Err(format!(
+            "was damaged or edited: its checksum is {found:08x}, and was {stated:08x} when it was written"
+        ));
+    }
+    Ok(snapshot)
+}
+
+fn key(field: &str, tensor: &str) -> String {
+    format!("{field}/{tensor}")
+}
+
+fn check_field(field: &str) -> Result<(), String> {
+    match Field::parse(field) {
+        Some(_) => Ok(()),
+        None => Err(format!("has an unknown field `{field}`")),
+    }
+}
+
+fn check_entry(key: &str, entry: &Entry<'_>, shape: &[usize]) -> Result<(), String> {
+    if entry.dtype != safetensors::Dtype::F32 {
+        return Err(format!("has `{key}` in {}, and F32 is due", entry.dtype));
+    }
+    if entry.shape != shape {
+        let (found, due) = (shown(&entry.shape), shown(shape));
+        return Err(format!("has `{key}` in the shape {found}, and its metadata say {due}"));
+    }
+    Ok(())
+}
+
+fn text(header: &Header) -> Result<String, String> {
+    serde_json::to_string(header).map_err(|problem| format!("cannot be written: {problem}"))
+}
+
+/// Of a header whose own checksum is 0, and of all values.
+fn checksum(header: &Header, snapshot: &Snapshot) -> Result<u32, String> {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(text(header)?.as_bytes());
+    for (_, values) in snapshot.tensors.iter().flat_map(|tensor| &tensor.fields) {
+        hasher.update(bytemuck::cast_slice(values));
+    }
+    Ok(hasher.finalize())
+}
+
+impl Header {
+    /// With a checksum of 0.
+    fn of(snapshot: &Snapshot) -> Self {
+        Self {
+            format: FORMAT.to_owned(),
+            version: VERSION,
+            crc32: 0,
+            steps: snapshot.steps,
+            skipped: snapshot.skipped,
+            loss_scale: snapshot.loss_scale,
+            loss_unscale: snapshot.loss_unscale,
+            since_rescaled: snapshot.since_rescaled,
+            gathered: snapshot.gathered,
+            outer: snapshot.outer.clone(),
+            groups: snapshot.groups.iter().map(GroupHeader::of).collect(),
+            tensors: snapshot.tensors.iter().map(TensorHeader::of).collect(),
+        }
+    }
+}
+
+impl GroupHeader {
+    fn of(group: &GroupSnapshot) -> Self {
+        Self {
+            name: group.name.clone(),
+            rule: group.rule.clone(),
+            policy: group.policy.map(|policy| match policy {
+                StatePolicy::Maintain => Policy::Maintain,
+                StatePolicy::Interpolate => Policy::Interpolate,
+                StatePolicy::Reset => Policy::Reset,
+            }),
+            count: group.count,
+            position: group.position,
+            seeded: group.seeded,
+            learning_rate: group.learning_rate,
+            learning_rate_factor: group.learning_rate_factor,
+            k: group.k,
+            alpha: group.alpha,
+        }
+    }
+
+    fn snapshot(self) -> GroupSnapshot {
+        GroupSnapshot {
+            name: self.name,
+            rule: self.rule,
+            policy: self.policy.map(|policy| match policy {
+                Policy::Maintain => StatePolicy::Maintain,
+                Policy::Interpolate => StatePolicy::Interpolate,
+                Policy::Reset => StatePolicy::Reset,
+            }),
+            count: self.count,
+            position: self.position,
+            seeded: self.seeded,
+            learning_rate: self.learning_rate,
+            learning_rate_factor: self.learning_rate_factor,
+            k: self.k,
+            alpha: self.alpha,
+        }
+    }
+}
+
+impl TensorHeader {
+    fn of(tensor: &TensorSnapshot) -> Self {
+        Self {
+            name: tensor.name.clone(),
+            group: tensor.group.clone(),
+            shape: tensor.shape.clone(),
+            fields: tensor.fields.iter().map(|(field, _)| field.clone()).collect(),
+        }
+    }
+}

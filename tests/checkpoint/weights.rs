@@ -1,0 +1,129 @@
+//! Weights alone.
+
+use crate::{
+    common::{noise, on_every_adapter, submit, write_gradient},
+    refused,
+};
+use half::{bf16, f16};
+use lookahead_wgpu::{Average, Error, Field, Lookahead, Optimizer, gpu::Gpu, rules::Sgd, wgpu};
+use safetensors::{Dtype, tensor::TensorView};
+
+fn build(device: &wgpu::Device, queue: &wgpu::Queue) -> Optimizer {
+    Optimizer::builder(Sgd::new(0.1))
+        .lookahead(Lookahead::new(3, 0.5))
+        .average(Average::Ema { decay: 0.9 })
+        .tensor("layer.weight", &[2, 3])
+        .tensor("layer.bias", &[2])
+        .build_blocking(device, queue)
+        .unwrap()
+}
+
+fn train(gpu: &Gpu, optimizer: &mut Optimizer) {
+    write_gradient(gpu, optimizer, "layer.weight", &noise(6, 3));
+    write_gradient(gpu, optimizer, "layer.bias", &noise(2, 4));
+    submit(gpu, |encoder| optimizer.step(encoder)).unwrap();
+}
+
+/// A file of other programs.
+fn file(entries: &[(&str, Dtype, &[usize], &[u8])]) -> Vec<u8> {
+    let views = entries.iter().map(|(name, dtype, shape, data)| {
+        (name.to_string(), TensorView::new(*dtype, shape.to_vec(), data).unwrap())
+    });
+    safetensors::serialize(views, None).unwrap()
+}
+
+#[test]
+fn each_field_goes_to_a_file_and_back() {
+    on_every_adapter(|gpu| {
+        let mut optimizer = build(&gpu.device, &gpu.queue);
+        optimizer.upload("layer.weight", &noise(6, 1)).unwrap();
+        optimizer.upload("layer.bias", &noise(2, 2)).unwrap();
+        train(gpu, &mut optimizer);
+        train(gpu, &mut optimizer);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("weights.safetensors");
+        for field in [Field::Weights, Field::SlowWeights, Field::Average] {
+            optimizer.save_weights_blocking(&path, field).unwrap();
+            let mut other = build(&gpu.device, &gpu.queue);
+            assert_eq!(other.load_weights(&path), Ok(vec![]));
+            for tensor in ["layer.weight", "layer.bias"] {
+                let expected = optimizer.download_blocking(field, tensor).unwrap();
+                assert_eq!(other.download_blocking(Field::Weights, tensor).unwrap(), expected);
+                assert_eq!(other.download_blocking(Field::SlowWeights, tensor).unwrap(), expected);
+            }
+        }
+    });
+}
+
+#[test]
+fn every_width_is_converted() {
+    on_every_adapter(|gpu| {
+        let values = [0.1, -2.5, 65504.0, 1e-3, 0.0, -0.0];
+        let double = values.map(f64::to_le_bytes).concat();
+        let single = values.map(|value| (value as f32).to_le_bytes()).concat();
+        let half = values.map(|value| f16::from_f64(value).to_le_bytes()).concat();
+        let brain = values.map(|value| bf16::from_f64(value).to_le_bytes()).concat();
+        let bias = [1.0f32, f32::NAN].map(f32::to_le_bytes).concat();
+        for (dtype, bytes, expected) in [
+            (Dtype::F64, double, values.map(|value| value as f32)),
+            (Dtype::F32, single, values.map(|value| value as f32)),
+            (Dtype::F16, half, values.map(|value| f16::from_f64(value).to_f32())),
+            (Dtype::BF16, brain, values.map(|value| bf16::from_f64(value).to_f32())),
+        ] {
+            let bytes = file(&[
+                ("layer.weight", dtype, &[2, 3], &bytes),
+                ("layer.bias", Dtype::F32, &[2], &bias),
+                ("other.running_mean", Dtype::I64, &[1], &[0; 8]),
+            ]);
+            let mut optimizer = build(&gpu.device, &gpu.queue);
+            assert_eq!(optimizer.import_weights(&bytes), Ok(vec!["other.running_mean".to_owned()]));
+            let found = optimizer.download_blocking(Field::Weights, "layer.weight").unwrap();
+            assert_eq!(
+                found.iter().map(|value| value.to_bits()).collect::<Vec<_>>(),
+                expected.map(f32::to_bits)
+            );
+            // Once training has begun, `reseed` takes the slow weights along.
+            train(gpu, &mut optimizer);
+            optimizer.import_weights(&bytes).unwrap();
+            submit(gpu, |encoder| optimizer.reseed(encoder)).unwrap();
+            assert_eq!(optimizer.download_blocking(Field::SlowWeights, "layer.weight").unwrap(), expected);
+        }
+    });
+}
+
+#[test]
+fn weights_that_do_not_fit_are_refused_with_nothing_written() {
+    let (device, queue) = wgpu::Device::noop(&wgpu::DeviceDescriptor::default());
+    let mut optimizer = build(&device, &queue);
+    let before = optimizer.export_blocking().unwrap();
+    let weight = ("layer.weight", Dtype::F32, &[2usize, 3][..], &[0x3f; 24][..]);
+    for (bias, told) in [
+        (("layer.bia", Dtype::F32, &[2usize][..], &[0; 8][..]), &["lacks the tensor `layer.bias`"][..]),
+        (("layer.bias", Dtype::F32, &[3], &[0; 12]), &["`layer.bias` in the shape [3], and it is [2] here"]),
+        (("layer.bias", Dtype::F32, &[2, 1], &[0; 8]), &["[2, 1]"]),
+        (
+            ("layer.bias", Dtype::I32, &[2], &[0; 8]),
+            &["`layer.bias` in I32, and F32, F64, F16 or BF16 is due"],
+        ),
+    ] {
+        refused(optimizer.import_weights(&file(&[weight, bias])), told);
+        assert_eq!(optimizer.export_blocking().unwrap(), before);
+    }
+    let mut encoder = device.create_command_encoder(&Default::default());
+    optimizer.swap_slow(&mut encoder).unwrap();
+    let good = file(&[weight, ("layer.bias", Dtype::F32, &[2], &[0; 8])]);
+    assert!(matches!(optimizer.import_weights(&good), Err(Error::Swapped { .. })));
+    let error = optimizer.load_weights("no such file").unwrap_err();
+    assert!(matches!(error, Error::File { .. }) && error.to_string().contains("no such file"), "{error}");
+}
+
+#[test]
+fn a_name_that_the_format_needs_is_refused() {
+    let (device, queue) = wgpu::Device::noop(&wgpu::DeviceDescriptor::default());
+    let builder = Optimizer::builder(Sgd::new(0.1)).tensor("__metadata__", &[2]);
+    let optimizer = builder.build_blocking(&device, &queue).unwrap();
+    refused(optimizer.export_weights_blocking(Field::Weights), &["__metadata__"]);
+    // In a checkpoint it is a name like any other.
+    let snapshot = optimizer.export_blocking().unwrap();
+    assert_eq!(lookahead_wgpu::Snapshot::from_bytes(&snapshot.to_bytes().unwrap()), Ok(snapshot));
+}
