@@ -21,8 +21,8 @@ Examples:
     cargo run --release --example train -- --rule heavy-ball --k 10 --adapter llvmpipe
   The adaptive alpha, never below 0.3, and an average of the weights, plotted:
     cargo run --release --example train -- --adaptive --alpha-low 0.3 --average ema --plot a.png
-  Nesterov outer momentum, as DiLoCo:
-    cargo run --release --example train -- --outer nesterov --outer-momentum 0.9 --alpha 0.7
+  Outer momentum, as DiLoCo:
+    cargo run --release --example train -- --outer nesterov --outer-momentum 0.5
   Half-width weights and gradients, with dynamic loss scaling:
     cargo run --release --example train -- --half f16
   A run that survives being killed, at any time; give the same line again:

@@ -58,16 +58,14 @@ impl RuleName {
     pub fn default_learning_rate(self) -> f64 {
         match self {
             Self::Sgd => 0.5,
-            Self::HeavyBall | Self::Nesterov => 0.1,
-            Self::Adam | Self::Adamw | Self::Amsgrad => 0.003,
-            Self::Nadam | Self::Radam | Self::Adabelief => 0.003,
-            Self::Adagrad => 0.05,
-            Self::Rmsprop => 0.001,
-            Self::Adadelta => 1.0,
-            Self::Adamax | Self::Ranger => 0.005,
-            Self::Lion => 0.0005,
-            Self::Lars => 10.0,
-            Self::Lamb => 0.02,
+            Self::HeavyBall | Self::Nesterov | Self::Adagrad => 0.1,
+            Self::Adam | Self::Adamw | Self::Amsgrad | Self::Rmsprop => 0.003,
+            Self::Nadam | Self::Adabelief | Self::Lamb => 0.01,
+            Self::Adamax => 0.02,
+            Self::Radam | Self::Ranger => 0.03,
+            Self::Lion => 0.002,
+            Self::Adadelta => 3.0,
+            Self::Lars => 1.0,
         }
     }
 
