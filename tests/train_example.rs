@@ -1,7 +1,11 @@
 //! Tests of the parts of the `train` example: its data, its network, its report and its plot.
 
+#[path = "../examples/train/arguments.rs"]
+mod arguments;
 #[path = "../examples/train/batches.rs"]
 mod batches;
+#[path = "../examples/train/checkpoint.rs"]
+mod checkpoint;
 mod common;
 #[path = "../examples/train/data.rs"]
 mod data;
@@ -11,22 +15,36 @@ mod device;
 mod folder;
 #[path = "../examples/train/history.rs"]
 mod history;
+#[path = "../examples/train/kernels.rs"]
+mod kernels;
 #[path = "../examples/train/meter.rs"]
 mod meter;
 #[path = "../examples/train/model.rs"]
 mod model;
+#[path = "../examples/train/options.rs"]
+mod options;
 #[path = "../examples/train/output.rs"]
 mod output;
 #[path = "../examples/train/plot.rs"]
 mod plot;
+#[path = "../examples/train/reading.rs"]
+mod reading;
 #[path = "../examples/train/report.rs"]
 mod report;
+#[path = "../examples/train/rule.rs"]
+mod rule;
 #[path = "../examples/train/settings.rs"]
 mod settings;
 #[path = "../examples/train/train.rs"]
 mod train;
 #[path = "../examples/train/twin.rs"]
 mod twin;
+
+/// Held by each test that uses every adapter: wgpu gives an OpenGL context up that another thread holds for long.
+fn turn() -> impl Drop {
+    static TURN: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
 
 /// A folder of this test's own.
 fn fresh_folder(name: &str) -> std::path::PathBuf {
@@ -37,7 +55,7 @@ fn fresh_folder(name: &str) -> std::path::PathBuf {
     folder
 }
 
-mod reading {
+mod data_sets {
     use crate::data::{self, DataError, Dataset, Images, Source};
     use crate::{folder, fresh_folder};
     use flate2::{Compression, write::GzEncoder};
@@ -251,11 +269,12 @@ mod network {
     use crate::common::gpus;
     use crate::data::{CLASSES, Dataset, Split};
     use crate::device::ModelError;
+    use crate::kernels::{self, Kernels};
     use crate::meter::{Meter, Tally};
-    use crate::model::{Backward, Forward, Kernels, Network, random_streams};
-    use crate::{model, twin};
+    use crate::model::{Backward, Forward, Network, random_streams};
+    use crate::twin;
     use lookahead_wgpu::gpu::Gpu;
-    use lookahead_wgpu::wgpu;
+    use lookahead_wgpu::{Half, wgpu};
     use std::sync::OnceLock;
 
     const HIDDEN: [usize; 2] = [70, 33];
@@ -338,9 +357,11 @@ mod network {
             let batches = Batches::new(device, &images, rows).await.unwrap();
             batches.fill(queue, order);
             let meter = Meter::new(device, batches.count()).await.unwrap();
-            let forward = Forward::new(device, queue, kernels, network, &images, &batches, &meter, &weights);
+            let forward =
+                Forward::new(device, queue, kernels, network, &images, &batches, &meter, &weights, None);
             let forward = forward.await.unwrap();
-            let backward = Backward::new(device, kernels, &forward, &weights, &targets).await.unwrap();
+            let backward = Backward::new(device, queue, kernels, &forward, &weights, &targets);
+            let backward = backward.await.unwrap();
             let mut results = Vec::new();
             for batch in 0..batches.count() {
                 let mut encoder = device.create_command_encoder(&Default::default());
@@ -376,13 +397,14 @@ mod network {
     /// Every adapter, with the shaders compiled.
     fn adapters() -> impl Iterator<Item = (&'static Gpu, &'static Kernels)> {
         static KERNELS: OnceLock<Vec<Kernels>> = OnceLock::new();
-        let compile = |gpu: &Gpu| pollster::block_on(Kernels::new(&gpu.device)).unwrap();
+        let compile = |gpu: &Gpu| pollster::block_on(Kernels::new(&gpu.device, None)).unwrap();
         gpus().iter().zip(KERNELS.get_or_init(|| gpus().iter().map(compile).collect()))
     }
 
     /// Odd sizes everywhere: 9 x 7 pixels, hidden layers that no tile divides, a short last batch.
     #[test]
     fn gradients_agree_with_the_twin() {
+        let _turn = crate::turn();
         let [mut random, _] = random_streams(3);
         let count = 90;
         let split = Split {
@@ -416,6 +438,7 @@ mod network {
 
     #[test]
     fn gradients_agree_with_finite_differences() {
+        let _turn = crate::turn();
         let digits = Dataset::digits().unwrap();
         let network = Network::new(64, &[20], CLASSES).unwrap();
         let [mut random, _] = random_streams(4);
@@ -455,6 +478,7 @@ mod network {
     /// Logits far apart: a softmax that is not shifted overflows.
     #[test]
     fn the_loss_stays_finite_for_large_logits() {
+        let _turn = crate::turn();
         let network = Network::new(4, &[], CLASSES).unwrap();
         let mut values = vec![vec![0.0; 40], (0..10).map(|i| 200.0 * i as f32).collect::<Vec<_>>()];
         values[0][3] = 1.0;
@@ -470,6 +494,7 @@ mod network {
 
     #[test]
     fn tallies_of_all_batches_add_up_to_the_whole_set() {
+        let _turn = crate::turn();
         let digits = Dataset::digits().unwrap();
         let network = Network::new(64, &[16], CLASSES).unwrap();
         let values = network.initial_values(&mut random_streams(5)[0]);
@@ -488,15 +513,111 @@ mod network {
         }
     }
 
+    /// The passes read half-width weights as they are, and round the gradient of the scaled loss; what is too
+    /// large becomes infinite.
+    #[test]
+    fn half_width_gradients_agree_with_the_twin() {
+        let _turn = crate::turn();
+        let digits = Dataset::digits().unwrap();
+        let split = Split {
+            pixels: digits.train.pixels[..30 * 64].to_vec(),
+            labels: digits.train.labels[..30].to_vec(),
+        };
+        // 33 units: pairs of values go across rows, and the bias has an odd one.
+        let network = Network::new(64, &[33], CLASSES).unwrap();
+        let values = network.initial_values(&mut random_streams(6)[0]);
+        let order: Vec<u32> = (0..30).collect();
+        type Format = (Half, fn(f32) -> u16, fn(u16) -> f32, f64);
+        let formats: [Format; 2] = [
+            (
+                Half::F16,
+                |value| half::f16::from_f32(value).to_bits(),
+                |bits| half::f16::from_bits(bits).to_f32(),
+                1.0 / 1024.0,
+            ),
+            (
+                Half::Bf16,
+                |value| half::bf16::from_f32(value).to_bits(),
+                |bits| half::bf16::from_bits(bits).to_f32(),
+                1.0 / 256.0,
+            ),
+        ];
+        for gpu in gpus() {
+            for (half, encode, decode, precision) in formats {
+                let packed: Vec<Vec<u16>> = values
+                    .iter()
+                    .map(|tensor| {
+                        let bits = tensor.iter().map(|&value| encode(value));
+                        bits.chain((tensor.len() % 2 == 1).then_some(0)).collect()
+                    })
+                    .collect();
+                let rounded: Vec<Vec<f32>> = packed
+                    .iter()
+                    .zip(&values)
+                    .map(|(bits, values)| bits[..values.len()].iter().map(|&bits| decode(bits)).collect())
+                    .collect();
+                let exact = twin_pass(&network, &rounded, &split, digits.scale, &order);
+                let buffer = |bits: &Vec<u16>| filled(gpu, bytemuck::cast_slice(bits));
+                let weights: Vec<_> = packed.iter().map(buffer).collect();
+                let kernels = &pollster::block_on(Kernels::new(&gpu.device, Some(half))).unwrap();
+                for scale in [1024.0f32, 1e30] {
+                    let gradients: Vec<_> = packed.iter().map(buffer).collect();
+                    let scale_buffer = filled(gpu, &[scale]);
+                    pollster::block_on(async {
+                        let (device, queue) = (&gpu.device, &gpu.queue);
+                        let images = Images::upload(device, queue, &split, digits.scale).await.unwrap();
+                        let batches = Batches::new(device, &images, 30).await.unwrap();
+                        batches.fill(queue, &order);
+                        let meter = Meter::new(device, 1).await.unwrap();
+                        let weights: Vec<_> = weights.iter().map(wgpu::Buffer::as_entire_binding).collect();
+                        let targets: Vec<_> = gradients.iter().map(wgpu::Buffer::as_entire_binding).collect();
+                        let scale = Some(scale_buffer.as_entire_binding());
+                        let forward = Forward::new(
+                            device, queue, kernels, &network, &images, &batches, &meter, &weights, scale,
+                        );
+                        let forward = forward.await.unwrap();
+                        let backward = Backward::new(device, queue, kernels, &forward, &weights, &targets);
+                        let backward = backward.await.unwrap();
+                        let mut encoder = device.create_command_encoder(&Default::default());
+                        let mut pass = encoder.begin_compute_pass(&Default::default());
+                        forward.record(kernels, &mut pass, 0);
+                        backward.record(kernels, &mut pass);
+                        drop(pass);
+                        queue.submit([encoder.finish()]);
+                    });
+                    let what = format!("{}, {half:?}, scale {scale}", gpu.label());
+                    for (gradient, exact) in gradients.iter().zip(&exact.gradients) {
+                        let words = download(gpu, gradient);
+                        let bits: &[u16] = bytemuck::cast_slice(&words);
+                        let found: Vec<f32> = bits[..exact.len()].iter().map(|&bits| decode(bits)).collect();
+                        if scale == 1024.0 {
+                            let unscaled: Vec<f32> = found.iter().map(|value| value / scale).collect();
+                            assert_close(&unscaled, exact, precision, &what);
+                        } else if half == Half::F16 {
+                            let is_right = |(found, exact): (&f32, &f64)| {
+                                found.is_infinite() || (*exact == 0.0 && *found == 0.0)
+                            };
+                            assert!(found.iter().zip(exact).all(is_right), "{what}");
+                        } else {
+                            assert!(found.iter().all(|value| value.is_finite()), "{what}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+
     /// What wgpu makes of the shaders where these tests do not run: on Direct3D 12 and Metal.
     #[test]
     fn the_shaders_are_hlsl_and_msl() {
         use naga::{ShaderStage, back, valid};
         let entry_point = Some((ShaderStage::Compute, "main".to_owned()));
-        for wgsl in model::wgsl() {
+        let widths = [None, Some(Half::F16), Some(Half::Bf16)];
+        for wgsl in widths.into_iter().flat_map(kernels::wgsl) {
             let module = naga::front::wgsl::parse_str(&wgsl).unwrap();
             let mut validator =
-                valid::Validator::new(valid::ValidationFlags::all(), valid::Capabilities::empty());
+                // wgpu has it everywhere but on WebGL.
+                valid::Validator::new(valid::ValidationFlags::all(), valid::Capabilities::SHADER_FLOAT16_IN_FLOAT32);
             let info = validator.validate(&module).unwrap();
             let mut text = String::new();
             let (options, pipeline) =
@@ -555,8 +676,14 @@ mod training {
     use crate::common::{gpus, on_every_adapter};
     use crate::data::Dataset;
     use crate::history::History;
-    use crate::settings::{PolicyName, RuleName, Settings};
-    use crate::train::{Progress, Workbench};
+    use crate::options::{
+        Adaptive, AverageKind, CurvatureName, GradientName, HalfName, Options, OuterName, ScopeName,
+    };
+    use crate::rule::RuleName;
+    use crate::settings::{PolicyName, Settings};
+    use crate::train::{Checkpoints, Progress, Workbench};
+    use clap::ValueEnum;
+    use lookahead_wgpu::Snapshot;
     use lookahead_wgpu::gpu::Gpu;
 
     fn settings(rule: RuleName, lookahead: Option<(u32, f64, PolicyName)>) -> Settings {
@@ -564,6 +691,7 @@ mod training {
             rule,
             learning_rate: rule.default_learning_rate(),
             lookahead,
+            options: Options::default(),
             hidden: vec![32],
             epochs: 3,
             batch: 64,
@@ -591,6 +719,7 @@ mod training {
 
     #[test]
     fn lookahead_learns_the_digits_on_every_adapter() {
+        let _turn = crate::turn();
         on_every_adapter(|gpu| {
             let how =
                 Settings { epochs: 8, ..settings(RuleName::HeavyBall, Some((5, 0.5, PolicyName::Maintain))) };
@@ -657,11 +786,374 @@ mod training {
         let large_alpha = settings(RuleName::Adam, Some((5, 1.5, PolicyName::Maintain)));
         assert!(refused(&large_alpha).contains("alpha = 1.5"));
     }
+
+    fn lookahead() -> Option<(u32, f64, PolicyName)> {
+        Some((5, 0.5, PolicyName::Maintain))
+    }
+
+    fn with(options: Options) -> Settings {
+        Settings { options, ..settings(RuleName::Adam, lookahead()) }
+    }
+
+    fn adaptive(curvature: CurvatureName, scope: ScopeName, gradient: GradientName) -> Option<Adaptive> {
+        Some(Adaptive { curvature, alpha_low: 0.2, scope, gradient })
+    }
+
+    #[test]
+    fn every_rule_learns() {
+        let bench = Workbench::new(gpus()[0].clone(), &Dataset::digits().unwrap()).unwrap();
+        for &rule in RuleName::value_variants() {
+            let how = Settings { hidden: vec![16], epochs: 2, batch: 32, ..settings(rule, None) };
+            let history = bench.train(&how, &mut |_| ()).unwrap();
+            let (first, last) = (history.losses[0], history.epochs[1].test_loss);
+            assert!(last < 0.95 * first, "{rule}: from {first} to {last}");
+            assert_eq!(history.name, rule.to_string());
+        }
+    }
+
+    #[test]
+    fn adaptive_alphas_are_reported_by_scope() {
+        use {CurvatureName as C, GradientName as G, ScopeName as S};
+        let gpu = &gpus()[0];
+        for (curvature, scope, gradient, count) in [
+            (C::Corrected, S::Model, G::Synchronised, 1),
+            (C::Raw, S::Tensor, G::LastStep, 4),
+            (C::Root, S::Group, G::Synchronised, 2),
+            (C::Fisher, S::Model, G::LastStep, 1),
+        ] {
+            let how = Options { adaptive: adaptive(curvature, scope, gradient), ..Options::default() };
+            let history = train(gpu, &Settings { epochs: 2, ..with(how) });
+            assert!(history.alphas.len() >= 3, "{:?}", history.alphas);
+            for alphas in &history.alphas {
+                assert_eq!(alphas.values.len(), count);
+                assert!(
+                    alphas.values.iter().all(|alpha| (0.2..=1.0).contains(&(*alpha as f32))),
+                    "{alphas:?}"
+                );
+            }
+            let last = &history.alphas[history.alphas.len() - 1];
+            assert_eq!((last.step, history.alphas_of(&history.epochs[1])), (46, Some(&last.values[..])));
+        }
+    }
+
+    #[test]
+    fn outer_steps_and_centralised_gradients_change_the_run() {
+        let gpu = &gpus()[0];
+        let plain = train(gpu, &with(Options::default()));
+        for outer in [OuterName::HeavyBall, OuterName::Nesterov, OuterName::SlowMo] {
+            let history = train(gpu, &with(Options { outer: Some((outer, 0.5)), ..Options::default() }));
+            assert_eq!(history.losses[..5], plain.losses[..5]);
+            assert!(history.epochs[2].train_loss < plain.epochs[2].train_loss, "{outer:?}");
+            assert!(history.memory.outer > 0);
+        }
+        let centralised = train(gpu, &with(Options { centralise: true, ..Options::default() }));
+        assert_eq!(centralised.losses[0], plain.losses[0]);
+        assert_ne!(centralised.losses[5..], plain.losses[5..]);
+    }
+
+    #[test]
+    fn averages_are_tested_and_leave_training_alone() {
+        let gpu = &gpus()[0];
+        let plain = train(gpu, &with(Options::default()));
+        assert!(plain.samples.iter().all(|sample| sample.average.is_none()));
+        for kind in [AverageKind::Ema(0.9), AverageKind::Polyak(40), AverageKind::Swa(5, 44)] {
+            let history = train(gpu, &with(Options { average: Some(kind), ..Options::default() }));
+            assert_eq!(history.losses, plain.losses);
+            let accuracy = history.epochs[2].average_accuracy.unwrap();
+            assert!(accuracy > 0.6, "{kind:?}: {accuracy}");
+            assert!(history.samples.iter().all(|sample| sample.average.is_some()));
+        }
+        // Of the last weights alone.
+        let copy = train(gpu, &with(Options { average: Some(AverageKind::Ema(0.0)), ..Options::default() }));
+        assert!(copy.samples.iter().all(|sample| sample.average == Some(sample.fast)));
+    }
+
+    #[test]
+    fn half_width_follows_full_width() {
+        let gpu = &gpus()[0];
+        let plain = train(gpu, &with(Options::default()));
+        for (half, loss_scale) in [(HalfName::F16, Some(1024.0)), (HalfName::Bf16, None)] {
+            let how = with(Options { half: Some(half), loss_scale, ..Options::default() });
+            let history = train(gpu, &how);
+            assert_ne!(history.losses, plain.losses);
+            for (found, expected) in history.losses.iter().zip(&plain.losses) {
+                assert!((found - expected).abs() < 0.05 * expected, "{half:?}: {found}, not {expected}");
+            }
+            assert_eq!(history.memory.gradients * 2, plain.memory.gradients);
+            let skipped = history.guard.map(|guard| (guard.skipped, guard.loss_scale));
+            assert_eq!(skipped, loss_scale.map(|_| (0, 1024.0)));
+        }
+    }
+
+    #[test]
+    fn steps_that_overflow_are_skipped_and_counted() {
+        let gpu = &gpus()[0];
+        let how = with(Options { half: Some(HalfName::F16), loss_scale: Some(1e9), ..Options::default() });
+        let history = train(gpu, &how);
+        let guard = history.guard.unwrap();
+        assert!((5..40).contains(&guard.skipped), "{guard:?}");
+        assert_eq!(guard.loss_scale, 1e9 / 2f32.powi(guard.skipped as i32));
+        assert!(history.losses[68] < 0.8 * history.losses[0]);
+        let guarded = train(gpu, &with(Options { guard: true, ..Options::default() }));
+        let plain = train(gpu, &with(Options::default()));
+        assert_eq!(guarded.guard.map(|guard| (guard.skipped, guard.loss_scale)), Some((0, 1.0)));
+        for (a, b) in guarded.losses.iter().zip(&plain.losses) {
+            assert!((a - b).abs() < 1e-3 * b, "{a} {b}");
+        }
+    }
+
+    /// Two batches of 32 images are one of 64, but for rounding.
+    #[test]
+    fn micro_batches_add_up_to_a_batch() {
+        let gpu = &gpus()[0];
+        let whole = train(gpu, &with(Options::default()));
+        let how = Settings { batch: 32, ..with(Options { accumulate: Some(2), ..Options::default() }) };
+        let parts = train(gpu, &how);
+        assert_eq!(parts.losses.len(), 3 * 45);
+        for (pair, expected) in parts.losses[..44].chunks(2).zip(&whole.losses) {
+            let mean = (pair[0] + pair[1]) / 2.0;
+            assert!((mean - expected).abs() < 1e-3 * expected, "{mean}, not {expected}");
+        }
+    }
+
+    /// From whatever checkpoint: in the middle of an epoch, of a cycle, of a step.
+    #[test]
+    fn a_resumed_run_stays_on_its_curve_to_the_bit() {
+        let bench = Workbench::new(gpus()[0].clone(), &Dataset::digits().unwrap()).unwrap();
+        let all = Options {
+            adaptive: adaptive(CurvatureName::Fisher, ScopeName::Tensor, GradientName::Synchronised),
+            outer: Some((OuterName::Nesterov, 0.5)),
+            average: Some(AverageKind::Polyak(3)),
+            half: None,
+            guard: true,
+            loss_scale: None,
+            accumulate: Some(3),
+            centralise: true,
+        };
+        let f16 = Options { half: Some(HalfName::F16), loss_scale: Some(1e9), ..Options::default() };
+        for how in [with(Options::default()), with(f16), with(all)] {
+            let mut kept: Vec<(Snapshot, History)> = Vec::new();
+            let mut keep = |snapshot: &Snapshot, history: &History| {
+                kept.push((snapshot.clone(), history.clone()));
+                Ok(())
+            };
+            let checkpoints = Checkpoints { start: None, every: 10, keep: &mut keep };
+            let whole = bench.train_with(&how, checkpoints, &mut |_| ()).unwrap();
+            assert_eq!(kept.len(), 7);
+            assert_eq!(whole.losses, bench.train(&how, &mut |_| ()).unwrap().losses);
+            // A history may be longer than its snapshot.
+            let longer = (kept[1].0.clone(), kept[3].1.clone());
+            for start in [kept[0].clone(), longer, kept[4].clone(), kept[6].clone()] {
+                let (mut images, mut epochs) = (0, 0);
+                let mut watch = |progress: Progress<'_>| match progress {
+                    Progress::Images { count, .. } => images += count,
+                    Progress::Epoch(_) => epochs += 1,
+                };
+                let what = format!("{:?} from {} steps on", how.options, start.0.steps);
+                let checkpoints = Checkpoints { start: Some(start), every: 1000, keep: &mut |_, _| Ok(()) };
+                let resumed = bench.train_with(&how, checkpoints, &mut watch).unwrap();
+                assert_eq!(resumed.losses, whole.losses, "{what}");
+                assert_eq!(resumed.samples, whole.samples, "{what}");
+                assert_eq!(resumed.guard, whole.guard, "{what}");
+                let losses = |history: &History| -> Vec<_> {
+                    history.epochs.iter().map(|epoch| (epoch.train_loss, epoch.test_loss)).collect()
+                };
+                assert_eq!(losses(&resumed), losses(&whole), "{what}");
+                assert_eq!((images, epochs), (3 * 1437, 3), "{what}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_checkpoint_of_another_network_or_rule_is_refused() {
+        let bench = Workbench::new(gpus()[0].clone(), &Dataset::digits().unwrap()).unwrap();
+        let how = Settings { epochs: 1, ..with(Options::default()) };
+        let mut last = None;
+        let mut keep = |snapshot: &Snapshot, history: &History| {
+            last = Some((snapshot.clone(), history.clone()));
+            Ok(())
+        };
+        let checkpoints = Checkpoints { start: None, every: 100, keep: &mut keep };
+        bench.train_with(&how, checkpoints, &mut |_| ()).unwrap();
+        let refused = |how: &Settings| {
+            let checkpoints = Checkpoints { start: last.clone(), every: 100, keep: &mut |_, _| Ok(()) };
+            bench.train_with(how, checkpoints, &mut |_| ()).unwrap_err().to_string()
+        };
+        let message = refused(&Settings { hidden: vec![33], ..how.clone() });
+        assert!(message.contains("fc1.weight"), "{message}");
+        let message = refused(&Settings { rule: RuleName::Sgd, ..how.clone() });
+        assert!(message.contains("adam") && message.contains("sgd"), "{message}");
+    }
+
+    #[test]
+    fn impossible_options_are_errors() {
+        let bench = Workbench::new(gpus()[0].clone(), &Dataset::digits().unwrap()).unwrap();
+        let refused = |how: Settings, expected: &str| {
+            let message = bench.train(&how, &mut |_| ()).unwrap_err().to_string();
+            assert!(message.contains(expected), "{message}");
+        };
+        let none = Options::default;
+        let outer = |outer| with(Options { outer: Some(outer), ..none() });
+        refused(outer((OuterName::Nesterov, 1.0)), "outer momentum = 1");
+        refused(outer((OuterName::SlowMo, -0.1)), "slow momentum = -0.1");
+        let average = |kind| with(Options { average: Some(kind), ..none() });
+        refused(average(AverageKind::Ema(1.5)), "decay = 1.5");
+        refused(average(AverageKind::Swa(0, 0)), "period = 0");
+        refused(with(Options { loss_scale: Some(0.0), ..none() }), "loss scale = 0");
+        refused(with(Options { accumulate: Some(0), ..none() }), "micro-batches = 0");
+        let alpha = adaptive(CurvatureName::Raw, ScopeName::Model, GradientName::LastStep);
+        let low = alpha.map(|alpha| Adaptive { alpha_low: 0.0, ..alpha });
+        refused(with(Options { adaptive: low, ..none() }), "alpha_low = 0");
+        let options = Options { adaptive: alpha, ..none() };
+        refused(
+            Settings { options: options.clone(), ..settings(RuleName::Sgd, lookahead()) },
+            "no second moment",
+        );
+        refused(Settings { options, ..settings(RuleName::Adam, None) }, "without `lookahead`");
+    }
+}
+
+mod command_line {
+    use crate::arguments::Arguments;
+    use crate::checkpoint::{Checkpoint, CheckpointError};
+    use crate::fresh_folder;
+    use crate::history::History;
+    use crate::options::{AverageKind, CurvatureName, OuterName};
+    use crate::settings::Settings;
+    use clap::{CommandFactory, Parser};
+    use lookahead_wgpu::{Memory, Snapshot};
+
+    fn parse(words: &str) -> Result<Vec<Settings>, String> {
+        let words = ["train"].into_iter().chain(words.split_whitespace());
+        let arguments = Arguments::try_parse_from(words).map_err(|problem| problem.to_string())?;
+        arguments.settings(true).map_err(|problem| problem.to_string())
+    }
+
+    fn one(words: &str) -> Settings {
+        parse(words).unwrap().remove(0)
+    }
+
+    #[test]
+    fn help_fits_a_terminal_and_its_examples_parse() {
+        let help = Arguments::command().render_long_help().to_string();
+        assert!(help.lines().all(|line| line.chars().count() <= 100), "{help}");
+        let command = "cargo run --release --example train";
+        let examples = help.lines().filter_map(|line| line.trim().strip_prefix(command));
+        let examples: Vec<_> = examples.map(|words| words.trim_start_matches(" -- ")).collect();
+        assert!(examples.len() >= 8);
+        for words in examples {
+            parse(words).unwrap();
+        }
+    }
+
+    #[test]
+    fn options_have_their_defaults() {
+        let plain = one("");
+        assert_eq!((plain.learning_rate, plain.epochs), (0.003, 20));
+        assert_eq!(plain.options.to_string(), "");
+        let adaptive = one("--adaptive").options.adaptive.unwrap();
+        assert_eq!((adaptive.curvature, adaptive.alpha_low), (CurvatureName::Corrected, 0.2));
+        let adaptive = one("--adaptive fisher --alpha-low 0.5").options.adaptive.unwrap();
+        assert_eq!((adaptive.curvature, adaptive.alpha_low), (CurvatureName::Fisher, 0.5));
+        assert_eq!(one("--outer slow-mo").options.outer, Some((OuterName::SlowMo, 0.5)));
+        assert_eq!(one("--average ema").options.average, Some(AverageKind::Ema(0.99)));
+        assert_eq!(one("--average swa --k 7").options.average, Some(AverageKind::Swa(7, 6)));
+        assert_eq!(one("--average polyak --average-from 9").options.average, Some(AverageKind::Polyak(9)));
+        assert_eq!(one("--half f16").options.loss_scale, Some(65536.0));
+        assert_eq!(one("--half f16 --loss-scale off").options.loss_scale, None);
+        assert_eq!(one("--half bf16").options.loss_scale, None);
+        assert_eq!(one("--loss-scale 8").options.loss_scale, Some(8.0));
+        assert_eq!(one("--loss-scale").options.loss_scale, Some(65536.0));
+        assert_eq!(one("--rule momentum").rule.to_string(), "heavy-ball");
+        let both = parse("--compare --adaptive --average ema --outer nesterov").unwrap();
+        assert!(both[0].options.adaptive.is_none() && both[0].options.outer.is_none());
+        assert!(both[0].options.average.is_some() && both[1].options.adaptive.is_some());
+        let text = both[1].options.to_string();
+        assert!(text.contains("adaptive") && text.contains("nesterov") && text.contains("ema"), "{text}");
+    }
+
+    #[test]
+    fn options_that_say_nothing_together_are_errors() {
+        for words in [
+            "--alpha-low 0.3",
+            "--alpha-scope tensor",
+            "--adaptive --alpha-low 0",
+            "--adaptive diagonal",
+            "--outer-momentum 0.5",
+            "--average-decay 0.5",
+            "--average swa --average-decay 0.5",
+            "--average ema --average-every 3",
+            "--average ema --average-from 3",
+            "--average polyak --average-every 3",
+            "--loss-scale high",
+            "--accumulate 0",
+            "--resume",
+            "--compare --checkpoint a",
+            "--checkpoint a --checkpoint-every 0",
+            "--rule newton",
+        ] {
+            let message = parse(words).unwrap_err();
+            let option = words.split_whitespace().rfind(|word| word.starts_with("--")).unwrap();
+            assert!(message.contains(option), "{words}: {message}");
+        }
+    }
+
+    #[test]
+    fn a_checkpoint_of_another_run_or_none_is_refused() {
+        let folder = fresh_folder("checkpoints");
+        let path = folder.join("run.ckpt");
+        let journal = folder.join("run.ckpt.json");
+        let at = |words: &str| Checkpoint::new(&path, "digits", &one(words)).unwrap();
+        assert!(matches!(at("").start(true), Ok(None)));
+        let history = History {
+            name: "lookahead(adam)".to_owned(),
+            rule: "adam".to_owned(),
+            lookahead: None,
+            losses: vec![2.0, f64::NAN, 0.1 + 0.2],
+            samples: Vec::new(),
+            alphas: Vec::new(),
+            epochs: Vec::new(),
+            memory: Memory::default(),
+            guard: None,
+        };
+        let snapshot = Snapshot {
+            steps: 3,
+            skipped: 0,
+            loss_scale: 1.0,
+            since_rescaled: 0,
+            gathered: 0,
+            outer: "interpolation".to_owned(),
+            groups: Vec::new(),
+            tensors: Vec::new(),
+        };
+        // Whether the snapshot itself can be saved is the library's affair.
+        let _ = at("--seed 3").keep(&snapshot, &history);
+        std::fs::write(&path, "another kind of file").unwrap();
+        assert!(matches!(at("--seed 3").start(false), Err(CheckpointError::Exists { .. })));
+        let message = at("--seed 4").start(true).unwrap_err().to_string();
+        assert!(message.contains("seed 3, and 4"), "{message}");
+        let message = at("--seed 3 --rule amsgrad").start(true).unwrap_err().to_string();
+        assert!(message.contains("rule \"adam\", and \"amsgrad\""), "{message}");
+        // These may change; what is wrong then is the file itself.
+        let more = at("--seed 3 --epochs 99 --tests 5").start(true);
+        assert!(matches!(more, Err(CheckpointError::Snapshot { .. })));
+        let text = std::fs::read_to_string(&journal).unwrap();
+        let kept: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let back: History = serde_json::from_value(kept["history"].clone()).unwrap();
+        assert!(back.losses[1].is_nan() && back.losses[2].to_bits() == history.losses[2].to_bits());
+        std::fs::write(&journal, "{").unwrap();
+        assert!(matches!(at("--seed 3").start(true), Err(CheckpointError::History { .. })));
+        std::fs::remove_file(&journal).unwrap();
+        assert!(matches!(at("--seed 3").start(true), Err(CheckpointError::File { .. })));
+        let nowhere = Checkpoint::new(&folder.join("none/run"), "digits", &one("")).unwrap();
+        assert!(matches!(nowhere.keep(&snapshot, &history), Err(CheckpointError::File { .. })));
+    }
 }
 
 mod reporting {
-    use crate::history::{Epoch, History, Sample, Setting};
+    use crate::history::{Alphas, Epoch, Guarded, History, Sample, Setting};
     use crate::{fresh_folder, output::Output, plot, report};
+    use lookahead_wgpu::Memory;
 
     fn history(name: &str, lookahead: Option<Setting>) -> History {
         let is_slow = lookahead.is_some();
@@ -672,12 +1164,14 @@ mod reporting {
             test_loss: 0.6 / f64::from(epoch),
             fast_accuracy: share(50 * epoch),
             slow_accuracy: is_slow.then(|| share(55 * epoch)),
+            average_accuracy: is_slow.then(|| share(60 * epoch)),
             seconds: f64::from(epoch) * 1.25,
         });
         let samples = (1..=20).map(|i| Sample {
             step: 10 * i,
             fast: share(10 * i),
             slow: is_slow.then(|| share(11 * i)),
+            average: is_slow.then(|| share(12 * i)),
         });
         History {
             name: name.to_owned(),
@@ -685,7 +1179,10 @@ mod reporting {
             lookahead,
             losses: (1..=200).map(|step| 2.3 / f64::from(step)).collect(),
             samples: samples.collect(),
+            alphas: Vec::new(),
             epochs: epochs.collect(),
+            memory: Memory { weights: 512, slow_weights: 256, ..Memory::default() },
+            guard: is_slow.then_some(Guarded { skipped: 3, loss_scale: 1024.0 }),
         }
     }
 
@@ -725,6 +1222,14 @@ mod reporting {
         assert_eq!(second["epochs"][3]["epoch"], 4);
         assert_eq!(second["epochs"][3]["test_accuracy"], lookahead.epochs[3].slow_accuracy.unwrap());
         assert_eq!(second["epochs"][3]["seconds"], 5.0);
+        assert_eq!(second["epochs"][3]["average_accuracy"], lookahead.epochs[3].average_accuracy.unwrap());
+        assert_eq!(second["epochs"][3]["fast_accuracy"], lookahead.epochs[3].fast_accuracy);
+        assert!(first["epochs"][3]["average_accuracy"].is_null() && first["skipped_steps"].is_null());
+        assert_eq!((&second["skipped_steps"], &second["loss_scale"]), (&3.into(), &1024.0.into()));
+        assert_eq!(second["memory_bytes"]["slow_weights"], 256);
+        assert_eq!(second["memory_bytes"]["total"], 768);
+        let words = report::guarded(&lookahead.guard.unwrap());
+        assert_eq!(words, "3 steps skipped; loss scale 1024");
     }
 
     #[test]
@@ -734,10 +1239,31 @@ mod reporting {
         let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
         let info = reader.next_frame(&mut pixels).unwrap();
         assert_eq!((info.width, info.color_type), (1000, png::ColorType::Rgb));
-        for colour in [[213, 94, 0], [0, 72, 132], [86, 180, 233]] {
+        for colour in [[213, 94, 0], [0, 72, 132], [86, 180, 233], [0, 158, 115]] {
             let count = pixels.chunks_exact(3).filter(|&pixel| pixel == colour).count();
             assert!(count > 1000, "{colour:?}: {count} pixels");
         }
+    }
+
+    #[test]
+    fn adaptive_alphas_have_a_panel_and_a_figure_of_their_own() {
+        let [alone, mut lookahead] = both();
+        let height = |runs: &[History]| {
+            let bytes = plot::png(runs).unwrap();
+            png::Decoder::new(std::io::Cursor::new(bytes)).read_info().unwrap().info().height
+        };
+        let plain = height(&[alone.clone(), lookahead.clone()]);
+        lookahead.alphas = (1..=10)
+            .map(|i| Alphas { step: 20 * i, values: vec![0.1 * f64::from(i), 1.0 - 0.05 * f64::from(i)] })
+            .collect();
+        let runs = [alone, lookahead];
+        assert!(height(&runs) > plain + 300);
+        let text = report::json("a GPU", "vulkan", "digits", &runs).unwrap();
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let epochs = &value["runs"][1]["epochs"];
+        assert_eq!(epochs[3]["alphas"].as_array().unwrap().len(), 2);
+        assert_eq!(epochs[3]["alphas"][0], 1.0);
+        assert!(value["runs"][0]["epochs"][0]["alphas"].is_null());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Losses and right answers, counted on the GPU and read back now and then.
 
 use super::device::{ModelError, checked, fits, storage};
-use futures::channel::oneshot;
+use super::reading::Reading;
 use std::ops::Range;
 
 /// What one batch came to.
@@ -37,48 +37,31 @@ impl Meter {
         encoder.clear_buffer(&self.buffer, 0, Some(Self::HEADER));
     }
 
+    /// Goes on after so many tallies.
+    pub fn skip_to(&self, queue: &wgpu::Queue, tally: u32) {
+        queue.write_buffer(&self.buffer, 0, bytemuck::bytes_of(&tally));
+    }
+
     /// Records the way back of some tallies. They arrive after `encoder` was submitted and ran.
     pub async fn read(
         &self,
         device: &wgpu::Device,
         encoder: &mut wgpu::CommandEncoder,
         tallies: Range<u32>,
-    ) -> Result<Reading, ModelError> {
+    ) -> Result<Tallies, ModelError> {
         let bytes = Self::TALLY * u64::from(tallies.end - tallies.start);
-        let buffer = checked(device, "making room for a reading", || {
-            device.create_buffer(&wgpu::BufferDescriptor {
-                label: Some("reading"),
-                size: bytes,
-                usage: wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ,
-                mapped_at_creation: false,
-            })
-        })
-        .await?;
         let first = Self::HEADER + Self::TALLY * u64::from(tallies.start);
-        encoder.copy_buffer_to_buffer(&self.buffer, first, &buffer, 0, bytes);
-        let (sender, mapped) = oneshot::channel();
-        encoder.map_buffer_on_submit(&buffer, wgpu::MapMode::Read, .., |result| {
-            // Nobody listens any more where the reading was dropped.
-            let _ = sender.send(result);
-        });
-        Ok(Reading { buffer, mapped })
+        Ok(Tallies(Reading::new(device, encoder, &self.buffer, first, bytes).await?))
     }
 }
 
 /// Tallies on their way back from the GPU.
-pub struct Reading {
-    buffer: wgpu::Buffer,
-    mapped: oneshot::Receiver<Result<(), wgpu::BufferAsyncError>>,
-}
+pub struct Tallies(Reading);
 
-impl Reading {
+impl Tallies {
     /// The tallies, once they are there. Off the web, somebody has to poll the device.
     pub async fn finish(self) -> Result<Vec<Tally>, ModelError> {
-        let failed = |message: String| ModelError::Device { doing: "reading the losses", message };
-        let mapped = self.mapped.await.map_err(|_| failed("it was lost".to_owned()))?;
-        mapped.map_err(|problem| failed(problem.to_string()))?;
-        let view = self.buffer.get_mapped_range(..).map_err(|problem| failed(problem.to_string()))?;
-        let words: Vec<u32> = bytemuck::pod_collect_to_vec(&view);
+        let words = self.0.finish().await?;
         let tally = |pair: &[u32]| Tally { loss: f32::from_bits(pair[0]), correct: pair[1] };
         Ok(words.chunks_exact(2).map(tally).collect())
     }

@@ -7,15 +7,19 @@
 
 use super::batches::{Batches, Images};
 use super::device::{MOST_UNITS, ModelError, checked, fits, storage, uniform};
+use super::kernels::Kernels;
 use super::meter::Meter;
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
-use std::borrow::Cow;
 
 /// The side of the square of a product's result that a workgroup makes (`TILE` in `product.wgsl`).
 const TILE: u32 = 64;
 /// Invocations of a workgroup of `gather.wgsl`.
 const GATHER_WIDTH: u32 = 64;
+/// Invocations of a workgroup of `narrow.wgsl`.
+const NARROW_WIDTH: u32 = 64;
+/// Workgroups of it: enough for any device.
+const NARROW_GROUPS: u32 = 4096;
 
 /// The layers of a network.
 #[derive(Debug, Clone, PartialEq)]
@@ -74,136 +78,6 @@ pub fn random_streams(seed: u64) -> [Xoshiro256PlusPlus; 2] {
     [Xoshiro256PlusPlus::from_rng(&mut root), Xoshiro256PlusPlus::from_rng(&mut root)]
 }
 
-/// The compiled shaders.
-pub struct Kernels {
-    gather: Kernel,
-    forward: Kernel,
-    loss: Kernel,
-    weight_gradient: Kernel,
-    input_gradient: Kernel,
-}
-
-struct Kernel {
-    pipeline: wgpu::ComputePipeline,
-    layout: wgpu::BindGroupLayout,
-}
-
-/// The shaders' texts: gather, forward, loss, weight_gradient and input_gradient.
-pub fn wgsl() -> [Cow<'static, str>; 5] {
-    let product = |rest: &str| Cow::Owned([include_str!("model/product.wgsl"), rest].concat());
-    [
-        Cow::Borrowed(include_str!("model/gather.wgsl")),
-        product(include_str!("model/forward.wgsl")),
-        Cow::Borrowed(include_str!("model/loss.wgsl")),
-        product(include_str!("model/weight_gradient.wgsl")),
-        product(include_str!("model/input_gradient.wgsl")),
-    ]
-}
-
-/// What a shader's binding is.
-#[derive(Clone, Copy)]
-enum Binding {
-    Uniform,
-    Read,
-    /// One batch of [`Batches`], at a dynamic offset.
-    Batch,
-    Write,
-}
-
-impl Kernels {
-    /// Compiles the shaders.
-    pub async fn new(device: &wgpu::Device) -> Result<Self, ModelError> {
-        use Binding::{Batch, Read, Uniform, Write};
-        let [gather, forward, loss, weight_gradient, input_gradient] = wgsl();
-        checked(device, "compiling the shaders", || {
-            let kernel = |name, wgsl: &str, bindings: &[Binding]| Kernel::new(device, name, wgsl, bindings);
-            let product = [Uniform, Read, Read, Read, Write];
-            Self {
-                gather: kernel("gather", &gather, &[Uniform, Read, Batch, Write]),
-                forward: kernel("forward", &forward, &product),
-                loss: kernel("loss", &loss, &[Uniform, Read, Read, Batch, Write, Write]),
-                weight_gradient: kernel(
-                    "weight_gradient",
-                    &weight_gradient,
-                    &[Uniform, Read, Read, Write, Write],
-                ),
-                input_gradient: kernel("input_gradient", &input_gradient, &product),
-            }
-        })
-        .await
-    }
-}
-
-impl Kernel {
-    fn new(device: &wgpu::Device, name: &str, wgsl: &str, bindings: &[Binding]) -> Self {
-        let entries: Vec<_> = (0..)
-            .zip(bindings)
-            .map(|(binding, kind)| wgpu::BindGroupLayoutEntry {
-                binding,
-                visibility: wgpu::ShaderStages::COMPUTE,
-                ty: wgpu::BindingType::Buffer {
-                    ty: match kind {
-                        Binding::Uniform => wgpu::BufferBindingType::Uniform,
-                        Binding::Read | Binding::Batch => {
-                            wgpu::BufferBindingType::Storage { read_only: true }
-                        }
-                        Binding::Write => wgpu::BufferBindingType::Storage { read_only: false },
-                    },
-                    has_dynamic_offset: matches!(kind, Binding::Batch),
-                    min_binding_size: None,
-                },
-                count: None,
-            })
-            .collect();
-        let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
-            label: Some(name),
-            entries: &entries,
-        });
-        let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-            label: Some(name),
-            bind_group_layouts: &[Some(&layout)],
-            immediate_size: 0,
-        });
-        let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
-            label: Some(name),
-            source: wgpu::ShaderSource::Wgsl(Cow::Borrowed(wgsl)),
-        });
-        let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label: Some(name),
-            layout: Some(&pipeline_layout),
-            module: &module,
-            entry_point: Some("main"),
-            compilation_options: wgpu::PipelineCompilationOptions::default(),
-            cache: None,
-        });
-        Self { pipeline, layout }
-    }
-
-    fn bind(&self, device: &wgpu::Device, bindings: &[wgpu::BindingResource<'_>]) -> wgpu::BindGroup {
-        let entries: Vec<_> = (0..)
-            .zip(bindings)
-            .map(|(binding, resource)| wgpu::BindGroupEntry { binding, resource: resource.clone() })
-            .collect();
-        device.create_bind_group(&wgpu::BindGroupDescriptor {
-            label: None,
-            layout: &self.layout,
-            entries: &entries,
-        })
-    }
-
-    fn dispatch(
-        &self,
-        pass: &mut wgpu::ComputePass<'_>,
-        bindings: &wgpu::BindGroup,
-        offsets: &[u32],
-        [x, y]: [u32; 2],
-    ) {
-        pass.set_pipeline(&self.pipeline);
-        pass.set_bind_group(0, bindings, offsets);
-        pass.dispatch_workgroups(x, y, 1);
-    }
-}
-
 /// A forward pass and its loss: some images, through weights, into a meter.
 pub struct Forward {
     rows: u32,
@@ -227,9 +101,15 @@ struct Layer {
     outputs: u32,
 }
 
+impl Layer {
+    fn weights(&self) -> u64 {
+        u64::from(self.inputs) * u64::from(self.outputs)
+    }
+}
+
 impl Forward {
     /// A pass of `batches` of `images` through weights and biases, given in the order of the network's
-    /// parameters.
+    /// parameters. The gradient of the loss is multiplied by `loss_scale`, one f32 on the GPU.
     #[expect(clippy::too_many_arguments, reason = "each is bound once, here")]
     pub async fn new(
         device: &wgpu::Device,
@@ -240,6 +120,7 @@ impl Forward {
         batches: &Batches,
         meter: &Meter,
         parameters: &[wgpu::BindingResource<'_>],
+        loss_scale: Option<wgpu::BindingResource<'_>>,
     ) -> Result<Self, ModelError> {
         let rows = batches.rows;
         let sizes: Vec<u32> = network.sizes.iter().map(|&units| units as u32).collect();
@@ -286,6 +167,8 @@ impl Forward {
                 )
             });
             let products = products.collect();
+            let one = storage(device, "loss scale", 4);
+            queue.write_buffer(&one, 0, bytemuck::bytes_of(&1.0f32));
             let loss = kernels.loss.bind(
                 device,
                 &[
@@ -295,6 +178,7 @@ impl Forward {
                     batches.binding(),
                     logit_gradient.as_entire_binding(),
                     meter.buffer.as_entire_binding(),
+                    loss_scale.unwrap_or(one.as_entire_binding()),
                 ],
             );
             Self {
@@ -331,6 +215,8 @@ pub struct Backward {
 
 struct LayerBackward {
     weight: (wgpu::BindGroup, [u32; 2]),
+    /// Rounding weight and bias gradient, where they are half-width.
+    narrow: Vec<(wgpu::BindGroup, [u32; 2])>,
     /// The first layer's inputs are the images, which need no gradient.
     input: Option<(wgpu::BindGroup, [u32; 2])>,
 }
@@ -340,12 +226,19 @@ impl Backward {
     /// of the network's parameters.
     pub async fn new(
         device: &wgpu::Device,
+        queue: &wgpu::Queue,
         kernels: &Kernels,
         forward: &Forward,
         parameters: &[wgpu::BindingResource<'_>],
         gradients: &[wgpu::BindingResource<'_>],
     ) -> Result<Self, ModelError> {
         let (rows, activations) = (forward.rows, &forward.activations);
+        // Every layer's gradients in f32, one after the other, before they are rounded.
+        let largest = |count: fn(&Layer) -> u64| 4 * forward.layers.iter().map(count).max().unwrap_or(0);
+        let wide = [largest(Layer::weights), largest(|layer| u64::from(layer.outputs))];
+        if kernels.narrow.is_some() {
+            fits(device, "the gradients of a layer", wide[0], "use smaller layers")?;
+        }
         checked(device, "making room for the gradients", || {
             // The gradient with respect to what each layer makes.
             let mut output_gradients: Vec<_> = activations[1..activations.len() - 1]
@@ -353,17 +246,40 @@ impl Backward {
                 .map(|hidden| storage(device, "activation gradient", hidden.size()))
                 .collect();
             output_gradients.push(forward.logit_gradient.clone());
+            let wide =
+                kernels.narrow.as_ref().map(|_| wide.map(|bytes| storage(device, "wide gradients", bytes)));
             let layer = |(i, layer): (usize, &Layer)| {
+                let target = |which: usize| match &wide {
+                    Some(wide) => wide[which].as_entire_binding(),
+                    None => gradients[2 * i + which].clone(),
+                };
                 let weight = kernels.weight_gradient.bind(
                     device,
                     &[
                         layer.uniform.as_entire_binding(),
                         activations[i].as_entire_binding(),
                         output_gradients[i].as_entire_binding(),
-                        gradients[2 * i].clone(),
-                        gradients[2 * i + 1].clone(),
+                        target(0),
+                        target(1),
                     ],
                 );
+                let narrow = match (&kernels.narrow, &wide) {
+                    (Some(kernel), Some(wide)) => [layer.weights() as u32, layer.outputs]
+                        .into_iter()
+                        .enumerate()
+                        .map(|(which, values)| {
+                            let groups = values.div_ceil(2 * NARROW_WIDTH).min(NARROW_GROUPS);
+                            let count = uniform(device, queue, [values, groups * NARROW_WIDTH, 0, 0]);
+                            let bindings = [
+                                count.as_entire_binding(),
+                                wide[which].as_entire_binding(),
+                                gradients[2 * i + which].clone(),
+                            ];
+                            (kernel.bind(device, &bindings), [groups, 1])
+                        })
+                        .collect(),
+                    _ => Vec::new(),
+                };
                 let input = (i > 0).then(|| {
                     let bindings = kernels.input_gradient.bind(
                         device,
@@ -377,7 +293,7 @@ impl Backward {
                     );
                     (bindings, tiles(rows, layer.inputs))
                 });
-                LayerBackward { weight: (weight, tiles(layer.inputs + 1, layer.outputs)), input }
+                LayerBackward { weight: (weight, tiles(layer.inputs + 1, layer.outputs)), narrow, input }
             };
             Self { layers: forward.layers.iter().enumerate().map(layer).collect() }
         })
@@ -389,6 +305,11 @@ impl Backward {
         for layer in self.layers.iter().rev() {
             let (bindings, size) = &layer.weight;
             kernels.weight_gradient.dispatch(pass, bindings, &[], *size);
+            if let Some(kernel) = &kernels.narrow {
+                for (bindings, size) in &layer.narrow {
+                    kernel.dispatch(pass, bindings, &[], *size);
+                }
+            }
             if let Some((bindings, size)) = &layer.input {
                 kernels.input_gradient.dispatch(pass, bindings, &[], *size);
             }

@@ -1,6 +1,6 @@
-//! The results as a picture: training loss and test accuracy by step.
+//! The results as a picture: training loss, test accuracy and, where it is adaptive, alpha by batch.
 
-use super::history::History;
+use super::history::{History, Sample};
 use plotters::coord::Shift;
 use plotters::coord::ranged1d::{AsRangedCoord, Ranged, ValueFormatter};
 use plotters::prelude::*;
@@ -8,7 +8,11 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use std::ops::Range;
 
 /// As wide as a paper's column (85 mm) at 300 dots an inch.
-const SIZE: (u32, u32) = (1000, 1240);
+const WIDTH: u32 = 1000;
+/// With two panels.
+const HEIGHT: u32 = 1240;
+/// What a third panel adds.
+const THIRD_HEIGHT: u32 = 500;
 const PIXELS_PER_METER: u32 = 11_811;
 /// Drawn larger by this factor and averaged: smooth lines.
 const OVERSAMPLING: u32 = 3;
@@ -20,6 +24,7 @@ const FONT: &str = "sans-serif";
 const ALONE: RGBColor = RGBColor(213, 94, 0);
 const SLOW: RGBColor = RGBColor(0, 72, 132);
 const FAST: RGBColor = RGBColor(86, 180, 233);
+const AVERAGE: RGBColor = RGBColor(0, 158, 115);
 const GRID: RGBColor = RGBColor(225, 225, 225);
 
 /// A picture cannot be drawn.
@@ -48,12 +53,14 @@ struct Curve {
 
 /// Draws the runs as a PNG.
 pub fn png(runs: &[History]) -> Result<Vec<u8>, PlotError> {
-    let (width, height) = (SIZE.0 * OVERSAMPLING, SIZE.1 * OVERSAMPLING);
-    let mut pixels = vec![0; 3 * width as usize * height as usize];
-    draw(runs, &mut pixels, (width, height))?;
+    let is_adaptive = runs.iter().any(|run| !run.alphas.is_empty());
+    let height = HEIGHT + if is_adaptive { THIRD_HEIGHT } else { 0 };
+    let size = (WIDTH * OVERSAMPLING, height * OVERSAMPLING);
+    let mut pixels = vec![0; 3 * size.0 as usize * size.1 as usize];
+    draw(runs, &mut pixels, size)?;
 
     let mut bytes = Vec::new();
-    let mut encoder = png::Encoder::new(&mut bytes, SIZE.0, SIZE.1);
+    let mut encoder = png::Encoder::new(&mut bytes, WIDTH, height);
     encoder.set_color(png::ColorType::Rgb);
     encoder.set_pixel_dims(Some(png::PixelDimensions {
         xppu: PIXELS_PER_METER,
@@ -69,8 +76,8 @@ pub fn png(runs: &[History]) -> Result<Vec<u8>, PlotError> {
 /// The mean of each square of pixels.
 fn average(pixels: &[u8]) -> Vec<u8> {
     let factor = OVERSAMPLING as usize;
-    let (width, height) = (SIZE.0 as usize, SIZE.1 as usize);
-    let mut averaged = Vec::with_capacity(3 * width * height);
+    let width = WIDTH as usize;
+    let mut averaged = Vec::with_capacity(pixels.len() / (factor * factor));
     for rows in pixels.chunks_exact(3 * factor * factor * width) {
         for x in 0..width {
             for channel in 0..3 {
@@ -100,7 +107,18 @@ fn draw(runs: &[History], pixels: &mut [u8], size: (u32, u32)) -> Result<(), Plo
     root.fill(&WHITE).map_err(failed)?;
     let legend = (12 + 44 * accuracies.len() as u32) * OVERSAMPLING;
     let (top, rest) = root.split_vertically(legend);
-    let (upper, lower) = rest.split_vertically((size.1 - legend) / 2 - 24 * OVERSAMPLING);
+    let alphas = alpha_curves(runs);
+    let third = if alphas.is_empty() { 0 } else { THIRD_HEIGHT * OVERSAMPLING };
+    // The lowest panel has the description of the steps beneath it.
+    let panel = (size.1 - legend - third) / 2 - if third == 0 { 24 * OVERSAMPLING } else { 0 };
+    let (upper, rest) = rest.split_vertically(panel);
+    let (lower, lowest_area) = match third {
+        0 => (rest, None),
+        _ => {
+            let (lower, lowest) = rest.split_vertically(panel);
+            (lower, Some(lowest))
+        }
+    };
     draw_legend(&top, &accuracies)?;
 
     let mean = if window > 1 { format!(" (mean of {window} steps)") } else { String::new() };
@@ -109,7 +127,11 @@ fn draw(runs: &[History], pixels: &mut [u8], size: (u32, u32)) -> Result<(), Plo
     let loss_axis = loss_range.log_scale().with_key_points(loss_ticks);
     draw_panel(&upper, 0.0..end, loss_axis, &losses, &format!("training loss{mean}"), "")?;
     let accuracies = clip(accuracies, shares.start);
-    draw_panel(&lower, 0.0..end, shares, &accuracies, "test accuracy in %", "step")?;
+    let step = if lowest_area.is_some() { "" } else { "step" };
+    draw_panel(&lower, 0.0..end, shares, &accuracies, "test accuracy in %", step)?;
+    if let Some(area) = lowest_area {
+        draw_panel(&area, 0.0..end, 0.0..1.05, &alphas, "adaptive alpha", "step")?;
+    }
     root.present().map_err(failed)
 }
 
@@ -222,20 +244,43 @@ fn loss_curves(runs: &[History]) -> (Vec<Curve>, usize) {
 fn accuracy_curves(runs: &[History]) -> Vec<Curve> {
     let curves = runs.iter().flat_map(|run| {
         let fast = run.samples.iter().map(|sample| (f64::from(sample.step), 100.0 * sample.fast)).collect();
-        if run.lookahead.is_none() {
-            let name = run.name.clone();
-            return vec![Curve { name, colour: ALONE, is_dashed: false, points: fast }];
-        }
-        let slow =
-            run.samples.iter().filter_map(|sample| Some((f64::from(sample.step), 100.0 * sample.slow?)));
-        let name = |weights| format!("{}, {weights} weights", run.name);
+        let points = |share: fn(&Sample) -> Option<f64>| -> Vec<_> {
+            let samples = run.samples.iter();
+            samples.filter_map(|sample| Some((f64::from(sample.step), 100.0 * share(sample)?))).collect()
+        };
+        let name = |weights| format!("{}, {weights}", run.name);
         // The slow ones are drawn first: the dashes of the fast ones show on top of them.
-        vec![
-            Curve { name: name("slow"), colour: SLOW, is_dashed: false, points: slow.collect() },
-            Curve { name: name("fast"), colour: FAST, is_dashed: true, points: fast },
-        ]
+        let mut curves = match run.lookahead {
+            None => vec![Curve { name: run.name.clone(), colour: ALONE, is_dashed: false, points: fast }],
+            Some(_) => vec![
+                Curve {
+                    name: name("slow weights"),
+                    colour: SLOW,
+                    is_dashed: false,
+                    points: points(|sample| sample.slow),
+                },
+                Curve { name: name("fast weights"), colour: FAST, is_dashed: true, points: fast },
+            ],
+        };
+        let average = points(|sample| sample.average);
+        if !average.is_empty() {
+            // Two runs may have one each.
+            let is_dashed = run.lookahead.is_none();
+            curves.push(Curve { name: name("average"), colour: AVERAGE, is_dashed, points: average });
+        }
+        curves
     });
     curves.collect()
+}
+
+/// The mean of the adaptive alphas of each run that has some.
+fn alpha_curves(runs: &[History]) -> Vec<Curve> {
+    let adaptive = runs.iter().filter(|run| !run.alphas.is_empty());
+    let curve = |run: &History| {
+        let points = run.alphas.iter().map(|alphas| (f64::from(alphas.step), alphas.mean())).collect();
+        Curve { name: run.name.clone(), colour: SLOW, is_dashed: false, points }
+    };
+    adaptive.map(curve).collect()
 }
 
 /// The least and the greatest value of all curves.

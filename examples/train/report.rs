@@ -1,26 +1,36 @@
 //! The results as text: a table for people, JSON for programs.
 
-use super::history::{Epoch, History};
+use super::history::{Epoch, Guarded, History};
+use lookahead_wgpu::Memory;
 use serde::Serialize;
+use serde_json::{Value, json};
 use std::fmt::Write;
 
 /// The table's head.
 pub const HEAD: &str = concat!(
-    "                                   test accuracy\n",
-    "epoch  train loss   test loss     fast      slow    seconds",
+    "                                        test accuracy\n",
+    "epoch  train loss   test loss     fast      slow   average    seconds",
 );
 
 /// An epoch's line of the table.
 pub fn row(epoch: &Epoch) -> String {
-    let slow = epoch.slow_accuracy.map_or_else(|| "-".to_owned(), percent);
+    let optional = |share: Option<f64>| share.map_or_else(|| "-".to_owned(), percent);
     format!(
-        "{:>5}  {:>10.4}  {:>10.4}  {:>7}  {slow:>8}  {:>9.1}",
+        "{:>5}  {:>10.4}  {:>10.4}  {:>7}  {:>8}  {:>8}  {:>9.1}",
         epoch.epoch,
         epoch.train_loss,
         epoch.test_loss,
         percent(epoch.fast_accuracy),
+        optional(epoch.slow_accuracy),
+        optional(epoch.average_accuracy),
         epoch.seconds,
     )
+}
+
+/// What a guard came to, in words.
+pub fn guarded(guard: &Guarded) -> String {
+    let steps = if guard.skipped == 1 { "step" } else { "steps" };
+    format!("{} {steps} skipped; loss scale {}", guard.skipped, guard.loss_scale)
 }
 
 /// The last epoch of each run, side by side.
@@ -54,7 +64,7 @@ fn percent(share: f64) -> String {
     format!("{:.2} %", 100.0 * share)
 }
 
-/// All runs as JSON, with accuracies at the slow weights, or at those of a rule alone. A number that is
+/// All runs as JSON; `test_accuracy` is at the slow weights, or at those of a rule alone. A number that is
 /// not finite becomes `null`.
 pub fn json(adapter: &str, backend: &str, data: &str, runs: &[History]) -> serde_json::Result<String> {
     let runs = runs.iter().map(JsonRun::new).collect();
@@ -78,15 +88,23 @@ struct JsonRun<'a> {
     k: Option<u32>,
     alpha: Option<f64>,
     policy: Option<&'a str>,
-    epochs: Vec<JsonEpoch>,
+    skipped_steps: Option<u64>,
+    loss_scale: Option<f32>,
+    memory_bytes: Value,
+    epochs: Vec<JsonEpoch<'a>>,
 }
 
 #[derive(Serialize)]
-struct JsonEpoch {
+struct JsonEpoch<'a> {
     epoch: u32,
     train_loss: f64,
     test_loss: f64,
     test_accuracy: f64,
+    fast_accuracy: f64,
+    slow_accuracy: Option<f64>,
+    average_accuracy: Option<f64>,
+    /// Of the last sync: one for the network, each group or each tensor.
+    alphas: Option<&'a [f64]>,
     seconds: f64,
 }
 
@@ -98,6 +116,10 @@ impl<'a> JsonRun<'a> {
             train_loss: epoch.train_loss,
             test_loss: epoch.test_loss,
             test_accuracy: epoch.accuracy(),
+            fast_accuracy: epoch.fast_accuracy,
+            slow_accuracy: epoch.slow_accuracy,
+            average_accuracy: epoch.average_accuracy,
+            alphas: run.alphas_of(epoch),
             seconds: epoch.seconds,
         });
         Self {
@@ -106,7 +128,28 @@ impl<'a> JsonRun<'a> {
             k: setting.map(|setting| setting.k),
             alpha: setting.map(|setting| setting.alpha),
             policy: setting.map(|setting| setting.policy.as_str()),
+            skipped_steps: run.guard.map(|guard| guard.skipped),
+            loss_scale: run.guard.map(|guard| guard.loss_scale),
+            memory_bytes: memory(&run.memory),
             epochs: epochs.collect(),
         }
     }
+}
+
+/// Every kind of memory, and all of it.
+fn memory(memory: &Memory) -> Value {
+    json!({
+        "weights": memory.weights,
+        "gradients": memory.gradients,
+        "state": memory.state,
+        "slow_weights": memory.slow_weights,
+        "slow_state": memory.slow_state,
+        "outer": memory.outer,
+        "curvature": memory.curvature,
+        "average": memory.average,
+        "accumulated": memory.accumulated,
+        "half_weights": memory.half_weights,
+        "controls": memory.controls,
+        "total": memory.total(),
+    })
 }

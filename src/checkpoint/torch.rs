@@ -2,7 +2,10 @@
 
 use safetensors::Dtype;
 
-use super::container::{self, Contents, Entry, shown};
+use super::{
+    container::{self, Contents, Entry, shown},
+    format::entry_shape,
+};
 use crate::{error::Error, readback::Field, snapshot::Snapshot};
 
 /// What bytes are called in errors.
@@ -11,8 +14,8 @@ const STATE: &str = "the file of optimizer state";
 /// The largest step that PyTorch's f32 tells from the one after it.
 const EXACT: u64 = 1 << 24;
 
-/// The rule whose optimizer in PyTorch keeps no step.
-const STEPLESS: &str = "sgd";
+/// The rules whose optimizer in PyTorch, SGD, keeps no step.
+const STEPLESS: [&str; 3] = ["sgd", "heavy_ball", "nesterov"];
 
 impl Snapshot {
     /// The rule's state and step counts as the bytes of a safetensors file with PyTorch's names: `{tensor}.{slot}`
@@ -36,7 +39,8 @@ impl Snapshot {
             }
             for (field, values) in &tensor.fields {
                 if let Some(Field::State(slot)) = Field::parse(field) {
-                    entries.push((format!("{name}.{slot}"), Entry::f32(&tensor.shape, values)));
+                    let shape = entry_shape(&tensor.shape, values.len());
+                    entries.push((format!("{name}.{slot}"), Entry::f32(&shape, values)));
                 }
             }
             let dtype = if step.len() == 4 { Dtype::F32 } else { Dtype::F64 };
@@ -73,8 +77,9 @@ impl Snapshot {
                 let Some(Field::State(slot)) = Field::parse(field) else { continue };
                 let key = format!("{name}.{slot}");
                 let Some(entry) = entries.remove(&key) else { return Err(format!("lacks `{key}`")) };
-                if entry.shape != tensor.shape {
-                    let (found, due) = (shown(&entry.shape), &tensor.shape);
+                let due = entry_shape(&tensor.shape, values.len());
+                if entry.shape != due {
+                    let found = shown(&entry.shape);
                     return Err(format!("has `{key}` in the shape {found}, and it is {due:?} here"));
                 }
                 *values = entry.converted().ok_or_else(|| {
@@ -84,7 +89,7 @@ impl Snapshot {
             let key = format!("{name}.step");
             let step = match entries.remove(&key) {
                 Some(entry) => Some(step(&key, &entry)?),
-                None if self.groups[group].rule == STEPLESS => None,
+                None if STEPLESS.contains(&self.groups[group].rule.as_str()) => None,
                 None => return Err(format!("lacks `{key}`")),
             };
             match &steps[group] {

@@ -3,7 +3,7 @@
 
 @group(0) @binding(0) var<uniform> layer: Layer;
 @group(0) @binding(1) var<storage, read> output_gradient: array<f32>;
-@group(0) @binding(2) var<storage, read> weight: array<f32>;
+@group(0) @binding(2) var<storage, read> weight: array<u32>;
 @group(0) @binding(3) var<storage, read> inputs: array<f32>;
 @group(0) @binding(4) var<storage, read_write> input_gradient: array<f32>;
 
@@ -20,7 +20,8 @@ fn left(row: u32, inner: u32) -> f32 {
 
 fn right(inner: u32, column: u32) -> f32 {
     if (inner < layer.outputs && column < layer.inputs) {
-        return weight[column * layer.outputs + inner];
+        let i = column * layer.outputs + inner;
+        return decode(weight[word_of(i)], i);
     }
     return 0.0;
 }

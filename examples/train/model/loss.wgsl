@@ -1,5 +1,5 @@
-// Softmax cross-entropy of one batch: the gradient of its mean with respect to the logits, and, into
-// the meter, its sum and the number of images whose largest logit is the right one. One workgroup, so
+// Softmax cross-entropy of one batch: the gradient of its mean, times a scale, with respect to the logits,
+// and, into the meter, its sum and the number of images whose largest logit is the right one. One workgroup, so
 // that the sum has one order and every run gives the same bits.
 
 struct Layer {
@@ -29,6 +29,7 @@ const WIDTH = 64u;
 @group(0) @binding(3) var<storage, read> batch: array<u32>;
 @group(0) @binding(4) var<storage, read_write> gradient: array<f32>;
 @group(0) @binding(5) var<storage, read_write> meter: Meter;
+@group(0) @binding(6) var<storage, read> loss_scale: f32;
 
 var<workgroup> shares: array<Tally, WIDTH>;
 
@@ -62,7 +63,7 @@ fn main(@builtin(local_invocation_index) index: u32) {
         for (var k = 0u; k < classes; k++) {
             let probability = exp(logits[first + k] - largest) / sum;
             let target_probability = select(0.0, 1.0, k == label);
-            gradient[first + k] = (probability - target_probability) / f32(count);
+            gradient[first + k] = (probability - target_probability) * loss_scale / f32(count);
         }
         own.loss += log(sum) + largest - logits[first + label];
         own.correct += select(0u, 1u, prediction == label);
