@@ -407,7 +407,7 @@ fn ranges(
             let total: u64 = rows
                 .iter()
                 .zip(&layout.tensors)
-                .map(|(rows, tensor)| if rows.length == 0 { 0 } else { tensor.len / rows.length })
+                .map(|(rows, tensor)| tensor.len.checked_div(rows.length).unwrap_or(0))
                 .sum();
             vec![Range::default(); total as usize]
         }
