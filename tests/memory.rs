@@ -9,8 +9,8 @@ use lookahead_wgpu::{
     gpu::Gpu,
     outer::Nesterov,
     rules::{
-        AdaBelief, Adadelta, Adagrad, Adam, AdamW, Adamax, Lamb, Lars, Lion, NAdam, RAdam, Ranger, RmsProp,
-        Sgd,
+        AdaBelief, AdaFactor, Adadelta, Adagrad, Adam, AdamW, Adamax, Lamb, Lars, Lion, NAdam, RAdam, Ranger,
+        RmsProp, Sgd,
     },
 };
 
@@ -45,6 +45,7 @@ fn rules() -> Vec<Box<dyn Rule>> {
         Box::new(Lion::new(0.1)),
         Box::new(Lars::new(0.1)),
         Box::new(Lamb::new(0.1)),
+        Box::new(AdaFactor::new(0.1).min_dim_size_to_factor(16)),
     ]
 }
 
@@ -58,19 +59,20 @@ fn the_memory_report_is_exact() {
 fn lookahead_adds_one_copy_of_the_parameters_and_nothing_else() {
     on_every_adapter(|gpu| {
         for (index, rule) in rules().into_iter().enumerate() {
-            let slots = rule.slots().len() as u64;
             let name = rule.name().to_owned();
+            // AdaFactor has 30 rows and 20 columns of "a", and the whole of the others.
+            let state = match rule.factored(1) {
+                Some(_) => 4 * (30 + 20 + 128 + 1),
+                None => 4 * VALUES * rule.slots().len() as u64,
+            };
             let alone = build(gpu, rule, None, &Options::default()).memory();
-            assert_eq!(
-                (alone.weights, alone.gradients, alone.state),
-                (4 * VALUES, 4 * VALUES, 4 * VALUES * slots),
-                "{name}"
-            );
+            let sizes = (alone.weights, alone.gradients, alone.state);
+            assert_eq!(sizes, (4 * VALUES, 4 * VALUES, state), "{name}");
             for policy in [StatePolicy::Maintain, StatePolicy::Reset, StatePolicy::Interpolate] {
                 let rule = rules().swap_remove(index);
                 let with =
                     build(gpu, rule, Some(Lookahead::default().policy(policy)), &Options::default()).memory();
-                let copies = if policy == StatePolicy::Interpolate { 4 * VALUES * slots } else { 0 };
+                let copies = if policy == StatePolicy::Interpolate { state } else { 0 };
                 assert_eq!(with, Memory { slow_weights: 4 * VALUES, slow_state: copies, ..alone }, "{name}");
             }
         }

@@ -673,6 +673,7 @@ mod network {
 }
 
 mod training {
+    use crate::checkpoint::Checkpoint;
     use crate::common::{gpus, on_every_adapter};
     use crate::data::Dataset;
     use crate::history::History;
@@ -964,6 +965,67 @@ mod training {
         }
     }
 
+    /// Set for a process that trains until it is killed: where it keeps its checkpoint.
+    const VICTIM: &str = "LOOKAHEAD_TRAIN_VICTIM";
+
+    fn victims_settings() -> Settings {
+        Settings { epochs: 40, ..with(Options::default()) }
+    }
+
+    /// Trains with a checkpoint at every tenth step; alone it does nothing, since nothing kills it.
+    #[test]
+    fn a_run_to_be_killed() {
+        let Some(path) = std::env::var_os(VICTIM) else { return };
+        let how = victims_settings();
+        let checkpoint = Checkpoint::new(std::path::Path::new(&path), "digits", &how).unwrap();
+        let bench = Workbench::new(gpus()[0].clone(), &Dataset::digits().unwrap()).unwrap();
+        let mut keep = |snapshot: &Snapshot, history: &History| checkpoint.keep(snapshot, history);
+        let start = checkpoint.start(true).unwrap();
+        let checkpoints = Checkpoints { start, every: 10, keep: &mut keep };
+        bench.train_with(&how, checkpoints, &mut |_| ()).unwrap();
+    }
+
+    /// Killed (SIGKILL) at moments that nobody chose, resumed each time, and on the same curve.
+    #[test]
+    fn a_run_that_is_killed_loses_at_most_the_steps_since_its_last_checkpoint() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.safetensors");
+        let steps = || Snapshot::load(&path).map_or(0, |snapshot| snapshot.steps);
+        let mut at_last = 0;
+        for round in 0..4 {
+            let mut victim = std::process::Command::new(std::env::current_exe().unwrap())
+                .args(["a_run_to_be_killed", "--nocapture"])
+                .env(VICTIM, &path)
+                .stdout(std::process::Stdio::null())
+                .stderr(std::process::Stdio::null())
+                .spawn()
+                .unwrap();
+            // Until it is past its last checkpoint, and then some time that differs.
+            let patience = std::time::Instant::now();
+            while steps() < at_last + 10 {
+                assert!(patience.elapsed().as_secs() < 120, "no checkpoint after {at_last} steps");
+                assert!(victim.try_wait().unwrap().is_none(), "it ended by itself after {at_last} steps");
+                std::thread::sleep(std::time::Duration::from_millis(5));
+            }
+            std::thread::sleep(std::time::Duration::from_millis(7 * round));
+            victim.kill().unwrap();
+            victim.wait().unwrap();
+            // Whatever it was at, the file is whole.
+            let kept = Snapshot::load(&path).unwrap();
+            assert!(kept.steps >= at_last + 10 && kept.steps.is_multiple_of(10), "{}", kept.steps);
+            at_last = kept.steps;
+        }
+        let how = victims_settings();
+        let checkpoint = Checkpoint::new(&path, "digits", &how).unwrap();
+        let bench = Workbench::new(gpus()[0].clone(), &Dataset::digits().unwrap()).unwrap();
+        let start = checkpoint.start(true).unwrap();
+        let checkpoints = Checkpoints { start, every: 10_000, keep: &mut |_, _| Ok(()) };
+        let resumed = bench.train_with(&how, checkpoints, &mut |_| ()).unwrap();
+        let whole = bench.train(&how, &mut |_| ()).unwrap();
+        assert_eq!(resumed.losses, whole.losses);
+        assert_eq!(resumed.samples, whole.samples);
+    }
+
     #[test]
     fn a_checkpoint_of_another_network_or_rule_is_refused() {
         let bench = Workbench::new(gpus()[0].clone(), &Dataset::digits().unwrap()).unwrap();
@@ -1120,14 +1182,14 @@ mod command_line {
             steps: 3,
             skipped: 0,
             loss_scale: 1.0,
+            loss_unscale: 1.0,
             since_rescaled: 0,
             gathered: 0,
             outer: "interpolation".to_owned(),
             groups: Vec::new(),
             tensors: Vec::new(),
         };
-        // Whether the snapshot itself can be saved is the library's affair.
-        let _ = at("--seed 3").keep(&snapshot, &history);
+        at("--seed 3").keep(&snapshot, &history).unwrap();
         std::fs::write(&path, "another kind of file").unwrap();
         assert!(matches!(at("--seed 3").start(false), Err(CheckpointError::Exists { .. })));
         let message = at("--seed 4").start(true).unwrap_err().to_string();

@@ -1,14 +1,16 @@
 //! Every kernel that the rules can need, translated by naga to what each backend of wgpu takes: SPIR-V
 //! (Vulkan), HLSL (Direct3D 12), MSL (Metal) and GLSL ES 3.10 (OpenGL).
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use lookahead_wgpu::{
-    Clip, Options, Rule,
+    Accumulation, AdaptiveAlpha, Average, Clip, Guard, Half, Options, Rule,
+    alpha::{Curvature, Scope},
     kernels::{self, Source},
+    outer::{HeavyBall, Nesterov, SlowMo},
     rules::{
-        AdaBelief, AdaFactor, Adadelta, Adagrad, Adam, AdamW, Adamax, Lion, NAdam, RAdam, Ranger, RmsProp,
-        Sgd,
+        AdaBelief, AdaFactor, Adadelta, Adagrad, Adam, AdamW, Adamax, Lamb, Lars, Lion, NAdam, RAdam, Ranger,
+        RmsProp, Sgd,
     },
 };
 use naga::{
@@ -97,7 +99,7 @@ fn for_every_kernel(translate: impl Fn(&str, u32, &Module, &ModuleInfo)) {
     for source in sources() {
         let module = naga::front::wgsl::parse_str(&source.wgsl)
             .unwrap_or_else(|error| panic!("{}: {}", source.name, error.emit_to_string(&source.wgsl)));
-        let mut validator = Validator::new(ValidationFlags::all(), Capabilities::empty());
+        let mut validator = Validator::new(ValidationFlags::all(), Capabilities::SHADER_FLOAT16_IN_FLOAT32);
         let info = validator
             .validate(&module)
             .unwrap_or_else(|error| panic!("{}: {}", source.name, error.emit_to_string(&source.wgsl)));
@@ -126,9 +128,41 @@ fn for_every_kernel(translate: impl Fn(&str, u32, &Module, &ModuleInfo)) {
     }
 }
 
+/// What can be had around a rule, in three sets that have everything between them.
+fn everything() -> [Options; 3] {
+    let adaptive = |curvature, scope| Some(AdaptiveAlpha::new(0.1).curvature(curvature).scope(scope));
+    [
+        Options {
+            adaptive: adaptive(Curvature::Corrected, Scope::Model),
+            average: Some(Average::Ema { decay: 0.9 }),
+            accumulate: Some(Accumulation::mean(2)),
+            centralise: true,
+            guard: Some(Guard::default()),
+            half_weights: Some(Half::F16),
+            half_gradients: Some(Half::Bf16),
+            slow_bf16: true,
+            outer: Arc::new(Nesterov::default()),
+            clip: Clip::GlobalNorm(1.0),
+        },
+        Options {
+            adaptive: adaptive(Curvature::Given, Scope::Tensor),
+            half_weights: Some(Half::Bf16),
+            half_gradients: Some(Half::F16),
+            outer: Arc::new(SlowMo { momentum: 0.5 }),
+            clip: Clip::Value(1.0),
+            ..Options::default()
+        },
+        Options {
+            adaptive: adaptive(Curvature::Fisher { decay: 0.9 }, Scope::Group),
+            outer: Arc::new(HeavyBall { momentum: 0.5 }),
+            ..Options::default()
+        },
+    ]
+}
+
 /// The kernels of all rules, each text once.
 fn sources() -> impl Iterator<Item = Source> {
-    let rules: [&dyn Rule; 20] = [
+    let rules: [&dyn Rule; 22] = [
         &Sgd::new(0.1),
         &Sgd::new(0.1).momentum(0.9),
         &Sgd::new(0.1).momentum(0.9).nesterov(true),
@@ -149,11 +183,18 @@ fn sources() -> impl Iterator<Item = Source> {
         &Lion::default(),
         &AdaFactor::new(0.1),
         &AdaFactor::new(0.1).momentum(0.9),
+        &Lars::new(0.1),
+        &Lamb::new(0.1),
     ];
     let options = Options { clip: Clip::TensorNorm(1.0), ..Options::default() };
-    let all = [Options::default(), options].into_iter().flat_map(|options| {
+    let plain = [Options::default(), options].into_iter().flat_map(|options| {
         rules.into_iter().flat_map(move |rule| kernels::all(rule, &options)).collect::<Vec<_>>()
     });
+    let few: [&dyn Rule; 4] = [&Sgd::new(0.1), &Adam::default(), &Lamb::new(0.1), &AdaFactor::new(0.1)];
+    let around = everything().into_iter().flat_map(|options| {
+        few.into_iter().flat_map(move |rule| kernels::all(rule, &options)).collect::<Vec<_>>()
+    });
+    let all = plain.chain(around);
     let all = all.map(|source| (source.wgsl.clone(), source));
     let distinct: BTreeMap<String, Source> = all.collect();
     assert!(distinct.len() > 100, "{} kernels", distinct.len());

@@ -5,7 +5,8 @@ use super::settings::write_name;
 use clap::ValueEnum;
 use lookahead_wgpu::Rule;
 use lookahead_wgpu::rules::{
-    AdaBelief, AdaFactor, Adadelta, Adagrad, Adam, AdamW, Adamax, Lamb, Lars, Lion, NAdam, RAdam, Ranger, RmsProp, Sgd,
+    AdaBelief, AdaFactor, Adadelta, Adagrad, Adam, AdamW, Adamax, Lamb, Lars, Lion, NAdam, RAdam, Ranger,
+    RmsProp, Sgd,
 };
 use serde::Serialize;
 use std::fmt::{self, Display};

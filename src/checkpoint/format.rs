@@ -114,7 +114,10 @@ fn encode(snapshot: &Snapshot) -> Result<Vec<u8>, String> {
     for tensor in &snapshot.tensors {
         for (field, values) in &tensor.fields {
             check_field(field)?;
-            entries.push((key(field, &tensor.name), Entry::f32(&entry_shape(&tensor.shape, values.len()), values)));
+            entries.push((
+                key(field, &tensor.name),
+                Entry::f32(&entry_shape(&tensor.shape, field, values.len()), values),
+            ));
         }
     }
     let mut header = Header::of(snapshot);
@@ -186,18 +189,23 @@ fn check_field(field: &str) -> Result<(), String> {
     }
 }
 
-/// The shape of an entry of so many values: the tensor's, unless it is a factored second moment's.
-pub(super) fn entry_shape(tensor: &[usize], len: usize) -> Vec<usize> {
-    if container::count(tensor) == Some(len) { tensor.to_vec() } else { vec![len] }
+/// The shape of a field's entry of so many values: the tensor's, unless it is a factored second moment, which has as
+/// many as rows or columns.
+pub(super) fn entry_shape(tensor: &[usize], field: &str, len: usize) -> Vec<usize> {
+    let is_factored = is_state(field) && tensor.len() > 1 && container::count(tensor) != Some(len);
+    if is_factored { vec![len] } else { tensor.to_vec() }
+}
+
+fn is_state(field: &str) -> bool {
+    matches!(Field::parse(field), Some(Field::State(_) | Field::SlowState(_)))
 }
 
 fn check_entry(key: &str, entry: &Entry<'_>, shape: &[usize], field: &str) -> Result<(), String> {
     if entry.dtype != safetensors::Dtype::F32 {
         return Err(format!("has `{key}` in {}, and F32 is due", entry.dtype));
     }
-    // A factored second moment has as many values as rows or columns, which the import knows.
-    let may_differ = matches!(Field::parse(field), Some(Field::State(_) | Field::SlowState(_)));
-    if entry.shape != shape && !(may_differ && entry.shape.len() == 1 && shape.len() > 1) {
+    // How many values a factored second moment has, the import knows.
+    if entry.shape != shape && !(is_state(field) && entry.shape.len() == 1 && shape.len() > 1) {
         let (found, due) = (shown(&entry.shape), shown(shape));
         return Err(format!("has `{key}` in the shape {found}, and its metadata say {due}"));
     }

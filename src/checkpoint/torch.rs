@@ -39,7 +39,7 @@ impl Snapshot {
             }
             for (field, values) in &tensor.fields {
                 if let Some(Field::State(slot)) = Field::parse(field) {
-                    let shape = entry_shape(&tensor.shape, values.len());
+                    let shape = entry_shape(&tensor.shape, field, values.len());
                     entries.push((format!("{name}.{slot}"), Entry::f32(&shape, values)));
                 }
             }
@@ -77,7 +77,7 @@ impl Snapshot {
                 let Some(Field::State(slot)) = Field::parse(field) else { continue };
                 let key = format!("{name}.{slot}");
                 let Some(entry) = entries.remove(&key) else { return Err(format!("lacks `{key}`")) };
-                let due = entry_shape(&tensor.shape, values.len());
+                let due = entry_shape(&tensor.shape, field, values.len());
                 if entry.shape != due {
                     let found = shown(&entry.shape);
                     return Err(format!("has `{key}` in the shape {found}, and it is {due:?} here"));

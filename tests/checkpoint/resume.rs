@@ -8,8 +8,8 @@ use lookahead_wgpu::{
     gpu::Gpu,
     outer::{HeavyBall, Nesterov, SlowMo},
     rules::{
-        AdaBelief, Adadelta, Adagrad, Adam, AdamW, Adamax, Lamb, Lars, Lion, NAdam, RAdam, Ranger, RmsProp,
-        Sgd,
+        AdaBelief, AdaFactor, Adadelta, Adagrad, Adam, AdamW, Adamax, Lamb, Lars, Lion, NAdam, RAdam, Ranger,
+        RmsProp, Sgd,
     },
 };
 
@@ -102,6 +102,7 @@ fn rules() -> Vec<Box<dyn Rule>> {
         Box::new(Lion::new(0.01).weight_decay(0.1)),
         Box::new(Lars::new(0.1).momentum(0.9)),
         Box::new(Lamb::new(0.01).weight_decay(0.1)),
+        Box::new(AdaFactor::new(0.05).min_dim_size_to_factor(4).momentum(0.9)),
     ]
 }
 
