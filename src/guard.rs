@@ -1,9 +1,48 @@
 //! Safe steps: a step whose gradient is not finite is skipped, and the GPU decides.
 //!
-//! `shaders/guard.wgsl` keeps the steps taken, each group's inner steps and position in its cycle, and the
-//! loss scale. The host goes on as if no step were skipped, and each step's order brings what the GPU will need
-//! at that step or, where it lags behind, later: the schedule's factor by step, the rule's hyperparameters by
-//! count.
+//! A single infinite or NaN gradient ruins weights, state and slow weights for good. With a [`Guard`] each step first
+//! looks at the gradients (the sum of the micro-batches, where there are several): if a value of a group that is not
+//! frozen is not finite, the step changes **no bit** of weights, state, slow weights, averages, step count or position
+//! in the cycle, and the learning-rate schedule does not advance. The run is bit-equal to one in which that step
+//! never was. Nothing is read back for it, and a thousand steps in one encoder decide a thousand times.
+//!
+//! ```
+//! # fn main() -> Result<(), lookahead_wgpu::Error> {
+//! use lookahead_wgpu::{Guard, Half, Lookahead, LossScale, Optimizer, gpu::Gpu, rules::Adam};
+//! # let gpu = Gpu::open_blocking(None)?;
+//! let optimizer = Optimizer::builder(Adam::default())
+//!     .lookahead(Lookahead::default())
+//!     .half_gradients(Half::F16)
+//!     .guard(Guard::loss_scale(LossScale::default()))
+//!     .tensor("w", &[64])
+//!     .build_blocking(&gpu.device, &gpu.queue)?;
+//! let scale = optimizer.loss_scale(); // one f32 to bind: multiply the loss, or its gradient, with it
+//! // ... steps ...
+//! let counters = optimizer.counters_blocking()?; // whenever you want to know
+//! println!("{} steps taken, {} skipped, loss scale {}", counters.steps, counters.skipped, counters.loss_scale);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! **Loss scaling** ([`LossScale`], as `torch.amp.GradScaler`) keeps small half-width gradients from vanishing: the loss
+//! is multiplied by a scale, the optimizer divides the gradient by it (so that clipping, decay and rules see the true
+//! one), a step that overflows is skipped and lowers the scale, a row of steps that do not raises it.
+//!
+//! **What it costs**: one more reading of the gradient, and one small dispatch for each group. Where a gradient norm is
+//! taken for clipping, the same pass tells both. `cargo bench` has the figure.
+//!
+//! **Limits**: what only the GPU knows cannot be asked of the host: [`Optimizer::step_count`] and
+//! [`Optimizer::position`] are errors, [`Optimizer::counters`] tells. `set_k` and `set_alpha` take effect at the next
+//! cycle, whenever that is. Tables hold what a step needs that is late by up to 4096 skipped ones; after so many no
+//! more are taken, until the state is exported and imported.
+//!
+//! [`Optimizer::step_count`]: crate::Optimizer::step_count
+//! [`Optimizer::position`]: crate::Optimizer::position
+//! [`Optimizer::counters`]: crate::Optimizer::counters
+
+// `shaders/guard.wgsl` keeps the steps taken, each group's inner steps and position in its cycle, and the loss
+// scale. The host goes on as if no step were skipped, and each step's order brings what the GPU will need at that
+// step or, where it lags behind, later: the schedule's factor by step, the rule's hyperparameters by count.
 
 use crate::{
     controls::{ControlRing, SLOT, slot_entries},

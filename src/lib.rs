@@ -14,7 +14,7 @@ mod counters;
 mod error;
 pub mod gpu;
 mod group;
-mod guard;
+pub mod guard;
 pub mod kernels;
 mod layout;
 mod limits;

@@ -306,3 +306,25 @@ fn sums_and_half_widths_that_overflow_are_skipped() {
         }
     });
 }
+
+/// The guard's tables reach so far; an import, which tells the host what was taken, begins anew.
+#[test]
+fn after_4096_skipped_steps_no_more_are_taken_until_an_import() {
+    let gpu = &common::gpus()[0];
+    let builder = Optimizer::builder(Adam::new(0.01)).guard(Guard::default()).tensor("w", &[1]);
+    let mut optimizer = builder.build_blocking(&gpu.device, &gpu.queue).unwrap();
+    let run = |optimizer: &mut Optimizer, value: f32, steps: u32| {
+        write_gradient(gpu, optimizer, "w", &[value]);
+        submit(gpu, |encoder| (0..steps).for_each(|_| optimizer.step(encoder).unwrap()));
+        let counters = optimizer.counters_blocking().unwrap();
+        (counters.steps, counters.skipped)
+    };
+    assert_eq!(run(&mut optimizer, 1.0, 3), (3, 0));
+    assert_eq!(run(&mut optimizer, f32::NAN, 4095), (3, 4095));
+    assert_eq!(run(&mut optimizer, 1.0, 2), (5, 4095));
+    assert_eq!(run(&mut optimizer, f32::NAN, 1), (5, 4096));
+    assert_eq!(run(&mut optimizer, 1.0, 2), (5, 4098));
+    let snapshot = optimizer.export_blocking().unwrap();
+    optimizer.import(&snapshot).unwrap();
+    assert_eq!(run(&mut optimizer, 1.0, 2), (7, 4098));
+}

@@ -115,6 +115,13 @@ impl Variant {
     }
 }
 
+/// A matrix of so many values: it has rows to be centralised, and is factored by AdaFactor.
+fn shape(parameters: usize) -> [usize; 2] {
+    let columns = [1024, 256, 1].into_iter().find(|columns| parameters.is_multiple_of(*columns));
+    let columns = columns.unwrap_or(1);
+    [parameters / columns, columns]
+}
+
 fn step(gpu: &Gpu, variant: Variant, parameters: usize, effort: &Effort) -> Result<StepRow, Failure> {
     let mut builder = Optimizer::builder(variant.rule).clip(variant.clip);
     if let Some(lookahead) = variant.lookahead {
@@ -123,7 +130,7 @@ fn step(gpu: &Gpu, variant: Variant, parameters: usize, effort: &Effort) -> Resu
     let mut subject = if variant.pooled {
         Subject::pooled(gpu, builder, parameters)?
     } else {
-        Subject::owned(gpu, builder.tensor("w", &[parameters]))?
+        Subject::owned(gpu, builder.tensor("w", &shape(parameters)))?
     };
     // A norm is one dispatch more for each of the step's, and one that adds up.
     if !matches!(variant.clip, Clip::None) {
@@ -160,7 +167,7 @@ fn sync(
     effort: &Effort,
 ) -> Result<SyncRow, Failure> {
     let rule = alone.name().to_owned();
-    let shape = [parameters];
+    let shape = shape(parameters);
     let mut alone = Subject::owned(gpu, Optimizer::builder(alone).tensor("w", &shape))?;
     let wrapped = Optimizer::builder(wrapped).lookahead(lookahead()).tensor("w", &shape);
     let mut wrapped = Subject::owned(gpu, wrapped)?;
@@ -206,8 +213,7 @@ fn option(
     parameters: usize,
     effort: &Effort,
 ) -> Result<SyncRow, Failure> {
-    // Rows of 64 values, for the gradients to be centralised.
-    let shape = [parameters.div_ceil(64), 64];
+    let shape = shape(parameters);
     let builder = || Optimizer::builder(Adam::default()).lookahead(lookahead()).tensor("w", &shape);
     let mut plain = Subject::owned(gpu, builder())?;
     let mut with = Subject::with(gpu, builder(), options)?;

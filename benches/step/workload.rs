@@ -5,8 +5,8 @@ use lookahead_wgpu::{
     alpha::GradientAt,
     gpu::Gpu,
     rules::{
-        AdaBelief, Adadelta, Adagrad, Adam, AdamW, Adamax, Lamb, Lars, Lion, NAdam, RAdam, Ranger, RmsProp,
-        Sgd,
+        AdaBelief, AdaFactor, Adadelta, Adagrad, Adam, AdamW, Adamax, Lamb, Lars, Lion, NAdam, RAdam, Ranger,
+        RmsProp, Sgd,
     },
     wgpu,
 };
@@ -40,6 +40,7 @@ pub fn rules() -> Vec<Box<dyn Rule>> {
         Box::new(Lion::new(1e-4)),
         Box::new(Lars::new(1e-3)),
         Box::new(Lamb::new(1e-3)),
+        Box::new(AdaFactor::new(1e-3)),
     ]
 }
 
