@@ -13,12 +13,12 @@ use crate::{
     guard::{GuardState, Order, kind},
     kernels::{Access, Measure, Recipe},
     layout::Layout,
-    lookahead::{Phases, StatePolicy, flags},
+    lookahead::{Lookahead, Phases, StatePolicy, flags},
     options::Options,
     pipelines::StepPipelines,
     planes::Planes,
     reduction::Reductions,
-    rules::{MAX_SLOTS, Rule, WeightDecay},
+    rules::{MAX_SLOTS, Ranger, Rule, WeightDecay},
     schedule::Schedule,
 };
 
@@ -117,6 +117,12 @@ impl Optimizer {
     /// Begins an optimizer with this rule.
     pub fn builder(rule: impl Rule + 'static) -> Builder {
         Builder::new(rule)
+    }
+
+    /// Begins Ranger, whole: [`RAdam` on centralised gradients](crate::rules::Ranger) with its authors' Lookahead
+    /// around it, k = 6 and alpha = 0.5.
+    pub fn ranger(learning_rate: f64) -> Builder {
+        Builder::new(Ranger::new(learning_rate)).lookahead(Lookahead::new(6, 0.5))
     }
 
     /// Records one inner step of every group, with the sync in it where a cycle ends.

@@ -389,6 +389,23 @@ fn vectors_alone_are_not_centralised() {
 }
 
 #[test]
+fn ranger_whole_is_its_parts() {
+    on_every_adapter(|gpu| {
+        let run = |builder: lookahead_wgpu::Builder| {
+            let builder = builder.tensor("w", &[4, 6]);
+            let mut optimizer = builder.build_blocking(&gpu.device, &gpu.queue).unwrap();
+            for step in 0..7 {
+                write_gradient(gpu, &optimizer, "w", &noise(24, step));
+                submit(gpu, |encoder| optimizer.step(encoder)).unwrap();
+            }
+            optimizer.download_blocking(Field::Weights, "w").unwrap()
+        };
+        let parts = Optimizer::builder(Ranger::new(0.01)).lookahead(Lookahead::new(6, 0.5));
+        assert_eq!(run(Optimizer::ranger(0.01)), run(parts));
+    });
+}
+
+#[test]
 fn trust_ratios_and_ranger_agree_with_the_twin() {
     on_every_adapter(|gpu| {
         for lookahead in policies() {
