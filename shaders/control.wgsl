@@ -9,7 +9,7 @@ struct Control {
     decay: f32,  // weight decay that is the rule's own to apply
     gain: f32,   // on the gradient: 1 / micro-batches / loss scale
     outer: vec4f, // the outer step's coefficients
-    keep: f32,   // how much of the average stays
+    share: f32,  // what the weights weigh in the average
     draw: u32,   // the number of the step, for random bits
     fisher: vec2f, // the empirical Fisher: how much stays, and what a squared gradient weighs
     curvature: vec2f, // the curvature: 1 / bias correction, and eps

@@ -20,7 +20,7 @@ const LR = 1u;
 const PULL = 2u;
 const SHRINK = 5u;
 const GAIN = 7u;
-const KEEP = 12u;
+const SHARE = 12u;
 const DRAW = 13u;
 const CURVATURE = 16u;
 const KIND = 28u;
@@ -34,10 +34,8 @@ const HYPERS = 35u;
 const RESULTS = 36u;
 const GROWTH = 37u;
 const BACKOFF = 38u;
-const UNGROWTH = 39u;
-const UNBACKOFF = 40u;
-const INTERVAL = 41u;
-const TABLE = 42u;
+const INTERVAL = 39u;
+const TABLE = 40u;
 const SLOT = 128u;
 
 // Bits of KIND.
@@ -81,7 +79,7 @@ fn decide_once(is_bad: bool) {
     let steps = clock[0];
     let state = 128u + 4u * word(GROUP);
 
-    // The row of a step: its number + 1, the schedule's factor, `keep` (negative: no averaging). The row of a
+    // The row of a step: its number + 1, the schedule's factor, the average's share (negative: none). The row of a
     // count: it, 1 / bias correction of the curvature, `Hyper`.
     let by_step = word(TABLE);
     let by_count = by_step + 3u * ROWS;
@@ -89,7 +87,7 @@ fn decide_once(is_bad: bool) {
     let step_row = by_step + 3u * (word(STEPS) % ROWS);
     tables[step_row] = word(STEPS) + 1u;
     tables[step_row + 1u] = word(FACTOR);
-    tables[step_row + 2u] = word(KEEP);
+    tables[step_row + 2u] = word(SHARE);
     let count_row = by_count + width * (word(COUNT) % ROWS);
     tables[count_row] = word(COUNT);
     tables[count_row + 1u] = word(CURVATURE);
@@ -106,7 +104,7 @@ fn decide_once(is_bad: bool) {
     let commanded = (kind & (SYNC_NOW | START | RESEED)) != 0u;
     // Too many steps were skipped for the tables: no more are taken.
     let known = tables[now] == steps + 1u;
-    var keep = bitcast<f32>(tables[now + 2u]);
+    var share = bitcast<f32>(tables[now + 2u]);
     var first = 0u;  // the flags of the step's dispatch
     var second = 0u; // and of the sync's, where it has one of its own
     var synced = false;
@@ -120,7 +118,7 @@ fn decide_once(is_bad: bool) {
         }
         if (kind & START) != 0u {
             first |= 8u; // AVERAGE
-            keep = 0.0;
+            share = 1.0;
         }
     } else if known && !is_bad {
         if (kind & SYNCHRONISED) != 0u && position >= k {
@@ -137,7 +135,7 @@ fn decide_once(is_bad: bool) {
                 synced = true;
             }
         }
-        if keep >= 0.0 {
+        if share >= 0.0 {
             if second != 0u { second |= 8u; } else { first |= 8u; }
         }
     }
@@ -153,7 +151,7 @@ fn decide_once(is_bad: bool) {
         live[at + PULL] = clock[state + 3u];
         live[at + SHRINK] = bitcast<u32>(lr * number(DECOUPLED));
         live[at + GAIN] = bitcast<u32>(number(GAIN) * bitcast<f32>(clock[4]));
-        live[at + KEEP] = bitcast<u32>(keep);
+        live[at + SHARE] = bitcast<u32>(share);
         live[at + DRAW] = steps;
         live[at + CURVATURE] = tables[row + 1u];
         for (var j = 0u; j < word(HYPERS); j += 1u) {
@@ -176,22 +174,24 @@ fn decide_once(is_bad: bool) {
         clock[0] = steps + 1u;
         clock[2] += 1u;
         if clock[2] == word(INTERVAL) {
-            rescale(number(GROWTH), number(UNGROWTH));
+            rescale(number(GROWTH));
         }
     } else {
         clock[1] += 1u;
         if is_bad {
-            rescale(number(BACKOFF), number(UNBACKOFF));
+            rescale(number(BACKOFF));
         }
     }
 }
 
 // Multiplies the loss scale, unless it would leave the range of f32 or of its inverse.
-fn rescale(factor: f32, inverse: f32) {
+fn rescale(factor: f32) {
     clock[2] = 0u;
     let scale = factor * bitcast<f32>(clock[64]);
     if scale > 1e-30 && scale < 1e30 {
         clock[64] = bitcast<u32>(scale);
-        clock[4] = bitcast<u32>(inverse * bitcast<f32>(clock[4]));
+        // A division may be off by 2.5 ulp; one step of Newton's makes up for it.
+        let inverse = 1.0 / scale;
+        clock[4] = bitcast<u32>(inverse * (2.0 - scale * inverse));
     }
 }

@@ -62,17 +62,17 @@ pub enum Average {
 }
 
 impl Average {
-    /// How much of the mean stays after this step, counted from 0; none where the step leaves it alone.
-    pub fn keep(&self, step: u64) -> Option<f64> {
-        // The mean of n values keeps (n - 1) / n of the mean of n - 1.
-        let mean = |before: u64| before as f64 / (before + 1) as f64;
+    /// What the weights after this step, counted from 0, weigh in the mean; none where the step leaves it alone.
+    pub fn weight(&self, step: u64) -> Option<f64> {
+        let mean_of = |count: u64| (count as f64).recip();
         match *self {
-            Self::Ema { .. } if step == 0 => Some(0.0),
-            Self::Ema { decay } => Some(decay),
-            Self::Polyak { from } => Some(mean(step.saturating_sub(from))),
-            Self::Swa { from, .. } if step < from => Some(0.0),
+            Self::Ema { .. } if step == 0 => Some(1.0),
+            Self::Ema { decay } => Some(1.0 - decay),
+            Self::Polyak { from } => Some(mean_of(step.saturating_sub(from) + 1)),
+            Self::Swa { from, .. } if step < from => Some(1.0),
             Self::Swa { every, from } => {
-                (step - from).is_multiple_of(every.max(1)).then(|| mean((step - from) / every.max(1)))
+                let every = every.max(1);
+                (step - from).is_multiple_of(every).then(|| mean_of((step - from) / every + 1))
             }
         }
     }
@@ -96,11 +96,12 @@ mod tests {
 
     #[test]
     fn the_weights_of_a_mean() {
-        let keeps = |average: Average| (0..6).map(|step| average.keep(step)).collect::<Vec<_>>();
+        let weights = |average: Average| (0..6).map(|step| average.weight(step)).collect::<Vec<_>>();
         let some = |values: [f64; 6]| values.map(Some).to_vec();
-        assert_eq!(keeps(Average::Ema { decay: 0.9 }), some([0.0, 0.9, 0.9, 0.9, 0.9, 0.9]));
-        assert_eq!(keeps(Average::Polyak { from: 3 }), some([0.0, 0.0, 0.0, 0.0, 0.5, 2.0 / 3.0]));
-        let swa = keeps(Average::Swa { every: 2, from: 1 });
-        assert_eq!(swa, [Some(0.0), Some(0.0), None, Some(0.5), None, Some(2.0 / 3.0)]);
+        let rest = 1.0 - 0.9;
+        assert_eq!(weights(Average::Ema { decay: 0.9 }), some([1.0, rest, rest, rest, rest, rest]));
+        assert_eq!(weights(Average::Polyak { from: 3 }), some([1.0, 1.0, 1.0, 1.0, 0.5, 1.0 / 3.0]));
+        let swa = weights(Average::Swa { every: 2, from: 1 });
+        assert_eq!(swa, [Some(1.0), Some(1.0), None, Some(0.5), None, Some(1.0 / 3.0)]);
     }
 }

@@ -282,6 +282,16 @@ impl Builder {
             check_weights(&layout, weights)?;
         }
 
+        for tensor in layout.tensors.iter().filter(|tensor| recipes[tensor.group].centralises()) {
+            if tensor.len > u64::from(u32::MAX) {
+                let (tensor, shape) = (tensor.name.clone(), tensor.shape.clone());
+                return Err(Error::Shape {
+                    tensor,
+                    shape,
+                    problem: "too many elements to be centralised (2^32)",
+                });
+            }
+        }
         let table = recipes.iter().any(Recipe::table);
         for recipe in &recipes {
             check_bindings(&limits, recipe, table)?;

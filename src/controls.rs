@@ -34,7 +34,7 @@ pub(crate) struct Control {
     pub decay: f32,
     pub gain: f32,
     pub outer: [f32; 4],
-    pub keep: f32,
+    pub share: f32,
     pub draw: u32,
     pub fisher: [f32; 2],
     pub curvature: [f32; 2],

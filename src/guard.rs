@@ -137,8 +137,6 @@ pub(crate) struct Order {
     pub results: u32,
     pub growth: f32,
     pub backoff: f32,
-    pub ungrowth: f32,
-    pub unbackoff: f32,
     pub interval: u32,
     pub table: u32,
 }
@@ -316,8 +314,6 @@ impl GuardState {
             group: group as u32,
             growth: scale.growth as f32,
             backoff: scale.backoff as f32,
-            ungrowth: scale.growth.recip() as f32,
-            unbackoff: scale.backoff.recip() as f32,
             interval: scale.interval,
             table: self.tables[group],
             ..Order::default()

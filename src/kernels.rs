@@ -281,8 +281,9 @@ impl Recipe<'_> {
         });
         let mut parts: Vec<String> = parts.into_iter().map(str::to_owned).collect();
         parts.push(self.state(&planes));
+        let resets = self.lookahead.is_some_and(|lookahead| lookahead.policy == StatePolicy::Reset);
         parts.push(format!(
-            "const OUTER_SLOTS = {}u;\nconst OUTER_AT = {}u;\nconst FISHER_AT = {}u;\nconst AVERAGE_AT = {}u;\n\
+            "const STATE_RESETS = {resets};\nconst OUTER_SLOTS = {}u;\nconst OUTER_AT = {}u;\nconst FISHER_AT = {}u;\nconst AVERAGE_AT = {}u;\n\
              const ACCUMULATED_AT = {}u;",
             planes.outer.len(),
             planes.outer_at(),
@@ -532,6 +533,14 @@ pub fn check(rule: &dyn Rule) -> Result<(), Error> {
     rule.check()?;
     rule.weight_decay().check()?;
     let slots = rule.slots();
+    if let Some(slot) =
+        slots.iter().find(|slot| rule.factored(1).is_some() && slot.name.starts_with("exp_avg_sq"))
+    {
+        return Err(broken(format!(
+            "has a slot called `{}`, as the driver's own second moment is",
+            slot.name
+        )));
+    }
     if slots.len() > MAX_SLOTS {
         return Err(broken(format!("has {} state slots, and {MAX_SLOTS} is the most", slots.len())));
     }

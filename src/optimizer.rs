@@ -186,29 +186,23 @@ impl Optimizer {
             self.gathered += 1;
             return Ok(());
         }
-        let factor = self.schedule.factor(self.steps);
-        for group in &self.groups {
-            let value = group.learning_rate_at(factor);
-            if !((value as f32).is_finite() && value >= 0.0) {
-                return Err(Error::LearningRate { step: self.steps, group: group.name.clone(), value });
-            }
-        }
+        let factor = self.checked_factor()?;
         if self.guard.is_some() {
             self.start(encoder)?;
         }
         let gradient_at = self.gradient_at();
-        let keep = self.options.average.and_then(|average| average.keep(self.steps));
+        let share = self.options.average.and_then(|average| average.weight(self.steps));
         let mut phases: Vec<Phases> = self
             .groups
             .iter()
             .map(|group| group.clock.next_step(group.lookahead.as_ref(), gradient_at, group.frozen))
             .collect();
         let taken = phases.clone();
-        for phases in phases.iter_mut().filter(|_| keep.is_some()) {
+        for phases in phases.iter_mut().filter(|_| share.is_some()) {
             let last = usize::from(phases[1] != 0);
             phases[last] |= flags::AVERAGE;
         }
-        let plan = Plan { phases, factor, keep, is_step: true, command: 0 };
+        let plan = Plan { phases, factor, share, is_step: true, command: 0 };
         self.record(encoder, &plan, gradients)?;
         for (group, phases) in self.groups.iter_mut().zip(taken) {
             group.clock.step_taken(phases, group.lookahead.as_ref());
@@ -216,6 +210,18 @@ impl Optimizer {
         self.steps += 1;
         self.gathered = 0;
         Ok(())
+    }
+
+    /// The schedule's factor, if every group's learning rate can be used.
+    fn checked_factor(&self) -> Result<f64, Error> {
+        let factor = self.schedule.factor(self.steps);
+        for group in &self.groups {
+            let value = group.learning_rate_at(factor);
+            if !((value as f32).is_finite() && value >= 0.0) {
+                return Err(Error::LearningRate { step: self.steps, group: group.name.clone(), value });
+            }
+        }
+        Ok(factor)
     }
 
     /// Where the gradient of the adaptive alpha is taken, if it is adaptive.
@@ -238,7 +244,7 @@ impl Optimizer {
             [seed | average, 0]
         });
         let command = if average == 0 { kind::RESEED } else { kind::START };
-        let plan = Plan { phases: phases.collect(), keep: Some(0.0), command, ..Plan::default() };
+        let plan = Plan { phases: phases.collect(), share: Some(1.0), command, ..Plan::default() };
         let own = self.own.clone();
         self.record(encoder, &plan, &own)?;
         for group in &mut self.groups {
@@ -323,7 +329,12 @@ impl Optimizer {
                 return;
             };
             let alpha = measure == Measure::Alpha;
-            let concerned = |group: usize| if alpha { syncs(group) } else { updates(group) };
+            let concerned = |group: usize| match measure {
+                Measure::Alpha => syncs(group),
+                // Of a group whose gradient finds alpha alone, too: the norm is over all that are not frozen.
+                Measure::Rows | Measure::Norm => any_update && !self.groups[group].frozen,
+                Measure::Trust | Measure::Scale => updates(group),
+            };
             if !(0..self.groups.len()).any(concerned) {
                 return;
             }
@@ -429,7 +440,7 @@ impl Optimizer {
             decay,
             gain: self.options.gain() as f32,
             outer: self.options.outer.coefficients(),
-            keep: plan.keep.unwrap_or(-1.0) as f32,
+            share: plan.share.unwrap_or(-1.0) as f32,
             draw: self.steps as u32,
             fisher: [fisher as f32, (1.0 - fisher) as f32],
             curvature: self.curvature_settings(index, count),
@@ -460,7 +471,12 @@ impl Optimizer {
                 steps: self.steps as u32,
                 count: count as u32,
                 hypers,
-                results: self.reductions.find(Measure::Norm).map_or(0, |norm| norm.ranges),
+                // Where all groups are frozen no gradient is looked at.
+                results: self
+                    .reductions
+                    .find(Measure::Norm)
+                    .filter(|_| self.groups.iter().any(|group| !group.frozen))
+                    .map_or(0, |norm| norm.ranges),
                 ..guard.order(index)
             };
         }
@@ -511,15 +527,15 @@ impl Optimizer {
     ///
     /// # Errors
     ///
-    /// [`Error::NoLookahead`], [`Error::Swapped`].
+    /// [`Error::NoLookahead`], [`Error::Swapped`], [`Error::LearningRate`].
     pub fn sync_now(&mut self, encoder: &mut wgpu::CommandEncoder) -> Result<(), Error> {
         self.check_lookahead()?;
         self.check_not_swapped("sync_now")?;
+        let factor = self.checked_factor()?;
         if self.guard.is_some() {
             self.start(encoder)?;
         }
         let phases = self.groups.iter().map(|group| [group.clock.next_sync(), 0]).collect();
-        let factor = self.schedule.factor(self.steps);
         let plan = Plan { phases, factor, command: kind::SYNC_NOW, ..Plan::default() };
         let own = self.own.clone();
         self.record(encoder, &plan, &own)?;
@@ -727,8 +743,8 @@ struct Plan {
     phases: Vec<Phases>,
     /// The schedule's.
     factor: f64,
-    /// How much of the average stays.
-    keep: Option<f64>,
+    /// What the weights weigh in the average.
+    share: Option<f64>,
     /// A step with gradients, not a sync between steps.
     is_step: bool,
     /// What a guard is told instead of a step.

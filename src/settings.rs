@@ -2,6 +2,7 @@
 
 use crate::{
     access::Slice,
+    alpha::GradientAt,
     error::{Error, check_hyperparameter, list},
     group::{GroupState, check_factor},
     guard::SCALE,
@@ -40,7 +41,8 @@ impl Optimizer {
         Ok(self.group(group)?.clock.count)
     }
 
-    /// Inner steps of a group since its last sync, from 0 to k - 1. At 0 fast and slow weights are equal.
+    /// Inner steps of a group since its last sync, from 0 to k - 1 (to k with an adaptive alpha whose gradient is
+    /// taken at theta_k). At 0 fast and slow weights are equal, but for the rounding of bf16.
     ///
     /// # Errors
     ///
@@ -48,6 +50,14 @@ impl Optimizer {
     pub fn position(&self, group: &str) -> Result<u32, Error> {
         self.check_unguarded("position")?;
         Ok(self.group(group)?.clock.position)
+    }
+
+    /// Refuses what a guard cannot follow: with the policy reset, or with an adaptive alpha whose gradient is taken
+    /// at theta_k, the counts that the host tells it go in cycles, and must go in the GPU's.
+    fn check_lockstep(&self, group: &str, call: &'static str) -> Result<(), Error> {
+        let resets = self.group(group)?.lookahead.is_some_and(|it| it.policy == StatePolicy::Reset);
+        let synchronised = self.options.adaptive.map(|it| it.gradient) == Some(GradientAt::Synchronised);
+        if resets || synchronised { self.check_unguarded(call) } else { Ok(()) }
     }
 
     fn check_unguarded(&self, call: &'static str) -> Result<(), Error> {
@@ -63,7 +73,7 @@ impl Optimizer {
         Ok(self.group(group)?.lookahead)
     }
 
-    /// The learning rate that a group's next step will have.
+    /// The learning rate that a group's next step will have; with a guard, if no step has been skipped.
     ///
     /// # Errors
     ///
@@ -89,12 +99,10 @@ impl Optimizer {
     /// # Errors
     ///
     /// [`Error::MidCycle`] within a cycle; [`Error::Hyperparameter`], [`Error::NoLookahead`],
-    /// [`Error::UnknownName`]; [`Error::Guarded`] with a guard and the policy reset.
+    /// [`Error::UnknownName`]; [`Error::Guarded`] with a guard and the policy reset, or an adaptive alpha whose
+    /// gradient is taken at theta_k.
     pub fn set_k(&mut self, group: &str, k: u32) -> Result<(), Error> {
-        let policy = self.group(group)?.lookahead.map(|lookahead| lookahead.policy);
-        if policy == Some(StatePolicy::Reset) {
-            self.check_unguarded("set_k")?;
-        }
+        self.check_lockstep(group, "set_k")?;
         self.set_lookahead(group, "k", |lookahead| lookahead.k = k)
     }
 
@@ -156,8 +164,10 @@ impl Optimizer {
     ///
     /// # Errors
     ///
-    /// [`Error::UnknownName`]; [`Error::MidCycle`] between the micro-batches of a step.
+    /// [`Error::UnknownName`]; [`Error::MidCycle`] between the micro-batches of a step; [`Error::Guarded`] as
+    /// [`set_k`](Self::set_k).
     pub fn set_frozen(&mut self, group: &str, frozen: bool) -> Result<(), Error> {
+        self.check_lockstep(group, "set_frozen")?;
         if self.gathered > 0 {
             let (position, k) = (self.gathered, self.options.micro_batches());
             return Err(Error::MidCycle { what: "frozen", group: group.to_owned(), position, k });
@@ -174,7 +184,8 @@ impl Optimizer {
         self.reductions.find(Measure::Norm).map(|norm| &norm.results)
     }
 
-    /// The adaptive alphas of the last sync that the device has done: one for the model, or one a group or a
+    /// The adaptive alphas of the last sync that the device has done (where no weight had moved, of the one before):
+    /// one for the model, or one a group or a
     /// tensor, in their order. Each is two f32: the alpha, -1 where the fixed one was taken, and a 0. None
     /// without an adaptive alpha.
     pub fn alphas(&self) -> Option<&wgpu::Buffer> {

@@ -105,7 +105,8 @@ impl Optimizer {
     }
 
     /// Goes on from a snapshot. Tensors, rules, policies and what is kept of each tensor must be those of the
-    /// optimizer that exported it; learning rates, k and alpha may differ, and stay the optimizer's.
+    /// optimizer that exported it. Learning rates, k, alpha and which groups are frozen may differ, and stay the
+    /// optimizer's: a cycle that was under way ends with its k and alpha.
     ///
     /// # Errors
     ///
@@ -247,6 +248,12 @@ impl Optimizer {
         let (here, there) = (self.options.micro_batches(), snapshot.gathered);
         if there >= here {
             return differ(format!("{there} micro-batches are gathered in it, and a step has {here} here"));
+        }
+        if self.guard.is_none() && there > 0 && snapshot.loss_scale != 1.0 {
+            return differ(format!(
+                "what it has gathered is scaled by {}, and nothing unscales it here",
+                snapshot.loss_scale
+            ));
         }
         let (here, there) = (self.options.outer.name(), &snapshot.outer);
         if here != there {

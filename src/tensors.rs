@@ -42,7 +42,8 @@ impl Optimizer {
     }
 
     /// The half-width copy of a tensor's weights, to bind in kernels. Every step writes it along with the
-    /// weights, and so do [`upload`](Self::upload) and [`swap_slow`](Self::swap_slow).
+    /// weights, and so do [`upload`](Self::upload) and [`swap_slow`](Self::swap_slow). Of weights that no step has
+    /// written yet, and that were not uploaded (borrowed ones, say), it holds zeros.
     ///
     /// # Errors
     ///

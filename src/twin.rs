@@ -163,9 +163,9 @@ impl Twin {
             self.alphas = adaptive.map_or(vec![], |adaptive| self.find_alphas(&adaptive, &total, count));
             self.sync(&lookahead, learning_rate);
         }
-        if let Some(keep) = self.options.average.and_then(|average| average.keep(self.steps)) {
+        if let Some(share) = self.options.average.and_then(|average| average.weight(self.steps)) {
             for (mean, weight) in self.average.iter_mut().flatten().zip(self.weights.iter().flatten()) {
-                *mean = weight + keep * (*mean - weight);
+                *mean += share * (weight - *mean);
             }
         }
         self.clock.step_taken(phases, self.lookahead.as_ref());
@@ -244,6 +244,7 @@ impl Twin {
                 StatePolicy::Reset => {
                     let initial = initial(&self.rule.slots());
                     state.iter_mut().for_each(|state| state.clone_from(&initial));
+                    self.fisher[tensor].fill(0.0);
                     moments.iter_mut().flatten().for_each(|value| *value = 0.0);
                 }
             }

@@ -140,6 +140,11 @@ fn a_guarded_run_is_an_unguarded_one() {
                 Options::default(),
                 Options { clip: Clip::GlobalNorm(0.5), ..Options::default() },
                 Options { average: Some(Average::Ema { decay: 0.7 }), ..Options::default() },
+                Options {
+                    clip: Clip::GlobalNorm(0.5),
+                    adaptive: lookahead.map(|_| AdaptiveAlpha::new(0.1)),
+                    ..Options::default()
+                },
                 Options { average: Some(Average::Polyak { from: 2 }), ..Options::default() },
             ] {
                 let mut a = build(gpu, AdamW::new(0.01), lookahead, &options);
@@ -189,6 +194,38 @@ fn calls_between_steps_reach_a_guarded_schedule() {
         let optimizer = build(gpu, Adam::new(0.01), Some(Lookahead::default()), &guarded());
         assert!(matches!(optimizer.position("default"), Err(Error::Guarded { .. })));
         assert!(matches!(optimizer.step_count("default"), Err(Error::Guarded { .. })));
+    });
+}
+
+/// What a guard counts in cycles must not change under it.
+#[test]
+fn a_guard_that_counts_in_cycles_refuses_what_would_break_them() {
+    let gpu = &common::gpus()[0];
+    let reset = Lookahead::default().policy(StatePolicy::Reset);
+    let adaptive = Some(AdaptiveAlpha::new(0.1));
+    for (lookahead, options) in
+        [(reset, guarded()), (Lookahead::default(), Options { adaptive, ..guarded() })]
+    {
+        let mut optimizer = build(gpu, Adam::new(0.01), Some(lookahead), &options);
+        assert!(matches!(optimizer.set_k("default", 2), Err(Error::Guarded { call: "set_k" })));
+        assert!(matches!(optimizer.set_frozen("head", true), Err(Error::Guarded { call: "set_frozen" })));
+    }
+}
+
+/// A gradient that was bad once is forgotten when nothing is looked at any more.
+#[test]
+fn frozen_groups_are_not_skipped() {
+    on_every_adapter(|gpu| {
+        let mut optimizer = build(gpu, Adam::new(0.01), Some(Lookahead::new(2, 0.5)), &guarded());
+        step(gpu, &mut optimizer, 0, None);
+        step(gpu, &mut optimizer, 1, Some(f32::NAN));
+        for group in ["default", "head"] {
+            optimizer.set_frozen(group, true).unwrap();
+        }
+        (2..5).for_each(|number| step(gpu, &mut optimizer, number, None));
+        let counters = optimizer.counters_blocking().unwrap();
+        assert_eq!((counters.steps, counters.skipped), (4, 1));
+        assert_eq!(bits(&optimizer)[0].1, bits(&optimizer)[1].1, "the slow weights were synchronised");
     });
 }
 

@@ -198,6 +198,7 @@ fn adaptive_alphas_agree_with_the_twin() {
                     if scope == Scope::Model && !needs_moment {
                         compare(gpu, Sgd::new(0.05), Some(lookahead), &options);
                         compare(gpu, adam, Some(lookahead.policy(StatePolicy::Interpolate)), &options);
+                        compare(gpu, Sgd::new(0.05), Some(lookahead.policy(StatePolicy::Reset)), &options);
                     }
                 }
             }

@@ -3,5 +3,8 @@
 fn conclude(at: u32, settings: vec2f, sum: vec2f) -> f32 {
     let norm = gain() * settings.y * sqrt(sum.x);
     results[at] = vec2f(norm, sum.y);
-    return select(min(1.0, settings.x / (norm + 1e-6)), 1.0, settings.x == 0.0);
+    let factor = settings.x / (norm + 1e-6);
+    // A NaN stays one, for all tensors: `min` may give 1.
+    let is_nan = (bitcast<u32>(norm) & 0x7fffffffu) > 0x7f800000u;
+    return select(select(min(1.0, factor), norm, is_nan), 1.0, settings.x == 0.0);
 }

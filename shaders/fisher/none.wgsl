@@ -1,1 +1,3 @@
 fn observe(i: u32, g: vec4f) {}
+
+fn forget(i: u32) {}

@@ -15,5 +15,6 @@ fn sync(i: u32, before: vec4f, after: vec4f) -> vec4f {
     store_outer(i);
     store_slow(i, synced);
     sync_state(i);
+    forget(i);
     return synced;
 }

@@ -77,7 +77,7 @@ pub fn write(entries: Vec<(String, Entry<'_>)>, metadata: (&str, String)) -> Res
     }
     let mut views = Vec::with_capacity(entries.len());
     for (name, entry) in &entries {
-        let size = count(&entry.shape).map(|count| count * entry.dtype.bitsize() / 8);
+        let size = count(&entry.shape).and_then(|count| Some(count.checked_mul(entry.dtype.bitsize())? / 8));
         if size != Some(entry.data.len()) {
             let (shape, found) = (&entry.shape, entry.data.len());
             return Err(format!("cannot be written: `{name}` has the shape {shape:?} and {found} bytes"));
