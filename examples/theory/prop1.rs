@@ -145,6 +145,9 @@ pub fn table(loops: &[Loop]) -> String {
 
 /// The figure.
 pub fn figure(loops: &[Loop]) -> Figure {
+    // A little above where they begin; beyond alpha = 1 a loop that overshot rises far.
+    let starts = loops.iter().filter_map(|found| found.losses.first());
+    let top = 1.2 * starts.map(|point| point.loss).fold(0.0, f64::max);
     let mut series = Vec::new();
     for (found, (_, learning_rate, momentum, colour)) in loops.iter().zip(LOOPS) {
         let at = |alpha: f64| {
@@ -158,7 +161,8 @@ pub fn figure(loops: &[Loop]) -> Figure {
         };
         let name = if momentum == 0.0 { "SGD" } else { "heavy ball" };
         let name = format!("{name}, rate {learning_rate}");
-        let line = found.losses.iter().map(|point| (point.alpha, point.loss)).collect();
+        let low = found.losses.iter().filter(|point| point.loss <= top);
+        let line = low.map(|point| (point.alpha, point.loss)).collect();
         series.push(Series { name: Some(name), colour, mark: Mark::Line, points: line });
         series.push(Series { name: None, colour, mark: Mark::Squares, points: vec![at(found.alpha_star)] });
         series.push(Series { name: None, colour, mark: Mark::Dots, points: vec![at(found.measured)] });
@@ -171,11 +175,10 @@ pub fn figure(loops: &[Loop]) -> Figure {
     };
     series.push(named("alpha*, the best", Mark::Squares));
     series.push(named("clipped estimate (GPU)", Mark::Dots));
-    let most = loops.iter().flat_map(|found| &found.losses).map(|point| point.loss).fold(0.0, f64::max);
     Figure {
         name: "prop1",
         x: Axis { description: "alpha", range: 0.0..MOST, is_logarithmic: false },
-        y: Axis { description: "loss above minimum", range: 0.0..1.05 * most, is_logarithmic: false },
+        y: Axis { description: "loss above minimum", range: 0.0..top, is_logarithmic: false },
         series,
         border: None,
         caption: vec![

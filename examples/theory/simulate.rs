@@ -109,8 +109,9 @@ impl<'a> Simulator<'a> {
         let depth = (repeats / GROUP).min(DEEPEST);
         let chunk = depth * GROUP;
         let chunks = ensemble.start.len() as u32 * (repeats / chunk);
-        let schedule = schedule(run);
         let record = u64::from(chunks) * size_of::<[f32; 2]>() as u64;
+        self.check_steps(run.steps, record)?;
+        let schedule = schedule(run);
         let mut setup = self.set_up(ensemble, run, schedule.len(), record)?;
 
         let gpu = self.gpu;
@@ -161,6 +162,7 @@ impl<'a> Simulator<'a> {
         let ensemble = Ensemble { model: &model, start, repeats: 4 };
         let records = 1 + steps / period;
         let bytes = 16 * curvatures.len() as u64;
+        self.check_steps(steps, bytes)?;
         let mut setup = self.set_up(&ensemble, &run, records as usize, bytes)?;
         let (weights, records) = (setup.weights.clone(), setup.records.clone());
         let look = |encoder: &mut wgpu::CommandEncoder, taken: u32| {
@@ -175,6 +177,16 @@ impl<'a> Simulator<'a> {
         Ok(values.chunks_exact(4 * curvatures.len()).map(first).collect())
     }
 
+    /// Refuses more steps than have room, each with its uniform and up to two records of so many bytes.
+    fn check_steps(&self, steps: u32, bytes: u64) -> Result<(), SimulationError> {
+        let limits = self.gpu.device.limits();
+        let limit = limits.max_buffer_size.min(limits.max_storage_buffer_binding_size);
+        let most = limit / (2 * bytes).max(u64::from(SLOT));
+        // Offsets are words.
+        let most = most.min(u64::from(u32::MAX / SLOT)).saturating_sub(1) as u32;
+        if (1..=most).contains(&steps) { Ok(()) } else { Err(SimulationError::Steps { steps, most }) }
+    }
+
     /// Makes optimizer and buffers, with room for `records` records of so many bytes.
     fn set_up(
         &self,
@@ -184,12 +196,6 @@ impl<'a> Simulator<'a> {
         bytes: u64,
     ) -> Result<Setup, SimulationError> {
         let Gpu { device, queue, .. } = self.gpu;
-        let limits = device.limits();
-        let limit = limits.max_buffer_size.min(limits.max_storage_buffer_binding_size);
-        let most = (limit / bytes.max(u64::from(SLOT))).min(u64::from(u32::MAX / SLOT)) as u32;
-        if run.steps == 0 || records as u64 > u64::from(most) {
-            return Err(SimulationError::Steps { steps: run.steps, most: most.saturating_sub(1) });
-        }
         let lookahead = run.lookahead.map(|lookahead| match run.splits_sync {
             // Its cycle never ends by itself.
             true => Lookahead { k: u32::MAX, ..lookahead },
