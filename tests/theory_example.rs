@@ -250,10 +250,10 @@ mod simulation {
                 exact.step();
             }
             let expected = if sample.is_before_sync { exact.unsynchronised() } else { exact.fast() };
-            for i in 0..START.len() {
+            for (i, start) in START.iter().enumerate() {
                 let (mean, variance) = (sample.moments.mean[i], sample.moments.variance[i]);
                 if sample.step == 0 {
-                    assert_eq!((mean, variance), (START[i], 0.0));
+                    assert_eq!((mean, variance), (*start, 0.0));
                     continue;
                 }
                 deviations.push((mean - expected.mean[i]) / (expected.variance[i] / count).sqrt());
