@@ -140,6 +140,27 @@ pub enum Error {
         /// The range allowed.
         allowed: &'static str,
     },
+    /// Plain descent with this learning rate does not converge.
+    #[error(
+        "the learning rate {learning_rate} does not converge with momentum {momentum}: it must be above 0 and below \
+         2 (1 + momentum) / (largest curvature) = {bound}"
+    )]
+    Unstable {
+        /// The learning rate.
+        learning_rate: f64,
+        /// The momentum.
+        momentum: f64,
+        /// The learning rates below it converge.
+        bound: f64,
+    },
+    /// A model of the [`analysis`](crate::analysis) is none.
+    #[error("the {what} is not one to analyse: {problem}")]
+    Model {
+        /// What was given.
+        what: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// The learning rate of a step is not a number of at least zero that is finite in f32.
     #[error(
         "the learning rate of step {step} in group `{group}` is {value}; a schedule must give factors of \

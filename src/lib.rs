@@ -5,6 +5,7 @@
 mod access;
 mod accumulate;
 pub mod alpha;
+pub mod analysis;
 pub mod average;
 mod builder;
 pub mod checkpoint;

@@ -4,6 +4,8 @@
 mod arguments;
 #[path = "../examples/train/batches.rs"]
 mod batches;
+#[path = "../examples/train/canvas.rs"]
+mod canvas;
 #[path = "../examples/train/checkpoint.rs"]
 mod checkpoint;
 mod common;

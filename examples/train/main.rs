@@ -7,6 +7,7 @@
 
 mod arguments;
 mod batches;
+mod canvas;
 mod checkpoint;
 mod data;
 mod device;

@@ -1,5 +1,6 @@
 //! The results as a picture: training loss, test accuracy and, where it is adaptive, alpha by batch.
 
+use super::canvas::{self, FONT, GRID, OVERSAMPLING, WIDTH, number, round_unit, ticks};
 use super::history::{History, Sample};
 use plotters::coord::Shift;
 use plotters::coord::ranged1d::{AsRangedCoord, Ranged, ValueFormatter};
@@ -7,25 +8,18 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use std::ops::Range;
 
-/// As wide as a paper's column (85 mm) at 300 dots an inch.
-const WIDTH: u32 = 1000;
 /// With two panels.
 const HEIGHT: u32 = 1240;
 /// What a third panel adds.
 const THIRD_HEIGHT: u32 = 500;
-const PIXELS_PER_METER: u32 = 11_811;
-/// Drawn larger by this factor and averaged: smooth lines.
-const OVERSAMPLING: u32 = 3;
 /// The drawing library centres text this much too high.
 const TEXT_DROP: i32 = 6 * OVERSAMPLING as i32;
-const FONT: &str = "sans-serif";
 
 /// Colours that differ for every kind of sight (Okabe and Ito 2008), and in grey.
 const ALONE: RGBColor = RGBColor(213, 94, 0);
 const SLOW: RGBColor = RGBColor(0, 72, 132);
 const FAST: RGBColor = RGBColor(86, 180, 233);
 const AVERAGE: RGBColor = RGBColor(0, 158, 115);
-const GRID: RGBColor = RGBColor(225, 225, 225);
 
 /// A picture cannot be drawn.
 #[derive(Debug, thiserror::Error)]
@@ -59,37 +53,7 @@ pub fn png(runs: &[History]) -> Result<Vec<u8>, PlotError> {
     let mut pixels = vec![0; 3 * size.0 as usize * size.1 as usize];
     draw(runs, &mut pixels, size)?;
 
-    let mut bytes = Vec::new();
-    let mut encoder = png::Encoder::new(&mut bytes, WIDTH, height);
-    encoder.set_color(png::ColorType::Rgb);
-    encoder.set_pixel_dims(Some(png::PixelDimensions {
-        xppu: PIXELS_PER_METER,
-        yppu: PIXELS_PER_METER,
-        unit: png::Unit::Meter,
-    }));
-    let mut writer = encoder.write_header()?;
-    writer.write_image_data(&average(&pixels))?;
-    writer.finish()?;
-    Ok(bytes)
-}
-
-/// The mean of each square of pixels.
-fn average(pixels: &[u8]) -> Vec<u8> {
-    let factor = OVERSAMPLING as usize;
-    let width = WIDTH as usize;
-    let mut averaged = Vec::with_capacity(pixels.len() / (factor * factor));
-    for rows in pixels.chunks_exact(3 * factor * factor * width) {
-        for x in 0..width {
-            for channel in 0..3 {
-                let square = rows
-                    .chunks_exact(3 * factor * width)
-                    .flat_map(|row| row[3 * factor * x..][..3 * factor].iter().skip(channel).step_by(3));
-                let sum: u32 = square.map(|&value| u32::from(value)).sum();
-                averaged.push((sum / (factor * factor) as u32) as u8);
-            }
-        }
-    }
-    averaged
+    Ok(canvas::encode(&pixels, height)?)
 }
 
 fn draw(runs: &[History], pixels: &mut [u8], size: (u32, u32)) -> Result<(), PlotError> {
@@ -101,8 +65,7 @@ fn draw(runs: &[History], pixels: &mut [u8], size: (u32, u32)) -> Result<(), Plo
         return Err(PlotError::Empty);
     };
 
-    plotters::style::register_font(FONT, FontStyle::Normal, dejavu::sans::regular())
-        .map_err(|_| PlotError::Draw("its font cannot be read".to_owned()))?;
+    canvas::register_font().map_err(|problem| PlotError::Draw(problem.to_owned()))?;
     let root = BitMapBackend::with_buffer(pixels, size).into_drawing_area();
     root.fill(&WHITE).map_err(failed)?;
     let legend = (12 + 44 * accuracies.len() as u32) * OVERSAMPLING;
@@ -203,13 +166,6 @@ where
     Ok(())
 }
 
-/// Short for every size.
-fn number(value: f64) -> String {
-    let is_plain = value == 0.0 || (1e-3..1e5).contains(&value);
-    // What f64 adds to a tick's value beyond f32 is rounding.
-    if is_plain { format!("{}", value as f32) } else { format!("{:e}", value as f32) }
-}
-
 fn dashes() -> (u32, u32) {
     (18 * OVERSAMPLING, 9 * OVERSAMPLING)
 }
@@ -287,34 +243,6 @@ fn alpha_curves(runs: &[History]) -> Vec<Curve> {
 fn range(curves: &[Curve]) -> Option<(f64, f64)> {
     let values = curves.iter().flat_map(|curve| &curve.points).map(|&(_, value)| (value, value));
     values.reduce(|(low, high), (value, _)| (low.min(value), high.max(value)))
-}
-
-/// Round numbers in a range, spread evenly on a logarithmic axis; in a narrow range on a linear one.
-fn ticks(range: &Range<f64>) -> Vec<f64> {
-    const MOST: usize = 8;
-    let decades = range.start.log10().floor() as i32..=range.end.log10().floor() as i32;
-    let stride = decades.clone().count().div_ceil(MOST);
-    let logarithmic = |factors: &[f64]| -> Vec<f64> {
-        let decades = decades.clone().step_by(stride);
-        let all = decades.flat_map(|decade| factors.iter().map(move |factor| factor * 10f64.powi(decade)));
-        all.filter(|tick| range.contains(tick)).collect()
-    };
-    let factors: [&[f64]; 3] = [&[1.0, 2.0, 3.0, 5.0, 7.0], &[1.0, 2.0, 5.0], &[1.0]];
-    let found = factors.iter().map(|factors| logarithmic(factors)).find(|ticks| ticks.len() <= MOST);
-    let ticks = found.unwrap_or_default();
-    if ticks.len() >= 3 {
-        return ticks;
-    }
-    let unit = round_unit((range.end - range.start) / 5.0);
-    let first = (range.start / unit).ceil();
-    (0..MOST).map(|i| (first + i as f64) * unit).filter(|tick| range.contains(tick)).collect()
-}
-
-/// The least of 1, 2 and 5 times a power of ten that is not below a positive number.
-fn round_unit(least: f64) -> f64 {
-    let decade = 10f64.powf(least.log10().floor());
-    let factor = [1.0, 2.0, 5.0].into_iter().find(|factor| factor * decade >= least).unwrap_or(10.0);
-    factor * decade
 }
 
 /// The accuracy axis, in percent: what is reached after a tenth of the run, so that the first steep
