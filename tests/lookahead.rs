@@ -52,15 +52,15 @@ fn train(gpu: &Gpu, optimizer: &mut Optimizer, steps: std::ops::Range<u64>) {
 }
 
 async fn fast(optimizer: &Optimizer) -> Vec<f32> {
-    download(&optimizer, Field::Weights, "w").await
+    download(optimizer, Field::Weights, "w").await
 }
 
 async fn slow(optimizer: &Optimizer) -> Vec<f32> {
-    download(&optimizer, Field::SlowWeights, "w").await
+    download(optimizer, Field::SlowWeights, "w").await
 }
 
 async fn state(optimizer: &Optimizer, slot: &str) -> Vec<f32> {
-    download(&optimizer, Field::State(slot), "w").await
+    download(optimizer, Field::State(slot), "w").await
 }
 
 /// The slow weights' buffer as kernels see it, not as `download` explains it.
