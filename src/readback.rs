@@ -81,8 +81,14 @@ impl Optimizer {
     ///
     /// [`Error::UnknownName`], [`Error::NoLookahead`], [`Error::Ownership`], [`Error::Swapped`],
     /// [`Error::DeviceLost`], [`Error::OutOfMemory`].
-    pub async fn download(&self, field: Field<'_>, tensor: &str) -> Result<Vec<f32>, Error> {
-        self.start_download(field, tensor)?.values().await
+    pub fn download(
+        &self,
+        field: Field<'_>,
+        tensor: &str,
+    ) -> impl Future<Output = Result<Vec<f32>, Error>> + use<> {
+        // The copy is begun by the call, so that the optimizer is free while the values are under way.
+        let download = self.start_download(field, tensor);
+        async move { download?.values().await }
     }
 
     /// [`Self::download`], polling the device and waiting for it.
@@ -244,6 +250,9 @@ impl Download {
                 .map_err(|problem| lost(&problem))?;
             let view = staging.get_mapped_range(..).map_err(|problem| lost(&problem))?;
             bytes.extend_from_slice(&view);
+            drop(view);
+            // A browser frees a buffer that is no longer used when it collects garbage, which may be late.
+            staging.destroy();
         }
         Ok(bytes)
     }

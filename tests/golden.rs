@@ -4,7 +4,9 @@
 
 mod common;
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::collections::BTreeMap;
+#[cfg(not(target_arch = "wasm32"))]
+use std::path::PathBuf;
 
 use lookahead_wgpu::{
     Field, Lookahead, Optimizer, Rule, StatePolicy,
@@ -80,6 +82,7 @@ const SUPPORTED: [&str; 24] = [
 /// is of 2e-5 at least in these runs, so that none flips.
 const TOLERANCE: f64 = 1e-5;
 
+#[cfg(not(target_arch = "wasm32"))]
 #[test]
 fn trajectories_agree_with_torch_and_optax() {
     let folder = std::env::var_os("LOOKAHEAD_GOLDEN")
@@ -94,11 +97,10 @@ fn trajectories_agree_with_torch_and_optax() {
     let worst = std::cell::RefCell::new(BTreeMap::new());
     for path in files {
         let text = std::fs::read_to_string(&path).unwrap();
-        let file: File =
-            serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        for run in file.runs.iter().filter(|run| SUPPORTED.contains(&run.rule.as_str())) {
+        let file = parse(&path.display().to_string(), &text);
+        for run in file.supported() {
             common::on_every_adapter(|gpu| {
-                let error = compare(gpu, &file.problem, run);
+                let error = pollster::block_on(compare(gpu, &file.problem, run));
                 let mut worst = worst.borrow_mut();
                 let worst = worst.entry(run.rule.clone()).or_insert(0.0f64);
                 *worst = worst.max(error);
@@ -113,8 +115,35 @@ fn trajectories_agree_with_torch_and_optax() {
     }
 }
 
+/// The same in a browser, which has no files: gives the number of runs and the largest error.
+#[cfg(target_arch = "wasm32")]
+pub async fn trajectories_agree_with_torch_and_optax(gpu: &Gpu) -> (usize, f64) {
+    let (mut compared, mut worst) = (0, 0.0f64);
+    for (name, text) in
+        [("torch", include_str!("golden/torch.json")), ("optax", include_str!("golden/optax.json"))]
+    {
+        let file = parse(name, text);
+        for run in file.supported() {
+            worst = worst.max(compare(gpu, &file.problem, run).await);
+            compared += 1;
+        }
+    }
+    assert!(compared > 0, "no run of a rule that the crate has");
+    (compared, worst)
+}
+
+fn parse(name: &str, text: &str) -> File {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+impl File {
+    fn supported(&self) -> impl Iterator<Item = &Run> {
+        self.runs.iter().filter(|run| SUPPORTED.contains(&run.rule.as_str()))
+    }
+}
+
 /// The largest error of a run.
-fn compare(gpu: &Gpu, problem: &Problem, run: &Run) -> f64 {
+async fn compare(gpu: &Gpu, problem: &Problem, run: &Run) -> f64 {
     let mut worst = 0.0f64;
     let what = format!("{} {:?} k={:?} alpha={:?} {:?}", run.rule, run.hyper, run.k, run.alpha, run.policy);
     let names: Vec<_> = (0..problem.shapes.len()).map(|index| format!("t{index}")).collect();
@@ -125,7 +154,7 @@ fn compare(gpu: &Gpu, problem: &Problem, run: &Run) -> f64 {
     for (name, shape) in names.iter().zip(&problem.shapes) {
         builder = builder.tensor(name, shape);
     }
-    let mut optimizer = builder.build_blocking(&gpu.device, &gpu.queue).unwrap();
+    let mut optimizer = builder.build(&gpu.device, &gpu.queue).await.unwrap();
     let lens: Vec<usize> = problem.shapes.iter().map(|shape| shape.iter().product()).collect();
     let split = |values: &[f64]| -> Vec<Vec<f32>> {
         let mut rest = values.iter().map(|value| *value as f32);
@@ -146,8 +175,10 @@ fn compare(gpu: &Gpu, problem: &Problem, run: &Run) -> f64 {
             common::write_gradient(gpu, &optimizer, name, &values);
         }
         common::submit(gpu, |encoder| optimizer.step(encoder)).unwrap();
-        let values = names.iter().flat_map(|name| optimizer.download_blocking(Field::Weights, name).unwrap());
-        let found: Vec<f32> = values.collect();
+        let mut found = Vec::new();
+        for name in &names {
+            found.extend(common::download(&optimizer, Field::Weights, name).await);
+        }
         let error = common::largest_error(&found, &run.x[step]);
         assert!(error < TOLERANCE, "{what}: off by {error:e} after step {step}");
         worst = worst.max(error);

@@ -1,8 +1,11 @@
 //! The step and norm kernels against their f64 twins, on random models and gradients.
 
+#[macro_use]
 mod common;
 
-use common::{largest_error, noise, on_every_adapter, read_slice, submit, widen, write_gradient};
+#[cfg(not(target_arch = "wasm32"))]
+use common::on_every_adapter;
+use common::{download, largest_error, noise, read_slice_async, submit, widen, write_gradient};
 use lookahead_wgpu::{
     Clip, Field, Group, Lookahead, Optimizer, Rule, Slice, StatePolicy,
     gpu::Gpu,
@@ -10,7 +13,15 @@ use lookahead_wgpu::{
     twin::Twin,
     wgpu,
 };
+#[cfg(not(target_arch = "wasm32"))]
 use proptest::prelude::*;
+
+on_devices!(
+    every_rule_policy_clipping_and_home_agrees_with_the_twin,
+    norms_of_long_and_of_many_tensors_agree_with_the_twin,
+    every_group_trains_as_if_alone,
+    zero_gradients_move_no_weight,
+);
 
 #[derive(Debug, Clone)]
 struct Case {
@@ -110,6 +121,7 @@ fn rule(which: Which) -> Box<dyn Rule> {
     }
 }
 
+#[cfg(not(target_arch = "wasm32"))]
 fn cases() -> impl Strategy<Value = Case> {
     let policies = [StatePolicy::Maintain, StatePolicy::Interpolate, StatePolicy::Reset];
     let clips = [Clip::None, Clip::Value(0.3), Clip::GlobalNorm(0.7), Clip::TensorNorm(0.5)];
@@ -172,8 +184,8 @@ fn without_flips(which: Which, found: &[f32], mut expected: Vec<f64>) -> Vec<f64
     expected
 }
 
-fn run(gpu: &Gpu, case: &Case) {
-    let mut model = Model::new(gpu, case);
+async fn run(gpu: &Gpu, case: &Case) {
+    let mut model = Model::new(gpu, case).await;
     let weights: Vec<Vec<f64>> = model.initial.iter().map(|values| widen(values)).collect();
     let mut twin = Twin::new(rule(case.rule), weights).clip(case.clip);
     if let Some(lookahead) = case.lookahead {
@@ -189,14 +201,14 @@ fn run(gpu: &Gpu, case: &Case) {
                 values.into_iter().map(|value| case.scale * value).collect()
             })
             .collect();
-        model.step(gpu, &gradients);
+        model.step(gpu, &gradients).await;
         let wide: Vec<Vec<f64>> = gradients.iter().map(|values| widen(values)).collect();
         let learning_rate = rule(case.rule).learning_rate();
         twin.step(&wide, learning_rate);
     }
     let names: Vec<String> = (0..case.lens.len()).map(|tensor| format!("t{tensor}")).collect();
-    let close = |field: Field<'_>, tensor: usize, expected: Vec<f64>, size: f64| {
-        let found = model.optimizer.download_blocking(field, &names[tensor]).unwrap();
+    let close = async |field: Field<'_>, tensor: usize, expected: Vec<f64>, size: f64| {
+        let found = download(&model.optimizer, field, &names[tensor]).await;
         let expected = without_flips(case.rule, &found, expected);
         let found: Vec<f32> = found.iter().map(|value| value / size as f32).collect();
         let expected: Vec<f64> = expected.iter().map(|value| value / size).collect();
@@ -205,20 +217,20 @@ fn run(gpu: &Gpu, case: &Case) {
     };
     let slots = rule(case.rule).slots();
     for tensor in 0..names.len() {
-        close(Field::Weights, tensor, twin.weights[tensor].clone(), 1.0);
+        close(Field::Weights, tensor, twin.weights[tensor].clone(), 1.0).await;
         if case.lookahead.is_some() {
-            close(Field::SlowWeights, tensor, twin.slow_weights[tensor].clone(), 1.0);
+            close(Field::SlowWeights, tensor, twin.slow_weights[tensor].clone(), 1.0).await;
         }
         for (index, slot) in slots.iter().enumerate() {
             let size = f64::from(case.scale.max(1.0)).powi(power(case.rule, slot.name));
             let pick = |state: &Vec<Vec<f64>>| state.iter().map(|slots| slots[index]).collect::<Vec<_>>();
-            close(Field::State(slot.name), tensor, pick(&twin.state[tensor]), size);
+            close(Field::State(slot.name), tensor, pick(&twin.state[tensor]), size).await;
             if case.lookahead.is_some_and(|lookahead| lookahead.policy == StatePolicy::Interpolate) {
-                close(Field::SlowState(slot.name), tensor, pick(&twin.slow_state[tensor]), size);
+                close(Field::SlowState(slot.name), tensor, pick(&twin.slow_state[tensor]), size).await;
             }
         }
     }
-    model.assert_neighbours_untouched();
+    model.assert_neighbours_untouched().await;
 }
 
 /// One optimizer over tensors at home somewhere.
@@ -234,7 +246,7 @@ struct Model {
 const MARK: f32 = 12345.0;
 
 impl Model {
-    fn new(gpu: &Gpu, case: &Case) -> Self {
+    async fn new(gpu: &Gpu, case: &Case) -> Self {
         let initial: Vec<Vec<f32>> =
             case.lens.iter().zip(0..).map(|(&len, tensor)| noise(len, case.seed ^ tensor)).collect();
         let places = places(gpu, case);
@@ -249,14 +261,14 @@ impl Model {
                 Some((weights, _)) => builder.borrowed(&name, &[len], weights.clone()),
             };
         }
-        let mut optimizer = builder.build_blocking(&gpu.device, &gpu.queue).unwrap();
+        let mut optimizer = builder.build(&gpu.device, &gpu.queue).await.unwrap();
         for (tensor, values) in initial.iter().enumerate() {
             optimizer.upload(&format!("t{tensor}"), values).unwrap();
         }
         Self { optimizer, initial, places, gpu: gpu.clone() }
     }
 
-    fn step(&mut self, gpu: &Gpu, gradients: &[Vec<f32>]) {
+    async fn step(&mut self, gpu: &Gpu, gradients: &[Vec<f32>]) {
         let names: Vec<String> = (0..gradients.len()).map(|tensor| format!("t{tensor}")).collect();
         if self.places.is_empty() {
             for (name, values) in names.iter().zip(gradients) {
@@ -269,12 +281,12 @@ impl Model {
         }
         let slices: Vec<(&str, Slice)> =
             names.iter().zip(&self.places).map(|(name, (_, place))| (name.as_str(), place.clone())).collect();
-        let borrowed = self.optimizer.borrow_gradients_blocking(&slices).unwrap();
+        let borrowed = self.optimizer.borrow_gradients(&slices).await.unwrap();
         submit(gpu, |encoder| self.optimizer.step_with(encoder, &borrowed)).unwrap();
     }
 
     /// What lies between the tensors in the caller's buffers is as it was.
-    fn assert_neighbours_untouched(&self) {
+    async fn assert_neighbours_untouched(&self) {
         let mut buffers: Vec<wgpu::Buffer> = Vec::new();
         for (weights, _) in &self.places {
             if !buffers.contains(&weights.buffer) {
@@ -289,7 +301,9 @@ impl Model {
                     ours[(slice.offset / 4) as usize..][..(slice.size / 4) as usize].fill(true);
                 }
             }
-            for (at, value) in read_slice(&self.gpu, &Slice::whole(&buffer)).into_iter().enumerate() {
+            for (at, value) in
+                read_slice_async(&self.gpu, &Slice::whole(&buffer)).await.into_iter().enumerate()
+            {
                 assert!(ours[at] || value == MARK, "value {at} of a borrowed buffer was overwritten");
             }
         }
@@ -341,18 +355,18 @@ fn places(gpu: &Gpu, case: &Case) -> Vec<(Slice, Slice)> {
     }
 }
 
+#[cfg(not(target_arch = "wasm32"))]
 #[test]
 fn random_models_agree_with_the_twin() {
     on_every_adapter(|gpu| {
         let config = ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() };
-        proptest!(config, |(case in cases())| run(gpu, &case));
+        proptest!(config, |(case in cases())| pollster::block_on(run(gpu, &case)));
     });
 }
 
 /// The random models above are few, so here all are small: every combination of lookahead and clipping with a
 /// rule that has no state and one that has, and with every other rule each of both once.
-#[test]
-fn every_rule_policy_clipping_and_home_agrees_with_the_twin() {
+async fn every_rule_policy_clipping_and_home_agrees_with_the_twin(gpu: &Gpu) {
     let policies = [StatePolicy::Maintain, StatePolicy::Interpolate, StatePolicy::Reset];
     let lookaheads =
         [None].into_iter().chain(policies.map(|policy| Some(Lookahead::new(3, 0.4).policy(policy))));
@@ -364,113 +378,103 @@ fn every_rule_policy_clipping_and_home_agrees_with_the_twin() {
         (Clip::GlobalNorm(0.7), Home::TwoPools),
         (Clip::TensorNorm(0.5), Home::OnePool),
     ];
-    on_every_adapter(|gpu| {
-        for (r, rule) in RULES.into_iter().enumerate() {
-            for (l, &lookahead) in lookaheads.iter().enumerate() {
-                for (c, &(clip, home)) in clips.iter().enumerate() {
-                    if matches!(rule, Which::Sgd | Which::Adam) || (r + l) % clips.len() == c {
-                        let lens = vec![5, 64, 1, 130];
-                        run(gpu, &Case { rule, lens, lookahead, clip, scale: 1.0, home, seed: 7 });
-                    }
+    for (r, rule) in RULES.into_iter().enumerate() {
+        for (l, &lookahead) in lookaheads.iter().enumerate() {
+            for (c, &(clip, home)) in clips.iter().enumerate() {
+                if matches!(rule, Which::Sgd | Which::Adam) || (r + l) % clips.len() == c {
+                    let lens = vec![5, 64, 1, 130];
+                    run(gpu, &Case { rule, lens, lookahead, clip, scale: 1.0, home, seed: 7 }).await;
                 }
             }
         }
-    });
+    }
 }
 
 /// Long tensors take several spans of the first pass, and many tensors several ranges of the second.
-#[test]
-fn norms_of_long_and_of_many_tensors_agree_with_the_twin() {
+async fn norms_of_long_and_of_many_tensors_agree_with_the_twin(gpu: &Gpu) {
     let many: Vec<usize> = (0..300).map(|index| 1 + index % 7).collect();
-    on_every_adapter(|gpu| {
-        for lens in [vec![100_003, 3, 40_000], many.clone()] {
-            for clip in [Clip::GlobalNorm(0.7), Clip::TensorNorm(0.5)] {
-                let (rule, lookahead, home) = (Which::Sgd, None, Home::Owned);
-                run(gpu, &Case { rule, lens: lens.clone(), lookahead, clip, scale: 1.0, home, seed: 3 });
-            }
+    for lens in [vec![100_003, 3, 40_000], many.clone()] {
+        for clip in [Clip::GlobalNorm(0.7), Clip::TensorNorm(0.5)] {
+            let (rule, lookahead, home) = (Which::Sgd, None, Home::Owned);
+            run(gpu, &Case { rule, lens: lens.clone(), lookahead, clip, scale: 1.0, home, seed: 3 }).await;
         }
-    });
+    }
 }
 
 /// Groups differ in rule, learning-rate factor, decay, k and alpha, and each is as if it were alone. A group
 /// in the middle is frozen.
-#[test]
-fn every_group_trains_as_if_alone() {
-    on_every_adapter(|gpu| {
-        let adam = Adam::new(0.01).eps(1e-4);
-        let mut optimizer = Optimizer::builder(adam.clone())
-            .lookahead(Lookahead::new(3, 0.5))
-            .group(Group::new("frozen").frozen())
-            .group(Group::new("decayed").learning_rate_factor(0.5).weight_decay(0.3).k(2).alpha(0.8))
-            .group(Group::new("other").rule(Sgd::new(0.1).momentum(0.9)))
-            .tensor("a", &[33])
-            .tensor_in("other", "b", &[70])
-            .tensor_in("frozen", "c", &[5])
-            .tensor_in("decayed", "d", &[2, 50])
-            .tensor("e", &[1])
-            .build_blocking(&gpu.device, &gpu.queue)
-            .unwrap();
-        let lens = [("a", 33), ("b", 70), ("c", 5), ("d", 100), ("e", 1)];
+async fn every_group_trains_as_if_alone(gpu: &Gpu) {
+    let adam = Adam::new(0.01).eps(1e-4);
+    let mut optimizer = Optimizer::builder(adam.clone())
+        .lookahead(Lookahead::new(3, 0.5))
+        .group(Group::new("frozen").frozen())
+        .group(Group::new("decayed").learning_rate_factor(0.5).weight_decay(0.3).k(2).alpha(0.8))
+        .group(Group::new("other").rule(Sgd::new(0.1).momentum(0.9)))
+        .tensor("a", &[33])
+        .tensor_in("other", "b", &[70])
+        .tensor_in("frozen", "c", &[5])
+        .tensor_in("decayed", "d", &[2, 50])
+        .tensor("e", &[1])
+        .build(&gpu.device, &gpu.queue)
+        .await
+        .unwrap();
+    let lens = [("a", 33), ("b", 70), ("c", 5), ("d", 100), ("e", 1)];
+    for (name, len) in lens {
+        optimizer.upload(name, &noise(len, len as u64)).unwrap();
+    }
+    let start = |len: usize| vec![widen(&noise(len, len as u64))];
+    let mut twins = [
+        ("a", 0.01, Twin::new(adam.clone(), start(33)).lookahead(Lookahead::new(3, 0.5))),
+        ("b", 0.1, Twin::new(Sgd::new(0.1).momentum(0.9), start(70)).lookahead(Lookahead::new(3, 0.5))),
+        ("d", 0.005, Twin::new(adam.weight_decay(0.3), start(100)).lookahead(Lookahead::new(2, 0.8))),
+    ];
+    for step in 0..7 {
+        let gradient = |len: usize| noise(len, 100 * (step + 1) + len as u64);
         for (name, len) in lens {
-            optimizer.upload(name, &noise(len, len as u64)).unwrap();
+            write_gradient(gpu, &optimizer, name, &gradient(len));
         }
-        let start = |len: usize| vec![widen(&noise(len, len as u64))];
-        let mut twins = [
-            ("a", 0.01, Twin::new(adam.clone(), start(33)).lookahead(Lookahead::new(3, 0.5))),
-            ("b", 0.1, Twin::new(Sgd::new(0.1).momentum(0.9), start(70)).lookahead(Lookahead::new(3, 0.5))),
-            ("d", 0.005, Twin::new(adam.weight_decay(0.3), start(100)).lookahead(Lookahead::new(2, 0.8))),
-        ];
-        for step in 0..7 {
-            let gradient = |len: usize| noise(len, 100 * (step + 1) + len as u64);
-            for (name, len) in lens {
-                write_gradient(gpu, &optimizer, name, &gradient(len));
-            }
-            submit(gpu, |encoder| optimizer.step(encoder)).unwrap();
-            for (_, lr, twin) in &mut twins {
-                let len = twin.weights[0].len();
-                twin.step(&[widen(&gradient(len))], *lr);
-            }
+        submit(gpu, |encoder| optimizer.step(encoder)).unwrap();
+        for (_, lr, twin) in &mut twins {
+            let len = twin.weights[0].len();
+            twin.step(&[widen(&gradient(len))], *lr);
         }
-        for (name, _, twin) in &twins {
-            let found = optimizer.download_blocking(Field::Weights, name).unwrap();
-            let error = largest_error(&found, &twin.weights[0]);
-            assert!(error < TOLERANCE, "`{name}` is off by {error:e}");
-        }
-        assert_eq!(optimizer.download_blocking(Field::Weights, "c").unwrap(), noise(5, 5));
-    });
+    }
+    for (name, _, twin) in &twins {
+        let found = download(&optimizer, Field::Weights, name).await;
+        let error = largest_error(&found, &twin.weights[0]);
+        assert!(error < TOLERANCE, "`{name}` is off by {error:e}");
+    }
+    assert_eq!(download(&optimizer, Field::Weights, "c").await, noise(5, 5));
 }
 
 /// A weight that nothing has pulled at yet divides no zero by zero.
-#[test]
-fn zero_gradients_move_no_weight() {
-    on_every_adapter(|gpu| {
-        let rules: Vec<Box<dyn Rule>> = vec![
-            Box::new(Adagrad::default()),
-            Box::new(RmsProp::default()),
-            Box::new(RmsProp::default().momentum(0.9)),
-            Box::new(RmsProp::default().centered(true)),
-            Box::new(RmsProp::default().centered(true).momentum(0.9)),
-            Box::new(Adadelta::default()),
-            Box::new(Adam::default()),
-            Box::new(Adam::default().amsgrad(true)),
-            Box::new(Adamax::default()),
-            Box::new(NAdam::default()),
-            Box::new(RAdam::default()),
-            Box::new(AdaBelief::default()),
-            Box::new(AdaBelief::default().eps_root(0.0)),
-            Box::new(Lion::default().weight_decay(0.0)),
-        ];
-        for rule in rules {
-            let name = rule.name().to_owned();
-            let builder = Optimizer::builder(rule).tensor("w", &[5]);
-            let mut optimizer = builder.build_blocking(&gpu.device, &gpu.queue).unwrap();
-            optimizer.upload("w", &noise(5, 1)).unwrap();
-            for _ in 0..STEPS {
-                write_gradient(gpu, &optimizer, "w", &[0.0; 5]);
-                submit(gpu, |encoder| optimizer.step(encoder)).unwrap();
-            }
-            let found = optimizer.download_blocking(Field::Weights, "w").unwrap();
-            assert_eq!(found, noise(5, 1), "{name}");
+async fn zero_gradients_move_no_weight(gpu: &Gpu) {
+    let rules: Vec<Box<dyn Rule>> = vec![
+        Box::new(Adagrad::default()),
+        Box::new(RmsProp::default()),
+        Box::new(RmsProp::default().momentum(0.9)),
+        Box::new(RmsProp::default().centered(true)),
+        Box::new(RmsProp::default().centered(true).momentum(0.9)),
+        Box::new(Adadelta::default()),
+        Box::new(Adam::default()),
+        Box::new(Adam::default().amsgrad(true)),
+        Box::new(Adamax::default()),
+        Box::new(NAdam::default()),
+        Box::new(RAdam::default()),
+        Box::new(AdaBelief::default()),
+        Box::new(AdaBelief::default().eps_root(0.0)),
+        Box::new(Lion::default().weight_decay(0.0)),
+    ];
+    for rule in rules {
+        let name = rule.name().to_owned();
+        let builder = Optimizer::builder(rule).tensor("w", &[5]);
+        let mut optimizer = builder.build(&gpu.device, &gpu.queue).await.unwrap();
+        optimizer.upload("w", &noise(5, 1)).unwrap();
+        for _ in 0..STEPS {
+            write_gradient(gpu, &optimizer, "w", &[0.0; 5]);
+            submit(gpu, |encoder| optimizer.step(encoder)).unwrap();
         }
-    });
+        let found = download(&optimizer, Field::Weights, "w").await;
+        assert_eq!(found, noise(5, 1), "{name}");
+    }
 }

@@ -1,11 +1,50 @@
 //! What the tests on devices share: every adapter present, and small conveniences.
-#![allow(dead_code)] // each test file uses a part of it
+//! Tests named with `on_devices!` run in a browser, too, from `web/tests`: they are async, since nothing can
+//! be waited for there.
+#![allow(dead_code, unused_macros)] // each test file uses a part of it
 
+#[cfg(not(target_arch = "wasm32"))]
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use lookahead_wgpu::{Optimizer, Slice, gpu::Gpu, wgpu};
+use lookahead_wgpu::{Field, Optimizer, Slice, Snapshot, gpu::Gpu, wgpu};
+
+/// A test that takes a device.
+pub type DeviceTest = for<'a> fn(&'a Gpu) -> std::pin::Pin<Box<dyn Future<Output = ()> + 'a>>;
+
+/// Makes tests of async functions that take a device: `cargo test` runs each on every adapter, and a browser
+/// finds them in `TESTS`.
+macro_rules! on_devices {
+    ($($name:ident),* $(,)?) => {
+        #[cfg(not(target_arch = "wasm32"))]
+        mod on_devices {
+            $(#[test] fn $name() {
+                super::common::on_every_adapter(|gpu| pollster::block_on(super::$name(gpu)));
+            })*
+        }
+        #[cfg(target_arch = "wasm32")]
+        pub const TESTS: &[(&str, common::DeviceTest)] =
+            &[$((stringify!($name), |gpu| Box::pin($name(gpu)))),*];
+    };
+}
+
+/// A tensor's values.
+pub async fn download(optimizer: &Optimizer, field: Field<'_>, tensor: &str) -> Vec<f32> {
+    #[cfg(not(target_arch = "wasm32"))]
+    return optimizer.download_blocking(field, tensor).unwrap();
+    #[cfg(target_arch = "wasm32")]
+    optimizer.download(field, tensor).await.unwrap()
+}
+
+/// The whole training state.
+pub async fn export(optimizer: &Optimizer) -> Snapshot {
+    #[cfg(not(target_arch = "wasm32"))]
+    return optimizer.export_blocking().unwrap();
+    #[cfg(target_arch = "wasm32")]
+    optimizer.export().await.unwrap()
+}
 
 /// A device of every adapter present. None at all is a failure, never a skip.
+#[cfg(not(target_arch = "wasm32"))]
 pub fn gpus() -> &'static [Gpu] {
     static GPUS: OnceLock<Vec<Gpu>> = OnceLock::new();
     GPUS.get_or_init(|| {
@@ -16,6 +55,7 @@ pub fn gpus() -> &'static [Gpu] {
 }
 
 /// Runs a test on every adapter, and says on which one it failed.
+#[cfg(not(target_arch = "wasm32"))]
 pub fn on_every_adapter(test: impl Fn(&Gpu)) {
     for gpu in gpus() {
         let label = gpu.label();
@@ -46,7 +86,13 @@ pub fn write_gradient(gpu: &Gpu, optimizer: &Optimizer, tensor: &str, values: &[
 }
 
 /// What a buffer holds now.
+#[cfg(not(target_arch = "wasm32"))]
 pub fn read_slice(gpu: &Gpu, slice: &Slice) -> Vec<f32> {
+    pollster::block_on(read_slice_async(gpu, slice))
+}
+
+/// [`read_slice`], for tests that run in a browser, too.
+pub async fn read_slice_async(gpu: &Gpu, slice: &Slice) -> Vec<f32> {
     let staging = gpu.device.create_buffer(&wgpu::BufferDescriptor {
         label: None,
         size: slice.size,
@@ -56,8 +102,11 @@ pub fn read_slice(gpu: &Gpu, slice: &Slice) -> Vec<f32> {
     submit(gpu, |encoder| {
         encoder.copy_buffer_to_buffer(&slice.buffer, slice.offset, &staging, 0, slice.size);
     });
-    staging.map_async(wgpu::MapMode::Read, .., |result| result.unwrap());
+    let (sender, receiver) = futures::channel::oneshot::channel();
+    staging.map_async(wgpu::MapMode::Read, .., |result| sender.send(result).unwrap());
+    #[cfg(not(target_arch = "wasm32"))]
     gpu.device.poll(wgpu::PollType::wait_indefinitely()).unwrap();
+    receiver.await.unwrap().unwrap();
     bytemuck::cast_slice(&staging.get_mapped_range(..).unwrap()).to_vec()
 }
 

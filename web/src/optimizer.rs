@@ -1,0 +1,308 @@
+//! The optimizer as JavaScript sees it.
+
+use std::cell::{Ref, RefCell, RefMut};
+use std::rc::Rc;
+
+use js_sys::{Array, Object, Reflect};
+use lookahead_wgpu::{DEFAULT_GROUP, Error, Field, Slice, Snapshot, gpu::Gpu, wgpu};
+use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
+use wasm_bindgen_futures::spawn_local;
+
+use crate::{
+    options::Options,
+    problem::Problem,
+    types::{BufferSlices, FieldName, GpuDevice, OptimizerOptions},
+};
+
+/// Lookahead around an inner optimizer, over named tensors in GPU buffers.
+#[wasm_bindgen]
+pub struct Optimizer {
+    gpu: Gpu,
+    optimizer: RefCell<lookahead_wgpu::Optimizer>,
+    /// Why the device was lost, once it is.
+    lost: Rc<RefCell<Option<String>>>,
+}
+
+#[wasm_bindgen]
+impl Optimizer {
+    /// Opens a GPU device and makes the buffers and kernels. The device has the limits that every browser
+    /// offers, and more only where these options need more.
+    pub async fn create(options: OptimizerOptions) -> Result<Optimizer, Problem> {
+        let options = Options::read(options.into())?;
+        let mut needed = Vec::new();
+        let (gpu, optimizer) = loop {
+            let gpu = Gpu::open_web(&needed).await?;
+            match options.builder()?.build(&gpu.device, &gpu.queue).await {
+                Ok(optimizer) => break (gpu, optimizer),
+                Err(error) => {
+                    gpu.device.destroy();
+                    match error {
+                        Error::Limit { limit, needed: least, .. } if !needed.contains(&(limit, least)) => {
+                            needed.push((limit, least));
+                        }
+                        error => return Err(error.into()),
+                    }
+                }
+            }
+        };
+        let lost: Rc<RefCell<Option<String>>> = Rc::default();
+        let (watched, told) = (gpu.clone(), Rc::clone(&lost));
+        spawn_local(async move {
+            let why = watched.lost().await;
+            *told.borrow_mut() = Some(why);
+        });
+        Ok(Self { gpu, optimizer: RefCell::new(optimizer), lost })
+    }
+
+    /// The adapter in words.
+    #[wasm_bindgen(getter)]
+    pub fn adapter(&self) -> String {
+        self.gpu.label()
+    }
+
+    /// The GPU device. Kernels of your own that read weights or write gradients run on it.
+    #[wasm_bindgen(getter)]
+    pub fn device(&self) -> Result<GpuDevice, Problem> {
+        let device = self.gpu.device.as_webgpu().map(JsValue::from);
+        Ok(device.ok_or_else(|| Problem::argument("the device is not a browser's"))?.unchecked_into())
+    }
+
+    /// Waits until the device is lost, and tells why. After `destroy` it is lost, too.
+    pub async fn lost(&self) -> String {
+        let gpu = self.gpu.clone();
+        gpu.lost().await
+    }
+
+    /// Sets a tensor's weights. Before the first step the slow weights follow; later, `reseed` makes them.
+    #[wasm_bindgen(js_name = setWeights)]
+    pub fn set_weights(&self, tensor: &str, values: &[f32]) -> Result<(), Problem> {
+        Ok(self.alive("setWeights")?.upload(tensor, values)?)
+    }
+
+    /// Sets a tensor's gradient for the next step. Gradients stay as they are until they are set again.
+    #[wasm_bindgen(js_name = setGradient)]
+    pub fn set_gradient(&self, tensor: &str, values: &[f32]) -> Result<(), Problem> {
+        let slices = self.alive("setGradient")?.gradients_slices(tensor)?;
+        let bytes: &[u8] = bytemuck::cast_slice(values);
+        let total: u64 = slices.iter().map(|slice| slice.size).sum();
+        if total != bytes.len() as u64 {
+            let (expected, found) = (total as usize / size_of::<f32>(), values.len());
+            return Err(Error::Length { tensor: tensor.to_owned(), expected, found }.into());
+        }
+        let mut rest = bytes;
+        for slice in slices {
+            let (head, tail) = rest.split_at(slice.size as usize);
+            self.gpu.queue.write_buffer(&slice.buffer, slice.offset, head);
+            rest = tail;
+        }
+        Ok(())
+    }
+
+    /// Where a tensor's weights lie: one slice, or several where it is larger than a binding.
+    #[wasm_bindgen(js_name = weightSlices)]
+    pub fn weight_slices(&self, tensor: &str) -> Result<BufferSlices, Problem> {
+        slices(&self.shared()?.weights_slices(tensor)?)
+    }
+
+    /// Where a tensor's gradient is to be written, instead of `setGradient`.
+    #[wasm_bindgen(js_name = gradientSlices)]
+    pub fn gradient_slices(&self, tensor: &str) -> Result<BufferSlices, Problem> {
+        slices(&self.shared()?.gradients_slices(tensor)?)
+    }
+
+    /// Where a tensor's slow weights lie.
+    #[wasm_bindgen(js_name = slowWeightSlices)]
+    pub fn slow_weight_slices(&self, tensor: &str) -> Result<BufferSlices, Problem> {
+        slices(&self.shared()?.slow_weights_slices(tensor)?)
+    }
+
+    /// Takes a step, after everything that was submitted to the device's queue. Does not wait.
+    pub fn step(&self) -> Result<(), Problem> {
+        self.submit("step", |optimizer, encoder| optimizer.step(encoder))
+    }
+
+    /// Ends the cycle now.
+    #[wasm_bindgen(js_name = syncNow)]
+    pub fn sync_now(&self) -> Result<(), Problem> {
+        self.submit("syncNow", |optimizer, encoder| optimizer.sync_now(encoder))
+    }
+
+    /// Makes the slow weights follow the weights, and begins a new cycle.
+    pub fn reseed(&self) -> Result<(), Problem> {
+        self.submit("reseed", |optimizer, encoder| optimizer.reseed(encoder))
+    }
+
+    /// Exchanges the weights with the slow ones, for an evaluation; a second call exchanges them back.
+    #[wasm_bindgen(js_name = swapSlow)]
+    pub fn swap_slow(&self) -> Result<(), Problem> {
+        self.submit("swapSlow", |optimizer, encoder| optimizer.swap_slow(encoder))
+    }
+
+    /// The same with the average.
+    #[wasm_bindgen(js_name = swapAverage)]
+    pub fn swap_average(&self) -> Result<(), Problem> {
+        self.submit("swapAverage", |optimizer, encoder| optimizer.swap_average(encoder))
+    }
+
+    /// Reads a tensor's weights as they are after everything submitted so far.
+    pub async fn weights(&self, tensor: &str) -> Result<Vec<f32>, Problem> {
+        self.download(Field::Weights, tensor).await
+    }
+
+    /// Reads a tensor's slow weights.
+    #[wasm_bindgen(js_name = slowWeights)]
+    pub async fn slow_weights(&self, tensor: &str) -> Result<Vec<f32>, Problem> {
+        self.download(Field::SlowWeights, tensor).await
+    }
+
+    /// Reads any field of a tensor: `weights`, `slow_weights`, `average`, `state.exp_avg`, ...
+    pub async fn read(&self, field: FieldName, tensor: &str) -> Result<Vec<f32>, Problem> {
+        let name = JsValue::from(field).as_string().unwrap_or_default();
+        let field = Field::parse(&name)
+            .ok_or_else(|| Problem::argument(format!("there is no field `{name}`; `weights` is one")))?;
+        self.download(field, tensor).await
+    }
+
+    /// Writes a checkpoint, in the format of the Rust crate's files (safetensors). Steps are refused until it is
+    /// done.
+    #[expect(clippy::await_holding_refcell_ref, reason = "`alive` sees it, and refuses steps meanwhile")]
+    pub async fn save(&self) -> Result<Vec<u8>, Problem> {
+        let optimizer = self.alive_shared("save")?;
+        let snapshot = optimizer.export().await?;
+        Ok(snapshot.to_bytes()?)
+    }
+
+    /// Goes on from a checkpoint of the same tensors and rule.
+    pub fn load(&self, bytes: &[u8]) -> Result<(), Problem> {
+        let snapshot = Snapshot::from_bytes(bytes)?;
+        Ok(self.alive("load")?.import(&snapshot)?)
+    }
+
+    /// Steps taken.
+    #[wasm_bindgen(getter)]
+    pub fn steps(&self) -> Result<f64, Problem> {
+        Ok(self.shared()?.steps() as f64)
+    }
+
+    /// Steps since the last sync of a group (the default one where left out).
+    pub fn position(&self, group: Option<String>) -> Result<u32, Problem> {
+        Ok(self.shared()?.position(group_name(&group))?)
+    }
+
+    /// Steps that the guard skipped. Steps are refused until it is done.
+    #[expect(clippy::await_holding_refcell_ref, reason = "`alive` sees it, and refuses steps meanwhile")]
+    pub async fn skipped(&self) -> Result<f64, Problem> {
+        let optimizer = self.alive_shared("skipped")?;
+        Ok(optimizer.counters().await?.skipped as f64)
+    }
+
+    /// The learning rate of the next step of a group (the default one where left out).
+    #[wasm_bindgen(js_name = learningRate)]
+    pub fn learning_rate(&self, group: Option<String>) -> Result<f64, Problem> {
+        Ok(self.shared()?.learning_rate(group_name(&group))?)
+    }
+
+    /// Sets a group's learning rate, which the schedule multiplies.
+    #[wasm_bindgen(js_name = setLearningRate)]
+    pub fn set_learning_rate(&self, lr: f64, group: Option<String>) -> Result<(), Problem> {
+        Ok(self.alive("setLearningRate")?.set_learning_rate(group_name(&group), lr)?)
+    }
+
+    /// Sets k, between cycles.
+    #[wasm_bindgen(js_name = setK)]
+    pub fn set_k(&self, k: u32, group: Option<String>) -> Result<(), Problem> {
+        Ok(self.alive("setK")?.set_k(group_name(&group), k)?)
+    }
+
+    /// Sets alpha, between cycles.
+    #[wasm_bindgen(js_name = setAlpha)]
+    pub fn set_alpha(&self, alpha: f64, group: Option<String>) -> Result<(), Problem> {
+        Ok(self.alive("setAlpha")?.set_alpha(group_name(&group), alpha)?)
+    }
+
+    /// Bytes of GPU memory that the optimizer takes.
+    #[wasm_bindgen(getter)]
+    pub fn memory(&self) -> Result<f64, Problem> {
+        Ok(self.shared()?.memory().total() as f64)
+    }
+
+    /// Gives the device and all GPU memory back at once. The optimizer is of no more use.
+    pub fn destroy(&self) {
+        *self.lost.borrow_mut() = Some("it was destroyed".to_owned());
+        self.gpu.device.destroy();
+    }
+}
+
+impl Optimizer {
+    fn submit(
+        &self,
+        call: &str,
+        record: impl FnOnce(&mut lookahead_wgpu::Optimizer, &mut wgpu::CommandEncoder) -> Result<(), Error>,
+    ) -> Result<(), Problem> {
+        let mut optimizer = self.alive(call)?;
+        let mut encoder = self.gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        record(&mut optimizer, &mut encoder)?;
+        self.gpu.queue.submit([encoder.finish()]);
+        Ok(())
+    }
+
+    async fn download(&self, field: Field<'_>, tensor: &str) -> Result<Vec<f32>, Problem> {
+        // Not borrowed while the values are under way: steps may be taken meanwhile.
+        let values = self.alive_shared("reading values")?.download(field, tensor);
+        Ok(values.await?)
+    }
+
+    /// The optimizer, to change it.
+    fn alive(&self, call: &str) -> Result<RefMut<'_, lookahead_wgpu::Optimizer>, Problem> {
+        self.check_alive(call)?;
+        let busy =
+            |_| Problem::argument(format!("`{call}` while `save` or `skipped` is under way; await it first"));
+        self.optimizer.try_borrow_mut().map_err(busy)
+    }
+
+    /// The optimizer, to read from its device.
+    fn alive_shared(&self, call: &str) -> Result<Ref<'_, lookahead_wgpu::Optimizer>, Problem> {
+        self.check_alive(call)?;
+        self.shared()
+    }
+
+    /// The optimizer, to ask what the host knows.
+    fn shared(&self) -> Result<Ref<'_, lookahead_wgpu::Optimizer>, Problem> {
+        self.optimizer.try_borrow().map_err(|_| Problem::argument("the optimizer is at another call"))
+    }
+
+    /// Browsers take calls on a lost device without a word.
+    fn check_alive(&self, call: &str) -> Result<(), Problem> {
+        match &*self.lost.borrow() {
+            None => Ok(()),
+            Some(message) => {
+                let (doing, message) = (format!("`{call}`"), message.clone());
+                Err(Error::DeviceLost { doing, message }.into())
+            }
+        }
+    }
+}
+
+fn group_name(group: &Option<String>) -> &str {
+    group.as_deref().unwrap_or(DEFAULT_GROUP)
+}
+
+/// Slices as `{ buffer, offset, size }`.
+fn slices(slices: &[Slice]) -> Result<BufferSlices, Problem> {
+    let array = Array::new();
+    for slice in slices {
+        let buffer =
+            slice.buffer.as_webgpu().ok_or_else(|| Problem::argument("the buffer is not a browser's"))?;
+        let object = Object::new();
+        for (name, value) in [
+            ("buffer", JsValue::from(buffer)),
+            ("offset", JsValue::from(slice.offset as f64)),
+            ("size", JsValue::from(slice.size as f64)),
+        ] {
+            // An object made here is not frozen.
+            let _ = Reflect::set(&object, &name.into(), &value);
+        }
+        array.push(&object);
+    }
+    Ok(JsValue::from(array).unchecked_into())
+}

@@ -1,0 +1,285 @@
+//! What `Optimizer.create` is given.
+
+use std::collections::BTreeMap;
+
+use lookahead_wgpu::{
+    Accumulation, AdaptiveAlpha, Average, Builder, Clip, Group, Guard, Lookahead, Optimizer, Rule, Schedule,
+    StatePolicy,
+    alpha::{Curvature, GradientAt, Scope},
+    outer::{HeavyBall, Nesterov, SlowMo},
+};
+use serde::Deserialize;
+use wasm_bindgen::JsValue;
+
+use crate::{
+    problem::Problem,
+    rules::{self, Value},
+};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Options {
+    rule: BTreeMap<String, Value>,
+    tensors: Vec<Tensor>,
+    lookahead: Option<LookaheadOptions>,
+    #[serde(default)]
+    groups: Vec<GroupOptions>,
+    schedule: Option<ScheduleOptions>,
+    clip: Option<ClipOptions>,
+    adaptive_alpha: Option<AdaptiveOptions>,
+    outer: Option<OuterOptions>,
+    average: Option<AverageOptions>,
+    accumulate: Option<AccumulateOptions>,
+    #[serde(default)]
+    centralise: bool,
+    #[serde(default)]
+    guard: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Tensor {
+    name: String,
+    shape: Vec<usize>,
+    group: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LookaheadOptions {
+    k: Option<u32>,
+    alpha: Option<f64>,
+    policy: Option<Policy>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum Policy {
+    Maintain,
+    Interpolate,
+    Reset,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct GroupOptions {
+    name: String,
+    rule: Option<BTreeMap<String, Value>>,
+    learning_rate_factor: Option<f64>,
+    weight_decay: Option<f64>,
+    k: Option<u32>,
+    alpha: Option<f64>,
+    #[serde(default)]
+    frozen: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+enum ScheduleOptions {
+    Steps(Vec<(u64, f64)>),
+    Cosine {
+        #[serde(default)]
+        warmup: u64,
+        total: u64,
+        #[serde(default)]
+        floor: f64,
+    },
+    Transformer {
+        width: u32,
+        warmup: u64,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum ClipOptions {
+    Value(f64),
+    GlobalNorm(f64),
+    TensorNorm(f64),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct AdaptiveOptions {
+    alpha_low: f64,
+    curvature: Option<CurvatureOptions>,
+    scope: Option<ScopeOptions>,
+    gradient: Option<GradientOptions>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum CurvatureOptions {
+    Corrected,
+    Raw,
+    Root,
+    Fisher(f64),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum ScopeOptions {
+    Model,
+    Group,
+    Tensor,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum GradientOptions {
+    Synchronised,
+    LastStep,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum OuterOptions {
+    HeavyBall(f64),
+    Nesterov(f64),
+    SlowMo(f64),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+enum AverageOptions {
+    Ema(f64),
+    Polyak {
+        #[serde(default)]
+        from: u64,
+    },
+    Swa {
+        every: u64,
+        #[serde(default)]
+        from: u64,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct AccumulateOptions {
+    micro_batches: u32,
+    mean: Option<bool>,
+}
+
+impl Options {
+    pub fn read(options: JsValue) -> Result<Self, Problem> {
+        serde_wasm_bindgen::from_value(options)
+            .map_err(|error| Problem::argument(format!("the optimizer's options: {error}")))
+    }
+
+    /// An optimizer to be. It may be built more than once: on a device with more limits.
+    pub fn builder(&self) -> Result<Builder, Problem> {
+        let rule: Box<dyn Rule> = rules::read(&self.rule)?;
+        let mut builder = Optimizer::builder(rule);
+        if let Some(options) = &self.lookahead {
+            let default = Lookahead::default();
+            let lookahead =
+                Lookahead::new(options.k.unwrap_or(default.k), options.alpha.unwrap_or(default.alpha));
+            builder = builder.lookahead(lookahead.policy(match options.policy {
+                None | Some(Policy::Maintain) => StatePolicy::Maintain,
+                Some(Policy::Interpolate) => StatePolicy::Interpolate,
+                Some(Policy::Reset) => StatePolicy::Reset,
+            }));
+        }
+        for options in &self.groups {
+            builder = builder.group(options.group()?);
+        }
+        for tensor in &self.tensors {
+            builder = match &tensor.group {
+                None => builder.tensor(&tensor.name, &tensor.shape),
+                Some(group) => builder.tensor_in(group, &tensor.name, &tensor.shape),
+            };
+        }
+        builder = match &self.schedule {
+            None => builder,
+            Some(ScheduleOptions::Steps(decays)) => builder.schedule(Schedule::steps(decays.iter().copied())),
+            Some(ScheduleOptions::Cosine { warmup, total, floor }) => {
+                builder.schedule(Schedule::cosine(*warmup, *total, *floor))
+            }
+            Some(ScheduleOptions::Transformer { width, warmup }) => {
+                builder.schedule(Schedule::transformer(*width, *warmup))
+            }
+        };
+        builder = match self.clip {
+            None => builder,
+            Some(ClipOptions::Value(bound)) => builder.clip(Clip::Value(bound)),
+            Some(ClipOptions::GlobalNorm(max)) => builder.clip(Clip::GlobalNorm(max)),
+            Some(ClipOptions::TensorNorm(max)) => builder.clip(Clip::TensorNorm(max)),
+        };
+        if let Some(options) = &self.adaptive_alpha {
+            builder = builder.adaptive(options.adaptive());
+        }
+        builder = match self.outer {
+            None => builder,
+            Some(OuterOptions::HeavyBall(momentum)) => builder.outer(HeavyBall { momentum }),
+            Some(OuterOptions::Nesterov(momentum)) => builder.outer(Nesterov { momentum }),
+            Some(OuterOptions::SlowMo(momentum)) => builder.outer(SlowMo { momentum }),
+        };
+        builder = match self.average {
+            None => builder,
+            Some(AverageOptions::Ema(decay)) => builder.average(Average::Ema { decay }),
+            Some(AverageOptions::Polyak { from }) => builder.average(Average::Polyak { from }),
+            Some(AverageOptions::Swa { every, from }) => builder.average(Average::Swa { every, from }),
+        };
+        if let Some(&AccumulateOptions { micro_batches, mean }) = self.accumulate.as_ref() {
+            builder = builder.accumulate(Accumulation { micro_batches, mean: mean.unwrap_or(true) });
+        }
+        if self.centralise {
+            builder = builder.centralise();
+        }
+        if self.guard {
+            builder = builder.guard(Guard::default());
+        }
+        Ok(builder)
+    }
+}
+
+impl GroupOptions {
+    fn group(&self) -> Result<Group, Problem> {
+        let mut group = Group::new(&self.name);
+        if let Some(rule) = &self.rule {
+            group = group.rule(rules::read(rule)?);
+        }
+        if let Some(factor) = self.learning_rate_factor {
+            group = group.learning_rate_factor(factor);
+        }
+        if let Some(decay) = self.weight_decay {
+            group = group.weight_decay(decay);
+        }
+        if let Some(k) = self.k {
+            group = group.k(k);
+        }
+        if let Some(alpha) = self.alpha {
+            group = group.alpha(alpha);
+        }
+        Ok(if self.frozen { group.frozen() } else { group })
+    }
+}
+
+impl AdaptiveOptions {
+    fn adaptive(&self) -> AdaptiveAlpha {
+        let mut adaptive = AdaptiveAlpha::new(self.alpha_low);
+        if let Some(curvature) = &self.curvature {
+            adaptive = adaptive.curvature(match *curvature {
+                CurvatureOptions::Corrected => Curvature::Corrected,
+                CurvatureOptions::Raw => Curvature::Raw,
+                CurvatureOptions::Root => Curvature::Root,
+                CurvatureOptions::Fisher(decay) => Curvature::Fisher { decay },
+            });
+        }
+        if let Some(scope) = &self.scope {
+            adaptive = adaptive.scope(match scope {
+                ScopeOptions::Model => Scope::Model,
+                ScopeOptions::Group => Scope::Group,
+                ScopeOptions::Tensor => Scope::Tensor,
+            });
+        }
+        if let Some(gradient) = &self.gradient {
+            adaptive = adaptive.gradient(match gradient {
+                GradientOptions::Synchronised => GradientAt::Synchronised,
+                GradientOptions::LastStep => GradientAt::LastStep,
+            });
+        }
+        adaptive
+    }
+}

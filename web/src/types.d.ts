@@ -1,0 +1,96 @@
+/** The inner optimizer and its hyperparameters; what is left out is at PyTorch's or optax's default. */
+export type Rule =
+    | { name: "sgd"; lr: number; momentum?: number; dampening?: number; weightDecay?: number; nesterov?: boolean }
+    | { name: "adagrad"; lr?: number; lrDecay?: number; initialAccumulatorValue?: number; eps?: number; weightDecay?: number }
+    | { name: "rmsprop"; lr?: number; alpha?: number; eps?: number; momentum?: number; centered?: boolean; weightDecay?: number }
+    | { name: "adadelta"; lr?: number; rho?: number; eps?: number; weightDecay?: number }
+    | { name: "adam" | "adamw"; lr?: number; betas?: [number, number]; eps?: number; weightDecay?: number; amsgrad?: boolean }
+    | { name: "adamax" | "radam" | "ranger"; lr?: number; betas?: [number, number]; eps?: number; weightDecay?: number }
+    | { name: "nadam"; lr?: number; betas?: [number, number]; eps?: number; momentumDecay?: number; weightDecay?: number; beforeTorch2?: boolean }
+    | { name: "adabelief"; lr?: number; betas?: [number, number]; eps?: number; epsRoot?: number; weightDecay?: number }
+    | { name: "lion"; lr?: number; betas?: [number, number]; weightDecay?: number }
+    | { name: "lars"; lr: number; momentum?: number; nesterov?: boolean; trustCoefficient?: number; eps?: number; weightDecay?: number }
+    | { name: "lamb"; lr: number; betas?: [number, number]; eps?: number; weightDecay?: number }
+    | {
+          name: "adafactor";
+          lr: number;
+          decayRate?: number;
+          eps?: number;
+          minDimSizeToFactor?: number;
+          clippingThreshold?: number | null;
+          multiplyByParameterScale?: boolean;
+          relativeStep?: boolean;
+          momentum?: number;
+          weightDecay?: number;
+      };
+
+/** What `Optimizer.create` takes. */
+export interface OptimizerOptions {
+    rule: Rule;
+    /** A shape [] is one value. */
+    tensors: { name: string; shape: number[]; group?: string }[];
+    /** Left out: the rule alone. k is 5, alpha 0.5 and the policy "maintain" where left out. */
+    lookahead?: { k?: number; alpha?: number; policy?: "maintain" | "interpolate" | "reset" };
+    /** Groups of tensors with settings of their own. */
+    groups?: {
+        name: string;
+        rule?: Rule;
+        learningRateFactor?: number;
+        weightDecay?: number;
+        k?: number;
+        alpha?: number;
+        frozen?: boolean;
+    }[];
+    /** A factor on the learning rate, by step. `steps`: from each step on, times the factor. */
+    schedule?:
+        | { steps: [step: number, factor: number][] }
+        | { cosine: { warmup?: number; total: number; floor?: number } }
+        | { transformer: { width: number; warmup: number } };
+    /** Gradient clipping: each value, the norm of all tensors, or each tensor's norm. */
+    clip?: { value: number } | { globalNorm: number } | { tensorNorm: number };
+    /** alpha found anew at every sync, between alphaLow and 1. */
+    adaptiveAlpha?: {
+        alphaLow: number;
+        curvature?: "corrected" | "raw" | "root" | { fisher: number };
+        scope?: "model" | "group" | "tensor";
+        gradient?: "synchronised" | "lastStep";
+    };
+    /** An outer step with this momentum instead of the interpolation. */
+    outer?: { heavyBall: number } | { nesterov: number } | { slowMo: number };
+    /** An average of the weights. */
+    average?: { ema: number } | { polyak: { from?: number } } | { swa: { every: number; from?: number } };
+    /** Calls of `step` that make one inner step; the mean of their gradients unless `mean` is false. */
+    accumulate?: { microBatches: number; mean?: boolean };
+    /** Gradients are centralised. */
+    centralise?: boolean;
+    /** Steps with a gradient that is not finite are skipped, on the GPU. */
+    guard?: boolean;
+}
+
+/** Where values of a tensor lie: bind them in kernels of your own on `Optimizer.device`. */
+export interface BufferSlice {
+    buffer: GPUBuffer;
+    /** In bytes. */
+    offset: number;
+    /** In bytes. */
+    size: number;
+}
+
+/** What there is of a tensor; `state.exp_avg` and the like by the rule's own name of the slot. */
+export type Field =
+    | "weights"
+    | "slow_weights"
+    | "gradients"
+    | "average"
+    | "fisher"
+    | "accumulated"
+    | `state.${string}`
+    | `slow_state.${string}`
+    | `outer.${string}`;
+
+/** What is thrown. */
+export interface LookaheadError extends Error {
+    name: "LookaheadError";
+    /** `NoWebGpu`, `DeviceLost`, `Hyperparameter`, `Argument`, ...: the variants of the Rust crate's `Error`. */
+    kind: string;
+}
