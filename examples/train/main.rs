@@ -21,6 +21,7 @@ mod plot;
 mod reading;
 mod report;
 mod rule;
+mod run;
 mod settings;
 mod train;
 
