@@ -1,0 +1,2 @@
+//! The page.
+#![cfg(target_arch = "wasm32")]

@@ -1,0 +1,2 @@
+//! The library's tests, run in a browser.
+#![cfg(target_arch = "wasm32")]
