@@ -65,7 +65,7 @@ impl Workbench {
 /// A run under way.
 pub struct Run {
     bench: Workbench,
-    settings: Settings,
+    pub(super) settings: Settings,
     optimizer: Optimizer,
     batches: Batches,
     meter: Meter,
