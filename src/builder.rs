@@ -416,7 +416,7 @@ impl Builder {
         if let Some(problem) = problem.await {
             return Err(gpu::error(device, &problem, "the optimizer's buffers"));
         }
-        gpu::check_alive(device, "building the optimizer")?;
+        gpu::check_alive_now(device, "building the optimizer").await?;
         let (own_weights, gradients, slow, half_weights, windows, runs) = made;
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         drop(recipes);

@@ -17,6 +17,12 @@ pub enum Error {
         /// The adapters that are there.
         found: String,
     },
+    /// The browser offers no WebGPU, or no adapter with it.
+    #[error("no WebGPU: {problem}")]
+    NoWebGpu {
+        /// What is missing, and what to do.
+        problem: &'static str,
+    },
     /// The adapter refused to give a device.
     #[error("the adapter `{adapter}` gave no device: {reason}")]
     NoDevice {

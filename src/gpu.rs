@@ -1,4 +1,4 @@
-//! The device: errors caught where they happen, and, off the web, a device to begin with.
+//! The device: errors caught where they happen, and a device to begin with.
 
 use crate::error::Error;
 
@@ -57,7 +57,8 @@ pub(crate) fn filled(
     buffer
 }
 
-/// Refuses a device that is lost: wgpu makes objects on it without a word, and none of them works.
+/// Refuses a device that is lost: wgpu makes objects on it without a word, and none of them works. On the web
+/// only [`check_alive_now`] can tell.
 pub(crate) fn check_alive(device: &wgpu::Device, doing: &str) -> Result<(), Error> {
     if !is_lost(device) {
         return Ok(());
@@ -65,8 +66,15 @@ pub(crate) fn check_alive(device: &wgpu::Device, doing: &str) -> Result<(), Erro
     Err(Error::DeviceLost { doing: doing.to_owned(), message: "it makes no buffers".to_owned() })
 }
 
+/// [`check_alive`] for those who can wait.
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) async fn check_alive_now(device: &wgpu::Device, doing: &str) -> Result<(), Error> {
+    check_alive(device, doing)
+}
+
 /// Whether a device is lost, found out without its device-wide callback, which is the caller's: a lost
 /// device gives a buffer that is not mapped, and no error.
+#[cfg(not(target_arch = "wasm32"))]
 fn is_lost(device: &wgpu::Device) -> bool {
     let (buffer, _) = scoped(device, || {
         device.create_buffer(&wgpu::BufferDescriptor {
@@ -79,133 +87,62 @@ fn is_lost(device: &wgpu::Device) -> bool {
     buffer.get_mapped_range(..).is_err()
 }
 
-#[cfg(not(target_arch = "wasm32"))]
-pub use native::Gpu;
+/// Browsers tell of a lost device by a promise alone: objects are made on it as on any other, no error is
+/// reported, and nothing panics.
+#[cfg(target_arch = "wasm32")]
+fn is_lost(_: &wgpu::Device) -> bool {
+    false
+}
 
-#[cfg(not(target_arch = "wasm32"))]
-mod native {
-    use super::*;
-    use crate::error::list;
+#[cfg(target_arch = "wasm32")]
+pub use web::NeededLimit;
+#[cfg(target_arch = "wasm32")]
+pub(crate) use web::check_alive_now;
 
-    /// A device to train on, for programs that have none yet. The optimizer itself takes any
-    /// [`wgpu::Device`].
-    #[derive(Debug, Clone)]
-    pub struct Gpu {
-        /// What the adapter is.
-        pub info: wgpu::AdapterInfo,
-        /// The adapter.
-        pub adapter: wgpu::Adapter,
-        /// The device.
-        pub device: wgpu::Device,
-        /// Its queue.
-        pub queue: wgpu::Queue,
+/// A device to train on, for programs that have none yet. The optimizer itself takes any
+/// [`wgpu::Device`].
+#[derive(Debug, Clone)]
+pub struct Gpu {
+    /// What the adapter is.
+    pub info: wgpu::AdapterInfo,
+    /// The adapter.
+    pub adapter: wgpu::Adapter,
+    /// The device.
+    pub device: wgpu::Device,
+    /// Its queue.
+    pub queue: wgpu::Queue,
+}
+
+impl Gpu {
+    /// A device of this adapter with these limits. On the web an adapter gives one device only.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoDevice`].
+    pub async fn with_limits(adapter: &wgpu::Adapter, limits: wgpu::Limits) -> Result<Self, Error> {
+        let info = adapter.get_info();
+        let (device, queue) = adapter
+            .request_device(&wgpu::DeviceDescriptor {
+                label: Some("lookahead"),
+                required_limits: limits,
+                ..Default::default()
+            })
+            .await
+            .map_err(|problem| Error::NoDevice { adapter: label(&info), reason: problem.to_string() })?;
+        Ok(Self { info, adapter: adapter.clone(), device, queue })
     }
 
-    impl Gpu {
-        /// Opens the adapter whose name, driver or backend contains `name` (in any case), or the one that
-        /// wgpu ranks highest. Environment variables as `WGPU_BACKEND` are heeded.
-        ///
-        /// # Errors
-        ///
-        /// [`Error::NoAdapter`], with the names of those that are there; [`Error::NoDevice`].
-        pub async fn open(name: Option<&str>) -> Result<Self, Error> {
-            let instance = instance();
-            let all = adapters(&instance).await;
-            let chosen = match name {
-                None => instance
-                    .request_adapter(&wgpu::RequestAdapterOptions {
-                        power_preference: wgpu::PowerPreference::HighPerformance,
-                        ..Default::default()
-                    })
-                    .await
-                    .ok(),
-                Some(name) => all.iter().find(|adapter| matches(&adapter.get_info(), name)).cloned(),
-            };
-            let Some(adapter) = chosen else {
-                let found: Vec<_> = all.iter().map(|adapter| label(&adapter.get_info())).collect();
-                return Err(Error::NoAdapter {
-                    wanted: name.map_or("at all".to_owned(), |name| format!("called `{name}`")),
-                    found: list(found.iter().map(String::as_str)),
-                });
-            };
-            Self::with_limits(&adapter, limits(&adapter)).await
-        }
-
-        /// [`Self::open`], waiting for it.
-        ///
-        /// # Errors
-        ///
-        /// As [`Self::open`].
-        pub fn open_blocking(name: Option<&str>) -> Result<Self, Error> {
-            pollster::block_on(Self::open(name))
-        }
-
-        /// Every adapter that computes, each with a device.
-        ///
-        /// # Errors
-        ///
-        /// [`Error::NoDevice`] for the first that gives none.
-        pub async fn all() -> Result<Vec<Self>, Error> {
-            let mut gpus = Vec::new();
-            for adapter in adapters(&instance()).await {
-                gpus.push(Self::with_limits(&adapter, limits(&adapter)).await?);
-            }
-            Ok(gpus)
-        }
-
-        /// A device of this adapter with these limits.
-        ///
-        /// # Errors
-        ///
-        /// [`Error::NoDevice`].
-        pub async fn with_limits(adapter: &wgpu::Adapter, limits: wgpu::Limits) -> Result<Self, Error> {
-            let info = adapter.get_info();
-            let (device, queue) = adapter
-                .request_device(&wgpu::DeviceDescriptor {
-                    label: Some("lookahead"),
-                    required_limits: limits,
-                    ..Default::default()
-                })
-                .await
-                .map_err(|problem| Error::NoDevice { adapter: label(&info), reason: problem.to_string() })?;
-            Ok(Self { info, adapter: adapter.clone(), device, queue })
-        }
-
-        /// The adapter in words: name, backend and driver.
-        pub fn label(&self) -> String {
-            label(&self.info)
-        }
-    }
-
-    fn instance() -> wgpu::Instance {
-        wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env())
-    }
-
-    async fn adapters(instance: &wgpu::Instance) -> Vec<wgpu::Adapter> {
-        let mut adapters = instance.enumerate_adapters(wgpu::Backends::all()).await;
-        adapters.retain(|adapter| {
-            let computes = wgpu::DownlevelFlags::COMPUTE_SHADERS;
-            adapter.get_downlevel_capabilities().flags.contains(computes)
-        });
-        adapters
-    }
-
-    /// wgpu's defaults, with buffers as large as the adapter has them.
-    fn limits(adapter: &wgpu::Adapter) -> wgpu::Limits {
-        let offered = adapter.limits();
-        wgpu::Limits {
-            max_buffer_size: offered.max_buffer_size,
-            max_storage_buffer_binding_size: offered.max_storage_buffer_binding_size,
-            ..wgpu::Limits::defaults()
-        }
-        .or_worse_values_from(&offered)
-    }
-
-    fn label(info: &wgpu::AdapterInfo) -> String {
-        format!("{} ({}, {} {})", info.name, info.backend, info.driver, info.driver_info)
-    }
-
-    fn matches(info: &wgpu::AdapterInfo, name: &str) -> bool {
-        label(info).to_lowercase().contains(&name.to_lowercase())
+    /// The adapter in words: name, backend and driver.
+    pub fn label(&self) -> String {
+        label(&self.info)
     }
 }
+
+fn label(info: &wgpu::AdapterInfo) -> String {
+    format!("{} ({}, {} {})", info.name, info.backend, info.driver, info.driver_info)
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+mod native;
+#[cfg(target_arch = "wasm32")]
+mod web;

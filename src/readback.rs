@@ -244,6 +244,9 @@ impl Download {
                 .map_err(|problem| lost(&problem))?;
             let view = staging.get_mapped_range(..).map_err(|problem| lost(&problem))?;
             bytes.extend_from_slice(&view);
+            drop(view);
+            // A browser frees a buffer that is no longer used when it collects garbage, which may be late.
+            staging.destroy();
         }
         Ok(bytes)
     }

@@ -1,4 +1,4 @@
-//! Installing software adapters with apt-get: which commands, or why none.
+//! Installing packages with apt-get: which commands, or why none.
 
 use crate::adapters::SoftwareAdapter;
 use crate::command::CommandLine;
@@ -19,7 +19,7 @@ pub enum Rights {
     None,
 }
 
-/// Why an adapter is not installed, with what to do.
+/// Why a package is not installed, with what to do.
 #[derive(Debug, PartialEq, thiserror::Error)]
 pub enum Refusal {
     #[error(
@@ -54,6 +54,11 @@ impl Installer {
         if self.distribution == "ubuntu" && packages.contains(&"chromium") {
             return Err(Refusal::Snap);
         }
+        self.install_packages(packages, allowed)
+    }
+
+    /// The command that installs packages.
+    pub fn install_packages(&self, packages: &[&str], allowed: bool) -> Result<CommandLine, Refusal> {
         if !self.has_apt {
             let packages = packages.join(", ");
             return Err(Refusal::NoApt { packages });
@@ -96,7 +101,8 @@ fn distribution(os_release: &str) -> &str {
     id.unwrap_or_default().trim().trim_matches(['"', '\''])
 }
 
-fn on_path(program: &str) -> bool {
+/// Whether a program is there to be started.
+pub fn on_path(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|directory| directory.join(program).is_file())
 }

@@ -3,13 +3,12 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
-
 use crate::adapters::{Adapters, SoftwareAdapter, find_here};
 use crate::command::{CommandError, CommandLine};
 use crate::output;
 use crate::provide;
 use crate::test::quiet_device_select;
+use crate::workspace::{Workspace, WorkspaceError};
 
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
@@ -17,8 +16,8 @@ pub enum DemoError {
     NoAdapter { missing: String },
     #[error(transparent)]
     Command(#[from] CommandError),
-    #[error("`cargo metadata` named no target directory: {metadata}")]
-    Metadata { metadata: String },
+    #[error(transparent)]
+    Workspace(#[from] WorkspaceError),
     #[error("could not create the directory {}: {source}", directory.display())]
     Directory { directory: PathBuf, source: io::Error },
     #[error("the demo ended well but wrote no plot at {}", plot.display())]
@@ -31,8 +30,7 @@ pub fn run(install: bool) -> Result<(), DemoError> {
     adapter(install)?;
 
     output::heading("demo: handwritten digits, with and without Lookahead");
-    let metadata = ["metadata", "--format-version", "1", "--no-deps"];
-    let directory = target_directory(&CommandLine::new("cargo", metadata).read()?)?.join("demo");
+    let directory = Workspace::here()?.target.join("demo");
     std::fs::create_dir_all(&directory)
         .map_err(|source| DemoError::Directory { directory: directory.clone(), source })?;
     let plot = directory.join("digits.png");
@@ -81,12 +79,6 @@ fn train(plot: &Path, json: &Path) -> CommandLine {
         .arg(json.to_string_lossy())
 }
 
-fn target_directory(metadata: &str) -> Result<PathBuf, DemoError> {
-    let json: Option<Value> = serde_json::from_str(metadata).ok();
-    let directory = json.and_then(|json| Some(json.get("target_directory")?.as_str()?.into()));
-    directory.ok_or_else(|| DemoError::Metadata { metadata: metadata.chars().take(200).collect() })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,13 +98,5 @@ mod tests {
             "cargo run --release --example train -- --data digits --compare \
              --plot /t/demo/digits.png --json /t/demo/digits.json"
         );
-    }
-
-    #[test]
-    fn the_target_directory_is_cargos_own() {
-        let directory = target_directory(r#"{"target_directory": "/elsewhere"}"#).unwrap();
-        assert_eq!(directory, Path::new("/elsewhere"));
-        let error = target_directory("nothing").unwrap_err();
-        assert!(error.to_string().ends_with("named no target directory: nothing"));
     }
 }

@@ -4,11 +4,15 @@ mod adapters;
 mod apt;
 mod command;
 mod demo;
+mod node;
 mod output;
 mod provide;
 mod targets;
 mod test;
+mod web;
+mod workspace;
 
+use std::fmt::Display;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
@@ -24,12 +28,18 @@ Examples:
   cargo xtask demo                install lavapipe if there is no adapter, then train
   cargo xtask demo --no-install   install nothing";
 
+const WEB_EXAMPLES: &str = "\
+Examples:
+  cargo xtask web                 build, then serve on http://127.0.0.1:8080/
+  cargo xtask web --port 0        serve on a port that is free
+  cargo xtask web --build         build only: web/dist/page and web/dist/package";
+
 /// Developer commands of lookahead-wgpu
 #[derive(Parser)]
 #[command(
     name = "cargo xtask",
     bin_name = "cargo xtask",
-    after_help = "Examples:\n  cargo xtask test\n  cargo xtask demo"
+    after_help = "Examples:\n  cargo xtask test\n  cargo xtask demo\n  cargo xtask web"
 )]
 struct Cli {
     #[command(subcommand)]
@@ -53,6 +63,26 @@ enum Command {
     /// is none. The last line says where the plot is.
     #[command(after_help = DEMO_EXAMPLES, verbatim_doc_comment)]
     Demo(Install),
+    /// Build the page and the npm package for browsers, and serve them
+    ///
+    /// What is missing is installed: Rust's wasm32 target with rustup, Node.js with
+    /// apt-get on Debian and Ubuntu, and the npm packages that web/package-lock.json
+    /// names with npm. The sizes are printed; a wasm file of more than 700 kB gzipped
+    /// is a failure.
+    #[command(after_help = WEB_EXAMPLES, verbatim_doc_comment)]
+    Web(Web),
+}
+
+#[derive(Args)]
+struct Web {
+    /// Build and do not serve
+    #[arg(long)]
+    build: bool,
+    /// The port on 127.0.0.1; 0 for any that is free
+    #[arg(long, default_value_t = 8080)]
+    port: u16,
+    #[command(flatten)]
+    install: Install,
 }
 
 #[derive(Args)]
@@ -71,13 +101,19 @@ fn main() -> ExitCode {
                 ExitCode::FAILURE
             }
         }
-        Command::Demo(install) => match demo::run(!install.no_install) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                output::error(&error);
-                ExitCode::FAILURE
-            }
-        },
+        Command::Demo(install) => exit(demo::run(!install.no_install)),
+        Command::Web(web) => exit(web::run(!web.install.no_install, !web.build, web.port)),
+    }
+}
+
+/// The exit code of a command, whose error is printed.
+fn exit(result: Result<(), impl Display>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::error(error);
+            ExitCode::FAILURE
+        }
     }
 }
 

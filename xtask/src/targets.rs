@@ -12,8 +12,11 @@ pub struct Target {
     pub parts: &'static [&'static str],
 }
 
+/// What browsers run.
+pub const WEB: Target = Target { triple: "wasm32-unknown-unknown", parts: &["--lib"] };
+
 pub const TARGETS: [Target; 3] = [
-    Target { triple: "wasm32-unknown-unknown", parts: &["--lib"] },
+    WEB,
     Target { triple: "x86_64-pc-windows-msvc", parts: &["--lib", "--examples"] },
     Target { triple: "aarch64-apple-darwin", parts: &["--lib", "--examples"] },
 ];
@@ -29,6 +32,12 @@ pub enum TargetError {
 impl Target {
     /// Type-checks for this target, its standard library installed first when that is allowed.
     pub fn check(&self, install: bool) -> Result<(), TargetError> {
+        self.provide(install)?;
+        Ok(self.check_command().run()?)
+    }
+
+    /// Installs its standard library where it is missing and that is allowed.
+    pub fn provide(&self, install: bool) -> Result<(), TargetError> {
         if !self.installed()? {
             let command = self.install_command();
             if !install {
@@ -37,7 +46,7 @@ impl Target {
             }
             command.run()?;
         }
-        Ok(self.check_command().run()?)
+        Ok(())
     }
 
     fn installed(&self) -> Result<bool, CommandError> {

@@ -1,0 +1,85 @@
+//! Adapters of this machine.
+
+use super::{Gpu, label};
+use crate::error::{Error, list};
+
+impl Gpu {
+    /// Opens the adapter whose name, driver or backend contains `name` (in any case), or the one that
+    /// wgpu ranks highest. Environment variables as `WGPU_BACKEND` are heeded.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoAdapter`], with the names of those that are there; [`Error::NoDevice`].
+    pub async fn open(name: Option<&str>) -> Result<Self, Error> {
+        let instance = instance();
+        let all = adapters(&instance).await;
+        let chosen = match name {
+            None => instance
+                .request_adapter(&wgpu::RequestAdapterOptions {
+                    power_preference: wgpu::PowerPreference::HighPerformance,
+                    ..Default::default()
+                })
+                .await
+                .ok(),
+            Some(name) => all.iter().find(|adapter| matches(&adapter.get_info(), name)).cloned(),
+        };
+        let Some(adapter) = chosen else {
+            let found: Vec<_> = all.iter().map(|adapter| label(&adapter.get_info())).collect();
+            return Err(Error::NoAdapter {
+                wanted: name.map_or("at all".to_owned(), |name| format!("called `{name}`")),
+                found: list(found.iter().map(String::as_str)),
+            });
+        };
+        Self::with_limits(&adapter, limits(&adapter)).await
+    }
+
+    /// [`Self::open`], waiting for it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::open`].
+    pub fn open_blocking(name: Option<&str>) -> Result<Self, Error> {
+        pollster::block_on(Self::open(name))
+    }
+
+    /// Every adapter that computes, each with a device.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoDevice`] for the first that gives none.
+    pub async fn all() -> Result<Vec<Self>, Error> {
+        let mut gpus = Vec::new();
+        for adapter in adapters(&instance()).await {
+            gpus.push(Self::with_limits(&adapter, limits(&adapter)).await?);
+        }
+        Ok(gpus)
+    }
+}
+
+fn instance() -> wgpu::Instance {
+    wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env())
+}
+
+async fn adapters(instance: &wgpu::Instance) -> Vec<wgpu::Adapter> {
+    let mut adapters = instance.enumerate_adapters(wgpu::Backends::all()).await;
+    adapters.retain(|adapter| {
+        let computes = wgpu::DownlevelFlags::COMPUTE_SHADERS;
+        adapter.get_downlevel_capabilities().flags.contains(computes)
+    });
+    adapters
+}
+
+/// wgpu's defaults, with buffers as large as the adapter has them.
+fn limits(adapter: &wgpu::Adapter) -> wgpu::Limits {
+    let offered = adapter.limits();
+    wgpu::Limits {
+        max_buffer_size: offered.max_buffer_size,
+        max_storage_buffer_binding_size: offered.max_storage_buffer_binding_size,
+        ..wgpu::Limits::defaults()
+    }
+    .or_worse_values_from(&offered)
+}
+
+fn matches(info: &wgpu::AdapterInfo, name: &str) -> bool {
+    label(info).to_lowercase().contains(&name.to_lowercase())
+}

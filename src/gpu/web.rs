@@ -1,0 +1,104 @@
+//! The adapter that a browser offers.
+
+use js_sys::{Array, Promise, Reflect};
+use wasm_bindgen::JsValue;
+use wasm_bindgen_futures::JsFuture;
+
+use super::Gpu;
+use crate::error::Error;
+
+/// A limit of [`Error::Limit`]: its name, and how much is needed.
+pub type NeededLimit = (&'static str, u64);
+
+impl Gpu {
+    /// Opens the adapter that the browser prefers for heavy work, with the limits that every browser offers and
+    /// these beyond them, as far as the adapter has them. With a `(limit, needed)` from [`Error::Limit`] the
+    /// optimizer that was refused can be built.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoWebGpu`], with what is missing; [`Error::NoDevice`].
+    pub async fn open_web(needed: &[NeededLimit]) -> Result<Self, Error> {
+        let navigator = Reflect::get(&js_sys::global(), &"navigator".into());
+        let gpu = navigator.and_then(|navigator| Reflect::get(&navigator, &"gpu".into()));
+        if gpu.map_or(true, |gpu| gpu.is_falsy()) {
+            return Err(Error::NoWebGpu {
+                problem: "this browser has none here; it takes a recent Chrome, Edge, Firefox or Safari, and a \
+                          page from https:// or from this machine",
+            });
+        }
+        // The default descriptor names native backends' settings, which nothing reads here.
+        let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
+        let options = wgpu::RequestAdapterOptions {
+            power_preference: wgpu::PowerPreference::HighPerformance,
+            ..Default::default()
+        };
+        let adapter = instance.request_adapter(&options).await.map_err(|_| Error::NoWebGpu {
+            problem: "the browser has it, and found no adapter: it may not support this GPU or its driver \
+                      (Chrome says why at chrome://gpu), or graphics acceleration is switched off",
+        })?;
+        let limits = raised(&adapter.limits(), needed);
+        Self::with_limits(&adapter, limits).await
+    }
+
+    /// Waits until the device is lost, and says why. A device that the program destroys is lost, too.
+    pub async fn lost(&self) -> String {
+        match self.device.as_webgpu() {
+            Some(device) => JsFuture::from(Promise::from(JsValue::from(device.lost())))
+                .await
+                .map_or_else(|problem| format!("{problem:?}"), |info| reason(&info)),
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// The limits that every browser offers, with these raised as far as the adapter goes.
+fn raised(offered: &wgpu::Limits, needed: &[NeededLimit]) -> wgpu::Limits {
+    let mut limits = wgpu::Limits::defaults();
+    for &(name, needed) in needed {
+        let count = |now: u32, offered: u32| u64::from(now).max(needed).min(u64::from(offered)) as u32;
+        match name {
+            "max_storage_buffers_per_shader_stage" => {
+                let (now, offered) = (
+                    limits.max_storage_buffers_per_shader_stage,
+                    offered.max_storage_buffers_per_shader_stage,
+                );
+                limits.max_storage_buffers_per_shader_stage = count(now, offered);
+            }
+            "max_buffer_size" => {
+                limits.max_buffer_size = limits.max_buffer_size.max(needed).min(offered.max_buffer_size);
+            }
+            "max_storage_buffer_binding_size" => {
+                let now = limits.max_storage_buffer_binding_size;
+                limits.max_storage_buffer_binding_size =
+                    now.max(needed).min(offered.max_storage_buffer_binding_size);
+            }
+            // The optimizer asks for no more of any other than every browser offers.
+            _ => {}
+        }
+    }
+    limits
+}
+
+/// Refuses a device that is lost.
+pub(crate) async fn check_alive_now(device: &wgpu::Device, doing: &str) -> Result<(), Error> {
+    let Some(device) = device.as_webgpu() else { return Ok(()) };
+    // A promise that is settled already wins against one that is settled now and comes second.
+    let both = Array::of2(&JsValue::from(device.lost()), &Promise::resolve(&JsValue::UNDEFINED));
+    match JsFuture::from(Promise::race(&both)).await {
+        Ok(info) if info.is_undefined() => Ok(()),
+        Ok(info) => Err(Error::DeviceLost { doing: doing.to_owned(), message: reason(&info) }),
+        Err(problem) => Err(Error::DeviceLost { doing: doing.to_owned(), message: format!("{problem:?}") }),
+    }
+}
+
+/// What a `GPUDeviceLostInfo` says.
+fn reason(info: &JsValue) -> String {
+    let text = |name: &str| Reflect::get(info, &name.into()).ok().and_then(|value| value.as_string());
+    let (reason, message) = (text("reason"), text("message"));
+    match (reason.as_deref(), message.as_deref()) {
+        (Some("destroyed"), None | Some("")) => "it was destroyed".to_owned(),
+        (_, None | Some("")) => "the browser gave no reason".to_owned(),
+        (_, Some(message)) => message.to_owned(),
+    }
+}

@@ -1,0 +1,177 @@
+//! `cargo xtask web`: the page and the npm package, built and served.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::command::{CommandError, CommandLine};
+use crate::node::{self, NodeError};
+use crate::output;
+use crate::targets::{TargetError, WEB};
+use crate::workspace::{Workspace, WorkspaceError};
+
+/// The most bytes that a wasm file may have gzipped.
+const BUDGET: u64 = 700_000;
+
+#[derive(Debug, thiserror::Error)]
+pub enum WebError {
+    #[error(transparent)]
+    Workspace(#[from] WorkspaceError),
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    #[error(transparent)]
+    Node(#[from] NodeError),
+    #[error(transparent)]
+    Command(#[from] CommandError),
+    #[error("{}: {source}", path.display())]
+    File { path: PathBuf, source: io::Error },
+}
+
+/// A crate that becomes an ES module.
+struct Module {
+    package: &'static str,
+    name: &'static str,
+    folder: &'static str,
+}
+
+const PACKAGE: Module =
+    Module { package: "lookahead-wgpu-web", name: "lookahead_wgpu", folder: "web/dist/package" };
+const PAGE: Module =
+    Module { package: "lookahead-wgpu-page", name: "lookahead_wgpu_page", folder: "web/dist/page" };
+
+/// Builds, and serves until the process ends.
+pub fn run(install: bool, serve: bool, port: u16) -> Result<(), WebError> {
+    output::heading("web: the page and the npm package");
+    let workspace = Workspace::here()?;
+    build(&workspace, install)?;
+    if !serve {
+        return Ok(());
+    }
+    output::heading("serving: end with Ctrl-C");
+    let folder = workspace.root.join("web/dist");
+    Ok(tool("serve").arg(folder.to_string_lossy()).arg("--port").arg(port.to_string()).run()?)
+}
+
+/// Makes `web/dist/package` and `web/dist/page`.
+pub fn build(workspace: &Workspace, install: bool) -> Result<(), WebError> {
+    let web = workspace.root.join("web");
+    WEB.provide(install)?;
+    node::provide(&web, install)?;
+    let modules = [PACKAGE, PAGE];
+    cargo(modules.iter().map(|module| module.package)).run()?;
+    for module in &modules {
+        bundle(workspace, module)?;
+    }
+    let package = workspace.root.join(PACKAGE.folder);
+    for file in ["package.json", "README.md"] {
+        copy(&web.join(file), &package.join(file))?;
+    }
+    for file in ["LICENSE-APACHE", "LICENSE-MIT"] {
+        copy(&workspace.root.join(file), &package.join(file))?;
+    }
+    let page = workspace.root.join(PAGE.folder);
+    copy_folder(&web.join("page/static"), &page)?;
+    for file in ["uPlot.esm.js", "uPlot.min.css"] {
+        copy(&web.join("node_modules/uplot/dist").join(file), &page.join("vendor").join(file))?;
+    }
+    Ok(())
+}
+
+/// Builds packages for the web.
+fn cargo<'a>(packages: impl Iterator<Item = &'a str>) -> CommandLine {
+    let words = ["build", "--profile", "web", "--target", WEB.triple];
+    let command = CommandLine::new("cargo", words);
+    packages.fold(command, |command, package| command.arg("--package").arg(package))
+}
+
+/// Makes the ES module of what cargo built.
+fn bundle(workspace: &Workspace, module: &Module) -> Result<(), WebError> {
+    let folder = workspace.root.join(module.folder);
+    remove(&folder)?;
+    let built = format!("{}/web/{}.wasm", WEB.triple, module.package.replace('-', "_"));
+    bindgen(&workspace.target.join(built), &folder, module.name).run()?;
+    let wasm = folder.join(format!("{}_bg.wasm", module.name));
+    wasm_opt(&workspace.root.join("web"), &wasm).run()?;
+    let size = tool("size").arg(wasm.to_string_lossy()).arg("--budget").arg(BUDGET.to_string());
+    Ok(size.run()?)
+}
+
+fn bindgen(wasm: &Path, folder: &Path, name: &str) -> CommandLine {
+    tool("bindgen").arg(wasm.to_string_lossy()).arg(folder.to_string_lossy()).arg("--name").arg(name)
+}
+
+/// What rustc's wasm uses of WebAssembly beyond its first version; every browser with WebGPU has it.
+const WASM_FEATURES: [&str; 6] = [
+    "--enable-bulk-memory",
+    "--enable-multivalue",
+    "--enable-mutable-globals",
+    "--enable-nontrapping-float-to-int",
+    "--enable-reference-types",
+    "--enable-sign-ext",
+];
+
+fn wasm_opt(web: &Path, wasm: &Path) -> CommandLine {
+    let program = web.join("node_modules/binaryen/bin/wasm-opt");
+    let command = CommandLine::new("node", []).arg(program.to_string_lossy()).arg("-Oz");
+    let command = WASM_FEATURES.into_iter().fold(command, CommandLine::arg);
+    command.arg(wasm.to_string_lossy()).arg("-o").arg(wasm.to_string_lossy())
+}
+
+fn tool(name: &str) -> CommandLine {
+    CommandLine::new("cargo", ["run", "--quiet", "--package", "lookahead-wgpu-web-tools", "--", name])
+}
+
+/// Removes what an earlier build left.
+fn remove(folder: &Path) -> Result<(), WebError> {
+    match std::fs::remove_dir_all(folder) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(WebError::File { path: folder.to_owned(), source })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn copy(from: &Path, to: &Path) -> Result<(), WebError> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        |source| WebError::File { path, source }
+    };
+    if let Some(folder) = to.parent() {
+        std::fs::create_dir_all(folder).map_err(failed(folder))?;
+    }
+    std::fs::copy(from, to).map(|_| ()).map_err(failed(from))
+}
+
+/// Copies a folder's files, and those of the folders inside.
+fn copy_folder(from: &Path, to: &Path) -> Result<(), WebError> {
+    let failed = |source| WebError::File { path: from.to_owned(), source };
+    for entry in std::fs::read_dir(from).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let to = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_folder(&entry.path(), &to)?;
+        } else {
+            copy(&entry.path(), &to)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_modules_are_built_at_once() {
+        assert_eq!(
+            cargo(["a", "b"].into_iter()).to_string(),
+            "cargo build --profile web --target wasm32-unknown-unknown --package a --package b"
+        );
+    }
+
+    #[test]
+    fn wasm_opt_rewrites_the_file() {
+        let command = wasm_opt(Path::new("/w"), Path::new("/x.wasm")).to_string();
+        assert!(command.starts_with("node /w/node_modules/binaryen/bin/wasm-opt -Oz --enable-"), "{command}");
+        assert!(command.ends_with("/x.wasm -o /x.wasm"), "{command}");
+    }
+}
