@@ -5,7 +5,7 @@ import { title } from './runs.js';
 
 /** Points of a loss curve at most, each the mean of the losses of some batches. */
 const POINTS = 240;
-const HEIGHT = 230;
+const HEIGHT = 270;
 const FONT = '12px system-ui, sans-serif';
 
 const panels = [

@@ -58,7 +58,10 @@ export function render(runs, selected, { select, remove, add }) {
     how.textContent = subtitle(run.settings);
     const figures = document.createElement('div');
     figures.className = 'figures';
-    for (const [key, caption] of [['loss', 'loss'], ['slow', 'slow weights'], ['fast', 'fast weights']]) {
+    const captions = run.settings.lookahead
+      ? [['loss', 'loss'], ['slow', 'slow weights'], ['fast', 'fast weights']]
+      : [['loss', 'loss'], ['fast', 'test accuracy']];
+    for (const [key, caption] of captions) {
       const figure = document.createElement('div');
       const text = document.createElement('span');
       text.textContent = caption;
@@ -91,6 +94,7 @@ export function refresh(run) {
   const card = list.querySelector(`[data-run="${run.id}"]`);
   const show = (key, value, text) => {
     const element = card.querySelector(`.${key}`);
+    if (!element) return;
     element.value = value ?? '';
     element.textContent = text;
   };

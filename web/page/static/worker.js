@@ -22,8 +22,8 @@ let recoveries = [];
 let lost = null;
 /** The settings that each run was begun with. */
 const begun = new Map();
-/** How many steps a stride of each run has. */
-const steps = new Map();
+/** Steps of a stride, the same for every run, so that they stay side by side. */
+let steps = 4;
 const done = new Set();
 let news = [];
 let reported = 0;
@@ -172,15 +172,15 @@ async function recover() {
 
 /** One stride of every run. */
 async function train() {
-  for (const id of [...begun.keys()].filter((id) => !done.has(id))) {
-    const began = performance.now();
-    const most = steps.get(id) ?? 4;
-    const text = await trainer.advance(id, most);
-    const factor = STRIDE / Math.max(performance.now() - began, 1);
-    steps.set(id, Math.min(MOST_STEPS, Math.max(1, Math.round(most * Math.min(2, Math.max(0.5, factor))))));
+  const began = performance.now();
+  const open = [...begun.keys()].filter((id) => !done.has(id));
+  for (const id of open) {
+    const text = await trainer.advance(id, steps);
     tell(text);
     if (JSON.parse(text).is_done) done.add(id);
   }
+  const factor = STRIDE * open.length / Math.max(performance.now() - began, 1);
+  steps = Math.min(MOST_STEPS, Math.max(1, Math.round(steps * Math.min(2, Math.max(0.5, factor)))));
   if (done.size === begun.size) {
     isTraining = false;
     await settle();
