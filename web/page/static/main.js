@@ -7,7 +7,7 @@ import * as files from './files.js';
 import * as notice from './notice.js';
 import * as runs from './runs.js';
 
-/** Milliseconds between two drawings of the chart. */
+/** Milliseconds between two times that figures and chart are shown anew. */
 const DRAW = 200;
 /** Milliseconds over which speeds are means. */
 const SPEED = 2000;
@@ -90,9 +90,8 @@ const told = {
   },
   state(message) {
     ({ isTraining } = message);
+    paint();
     reports = [];
-    isChanged = true;
-    refresh();
     say(isTraining ? 'Training.' : all.every((run) => run.isDone) ? 'Done.' : hasBegun() ? 'Paused.' : 'Ready.');
   },
   prediction({ id, probabilities }) {
@@ -210,8 +209,7 @@ function retell(histories) {
     chart.clear(history.id);
     chart.add(history);
   }
-  isChanged = true;
-  refresh();
+  paint();
   showSettings();
 }
 
@@ -228,11 +226,18 @@ function refresh() {
   at('lose').disabled = at('load').disabled = !isReady;
 }
 
-/** Shows what changed, at most once a frame, and the chart less often. */
+/** Shows what changed, now and then. */
 function show(now) {
   requestAnimationFrame(show);
   if (!isChanged || now - drawn < DRAW) return;
   drawn = now;
+  paint();
+  if (isTraining) ask();
+}
+requestAnimationFrame(show);
+
+/** Shows everything as it is. */
+function paint() {
   isChanged = false;
   const wasLocked = !at('locked').hidden;
   all.forEach(runs.refresh);
@@ -246,9 +251,7 @@ function show(now) {
     return `${runs.title(run.settings)} at step ${run.step}: loss ${run.loss.toPrecision(3)}${tested}`;
   });
   at('chart').ariaLabel = words.join('; ') || 'Nothing was trained yet.';
-  if (isTraining) ask();
 }
-requestAnimationFrame(show);
 
 function showSpeed() {
   const [first] = reports;

@@ -301,9 +301,12 @@ test('works with the keyboard alone', async () => {
   await tabTo('train');
   await page.keyboard.press('Enter');
   await reach(page, 0, 80);
+  await page.keyboard.press('Enter');
+  await status(page, 'Paused.');
   await tabTo('canvas');
   for (const key of [' ', ...Array(12).fill('ArrowDown'), ' ']) await page.keyboard.press(key);
   await page.waitForFunction(() => document.getElementById('verdict').textContent.startsWith('It looks'));
+  await page.waitForTimeout(500);
   remark(`a line drawn with the arrow keys: ${await page.textContent('#verdict')}`);
   await page.keyboard.press('Delete');
   await page.waitForFunction(() => document.getElementById('verdict').textContent.startsWith('Train'));
