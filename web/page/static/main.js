@@ -32,7 +32,8 @@ let reports = [];
 let saving = null;
 
 const run = (id) => all.find((run) => run.id === id);
-const hasBegun = () => all.some((run) => run.step > 0);
+const isBegun = (run) => isTraining || run.step > 0;
+const hasBegun = () => all.some(isBegun);
 
 worker.onmessage = ({ data }) => told[data.type](data);
 worker.onerror = (event) => told.failed({ kind: 'fatal', message: event.message ?? 'the engine could not be loaded' });
@@ -155,8 +156,13 @@ function rebuild() {
   showSettings();
 }
 
+/** Which settings cannot be changed now, and which could not when they were shown. */
+const locks = () => `${isBegun(run(selected))} ${hasBegun()}`;
+let shownLocks = '';
+
 function showSettings() {
-  controls.show(run(selected).settings, run(selected).step > 0, hasBegun());
+  shownLocks = locks();
+  controls.show(run(selected).settings, isBegun(run(selected)), hasBegun());
 }
 
 function select(id) {
@@ -185,7 +191,7 @@ function remove(id) {
 /** The visitor changed the form. */
 function change() {
   const current = run(selected);
-  if (current.step > 0) return;
+  if (isBegun(current)) return;
   current.settings = controls.run();
   rebuild();
 }
@@ -239,10 +245,9 @@ requestAnimationFrame(show);
 /** Shows everything as it is. */
 function paint() {
   isChanged = false;
-  const wasLocked = !at('locked').hidden;
   all.forEach(runs.refresh);
   chart.draw();
-  if (hasBegun() !== wasLocked) showSettings();
+  if (locks() !== shownLocks) showSettings();
   refresh();
   showSpeed();
   const words = all.filter((run) => run.loss !== null).map((run) => {

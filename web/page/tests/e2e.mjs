@@ -131,16 +131,19 @@ test('trains the digits to 95 %, compares two runs, and stays responsive', async
   const png = await readFile(await download.path());
   assert.equal(png.subarray(1, 4).toString(), 'PNG');
   assert.ok(png.length > 10_000, `${png.length} bytes`);
-  await page.screenshot({ path: join(screenshots, 'desktop-light.png'), fullPage: true });
-  await page.emulateMedia({ colorScheme: 'dark' });
-  await page.screenshot({ path: join(screenshots, 'desktop-dark.png'), fullPage: true });
-  await page.setViewportSize({ width: 360, height: 740 });
-  await page.waitForTimeout(300);
-  const width = await page.evaluate(() => document.documentElement.scrollWidth);
-  assert.ok(width <= 360, `${width} pixels wide on a phone`);
-  await page.screenshot({ path: join(screenshots, 'phone-dark.png'), fullPage: true });
-  await page.emulateMedia({ colorScheme: 'light' });
-  await page.screenshot({ path: join(screenshots, 'phone-light.png'), fullPage: true });
+  const shot = async (name, colorScheme, width) => {
+    await page.emulateMedia({ colorScheme });
+    await page.setViewportSize({ width, height: 800 });
+    await page.evaluate(() => scrollTo(0, 0));
+    await page.waitForTimeout(300);
+    const reach = await page.evaluate(() => document.documentElement.scrollWidth);
+    assert.ok(reach <= width, `${reach} pixels wide, on a screen of ${width}`);
+    await page.screenshot({ path: join(screenshots, `${name}.png`), fullPage: true });
+  };
+  await shot('desktop-light', 'light', 1280);
+  await shot('desktop-dark', 'dark', 1280);
+  await shot('phone-light', 'light', 360);
+  await shot('phone-dark', 'dark', 390);
   await close(page);
 });
 
@@ -281,6 +284,7 @@ test('offers every rule, adaptive alpha and four runs', async () => {
   await status(page, 'Done.');
   for (let run = 0; run < 4; run++) assert.equal(await step(page, run), 23);
   assert.equal(await page.locator('#chart .uplot').count(), 3, 'alpha has a panel');
+  assert.ok(await page.locator('[name=rule]').isDisabled(), 'what has begun is not changed');
   await page.screenshot({ path: join(screenshots, 'four-runs.png'), fullPage: true });
   await page.click('#reset');
   assert.equal(await step(page, 0), 0);
