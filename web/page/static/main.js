@@ -247,7 +247,7 @@ function paint() {
   isChanged = false;
   all.forEach(runs.refresh);
   chart.draw();
-  if (locks() !== shownLocks) showSettings();
+  if (selected !== null && locks() !== shownLocks) showSettings();
   refresh();
   showSpeed();
   const words = all.filter((run) => run.loss !== null).map((run) => {
