@@ -32,13 +32,19 @@ if (!existsSync(join(dist, 'page/index.html'))) {
 const server = await serve(join(dist, 'page'));
 const browser = await launch();
 
-/** A new page that is ready to train. Errors on it are failures. */
-async function open(options = {}, from = browser) {
+/** A new page, whose worker runs `patch` first. Errors on it are failures. */
+async function open({ patch, ...options } = {}, from = browser) {
   const context = await from.newContext({ viewport: { width: 1280, height: 900 }, acceptDownloads: true, ...options });
   const page = await context.newPage();
   page.setDefaultTimeout(PATIENCE);
   page.errors = [];
   page.on('pageerror', (error) => page.errors.push(error.message));
+  if (patch) {
+    await page.route('**/worker.js', async (route) => {
+      const response = await route.fetch();
+      await route.fulfill({ response, body: `${patch}\n${await response.text()}` });
+    });
+  }
   await page.goto(server.address);
   return page;
 }
@@ -321,17 +327,45 @@ test('works with the keyboard alone', async () => {
   await close(page);
 });
 
+test('opens the GPU at the press of a button where it is not back at once', async () => {
+  const patch = `const original = GPUAdapter.prototype.requestDevice;
+    let count = 0;
+    GPUAdapter.prototype.requestDevice = function (...words) {
+      count += 1;
+      return count === 2 ? Promise.reject(new DOMException('not now', 'OperationError')) : original.apply(this, words);
+    };`;
+  const page = await ready(await open({ patch }));
+  await alone(page);
+  await page.fill('[name=epochs]', '2');
+  await begin(page);
+  await status(page, 'Done.');
+  const before = await checkpoint(page);
+  await page.click('summary');
+  await page.click('#lose');
+  await status(page, 'Stopped.');
+  remark((await page.textContent('#notice p')).trim());
+  await page.getByRole('button', { name: 'Try again' }).click();
+  await page.waitForFunction(() => document.getElementById('notice').textContent.includes('is back'));
+  assert.deepEqual(await checkpoint(page), before, 'nothing is lost');
+  await close(page);
+});
+
 test('says so where there is no WebGPU, and where it has no GPU', async () => {
   const without = await launch({ hasGpu: false });
   const page = await open({}, without);
   await status(page, 'Stopped.');
   const message = (await page.textContent('#notice p')).trim();
   remark(message);
-  assert.match(message, /no WebGPU|no GPU to offer/);
+  assert.match(message, /no GPU to offer/);
   assert.ok(await page.locator('#train').isDisabled());
   await page.screenshot({ path: join(screenshots, 'no-gpu.png') });
   await close(page);
   await without.close();
+  const patch = "Object.defineProperty(WorkerNavigator.prototype, 'gpu', { value: undefined });";
+  const old = await open({ patch });
+  await status(old, 'Stopped.');
+  assert.match(await old.textContent('#notice p'), /This browser has no WebGPU/);
+  await close(old);
 });
 
 await rm(screenshots, { recursive: true, force: true });
