@@ -3,7 +3,7 @@
 use crate::choices::Choices;
 use crate::data::Dataset;
 use crate::files::{self, File};
-use crate::gpu::Gpu;
+use crate::gpu;
 use crate::history::{Alphas, Epoch, History, Sample};
 use crate::predict::predict;
 use crate::run::{Run, Workbench};
@@ -286,7 +286,7 @@ impl Training {
 }
 
 async fn open(dataset: &Dataset, on_lost: &Function) -> Result<Workbench, JsError> {
-    let gpu = Gpu::open(on_lost.clone()).await.map_err(shown)?;
+    let gpu = gpu::open(on_lost.clone()).await.map_err(shown)?;
     Workbench::new(&gpu.device, &gpu.queue, dataset).await.map_err(shown)
 }
 

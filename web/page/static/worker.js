@@ -32,7 +32,7 @@ let kept = 0;
 self.onmessage = ({ data }) => { inbox.push(data); wake(); };
 
 function onLost(reason) {
-  lost = reason || 'the browser gave no reason';
+  lost = reason;
   wake();
 }
 
