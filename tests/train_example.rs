@@ -35,6 +35,8 @@ mod reading;
 mod report;
 #[path = "../examples/train/rule.rs"]
 mod rule;
+#[path = "../examples/train/run.rs"]
+mod run;
 #[path = "../examples/train/settings.rs"]
 mod settings;
 #[path = "../examples/train/train.rs"]

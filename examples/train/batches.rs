@@ -5,6 +5,7 @@ use super::device::{ModelError, checked, fits, storage};
 use std::borrow::Cow;
 
 /// Images and labels on the GPU.
+#[derive(Clone)]
 pub struct Images {
     pub(super) pixels: wgpu::Buffer,
     pub(super) labels: wgpu::Buffer,

@@ -5,6 +5,7 @@ use lookahead_wgpu::{Half, wgpu};
 use std::borrow::Cow;
 
 /// The compiled shaders.
+#[derive(Clone)]
 pub struct Kernels {
     pub(super) gather: Kernel,
     pub(super) forward: Kernel,
@@ -15,6 +16,7 @@ pub struct Kernels {
     pub(super) narrow: Option<Kernel>,
 }
 
+#[derive(Clone)]
 pub(super) struct Kernel {
     pipeline: wgpu::ComputePipeline,
     layout: wgpu::BindGroupLayout,

@@ -22,6 +22,7 @@ mod plot;
 mod reading;
 mod report;
 mod rule;
+mod run;
 mod settings;
 mod train;
 

@@ -87,7 +87,7 @@ pub struct Forward {
     /// Shape of each layer.
     layers: Vec<Layer>,
     /// The images, then what each layer makes of them; the last are the logits.
-    activations: Vec<wgpu::Buffer>,
+    pub(super) activations: Vec<wgpu::Buffer>,
     /// Gradient of the batch's mean loss with respect to the logits.
     logit_gradient: wgpu::Buffer,
     gather: wgpu::BindGroup,

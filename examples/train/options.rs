@@ -4,7 +4,7 @@ use clap::ValueEnum;
 use lookahead_wgpu::alpha::{Curvature, GradientAt, Scope};
 use lookahead_wgpu::outer::{HeavyBall, Nesterov, SlowMo};
 use lookahead_wgpu::{Accumulation, AdaptiveAlpha, Average, Builder, Group, Guard, Half, LossScale};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fmt::{self, Display};
 
 /// How much of the empirical Fisher stays at each step.
@@ -13,7 +13,8 @@ const FISHER_DECAY: f64 = 0.999;
 pub const BIASES: &str = "biases";
 
 /// What else an optimizer does; by default, nothing.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Options {
     /// An alpha found anew at every sync.
     pub adaptive: Option<Adaptive>,
@@ -34,7 +35,7 @@ pub struct Options {
 }
 
 /// An adaptive alpha.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Adaptive {
     /// The estimate of the curvature.
     pub curvature: CurvatureName,
@@ -47,7 +48,7 @@ pub struct Adaptive {
 }
 
 /// An estimate of the curvature.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CurvatureName {
     /// The rule's second moment, bias-corrected; a rule without one gets the Fisher
@@ -61,7 +62,7 @@ pub enum CurvatureName {
 }
 
 /// What shares an alpha.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ScopeName {
     /// The whole network
@@ -73,7 +74,7 @@ pub enum ScopeName {
 }
 
 /// Where the gradient of an adaptive alpha is taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum GradientName {
     /// After the k-th step, which takes one more batch for it
@@ -83,7 +84,7 @@ pub enum GradientName {
 }
 
 /// An outer step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OuterName {
     /// Lookahead's own
@@ -97,7 +98,7 @@ pub enum OuterName {
 }
 
 /// An average of the weights.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AverageKind {
     /// Exponential, with this decay.
@@ -109,7 +110,7 @@ pub enum AverageKind {
 }
 
 /// A half-width format.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum HalfName {
     /// IEEE half precision

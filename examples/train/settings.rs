@@ -3,11 +3,11 @@
 use super::options::Options;
 use super::rule::RuleName;
 use clap::ValueEnum;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fmt::{self, Display};
 
 /// What a sync does to the inner optimizer's state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PolicyName {
     /// It stays as it is.
@@ -19,7 +19,7 @@ pub enum PolicyName {
 }
 
 /// How to train.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Settings {
     /// The inner optimizer.
     pub rule: RuleName,

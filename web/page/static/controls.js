@@ -1,0 +1,87 @@
+// The form: the settings of one run, and those that all runs share.
+
+const form = document.getElementById('form');
+const field = form.elements;
+const adaptive = { curvature: 'corrected', scope: 'model', gradient: 'synchronised' };
+let learningRates = {};
+
+/** Offers the choices that the engine knows. `changed` is called whenever the visitor changes something. */
+export function begin(choices, changed) {
+  const options = (select, list) => select.replaceChildren(...list.map(({ name, help }) => {
+    const option = new Option(name, name);
+    option.title = help;
+    return option;
+  }));
+  options(field.rule, choices.rules);
+  options(field.policy, choices.policies);
+  learningRates = Object.fromEntries(choices.rules.map((rule) => [rule.name, rule.learning_rate]));
+  field.rule.addEventListener('change', () => { field.learning_rate.value = learningRates[field.rule.value]; });
+  form.addEventListener('submit', (event) => event.preventDefault());
+  form.addEventListener('change', () => { refresh(); changed(); });
+}
+
+/** The settings of a new run. */
+export function usual(rule, hasLookahead) {
+  return {
+    rule,
+    learning_rate: learningRates[rule],
+    lookahead: hasLookahead ? [5, 0.5, 'maintain'] : null,
+    adaptive: null,
+  };
+}
+
+/** Whether everything can be used as it is; otherwise the browser points at what cannot. */
+export function isValid() {
+  return form.reportValidity();
+}
+
+/** The settings of the run that is shown. */
+export function run() {
+  const number = (name) => field[name].valueAsNumber;
+  const hasLookahead = field.lookahead.checked;
+  return {
+    rule: field.rule.value,
+    learning_rate: number('learning_rate'),
+    lookahead: hasLookahead ? [number('k'), number('alpha'), field.policy.value] : null,
+    adaptive: hasLookahead && field.adaptive.checked ? { ...adaptive, alpha_low: number('alpha_low') } : null,
+  };
+}
+
+/** The settings that all runs share. */
+export function shared() {
+  const number = (name) => field[name].valueAsNumber;
+  return {
+    epochs: number('epochs'),
+    seed: number('seed'),
+    batch: number('batch'),
+    hidden: [number('hidden')],
+    tests_each_epoch: 2,
+  };
+}
+
+/** Shows a run's settings. What has begun cannot be changed, but for the number of epochs. */
+export function show(settings, hasBegun, hasAnyBegun) {
+  const [k, alpha, policy] = settings.lookahead ?? [5, 0.5, 'maintain'];
+  field.rule.value = settings.rule;
+  field.learning_rate.value = settings.learning_rate;
+  field.lookahead.checked = settings.lookahead !== null;
+  Object.assign(field.k, { value: k });
+  Object.assign(field.alpha, { value: alpha });
+  field.policy.value = policy;
+  field.adaptive.checked = settings.adaptive !== null;
+  field.alpha_low.value = settings.adaptive?.alpha_low ?? 0.2;
+  document.getElementById('run-fields').disabled = hasBegun;
+  for (const name of ['seed', 'batch', 'hidden']) field[name].disabled = hasAnyBegun;
+  document.getElementById('locked').hidden = !hasAnyBegun;
+  refresh();
+}
+
+/** Hides what does not apply; hidden fields are disabled, so that they are not checked either. */
+function refresh() {
+  const fields = document.getElementById('lookahead-fields');
+  fields.hidden = !field.lookahead.checked;
+  const isAdaptive = field.adaptive.checked;
+  document.getElementById('alpha-low').hidden = !isAdaptive;
+  for (const name of ['k', 'alpha']) field[name].disabled = fields.hidden;
+  field.alpha_low.disabled = fields.hidden || !isAdaptive;
+}

@@ -1,0 +1,108 @@
+// The list of runs: one card each, the selected one checked.
+
+const list = document.getElementById('runs');
+export const MOST = 4;
+
+const percent = (share) => (share == null ? '–' : `${(100 * share).toFixed(1)} %`);
+
+/** A run that was not begun, with a colour that no other one has. */
+export function create(id, settings, others) {
+  const taken = new Set(others.map((run) => run.colour));
+  return { id, settings, colour: [0, 1, 2, 3].find((colour) => !taken.has(colour)), ...fresh() };
+}
+
+/** What a run knows of its training, before there was any. */
+export function fresh() {
+  return { step: 0, total: 0, isDone: false, loss: null, fast: null, slow: null, epoch: null };
+}
+
+export function title({ rule, lookahead }) {
+  return lookahead ? `lookahead(${rule})` : rule;
+}
+
+function subtitle({ learning_rate, lookahead, adaptive }) {
+  const parts = [`lr ${learning_rate}`];
+  if (lookahead) {
+    const [k, alpha, policy] = lookahead;
+    parts.push(`k ${k}`, adaptive ? `α from ${adaptive.alpha_low}` : `α ${alpha}`);
+    if (policy !== 'maintain') parts.push(policy);
+  }
+  return parts.join(' · ');
+}
+
+/** Takes in what is new of a run. */
+export function update(run, news) {
+  run.step = news.first + news.losses.length;
+  run.total = news.total;
+  run.isDone = news.is_done;
+  run.loss = news.losses.at(-1) ?? run.loss;
+  const sample = news.samples.at(-1);
+  if (sample) [run.fast, run.slow] = [sample.fast, sample.slow];
+  run.epoch = news.epochs.at(-1) ?? run.epoch;
+}
+
+/** Makes the cards anew: runs were added, removed or set otherwise. */
+export function render(runs, selected, { select, remove, add }) {
+  const cards = runs.map((run) => {
+    const card = document.createElement('div');
+    card.className = 'run';
+    card.dataset.run = run.id;
+    card.style.setProperty('--colour', `var(--run-${run.colour})`);
+    const label = document.createElement('label');
+    const radio = document.createElement('input');
+    Object.assign(radio, { type: 'radio', name: 'run', value: run.id, checked: run.id === selected });
+    radio.addEventListener('change', () => select(run.id));
+    const name = document.createElement('strong');
+    name.textContent = title(run.settings);
+    const how = document.createElement('small');
+    how.textContent = subtitle(run.settings);
+    const figures = document.createElement('div');
+    figures.className = 'figures';
+    const captions = run.settings.lookahead
+      ? [['loss', 'loss'], ['slow', 'slow weights'], ['fast', 'fast weights']]
+      : [['loss', 'loss'], ['fast', 'test accuracy']];
+    for (const [key, caption] of captions) {
+      const figure = document.createElement('div');
+      const text = document.createElement('span');
+      text.textContent = caption;
+      const value = document.createElement('data');
+      value.className = key;
+      figure.append(text, value);
+      figures.append(figure);
+    }
+    const progress = document.createElement('small');
+    progress.className = 'progress';
+    label.append(radio, name, how, figures, progress);
+    card.append(label);
+    if (runs.length > 1) {
+      const button = document.createElement('button');
+      Object.assign(button, { type: 'button', textContent: '×', ariaLabel: `Remove ${title(run.settings)}` });
+      button.addEventListener('click', () => remove(run.id));
+      card.append(button);
+    }
+    return card;
+  });
+  const more = document.createElement('button');
+  Object.assign(more, { type: 'button', id: 'add', textContent: '+ Compare another run', hidden: runs.length >= MOST });
+  more.addEventListener('click', add);
+  list.replaceChildren(...cards, more);
+  runs.forEach(refresh);
+}
+
+/** Shows a run's figures. The exact ones of its last epoch stand in the card's attributes. */
+export function refresh(run) {
+  const card = list.querySelector(`[data-run="${run.id}"]`);
+  const show = (key, value, text) => {
+    const element = card.querySelector(`.${key}`);
+    if (!element) return;
+    element.value = value ?? '';
+    element.textContent = text;
+  };
+  show('loss', run.loss, run.loss == null ? '–' : run.loss.toPrecision(3));
+  show('slow', run.slow, percent(run.slow));
+  show('fast', run.fast, percent(run.fast));
+  const text = run.total ? `step ${run.step} of ${run.total}` : 'not begun';
+  card.querySelector('.progress').textContent = text;
+  card.dataset.step = run.step;
+  card.dataset.epoch = JSON.stringify(run.epoch);
+}

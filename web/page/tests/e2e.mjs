@@ -1,0 +1,393 @@
+// The page in Chromium, from end to end: `node web/page/tests/e2e.mjs`, after `cargo xtask web --build`.
+//
+// Chromium is /usr/bin/chromium or $CHROMIUM. Screenshots go to web/dist/screenshots.
+
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { mkdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { promisify } from 'node:util';
+import { launch } from './browser.mjs';
+import { idx } from './idx.mjs';
+import { serve } from './server.mjs';
+
+const root = resolve(import.meta.dirname, '../../..');
+const dist = join(root, 'web/dist');
+const screenshots = join(dist, 'screenshots');
+/** SwiftShader, as Chromium brings it, for the native program. */
+const driver = process.env.SWIFTSHADER_ICD ?? '/usr/lib/chromium/vk_swiftshader_icd.json';
+/** Milliseconds that anything may take on a busy machine. */
+const PATIENCE = 90_000;
+
+const tests = [];
+const test = (name, run) => tests.push({ name, run });
+const remark = (text) => console.log(`      ${text}`);
+
+if (!existsSync(join(dist, 'page/index.html'))) {
+  console.error('there is no web/dist/page: run `cargo xtask web --build` first');
+  process.exit(1);
+}
+const server = await serve(join(dist, 'page'));
+const browser = await launch();
+
+/** A new page, whose worker runs `patch` first. Errors on it are failures. */
+async function open({ patch, ...options } = {}, from = browser) {
+  const context = await from.newContext({ viewport: { width: 1280, height: 900 }, acceptDownloads: true, ...options });
+  const page = await context.newPage();
+  page.setDefaultTimeout(PATIENCE);
+  page.errors = [];
+  page.on('pageerror', (error) => page.errors.push(error.message));
+  if (patch) {
+    await page.route('**/worker.js', async (route) => {
+      const response = await route.fetch();
+      await route.fulfill({ response, body: `${patch}\n${await response.text()}` });
+    });
+  }
+  await page.goto(server.address);
+  return page;
+}
+
+async function close(page) {
+  assert.deepEqual(page.errors, [], 'no script failed');
+  await page.context().close();
+}
+
+const status = (page, text) => page.waitForFunction(
+  (text) => document.getElementById('status').textContent === text, text);
+const ready = async (page) => { await status(page, 'Ready.'); return page; };
+const step = (page, run) => page.locator(`[data-run="${run}"]`).getAttribute('data-step').then(Number);
+const reach = (page, run, step) => page.waitForFunction(
+  ([run, step]) => Number(document.querySelector(`[data-run="${run}"]`).dataset.step) >= step, [run, step]);
+const figure = async (page, run, key) => Number(await page.locator(`[data-run="${run}"] .${key}`).getAttribute('value'));
+const epoch = async (page, run) => JSON.parse(await page.locator(`[data-run="${run}"]`).getAttribute('data-epoch'));
+const begin = (page) => page.click('#train');
+
+/** Removes the second run. */
+const alone = (page) => page.getByRole('button', { name: 'Remove adam' }).click();
+
+async function checkpoint(page) {
+  const [download] = await Promise.all([page.waitForEvent('download'), page.click('#save')]);
+  return readFile(await download.path());
+}
+
+const safetensors = (buffer) => ({ name: 'run.safetensors', mimeType: 'application/octet-stream', buffer });
+
+/** Draws with the mouse; points are in hundredths of the surface. */
+async function draw(page, strokes) {
+  const canvas = page.locator('#canvas');
+  await canvas.scrollIntoViewIfNeeded();
+  const { x, y, width, height } = await canvas.boundingBox();
+  for (const [first, ...rest] of strokes) {
+    const place = ([h, v]) => [x + width * h / 100, y + height * v / 100];
+    await page.mouse.move(...place(first));
+    await page.mouse.down();
+    for (const point of rest) await page.mouse.move(...place(point), { steps: 4 });
+    await page.mouse.up();
+  }
+}
+
+const ring = Array.from({ length: 25 }, (_, i) => [50 + 22 * Math.sin(i * Math.PI / 12), 50 - 34 * Math.cos(i * Math.PI / 12)]);
+const digits = {
+  0: [ring],
+  1: [[[38, 30], [52, 14], [52, 86]]],
+  4: [[[58, 14], [28, 62], [76, 62]], [[62, 40], [58, 88]]],
+  7: [[[28, 16], [72, 16], [46, 86]]],
+};
+
+test('trains the digits to 95 %, compares two runs, and stays responsive', async () => {
+  const page = await ready(await open());
+  await page.evaluate(() => {
+    window.longTasks = [];
+    const observer = new PerformanceObserver((list) => {
+      for (const { duration, startTime } of list.getEntries()) window.longTasks.push([Math.round(startTime), duration]);
+    });
+    observer.observe({ type: 'longtask' });
+  });
+  await begin(page);
+  await status(page, 'Training.');
+  await page.waitForFunction(() => document.getElementById('images-rate').textContent !== '–');
+  await status(page, 'Done.');
+  const longTasks = await page.evaluate(() => window.longTasks);
+  remark(`${await page.textContent('#adapter')}: ${await page.textContent('#images-rate')} images/s with two runs`);
+  remark(`tasks over 50 ms on the main thread while training: ${JSON.stringify(longTasks)}`);
+  assert.deepEqual(await Promise.all([step(page, 0), step(page, 1)]), [460, 460]);
+  const [slow, rule] = [await figure(page, 0, 'slow'), await figure(page, 1, 'fast')];
+  remark(`test accuracy: slow weights ${slow}, rule alone ${rule}`);
+  assert.ok(slow >= 0.95 && rule >= 0.95, 'both reach 95 %');
+  assert.deepEqual(longTasks, [], 'no long task');
+  // That none was seen means something only where one would have been.
+  await page.evaluate(() => setTimeout(() => { for (const began = performance.now(); performance.now() - began < 80;); }));
+  await page.waitForFunction(() => window.longTasks.length > 0);
+  assert.match(await page.getAttribute('#chart', 'aria-label'), /lookahead\(adam\) at step 460: loss .* adam at step 460/);
+
+  let right = 0;
+  for (const [digit, strokes] of Object.entries(digits)) {
+    await page.click('#clear');
+    await draw(page, strokes);
+    await page.waitForFunction(() => document.getElementById('verdict').textContent.startsWith('It looks'));
+    // The last stroke's answer comes after the first one's.
+    await page.waitForTimeout(500);
+    const verdict = await page.textContent('#verdict');
+    remark(`a drawn ${digit}: ${verdict}`);
+    right += verdict.startsWith(`It looks like a ${digit} `);
+    assert.equal(await page.locator('#classes li').count(), 10);
+  }
+  assert.ok(right >= 3, `${right} of 4 drawn digits are recognised`);
+
+  const [download] = await Promise.all([page.waitForEvent('download'), page.click('#png')]);
+  const png = await readFile(await download.path());
+  assert.equal(png.subarray(1, 4).toString(), 'PNG');
+  assert.ok(png.length > 10_000, `${png.length} bytes`);
+  const shot = async (name, colorScheme, width) => {
+    await page.emulateMedia({ colorScheme });
+    await page.setViewportSize({ width, height: 800 });
+    await page.evaluate(() => scrollTo(0, 0));
+    await page.waitForTimeout(300);
+    const reach = await page.evaluate(() => document.documentElement.scrollWidth);
+    assert.ok(reach <= width, `${reach} pixels wide, on a screen of ${width}`);
+    await page.screenshot({ path: join(screenshots, `${name}.png`), fullPage: true });
+  };
+  await shot('desktop-light', 'light', 1280);
+  await shot('desktop-dark', 'dark', 1280);
+  await shot('phone-light', 'light', 360);
+  await shot('phone-dark', 'dark', 390);
+  await close(page);
+});
+
+test('agrees with the native program on the same adapter and seed', async () => {
+  const settings = { rule: 'heavy-ball', epochs: 4, seed: 7 };
+  const file = join(tmpdir(), `lookahead-${process.pid}.json`);
+  const words = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)]);
+  await promisify(execFile)('cargo', ['run', '--release', '--quiet', '--example', 'train', '--',
+    '--adapter', 'swiftshader', '--json', file, ...words], { cwd: root, env: { ...process.env, VK_ADD_DRIVER_FILES: driver } });
+  const native = JSON.parse(await readFile(file, 'utf8'));
+  await rm(file);
+  assert.match(native.adapter, /SwiftShader/);
+  const page = await ready(await open());
+  await alone(page);
+  await page.selectOption('[name=rule]', settings.rule);
+  await page.fill('[name=epochs]', String(settings.epochs));
+  await page.fill('[name=seed]', String(settings.seed));
+  await begin(page);
+  await status(page, 'Done.');
+  const there = native.runs[0].epochs.at(-1);
+  const here = await epoch(page, 0);
+  for (const key of ['train_loss', 'test_loss']) {
+    const difference = Math.abs(here[key] / there[key] - 1);
+    remark(`${key} after ${here.epoch} epochs: native ${there[key]}, page ${here[key]}, difference ${difference.toExponential(1)}`);
+    assert.ok(difference < 1e-3, `${key} differs by ${difference}`);
+  }
+  assert.equal(here.epoch, there.epoch);
+  await close(page);
+});
+
+test('pauses, and a saved checkpoint comes back bit for bit and goes on as if never stopped', async () => {
+  const page = await ready(await open());
+  await alone(page);
+  await page.fill('[name=epochs]', '3');
+  await begin(page);
+  await reach(page, 0, 20);
+  await begin(page);
+  await status(page, 'Paused.');
+  const paused = await step(page, 0);
+  await page.waitForTimeout(500);
+  assert.equal(await step(page, 0), paused, 'nothing happens while it is paused');
+  assert.ok(paused < 69, `paused at ${paused}`);
+  const saved = await checkpoint(page);
+  await begin(page);
+  await status(page, 'Done.');
+  const end = await checkpoint(page);
+  assert.notDeepEqual(end, saved);
+
+  const other = await ready(await open());
+  await alone(other);
+  await other.fill('[name=epochs]', '3');
+  await other.setInputFiles('#load', safetensors(saved));
+  await reach(other, 0, paused);
+  assert.deepEqual(await checkpoint(other), saved, 'saved again, it is the same');
+  await begin(other);
+  await status(other, 'Done.');
+  assert.deepEqual(await checkpoint(other), end, 'and it ends the same');
+  remark(`${saved.length} bytes, at step ${paused} of 69`);
+
+  await other.setInputFiles('#load', safetensors(saved.subarray(0, 1000)));
+  await other.waitForSelector('#notice:not([hidden])');
+  assert.match(await other.textContent('#notice'), /That did not work/);
+  await close(page);
+  await close(other);
+});
+
+test('says that the GPU was lost, opens it again and goes on', async () => {
+  const page = await ready(await open());
+  await alone(page);
+  await begin(page);
+  await reach(page, 0, 60);
+  await begin(page);
+  await status(page, 'Paused.');
+  const kept = await step(page, 0);
+  const before = await checkpoint(page);
+  await page.click('summary');
+  await page.click('#lose');
+  await page.waitForFunction(() => document.getElementById('notice').textContent.includes('is back'));
+  assert.match(await page.textContent('#notice'), new RegExp(`lost and is back: training is paused, and goes on from step ${kept}`));
+  assert.deepEqual(await checkpoint(page), before, 'the same state on the new device');
+  await begin(page);
+  await reach(page, 0, kept + 20);
+  await page.click('#lose');
+  await page.waitForFunction(() => document.getElementById('notice').textContent.includes('is back'));
+  const message = (await page.textContent('#notice p')).trim();
+  remark(message);
+  await page.screenshot({ path: join(screenshots, 'lost.png') });
+  await status(page, 'Done.');
+  assert.equal(await step(page, 0), 460);
+  await close(page);
+});
+
+test('trains on IDX files that are dropped, and says what is wrong with others', async () => {
+  const page = await ready(await open());
+  await alone(page);
+  await page.fill('[name=epochs]', '2');
+  const drop = async (files) => {
+    const data = await page.evaluateHandle((files) => {
+      const transfer = new DataTransfer();
+      for (const [name, bytes] of files) transfer.items.add(new File([new Uint8Array(bytes)], name));
+      return transfer;
+    }, files.map(([name, bytes]) => [name, [...bytes]]));
+    await page.dispatchEvent('body', 'drop', { dataTransfer: data });
+  };
+  const four = idx();
+  await drop(four);
+  await page.waitForFunction(() => document.getElementById('dataset').textContent.startsWith('your files'));
+  assert.equal(await page.textContent('#dataset'), 'your files: 200 images of 28 × 28 to train on, 40 to test on');
+  await begin(page);
+  await status(page, 'Done.');
+  assert.equal(await step(page, 0), 8);
+  await drop(four.slice(0, 2));
+  await page.waitForFunction(() => document.getElementById('dataset').textContent.includes('160 images'));
+  assert.equal(await step(page, 0), 0, 'it begins anew');
+  await drop([four[0]]);
+  await page.waitForFunction(() => document.getElementById('notice').textContent.includes('1 files were given'));
+  await drop([four[0], ['notes.txt', Buffer.from('hello, world')]]);
+  await page.waitForFunction(() => document.getElementById('notice').textContent.includes('`notes.txt` is not an IDX file'));
+  await page.click('#digits');
+  await page.waitForFunction(() => document.getElementById('dataset').textContent.startsWith('digits'));
+  await close(page);
+});
+
+test('offers every rule, adaptive alpha and four runs', async () => {
+  const page = await ready(await open());
+  const rules = await page.locator('[name=rule] option').allTextContents();
+  assert.equal(rules.length, 18);
+  await page.check('[name=adaptive]');
+  await page.click('#add');
+  await page.selectOption('[name=rule]', 'lamb');
+  await page.check('[name=lookahead]');
+  await page.selectOption('[name=policy]', 'interpolate');
+  await page.click('#add');
+  await page.selectOption('[name=rule]', 'adafactor');
+  assert.ok(!await page.locator('#add').isVisible(), 'four are the most');
+  await page.fill('[name=epochs]', '1');
+  await begin(page);
+  await status(page, 'Done.');
+  for (let run = 0; run < 4; run++) assert.equal(await step(page, run), 23);
+  assert.equal(await page.locator('#chart .uplot').count(), 3, 'alpha has a panel');
+  assert.ok(await page.locator('[name=rule]').isDisabled(), 'what has begun is not changed');
+  await page.screenshot({ path: join(screenshots, 'four-runs.png'), fullPage: true });
+  await page.click('#reset');
+  assert.equal(await step(page, 0), 0);
+  // What the form does not catch, the library does.
+  await page.fill('[name=hidden]', '0');
+  await begin(page);
+  assert.ok(await page.locator('[name=hidden]:invalid').isVisible());
+  await close(page);
+});
+
+test('works with the keyboard alone', async () => {
+  const page = await ready(await open());
+  const focused = () => page.evaluate(() => document.activeElement.id);
+  const tabTo = async (id) => {
+    for (let i = 0; i < 60 && await focused() !== id; i++) await page.keyboard.press('Tab');
+    assert.equal(await focused(), id, `Tab reaches ${id}`);
+  };
+  await tabTo('train');
+  await page.keyboard.press('Enter');
+  await reach(page, 0, 80);
+  await page.keyboard.press('Enter');
+  await status(page, 'Paused.');
+  await tabTo('canvas');
+  for (const key of [' ', ...Array(12).fill('ArrowDown'), ' ']) await page.keyboard.press(key);
+  await page.waitForFunction(() => document.getElementById('verdict').textContent.startsWith('It looks'));
+  await page.waitForTimeout(500);
+  remark(`a line drawn with the arrow keys: ${await page.textContent('#verdict')}`);
+  await page.keyboard.press('Delete');
+  await page.waitForFunction(() => document.getElementById('verdict').textContent.startsWith('Train'));
+  const unnamed = await page.locator('button, input, select').evaluateAll((all) => all
+    .filter((each) => !each.labels?.length && !each.ariaLabel && !each.textContent.trim() && each.checkVisibility())
+    .map((each) => each.outerHTML));
+  assert.deepEqual(unnamed, [], 'every control has a name');
+  await close(page);
+});
+
+test('opens the GPU at the press of a button where it is not back at once', async () => {
+  const patch = `const original = GPUAdapter.prototype.requestDevice;
+    let count = 0;
+    GPUAdapter.prototype.requestDevice = function (...words) {
+      count += 1;
+      return count === 2 ? Promise.reject(new DOMException('not now', 'OperationError')) : original.apply(this, words);
+    };`;
+  const page = await ready(await open({ patch }));
+  await alone(page);
+  await page.fill('[name=epochs]', '2');
+  await begin(page);
+  await status(page, 'Done.');
+  const before = await checkpoint(page);
+  await page.click('summary');
+  await page.click('#lose');
+  await status(page, 'Stopped.');
+  remark((await page.textContent('#notice p')).trim());
+  await page.getByRole('button', { name: 'Try again' }).click();
+  await page.waitForFunction(() => document.getElementById('notice').textContent.includes('is back'));
+  assert.deepEqual(await checkpoint(page), before, 'nothing is lost');
+  await close(page);
+});
+
+test('says so where there is no WebGPU, and where it has no GPU', async () => {
+  const without = await launch({ hasGpu: false });
+  const page = await open({}, without);
+  await status(page, 'Stopped.');
+  const message = (await page.textContent('#notice p')).trim();
+  remark(message);
+  assert.match(message, /no GPU to offer/);
+  assert.ok(await page.locator('#train').isDisabled());
+  await page.screenshot({ path: join(screenshots, 'no-gpu.png') });
+  await close(page);
+  await without.close();
+  const patch = "Object.defineProperty(WorkerNavigator.prototype, 'gpu', { value: undefined });";
+  const old = await open({ patch });
+  await status(old, 'Stopped.');
+  assert.match(await old.textContent('#notice p'), /This browser has no WebGPU/);
+  await close(old);
+});
+
+await rm(screenshots, { recursive: true, force: true });
+await mkdir(screenshots, { recursive: true });
+const only = process.argv[2];
+let failed = 0;
+const chosen = tests.filter(({ name }) => !only || name.includes(only));
+for (const { name, run } of chosen) {
+  const began = Date.now();
+  try {
+    await run();
+    console.log(`ok    ${name} (${((Date.now() - began) / 1000).toFixed(1)} s)`);
+  } catch (error) {
+    failed += 1;
+    console.error(`FAIL  ${name}\n${error.stack}`);
+  }
+}
+await browser.close();
+server.end();
+console.log(`${chosen.length - failed} passed, ${failed} failed`);
+// A test that failed may have left a browser behind, which would keep this process alive.
+process.exit(failed > 0 || chosen.length === 0 ? 1 : 0);
