@@ -1,28 +1,14 @@
 //! Every kernel that the rules can need, translated by naga to what each backend of wgpu takes: SPIR-V
 //! (Vulkan), HLSL (Direct3D 12), MSL (Metal) and GLSL ES 3.10 (OpenGL).
 
-use std::{collections::BTreeMap, sync::Arc};
+mod sources;
 
-use lookahead_wgpu::{
-    Accumulation, AdaptiveAlpha, Average, Clip, Guard, Half, Options, Rule,
-    alpha::{Curvature, Scope},
-    kernels::{self, Source},
-    outer::{HeavyBall, Nesterov, SlowMo},
-    rules::{
-        AdaBelief, AdaFactor, Adadelta, Adagrad, Adam, AdamW, Adamax, Lamb, Lars, Lion, NAdam, RAdam, Ranger,
-        RmsProp, Sgd,
-    },
-};
 use naga::{
     Module, ShaderStage,
     back::{PipelineConstants, glsl, hlsl, msl, pipeline_constants::process_overrides, spv},
     proc::BoundsCheckPolicies,
     valid::{Capabilities, ModuleInfo, ValidationFlags, Validator},
 };
-
-/// Workgroup sizes (the largest that an optimizer chooses, and a smaller device's) and what a step's pipeline
-/// knows of its flags: nothing, an update, an update with a sync.
-const CONSTANTS: [(u32, u32); 4] = [(64, 0), (256, 0), (256, 1), (256, 3)];
 
 #[test]
 fn every_kernel_is_spirv_with_its_entry_point_and_workgroup_size() {
@@ -96,23 +82,18 @@ fn every_kernel_is_glsl_es_3_10() {
 /// Calls `translate` with each kernel's entry point, a workgroup size, and the module in which that size
 /// stands for the override.
 fn for_every_kernel(translate: impl Fn(&str, u32, &Module, &ModuleInfo)) {
-    for source in sources() {
+    for source in sources::all() {
         let module = naga::front::wgsl::parse_str(&source.wgsl)
             .unwrap_or_else(|error| panic!("{}: {}", source.name, error.emit_to_string(&source.wgsl)));
         let mut validator = Validator::new(ValidationFlags::all(), Capabilities::SHADER_FLOAT16_IN_FLOAT32);
         let info = validator
             .validate(&module)
             .unwrap_or_else(|error| panic!("{}: {}", source.name, error.emit_to_string(&source.wgsl)));
-        for (workgroup, flags) in CONSTANTS {
-            if flags != 0 && source.entry != "step" {
-                continue;
-            }
+        for constants in sources::constants(&source) {
+            let workgroup = constants["WORKGROUP"] as u32;
             let entry_point = Some((ShaderStage::Compute, source.entry));
-            let mut constants = PipelineConstants::default();
-            constants.insert("WORKGROUP".to_owned(), f64::from(workgroup));
-            if flags != 0 {
-                constants.insert("FLAGS".to_owned(), f64::from(flags));
-            }
+            let constants: PipelineConstants =
+                constants.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
             let (module, info) = process_overrides(&module, &info, entry_point, &constants)
                 .unwrap_or_else(|error| panic!("{}: {error}", source.name));
             let sizes: Vec<_> = module.entry_points.iter().map(|entry| entry.workgroup_size).collect();
@@ -126,79 +107,6 @@ fn for_every_kernel(translate: impl Fn(&str, u32, &Module, &ModuleInfo)) {
             }
         }
     }
-}
-
-/// What can be had around a rule, in three sets that have everything between them.
-fn everything() -> [Options; 3] {
-    let adaptive = |curvature, scope| Some(AdaptiveAlpha::new(0.1).curvature(curvature).scope(scope));
-    [
-        Options {
-            adaptive: adaptive(Curvature::Corrected, Scope::Model),
-            average: Some(Average::Ema { decay: 0.9 }),
-            accumulate: Some(Accumulation::mean(2)),
-            centralise: true,
-            guard: Some(Guard::default()),
-            half_weights: Some(Half::F16),
-            half_gradients: Some(Half::Bf16),
-            slow_bf16: true,
-            outer: Arc::new(Nesterov::default()),
-            clip: Clip::GlobalNorm(1.0),
-        },
-        Options {
-            adaptive: adaptive(Curvature::Given, Scope::Tensor),
-            half_weights: Some(Half::Bf16),
-            half_gradients: Some(Half::F16),
-            outer: Arc::new(SlowMo { momentum: 0.5 }),
-            clip: Clip::Value(1.0),
-            ..Options::default()
-        },
-        Options {
-            adaptive: adaptive(Curvature::Fisher { decay: 0.9 }, Scope::Group),
-            outer: Arc::new(HeavyBall { momentum: 0.5 }),
-            ..Options::default()
-        },
-    ]
-}
-
-/// The kernels of all rules, each text once.
-fn sources() -> impl Iterator<Item = Source> {
-    let rules: [&dyn Rule; 22] = [
-        &Sgd::new(0.1),
-        &Sgd::new(0.1).momentum(0.9),
-        &Sgd::new(0.1).momentum(0.9).nesterov(true),
-        &Adagrad::default(),
-        &RmsProp::default(),
-        &RmsProp::default().momentum(0.9),
-        &RmsProp::default().centered(true),
-        &RmsProp::default().centered(true).momentum(0.9),
-        &Adadelta::default(),
-        &Adam::default(),
-        &AdamW::default(),
-        &Adam::default().amsgrad(true),
-        &Adamax::default(),
-        &NAdam::default(),
-        &RAdam::default(),
-        &Ranger::default(),
-        &AdaBelief::default(),
-        &Lion::default(),
-        &AdaFactor::new(0.1),
-        &AdaFactor::new(0.1).momentum(0.9),
-        &Lars::new(0.1),
-        &Lamb::new(0.1),
-    ];
-    let options = Options { clip: Clip::TensorNorm(1.0), ..Options::default() };
-    let plain = [Options::default(), options].into_iter().flat_map(|options| {
-        rules.into_iter().flat_map(move |rule| kernels::all(rule, &options)).collect::<Vec<_>>()
-    });
-    let few: [&dyn Rule; 4] = [&Sgd::new(0.1), &Adam::default(), &Lamb::new(0.1), &AdaFactor::new(0.1)];
-    let around = everything().into_iter().flat_map(|options| {
-        few.into_iter().flat_map(move |rule| kernels::all(rule, &options)).collect::<Vec<_>>()
-    });
-    let all = plain.chain(around);
-    let all = all.map(|source| (source.wgsl.clone(), source));
-    let distinct: BTreeMap<String, Source> = all.collect();
-    assert!(distinct.len() > 100, "{} kernels", distinct.len());
-    distinct.into_values()
 }
 
 fn spirv_pipeline(entry: &str) -> spv::PipelineOptions {

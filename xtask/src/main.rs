@@ -17,6 +17,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::web::Then;
+
 const TEST_EXAMPLES: &str = "\
 Examples:
   cargo xtask test                install what is missing, then run everything
@@ -32,7 +34,8 @@ const WEB_EXAMPLES: &str = "\
 Examples:
   cargo xtask web                 build, then serve on http://127.0.0.1:8080/
   cargo xtask web --port 0        serve on a port that is free
-  cargo xtask web --build         build only: web/dist/page and web/dist/package";
+  cargo xtask web --build         build only: web/dist/page and web/dist/package
+  cargo xtask web --test          build, then run the tests in Chromium";
 
 /// Developer commands of lookahead-wgpu
 #[derive(Parser)]
@@ -78,6 +81,9 @@ struct Web {
     /// Build and do not serve
     #[arg(long)]
     build: bool,
+    /// Build and run the tests in Chromium on SwiftShader, and do not serve
+    #[arg(long, conflicts_with = "build")]
+    test: bool,
     /// The port on 127.0.0.1; 0 for any that is free
     #[arg(long, default_value_t = 8080)]
     port: u16,
@@ -102,7 +108,14 @@ fn main() -> ExitCode {
             }
         }
         Command::Demo(install) => exit(demo::run(!install.no_install)),
-        Command::Web(web) => exit(web::run(!web.install.no_install, !web.build, web.port)),
+        Command::Web(web) => {
+            let then = match (web.build, web.test) {
+                (true, _) => Then::Nothing,
+                (_, true) => Then::Test,
+                _ => Then::Serve { port: web.port },
+            };
+            exit(web::run(!web.install.no_install, &then))
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! `cargo xtask web`: the page and the npm package, built and served.
+//! `cargo xtask web`: the page and the npm package, built and served, and their tests.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -38,17 +38,77 @@ const PACKAGE: Module =
 const PAGE: Module =
     Module { package: "lookahead-wgpu-page", name: "lookahead_wgpu_page", folder: "web/dist/page" };
 
-/// Builds, and serves until the process ends.
-pub fn run(install: bool, serve: bool, port: u16) -> Result<(), WebError> {
+/// The library's tests.
+const TESTS: Module =
+    Module { package: "lookahead-wgpu-web-tests", name: "lookahead_wgpu_tests", folder: "web/dist/tests" };
+
+/// Tests of what was built, by a program for Node.js.
+pub struct Suite {
+    pub name: &'static str,
+    pub about: &'static str,
+    script: &'static str,
+}
+
+pub const SUITES: [Suite; 3] = [
+    Suite {
+        name: "kernels in Dawn",
+        about: "every kernel, through the compiler of Chromium",
+        script: "web/tests/dawn.mjs",
+    },
+    Suite {
+        name: "tests in Chromium",
+        about: "the library's tests, on SwiftShader",
+        script: "web/tests/suite.mjs",
+    },
+    Suite { name: "page in Chromium", about: "the page, from end to end", script: "web/page/tests/e2e.mjs" },
+];
+
+/// What to do with what was built.
+pub enum Then {
+    Serve { port: u16 },
+    Test,
+    Nothing,
+}
+
+/// Builds, and tests, or serves until the process ends.
+pub fn run(install: bool, then: &Then) -> Result<(), WebError> {
     output::heading("web: the page and the npm package");
     let workspace = Workspace::here()?;
     build(&workspace, install)?;
-    if !serve {
-        return Ok(());
+    match then {
+        Then::Nothing => Ok(()),
+        Then::Serve { port } => {
+            output::heading("serving: end with Ctrl-C");
+            let folder = workspace.root.join("web/dist");
+            Ok(tool("serve").arg(folder.to_string_lossy()).arg("--port").arg(port.to_string()).run()?)
+        }
+        Then::Test => {
+            build_tests(&workspace, install)?;
+            for suite in &SUITES {
+                output::heading(format_args!("{}: {}", suite.name, suite.about));
+                suite.run(&workspace)?;
+            }
+            Ok(())
+        }
     }
-    output::heading("serving: end with Ctrl-C");
-    let folder = workspace.root.join("web/dist");
-    Ok(tool("serve").arg(folder.to_string_lossy()).arg("--port").arg(port.to_string()).run()?)
+}
+
+impl Suite {
+    /// Runs on what [`build`] and [`build_tests`] made.
+    pub fn run(&self, workspace: &Workspace) -> Result<(), WebError> {
+        let script = workspace.root.join(self.script);
+        Ok(CommandLine::new("node", []).arg(script.to_string_lossy()).run()?)
+    }
+}
+
+/// Makes `web/dist/tests`. Nobody downloads it, so that it is as it is quickest to build.
+pub fn build_tests(workspace: &Workspace, install: bool) -> Result<(), WebError> {
+    WEB.provide(install)?;
+    node::provide(&workspace.root.join("web"), install)?;
+    let folder = workspace.root.join(TESTS.folder);
+    remove(&folder)?;
+    cargo("dev", [TESTS.package].into_iter()).run()?;
+    Ok(bindgen(&built(workspace, "debug", &TESTS), &folder, TESTS.name).run()?)
 }
 
 /// Makes `web/dist/package` and `web/dist/page`.
@@ -57,7 +117,10 @@ pub fn build(workspace: &Workspace, install: bool) -> Result<(), WebError> {
     WEB.provide(install)?;
     node::provide(&web, install)?;
     let modules = [PACKAGE, PAGE];
-    cargo(modules.iter().map(|module| module.package)).run()?;
+    for module in &modules {
+        remove(&workspace.root.join(module.folder))?;
+    }
+    cargo("web", modules.iter().map(|module| module.package)).run()?;
     for module in &modules {
         bundle(workspace, module)?;
     }
@@ -77,8 +140,8 @@ pub fn build(workspace: &Workspace, install: bool) -> Result<(), WebError> {
 }
 
 /// Builds packages for the web.
-fn cargo<'a>(packages: impl Iterator<Item = &'a str>) -> CommandLine {
-    let words = ["build", "--profile", "web", "--target", WEB.triple];
+fn cargo<'a>(profile: &str, packages: impl Iterator<Item = &'a str>) -> CommandLine {
+    let words = ["build", "--profile", profile, "--target", WEB.triple];
     let command = CommandLine::new("cargo", words);
     packages.fold(command, |command, package| command.arg("--package").arg(package))
 }
@@ -86,13 +149,17 @@ fn cargo<'a>(packages: impl Iterator<Item = &'a str>) -> CommandLine {
 /// Makes the ES module of what cargo built.
 fn bundle(workspace: &Workspace, module: &Module) -> Result<(), WebError> {
     let folder = workspace.root.join(module.folder);
-    remove(&folder)?;
-    let built = format!("{}/web/{}.wasm", WEB.triple, module.package.replace('-', "_"));
-    bindgen(&workspace.target.join(built), &folder, module.name).run()?;
+    bindgen(&built(workspace, "web", module), &folder, module.name).run()?;
     let wasm = folder.join(format!("{}_bg.wasm", module.name));
     wasm_opt(&workspace.root.join("web"), &wasm).run()?;
     let size = tool("size").arg(wasm.to_string_lossy()).arg("--budget").arg(BUDGET.to_string());
     Ok(size.run()?)
+}
+
+/// The wasm that cargo built, in its folder of a profile.
+fn built(workspace: &Workspace, profile: &str, module: &Module) -> PathBuf {
+    let file = format!("{}/{profile}/{}.wasm", WEB.triple, module.package.replace('-', "_"));
+    workspace.target.join(file)
 }
 
 fn bindgen(wasm: &Path, folder: &Path, name: &str) -> CommandLine {
@@ -163,7 +230,7 @@ mod tests {
     #[test]
     fn both_modules_are_built_at_once() {
         assert_eq!(
-            cargo(["a", "b"].into_iter()).to_string(),
+            cargo("web", ["a", "b"].into_iter()).to_string(),
             "cargo build --profile web --target wasm32-unknown-unknown --package a --package b"
         );
     }

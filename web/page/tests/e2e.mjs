@@ -9,9 +9,9 @@ import { mkdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
-import { launch } from './browser.mjs';
+import { launch } from '../../tests/browser.mjs';
 import { idx } from './idx.mjs';
-import { serve } from './server.mjs';
+import { serve } from '../../tests/server.mjs';
 
 const root = resolve(import.meta.dirname, '../../..');
 const dist = join(root, 'web/dist');

@@ -1,2 +1,67 @@
-//! The library's tests, run in a browser.
+//! The library's tests, run in a browser, and the text of its kernels, for the compilers of browsers.
 #![cfg(target_arch = "wasm32")]
+#![allow(clippy::duplicate_mod, reason = "each file of `tests` has a `common` of its own")]
+
+#[path = "../../../tests/golden.rs"]
+mod golden;
+#[path = "../../../tests/lookahead.rs"]
+mod lookahead;
+#[path = "../../../tests/sources/mod.rs"]
+mod sources;
+#[path = "../../../tests/twin.rs"]
+#[allow(dead_code, reason = "random models are made natively")]
+mod twin;
+
+use std::sync::Arc;
+
+use lookahead_wgpu::{gpu::Gpu, wgpu};
+use serde_json::json;
+use wasm_bindgen::{JsError, prelude::wasm_bindgen};
+
+const GOLDEN: &str = "golden::trajectories_agree_with_torch_and_optax";
+
+/// A panic ends a test without an answer to JavaScript; what it says goes to the console.
+#[wasm_bindgen(start)]
+fn start() {
+    std::panic::set_hook(Box::new(|panic| web_sys::console::error_1(&panic.to_string().into())));
+}
+
+/// The names of all tests.
+#[wasm_bindgen]
+pub fn tests() -> Vec<String> {
+    let lookahead = lookahead::TESTS.iter().map(|(name, _)| format!("lookahead::{name}"));
+    let twin = twin::TESTS.iter().map(|(name, _)| format!("twin::{name}"));
+    lookahead.chain(twin).chain([GOLDEN.to_owned()]).collect()
+}
+
+/// Runs a test on a new device. What it gives is worth saying.
+#[wasm_bindgen]
+pub async fn run(name: String) -> Result<String, JsError> {
+    let gpu = Gpu::open_web(&[]).await?;
+    // Off the web these panic by themselves.
+    gpu.device.on_uncaptured_error(Arc::new(|problem: wgpu::Error| {
+        web_sys::console::error_1(&problem.to_string().into());
+    }));
+    if name == GOLDEN {
+        let (compared, worst) = golden::trajectories_agree_with_torch_and_optax(&gpu).await;
+        return Ok(format!("{compared} trajectories, off at most by {worst:.1e}"));
+    }
+    let test = match name.split_once("::") {
+        Some(("lookahead", name)) => lookahead::TESTS.iter().find(|(known, _)| *known == name),
+        Some(("twin", name)) => twin::TESTS.iter().find(|(known, _)| *known == name),
+        _ => None,
+    };
+    let (_, test) = test.ok_or_else(|| JsError::new(&format!("there is no test `{name}`")))?;
+    test(&gpu).await;
+    Ok(String::new())
+}
+
+/// Every kernel as JSON: name, entry point, WGSL, and the sets of constants that pipelines are made with.
+#[wasm_bindgen]
+pub fn kernels() -> String {
+    let kernels = sources::all().map(|source| {
+        let constants = sources::constants(&source);
+        json!({ "name": source.name, "entry": source.entry, "wgsl": source.wgsl, "constants": constants })
+    });
+    json!(kernels.collect::<Vec<_>>()).to_string()
+}

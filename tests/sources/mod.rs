@@ -1,0 +1,99 @@
+//! Every kernel that the rules can need, for the tests that translate them.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use lookahead_wgpu::{
+    Accumulation, AdaptiveAlpha, Average, Clip, Guard, Half, Options, Rule,
+    alpha::{Curvature, Scope},
+    kernels::{self, Source},
+    outer::{HeavyBall, Nesterov, SlowMo},
+    rules::{
+        AdaBelief, AdaFactor, Adadelta, Adagrad, Adam, AdamW, Adamax, Lamb, Lars, Lion, NAdam, RAdam, Ranger,
+        RmsProp, Sgd,
+    },
+};
+
+/// The constants that pipelines of a kernel are made with: workgroup sizes (the largest that an optimizer
+/// chooses, and a smaller device's) and what a step's pipeline knows of its flags: nothing, an update, an
+/// update with a sync.
+pub fn constants(source: &Source) -> Vec<BTreeMap<&'static str, f64>> {
+    let workgroup = |size| BTreeMap::from([("WORKGROUP", size)]);
+    let mut constants = vec![workgroup(64.0), workgroup(256.0)];
+    if source.entry == "step" {
+        constants.extend([1.0, 3.0].map(|flags| BTreeMap::from([("WORKGROUP", 256.0), ("FLAGS", flags)])));
+    }
+    constants
+}
+
+/// What can be had around a rule, in three sets that have everything between them.
+fn everything() -> [Options; 3] {
+    let adaptive = |curvature, scope| Some(AdaptiveAlpha::new(0.1).curvature(curvature).scope(scope));
+    [
+        Options {
+            adaptive: adaptive(Curvature::Corrected, Scope::Model),
+            average: Some(Average::Ema { decay: 0.9 }),
+            accumulate: Some(Accumulation::mean(2)),
+            centralise: true,
+            guard: Some(Guard::default()),
+            half_weights: Some(Half::F16),
+            half_gradients: Some(Half::Bf16),
+            slow_bf16: true,
+            outer: Arc::new(Nesterov::default()),
+            clip: Clip::GlobalNorm(1.0),
+        },
+        Options {
+            adaptive: adaptive(Curvature::Given, Scope::Tensor),
+            half_weights: Some(Half::Bf16),
+            half_gradients: Some(Half::F16),
+            outer: Arc::new(SlowMo { momentum: 0.5 }),
+            clip: Clip::Value(1.0),
+            ..Options::default()
+        },
+        Options {
+            adaptive: adaptive(Curvature::Fisher { decay: 0.9 }, Scope::Group),
+            outer: Arc::new(HeavyBall { momentum: 0.5 }),
+            ..Options::default()
+        },
+    ]
+}
+
+/// The kernels of all rules, each text once.
+pub fn all() -> impl Iterator<Item = Source> {
+    let rules: [&dyn Rule; 22] = [
+        &Sgd::new(0.1),
+        &Sgd::new(0.1).momentum(0.9),
+        &Sgd::new(0.1).momentum(0.9).nesterov(true),
+        &Adagrad::default(),
+        &RmsProp::default(),
+        &RmsProp::default().momentum(0.9),
+        &RmsProp::default().centered(true),
+        &RmsProp::default().centered(true).momentum(0.9),
+        &Adadelta::default(),
+        &Adam::default(),
+        &AdamW::default(),
+        &Adam::default().amsgrad(true),
+        &Adamax::default(),
+        &NAdam::default(),
+        &RAdam::default(),
+        &Ranger::default(),
+        &AdaBelief::default(),
+        &Lion::default(),
+        &AdaFactor::new(0.1),
+        &AdaFactor::new(0.1).momentum(0.9),
+        &Lars::new(0.1),
+        &Lamb::new(0.1),
+    ];
+    let options = Options { clip: Clip::TensorNorm(1.0), ..Options::default() };
+    let plain = [Options::default(), options].into_iter().flat_map(|options| {
+        rules.into_iter().flat_map(move |rule| kernels::all(rule, &options)).collect::<Vec<_>>()
+    });
+    let few: [&dyn Rule; 4] = [&Sgd::new(0.1), &Adam::default(), &Lamb::new(0.1), &AdaFactor::new(0.1)];
+    let around = everything().into_iter().flat_map(|options| {
+        few.into_iter().flat_map(move |rule| kernels::all(rule, &options)).collect::<Vec<_>>()
+    });
+    let all = plain.chain(around);
+    let all = all.map(|source| (source.wgsl.clone(), source));
+    let distinct: BTreeMap<String, Source> = all.collect();
+    assert!(distinct.len() > 100, "{} kernels", distinct.len());
+    distinct.into_values()
+}

@@ -1,0 +1,25 @@
+// Every kernel in Dawn, Chromium's WebGPU, for Node.js: `node web/tests/dawn.mjs`, after `cargo xtask web --test`.
+//
+// Without a driver: its compiler, Tint, checks each module and pipeline, and nothing is made for a device.
+
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { create } from 'webgpu';
+import { make, open } from './pipelines.mjs';
+
+const dist = resolve(import.meta.dirname, '../dist/tests');
+if (!existsSync(dist)) {
+  console.error('there is no web/dist/tests: run `cargo xtask web --test`');
+  process.exit(1);
+}
+const tests = await import(`${dist}/lookahead_wgpu_tests.js`);
+tests.initSync({ module: await readFile(`${dist}/lookahead_wgpu_tests_bg.wasm`) });
+const kernels = JSON.parse(tests.kernels());
+// Dawn ends with the last that holds it.
+const gpu = create(['backend=null']);
+const { device, label } = await open(gpu);
+const { problems, pipelines } = await make(device, kernels);
+for (const problem of problems) console.error(`FAIL  ${problem}`);
+console.log(`${label}: ${kernels.length} kernels, ${pipelines} pipelines, ${problems.length} problems`);
+process.exit(problems.length > 0 || kernels.length === 0 || pipelines < 2 * kernels.length ? 1 : 0);

@@ -1,0 +1,108 @@
+// The library's tests in Chromium, and every kernel as Chromium compiles it: `node web/tests/suite.mjs`.
+//
+// `cargo xtask web --test` builds and runs it. An argument picks the tests whose names have it.
+
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { launch } from './browser.mjs';
+import { serve } from './server.mjs';
+
+/** Milliseconds that a test may take on a busy machine. */
+const PATIENCE = 900_000;
+
+const web = resolve(import.meta.dirname, '..');
+if (!existsSync(join(web, 'dist/tests/lookahead_wgpu_tests.js'))) {
+  console.error('there is no web/dist/tests: run `cargo xtask web --test`');
+  process.exit(1);
+}
+const server = await serve(web);
+const browser = await launch();
+
+/** What `run` gives on a page of its own, unless an error is reported there first. */
+async function fresh(run, word) {
+  const page = await browser.newPage();
+  let watch;
+  const trouble = new Promise((_, reject) => {
+    const fail = (message) => reject(new Error(message));
+    watch = setTimeout(() => fail(`not done after ${PATIENCE / 1000} s`), PATIENCE);
+    page.on('console', (message) => message.type() === 'error' && fail(message.text()));
+    page.on('pageerror', (error) => fail(error.stack ?? error.message));
+    page.on('crash', () => fail('the page crashed'));
+  });
+  trouble.catch(() => {});
+  try {
+    await page.goto(`${server.address}tests/`);
+    const result = await Promise.race([page.evaluate(run, word), trouble]);
+    // An error that the device reports at the very end comes after the test's answer.
+    await Promise.race([page.waitForTimeout(50), trouble]);
+    return result;
+  } finally {
+    clearTimeout(watch);
+    await page.close();
+  }
+}
+
+const run = async (name) => {
+  const tests = await import('/dist/tests/lookahead_wgpu_tests.js');
+  await tests.default();
+  return tests.run(name);
+};
+
+const kernels = async () => {
+  const tests = await import('/dist/tests/lookahead_wgpu_tests.js');
+  const { make, open } = await import('/tests/pipelines.mjs');
+  await tests.default();
+  const kernels = JSON.parse(tests.kernels());
+  const { device } = await open(navigator.gpu);
+  // SwiftShader takes long over a pipeline, so each of a rule's kernels gets them in one form only.
+  const seen = new Set();
+  const chosen = ({ name }) => {
+    const kind = name.split(',')[0];
+    return !seen.has(kind) && seen.add(kind);
+  };
+  return { count: kernels.length, ...await make(device, kernels, chosen), kinds: seen.size };
+};
+
+async function everyKernel() {
+  const { count, kinds, pipelines, problems } = await fresh(kernels);
+  assert.deepEqual(problems, []);
+  assert.ok(kinds > 0 && pipelines >= 2 * kinds, `${pipelines} pipelines of ${kinds} kernels`);
+  return `${count} kernels, ${pipelines} pipelines of ${kinds} of them`;
+}
+
+/** Fails where the tests would run on anything but SwiftShader. */
+async function adapter() {
+  const label = await fresh(async () => {
+    const { open } = await import('/tests/pipelines.mjs');
+    return (await open(navigator.gpu)).label;
+  });
+  assert.match(label, /swiftshader/i);
+  return label;
+}
+
+const names = await fresh(async () => {
+  const tests = await import('/dist/tests/lookahead_wgpu_tests.js');
+  await tests.default();
+  return tests.tests();
+});
+const tests = [
+  ['the adapter is SwiftShader', adapter],
+  ['every kernel compiles', everyKernel],
+  ...names.map((name) => [name, () => fresh(run, name)]),
+].filter(([name]) => !process.argv[2] || name.includes(process.argv[2]));
+let failed = 0;
+for (const [name, run] of tests) {
+  const began = Date.now();
+  try {
+    const remark = await run();
+    console.log(`ok    ${name} (${((Date.now() - began) / 1000).toFixed(1)} s)${remark ? `: ${remark}` : ''}`);
+  } catch (error) {
+    failed += 1;
+    console.error(`FAIL  ${name}\n${error.message}`);
+  }
+}
+await browser.close();
+server.end();
+console.log(`${browser.version()}: ${tests.length - failed} passed, ${failed} failed`);
+process.exit(failed > 0 || names.length === 0 || tests.length === 0 ? 1 : 0);
