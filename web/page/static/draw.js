@@ -7,8 +7,8 @@ const STRIDE = 0.05;
 /** How wide the pen is on the surface. */
 const PEN = 0.085;
 /**
- * How much of a UCI digit's image is ink: on average 303 to 330 of 1024 dots, whichever the digit, so that a 1 has wider
- * lines than an 8.
+ * How much of a UCI digit's image is ink: on average 303 to 330 of 1024 dots, whichever the digit, so that a 1 has
+ * wider lines than an 8.
  */
 const INK = 313 / 1024;
 /** The widths of lines to choose from, where the image is 1 wide. */
@@ -101,8 +101,9 @@ function trace(context, strokes, scale, [x, y], width) {
   Object.assign(context, { lineWidth: width, lineCap: 'round', lineJoin: 'round' });
   for (const stroke of strokes) {
     context.beginPath();
-    // A line to where it begins makes a single point a dot.
-    for (const point of [stroke[0], ...stroke]) context.lineTo(point[0] * scale + x, point[1] * scale + y);
+    // A line of no length would leave no dot.
+    context.moveTo(stroke[0][0] * scale + x - 0.01, stroke[0][1] * scale + y);
+    for (const point of stroke) context.lineTo(point[0] * scale + x, point[1] * scale + y);
     context.stroke();
   }
 }
