@@ -1,6 +1,7 @@
 //! The Lookahead optimizer for JavaScript, on WebGPU.
 #![cfg(target_arch = "wasm32")]
 
+mod begun;
 mod optimizer;
 mod options;
 mod problem;

@@ -3,12 +3,13 @@
 use std::cell::{Ref, RefCell, RefMut};
 use std::rc::Rc;
 
-use js_sys::{Array, Object, Reflect};
+use js_sys::{Array, Float32Array, Object, Promise, Reflect, Uint8Array};
 use lookahead_wgpu::{DEFAULT_GROUP, Error, Field, Slice, Snapshot, gpu::Gpu, wgpu};
 use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
-use wasm_bindgen_futures::spawn_local;
+use wasm_bindgen_futures::{future_to_promise, spawn_local};
 
 use crate::{
+    begun::begun,
     options::Options,
     problem::Problem,
     types::{BufferSlices, FieldName, GpuDevice, OptimizerOptions},
@@ -18,7 +19,7 @@ use crate::{
 #[wasm_bindgen]
 pub struct Optimizer {
     gpu: Gpu,
-    optimizer: RefCell<lookahead_wgpu::Optimizer>,
+    optimizer: Rc<RefCell<lookahead_wgpu::Optimizer>>,
     /// Why the device was lost, once it is.
     lost: Rc<RefCell<Option<String>>>,
 }
@@ -51,13 +52,19 @@ impl Optimizer {
             let why = watched.lost().await;
             *told.borrow_mut() = Some(why);
         });
-        Ok(Self { gpu, optimizer: RefCell::new(optimizer), lost })
+        Ok(Self { gpu, optimizer: Rc::new(RefCell::new(optimizer)), lost })
     }
 
-    /// The adapter in words.
+    /// The adapter in words, as far as the browser names it.
     #[wasm_bindgen(getter)]
     pub fn adapter(&self) -> String {
-        self.gpu.label()
+        let device = self.gpu.device.as_webgpu().map(JsValue::from).unwrap_or_default();
+        let info = Reflect::get(&device, &"adapterInfo".into()).unwrap_or_default();
+        let word =
+            |name: &str| Reflect::get(&info, &name.into()).ok()?.as_string().filter(|word| !word.is_empty());
+        let words: Vec<_> =
+            ["vendor", "architecture", "device", "description"].into_iter().filter_map(word).collect();
+        if words.is_empty() { "unnamed".to_owned() } else { words.join(" ") }
     }
 
     /// The GPU device. Kernels of your own that read weights or write gradients run on it.
@@ -132,7 +139,8 @@ impl Optimizer {
         self.submit("reseed", |optimizer, encoder| optimizer.reseed(encoder))
     }
 
-    /// Exchanges the weights with the slow ones, for an evaluation; a second call exchanges them back.
+    /// Exchanges the weights with the slow ones, for an evaluation by kernels of your own; a second call exchanges
+    /// them back. Steps and reads are refused meanwhile.
     #[wasm_bindgen(js_name = swapSlow)]
     pub fn swap_slow(&self) -> Result<(), Problem> {
         self.submit("swapSlow", |optimizer, encoder| optimizer.swap_slow(encoder))
@@ -144,32 +152,39 @@ impl Optimizer {
         self.submit("swapAverage", |optimizer, encoder| optimizer.swap_average(encoder))
     }
 
-    /// Reads a tensor's weights as they are after everything submitted so far.
-    pub async fn weights(&self, tensor: &str) -> Result<Vec<f32>, Problem> {
-        self.download(Field::Weights, tensor).await
+    /// Reads a tensor's weights as they are after everything submitted before this call.
+    #[wasm_bindgen(unchecked_return_type = "Promise<Float32Array>")]
+    pub fn weights(&self, tensor: &str) -> Promise {
+        self.download(Field::Weights, tensor)
     }
 
     /// Reads a tensor's slow weights.
-    #[wasm_bindgen(js_name = slowWeights)]
-    pub async fn slow_weights(&self, tensor: &str) -> Result<Vec<f32>, Problem> {
-        self.download(Field::SlowWeights, tensor).await
+    #[wasm_bindgen(js_name = slowWeights, unchecked_return_type = "Promise<Float32Array>")]
+    pub fn slow_weights(&self, tensor: &str) -> Promise {
+        self.download(Field::SlowWeights, tensor)
     }
 
     /// Reads any field of a tensor: `weights`, `slow_weights`, `average`, `state.exp_avg`, ...
-    pub async fn read(&self, field: FieldName, tensor: &str) -> Result<Vec<f32>, Problem> {
+    #[wasm_bindgen(unchecked_return_type = "Promise<Float32Array>")]
+    pub fn read(&self, field: FieldName, tensor: &str) -> Promise {
         let name = JsValue::from(field).as_string().unwrap_or_default();
-        let field = Field::parse(&name)
-            .ok_or_else(|| Problem::argument(format!("there is no field `{name}`; `weights` is one")))?;
-        self.download(field, tensor).await
+        match Field::parse(&name) {
+            Some(field) => self.download(field, tensor),
+            None => {
+                let problem = Problem::argument(format!("there is no field `{name}`; `weights` is one"));
+                Promise::reject(&problem.into())
+            }
+        }
     }
 
     /// Writes a checkpoint, in the format of the Rust crate's files (safetensors). Steps are refused until it is
     /// done.
-    #[expect(clippy::await_holding_refcell_ref, reason = "`alive` sees it, and refuses steps meanwhile")]
-    pub async fn save(&self) -> Result<Vec<u8>, Problem> {
-        let optimizer = self.alive_shared("save")?;
-        let snapshot = optimizer.export().await?;
-        Ok(snapshot.to_bytes()?)
+    #[wasm_bindgen(unchecked_return_type = "Promise<Uint8Array>")]
+    pub fn save(&self) -> Promise {
+        self.hold("save", async |optimizer| {
+            let bytes = optimizer.export().await?.to_bytes()?;
+            Ok(Uint8Array::from(bytes.as_slice()).into())
+        })
     }
 
     /// Goes on from a checkpoint of the same tensors and rule.
@@ -190,10 +205,9 @@ impl Optimizer {
     }
 
     /// Steps that the guard skipped. Steps are refused until it is done.
-    #[expect(clippy::await_holding_refcell_ref, reason = "`alive` sees it, and refuses steps meanwhile")]
-    pub async fn skipped(&self) -> Result<f64, Problem> {
-        let optimizer = self.alive_shared("skipped")?;
-        Ok(optimizer.counters().await?.skipped as f64)
+    #[wasm_bindgen(unchecked_return_type = "Promise<number>")]
+    pub fn skipped(&self) -> Promise {
+        self.hold("skipped", async |optimizer| Ok((optimizer.counters().await?.skipped as f64).into()))
     }
 
     /// The learning rate of the next step of a group (the default one where left out).
@@ -246,10 +260,30 @@ impl Optimizer {
         Ok(())
     }
 
-    async fn download(&self, field: Field<'_>, tensor: &str) -> Result<Vec<f32>, Problem> {
-        // Not borrowed while the values are under way: steps may be taken meanwhile.
-        let values = self.alive_shared("reading values")?.download(field, tensor);
-        Ok(values.await?)
+    /// A tensor's values as they are at this call; steps may be taken while they are under way.
+    fn download(&self, field: Field<'_>, tensor: &str) -> Promise {
+        let reading =
+            self.check_alive("reading values").and_then(|()| Ok(self.shared()?.download(field, tensor)));
+        future_to_promise(async {
+            let values = reading?.await.map_err(Problem::from)?;
+            Ok(Float32Array::from(values.as_slice()).into())
+        })
+    }
+
+    /// A call that keeps steps away until it is done, and begins now.
+    #[expect(clippy::await_holding_refcell_ref, reason = "`alive` sees it, and refuses steps meanwhile")]
+    fn hold(
+        &self,
+        call: &str,
+        run: impl AsyncFnOnce(&lookahead_wgpu::Optimizer) -> Result<JsValue, Problem> + 'static,
+    ) -> Promise {
+        let alive = self.check_alive(call);
+        let optimizer = Rc::clone(&self.optimizer);
+        begun(async move {
+            alive?;
+            let optimizer = shared(&optimizer)?;
+            Ok(run(&optimizer).await?)
+        })
     }
 
     /// The optimizer, to change it.
@@ -260,15 +294,9 @@ impl Optimizer {
         self.optimizer.try_borrow_mut().map_err(busy)
     }
 
-    /// The optimizer, to read from its device.
-    fn alive_shared(&self, call: &str) -> Result<Ref<'_, lookahead_wgpu::Optimizer>, Problem> {
-        self.check_alive(call)?;
-        self.shared()
-    }
-
     /// The optimizer, to ask what the host knows.
     fn shared(&self) -> Result<Ref<'_, lookahead_wgpu::Optimizer>, Problem> {
-        self.optimizer.try_borrow().map_err(|_| Problem::argument("the optimizer is at another call"))
+        shared(&self.optimizer)
     }
 
     /// Browsers take calls on a lost device without a word.
@@ -281,6 +309,12 @@ impl Optimizer {
             }
         }
     }
+}
+
+fn shared(
+    optimizer: &RefCell<lookahead_wgpu::Optimizer>,
+) -> Result<Ref<'_, lookahead_wgpu::Optimizer>, Problem> {
+    optimizer.try_borrow().map_err(|_| Problem::argument("the optimizer is at another call"))
 }
 
 fn group_name(group: &Option<String>) -> &str {

@@ -1,15 +1,19 @@
 //! What `Optimizer.create` is given.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
+use js_sys::Error;
 use lookahead_wgpu::{
     Accumulation, AdaptiveAlpha, Average, Builder, Clip, Group, Guard, Lookahead, Optimizer, Rule, Schedule,
     StatePolicy,
     alpha::{Curvature, GradientAt, Scope},
     outer::{HeavyBall, Nesterov, SlowMo},
 };
-use serde::Deserialize;
-use wasm_bindgen::JsValue;
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, MapAccess, Visitor},
+};
+use wasm_bindgen::{JsCast, JsValue};
 
 use crate::{
     problem::Problem,
@@ -17,7 +21,7 @@ use crate::{
 };
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Options {
     rule: BTreeMap<String, Value>,
     tensors: Vec<Tensor>,
@@ -34,22 +38,26 @@ pub struct Options {
     centralise: bool,
     #[serde(default)]
     guard: bool,
+    #[serde(flatten)]
+    _rest: Rest,
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Tensor {
     name: String,
     shape: Vec<usize>,
     group: Option<String>,
+    #[serde(flatten)]
+    _rest: Rest,
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct LookaheadOptions {
     k: Option<u32>,
     alpha: Option<f64>,
     policy: Option<Policy>,
+    #[serde(flatten)]
+    _rest: Rest,
 }
 
 #[derive(Deserialize)]
@@ -61,7 +69,7 @@ enum Policy {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 struct GroupOptions {
     name: String,
     rule: Option<BTreeMap<String, Value>>,
@@ -71,10 +79,12 @@ struct GroupOptions {
     alpha: Option<f64>,
     #[serde(default)]
     frozen: bool,
+    #[serde(flatten)]
+    _rest: Rest,
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 enum ScheduleOptions {
     Steps(Vec<(u64, f64)>),
     Cosine {
@@ -83,10 +93,14 @@ enum ScheduleOptions {
         total: u64,
         #[serde(default)]
         floor: f64,
+        #[serde(flatten)]
+        _rest: Rest,
     },
     Transformer {
         width: u32,
         warmup: u64,
+        #[serde(flatten)]
+        _rest: Rest,
     },
 }
 
@@ -99,12 +113,14 @@ enum ClipOptions {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 struct AdaptiveOptions {
     alpha_low: f64,
     curvature: Option<CurvatureOptions>,
     scope: Option<ScopeOptions>,
     gradient: Option<GradientOptions>,
+    #[serde(flatten)]
+    _rest: Rest,
 }
 
 #[derive(Deserialize)]
@@ -140,31 +156,67 @@ enum OuterOptions {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 enum AverageOptions {
     Ema(f64),
     Polyak {
         #[serde(default)]
         from: u64,
+        #[serde(flatten)]
+        _rest: Rest,
     },
     Swa {
         every: u64,
         #[serde(default)]
         from: u64,
+        #[serde(flatten)]
+        _rest: Rest,
     },
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 struct AccumulateOptions {
     micro_batches: u32,
     mean: Option<bool>,
+    #[serde(flatten)]
+    _rest: Rest,
+}
+
+/// What an object has beyond the fields that are known: nothing. serde's own `deny_unknown_fields` does not see it, since
+/// of JavaScript's objects only the fields that are asked for are read.
+struct Rest;
+
+impl<'de> Deserialize<'de> for Rest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(NoField)
+    }
+}
+
+struct NoField;
+
+impl<'de> Visitor<'de> for NoField {
+    type Value = Rest;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("no other field")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Rest, A::Error> {
+        match map.next_key::<String>()? {
+            None => Ok(Rest),
+            Some(name) => Err(de::Error::custom(format!("there is no option `{name}`"))),
+        }
+    }
 }
 
 impl Options {
     pub fn read(options: JsValue) -> Result<Self, Problem> {
-        serde_wasm_bindgen::from_value(options)
-            .map_err(|error| Problem::argument(format!("the optimizer's options: {error}")))
+        serde_wasm_bindgen::from_value(options).map_err(|error| {
+            let text = error.to_string();
+            let message = JsValue::from(error).dyn_into().map_or(text, |error: Error| error.message().into());
+            Problem::argument(format!("the optimizer's options: {message}"))
+        })
     }
 
     /// An optimizer to be. It may be built more than once: on a device with more limits.
@@ -193,10 +245,10 @@ impl Options {
         builder = match &self.schedule {
             None => builder,
             Some(ScheduleOptions::Steps(decays)) => builder.schedule(Schedule::steps(decays.iter().copied())),
-            Some(ScheduleOptions::Cosine { warmup, total, floor }) => {
+            Some(ScheduleOptions::Cosine { warmup, total, floor, .. }) => {
                 builder.schedule(Schedule::cosine(*warmup, *total, *floor))
             }
-            Some(ScheduleOptions::Transformer { width, warmup }) => {
+            Some(ScheduleOptions::Transformer { width, warmup, .. }) => {
                 builder.schedule(Schedule::transformer(*width, *warmup))
             }
         };
@@ -215,13 +267,15 @@ impl Options {
             Some(OuterOptions::Nesterov(momentum)) => builder.outer(Nesterov { momentum }),
             Some(OuterOptions::SlowMo(momentum)) => builder.outer(SlowMo { momentum }),
         };
-        builder = match self.average {
+        builder = match &self.average {
             None => builder,
-            Some(AverageOptions::Ema(decay)) => builder.average(Average::Ema { decay }),
-            Some(AverageOptions::Polyak { from }) => builder.average(Average::Polyak { from }),
-            Some(AverageOptions::Swa { every, from }) => builder.average(Average::Swa { every, from }),
+            Some(AverageOptions::Ema(decay)) => builder.average(Average::Ema { decay: *decay }),
+            Some(AverageOptions::Polyak { from, .. }) => builder.average(Average::Polyak { from: *from }),
+            Some(AverageOptions::Swa { every, from, .. }) => {
+                builder.average(Average::Swa { every: *every, from: *from })
+            }
         };
-        if let Some(&AccumulateOptions { micro_batches, mean }) = self.accumulate.as_ref() {
+        if let Some(&AccumulateOptions { micro_batches, mean, .. }) = self.accumulate.as_ref() {
             builder = builder.accumulate(Accumulation { micro_batches, mean: mean.unwrap_or(true) });
         }
         if self.centralise {

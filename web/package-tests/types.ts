@@ -1,0 +1,52 @@
+// Options and calls as TypeScript knows them. It is compiled, never run.
+
+import init, { Optimizer, type Field, type LookaheadError, type OptimizerOptions, type Rule } from 'lookahead-wgpu';
+
+const rules: Rule[] = [
+  { name: 'sgd', lr: 0.1, momentum: 0.9, nesterov: true },
+  { name: 'adam', betas: [0.9, 0.999], amsgrad: true },
+  { name: 'adafactor', lr: 0.01, clippingThreshold: null },
+  // @ts-expect-error SGD has no default learning rate.
+  { name: 'sgd' },
+  // @ts-expect-error There is no such rule.
+  { name: 'adm' },
+];
+const options: OptimizerOptions = {
+  rule: rules[0]!,
+  tensors: [{ name: 'w', shape: [3, 2] }, { name: 'b', shape: [], group: 'biases' }],
+  lookahead: { k: 5, alpha: 0.5, policy: 'interpolate' },
+  groups: [{ name: 'biases', weightDecay: 0, learningRateFactor: 2 }],
+  schedule: { cosine: { warmup: 10, total: 100 } },
+  clip: { globalNorm: 1 },
+  adaptiveAlpha: { alphaLow: 0.2, curvature: { fisher: 0.9 }, scope: 'tensor' },
+  average: { swa: { every: 5 } },
+  accumulate: { microBatches: 2 },
+  guard: true,
+};
+// @ts-expect-error A policy is one of three.
+const policy: OptimizerOptions['lookahead'] = { policy: 'keep' };
+
+export async function train(): Promise<number[]> {
+  await init();
+  const optimizer: Optimizer = await Optimizer.create(options);
+  const device: GPUDevice = optimizer.device;
+  optimizer.setGradient('w', new Float32Array(6));
+  for (const { buffer, offset, size } of optimizer.gradientSlices('w')) {
+    device.queue.writeBuffer(buffer, offset, new Float32Array(size / 4));
+  }
+  optimizer.step();
+  const field: Field = 'state.exp_avg';
+  const [slow, state]: Float32Array[] = [await optimizer.slowWeights('w'), await optimizer.read(field, 'w')];
+  // @ts-expect-error There is no such field.
+  void optimizer.read('weight', 'w');
+  const checkpoint: Uint8Array = await optimizer.save();
+  optimizer.load(checkpoint);
+  const numbers: number[] = [optimizer.steps, optimizer.position(), await optimizer.skipped(), optimizer.learningRate('biases')];
+  optimizer.lost().then((why: string) => console.log(why, policy, slow, state));
+  try {
+    optimizer.setK(3);
+  } catch (error) {
+    console.log((error as LookaheadError).kind);
+  }
+  return numbers;
+}
