@@ -1,17 +1,6 @@
 // The gradient of the noisy quadratic: a (theta - c) with c ~ N(0, sigma^2) drawn anew at every step, for
 // every coordinate and repeat. The repeats of a coordinate lie side by side.
-struct Moment {
-    step: u32,
-    seed: u32,
-    // Keeps runs of one seed apart.
-    run: u32,
-    // The first record of this moment, for the measurement.
-    record: u32,
-    // vec4s of each coordinate.
-    repeats: u32,
-}
 
-@group(0) @binding(0) var<uniform> moment: Moment;
 // a and sigma of each coordinate.
 @group(0) @binding(1) var<storage, read> coordinates: array<vec2f>;
 @group(0) @binding(2) var<storage, read> weights: array<vec4f>;

@@ -1,17 +1,7 @@
 // Mean and sum of squared deviations of a chunk of the repeats of a coordinate: one workgroup for each
-// chunk. Sums of squares alone would cancel where the mean is large.
-struct Moment {
-    step: u32,
-    seed: u32,
-    run: u32,
-    record: u32,
-    repeats: u32,
-}
+// chunk. Sums of squares alone would cancel where the mean is large. DEPTH, a constant that is put before this, is how
+// many vec4s each invocation adds up.
 
-// vec4s that each invocation adds up.
-const DEPTH = DEPTH_HERE;
-
-@group(0) @binding(0) var<uniform> moment: Moment;
 @group(0) @binding(1) var<storage, read> weights: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> records: array<vec2f>;
 

@@ -95,7 +95,8 @@ pub struct Simulator<'a> {
 impl<'a> Simulator<'a> {
     /// Compiles the gradient.
     pub fn new(gpu: &'a Gpu) -> Result<Self, SimulationError> {
-        let wgsl = concat!(include_str!("normal.wgsl"), include_str!("gradient.wgsl"));
+        let wgsl =
+            concat!(include_str!("normal.wgsl"), include_str!("moment.wgsl"), include_str!("gradient.wgsl"));
         let gradient = checked(gpu, "compiling the gradient", || pipeline(gpu, "gradient", wgsl, 3))?;
         Ok(Self { gpu, gradient })
     }
@@ -115,7 +116,10 @@ impl<'a> Simulator<'a> {
         let mut setup = self.set_up(ensemble, run, schedule.len(), record)?;
 
         let gpu = self.gpu;
-        let wgsl = include_str!("measure.wgsl").replace("DEPTH_HERE", &format!("{depth}u"));
+        let wgsl = format!(
+            "const DEPTH = {depth}u;\n{}",
+            concat!(include_str!("moment.wgsl"), include_str!("measure.wgsl"))
+        );
         let (measure, bind_group) = checked(gpu, "compiling the measurement", || {
             let pipeline = pipeline(gpu, "measure", &wgsl, 2);
             let records = Slice::whole(&setup.records);
