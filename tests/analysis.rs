@@ -407,6 +407,10 @@ fn bad_input_is_an_error_that_says_what_to_do() {
     says(quadratic(&[1.0, 0.2, 0.3, 1.0], &[0.0; 2]), "A[1][0] = 0.3, A[0][1] = 0.2");
     says(quadratic(&[f64::NAN], &[0.0]), "NaN is in A or b");
     says(Quadratic::diagonal(&[1.0, -2.0], &[0.0; 2]).map(drop), "A is not positive definite");
+    says(Quadratic::diagonal(&[1.0], &[0.0; 2]).map(drop), "diag(A) must have 2");
+    // A million coordinates, whose whole matrix no machine has room for.
+    let wide = Quadratic::diagonal(&vec![2.0; 1_000_000], &vec![2.0; 1_000_000]).unwrap();
+    close(wide.loss(&vec![1.0; 1_000_000]).unwrap(), -1e6, 1e-12);
     let bowl = Quadratic::diagonal(&[1.0, 2.0], &[0.0; 2]).unwrap();
     says(bowl.best_alpha(&[1.0; 2], &[1.0; 2]).map(drop), "the points must differ");
     says(bowl.best_alpha(&[1.0; 2], &[1.0]).map(drop), "theta_k has 1");

@@ -2,12 +2,18 @@
 
 use crate::{Error, error::check_hyperparameter};
 
-/// A convex quadratic `L(x) = 1/2 x'Ax - b'x`, with a dense A.
+/// A convex quadratic `L(x) = 1/2 x'Ax - b'x`, with a dense or diagonal A.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Quadratic {
-    /// Row by row.
-    a: Vec<f64>,
+    a: Matrix,
     b: Vec<f64>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Matrix {
+    /// Row by row.
+    Dense(Vec<f64>),
+    Diagonal(Vec<f64>),
 }
 
 impl Quadratic {
@@ -18,7 +24,6 @@ impl Quadratic {
     /// [`Error::Model`] where `b` is empty, `a` has not as many rows and columns as `b` has values, a value is not
     /// finite, or `a` is not symmetric and positive definite.
     pub fn new(a: &[f64], b: &[f64]) -> Result<Self, Error> {
-        let refuse = |problem| Err(Error::Model { what: "quadratic", problem });
         let n = b.len();
         if n == 0 || n.checked_mul(n) != Some(a.len()) {
             let values = a.len();
@@ -26,9 +31,7 @@ impl Quadratic {
                 "b has {n} values, so A must have {n} x {n} (n at least 1), not {values}"
             ));
         }
-        if let Some(value) = a.iter().chain(b).find(|value| !value.is_finite()) {
-            return refuse(format!("{value} is in A or b, which is no finite number"));
-        }
+        check_finite(a, b)?;
         for i in 0..n {
             for j in 0..i {
                 let (lower, upper) = (a[i * n + j], a[j * n + i]);
@@ -40,13 +43,10 @@ impl Quadratic {
                 }
             }
         }
-        if let Some(row) = indefinite_row(a, n) {
-            return refuse(format!(
-                "A is not positive definite: Cholesky's factorisation fails at row {row}; every eigenvalue must \
-                 be above 0"
-            ));
+        match indefinite_row(a, n) {
+            Some(row) => refuse(indefinite(row)),
+            None => Ok(Self { a: Matrix::Dense(a.to_vec()), b: b.to_vec() }),
         }
-        Ok(Self { a: a.to_vec(), b: b.to_vec() })
     }
 
     /// With the diagonal matrix `diag(a)`.
@@ -55,12 +55,16 @@ impl Quadratic {
     ///
     /// Those of [`new`](Self::new).
     pub fn diagonal(a: &[f64], b: &[f64]) -> Result<Self, Error> {
-        let n = a.len();
-        let mut matrix = vec![0.0; n.saturating_mul(n)];
-        for (i, value) in a.iter().enumerate() {
-            matrix[i * n + i] = *value;
+        let n = b.len();
+        if n == 0 || a.len() != n {
+            let values = a.len();
+            return refuse(format!("b has {n} values, so diag(A) must have {n} (at least 1), not {values}"));
         }
-        Self::new(&matrix, b)
+        check_finite(a, b)?;
+        match a.iter().position(|value| *value <= 0.0) {
+            Some(row) => refuse(indefinite(row)),
+            None => Ok(Self { a: Matrix::Diagonal(a.to_vec()), b: b.to_vec() }),
+        }
     }
 
     /// `L(x)`.
@@ -133,14 +137,33 @@ impl Quadratic {
         if expected == found {
             return Ok(());
         }
-        let problem = format!("it has {expected} coordinates, and {name} has {found}");
-        Err(Error::Model { what: "quadratic", problem })
+        refuse(format!("it has {expected} coordinates, and {name} has {found}"))
     }
 
     /// `Ax`.
     fn times(&self, x: &[f64]) -> Vec<f64> {
-        self.a.chunks(x.len()).map(|row| dot(row, x)).collect()
+        match &self.a {
+            Matrix::Dense(a) => a.chunks(x.len()).map(|row| dot(row, x)).collect(),
+            Matrix::Diagonal(a) => a.iter().zip(x).map(|(a, x)| a * x).collect(),
+        }
     }
+}
+
+fn refuse<T>(problem: String) -> Result<T, Error> {
+    Err(Error::Model { what: "quadratic", problem })
+}
+
+fn check_finite(a: &[f64], b: &[f64]) -> Result<(), Error> {
+    match a.iter().chain(b).find(|value| !value.is_finite()) {
+        Some(value) => refuse(format!("{value} is in A or b, which is no finite number")),
+        None => Ok(()),
+    }
+}
+
+fn indefinite(row: usize) -> String {
+    format!(
+        "A is not positive definite: Cholesky's factorisation fails at row {row}; every eigenvalue must be above 0"
+    )
 }
 
 fn dot(a: &[f64], b: &[f64]) -> f64 {
