@@ -5,22 +5,19 @@
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
-import { launch } from '../page/tests/browser.mjs';
-import { serve } from '../page/tests/server.mjs';
+import { launch } from '../tests/browser.mjs';
+import { needs, remark, runAll } from '../tests/runner.mjs';
+import { serve } from '../tests/server.mjs';
 
 const web = resolve(import.meta.dirname, '..');
 /** Milliseconds that a test may take on a busy machine. */
 const PATIENCE = 240_000;
 
-if (!existsSync(join(web, 'dist/package/lookahead_wgpu.js'))) {
-  console.error('there is no web/dist/package: run `cargo xtask web --build` first');
-  process.exit(1);
-}
-const server = await serve(web);
+needs(join(web, 'dist/package/lookahead_wgpu.js'), 'cargo xtask web --build');
+const address = await serve(web);
 const browser = await launch();
 
 /** The page with the tests, and what its scripts failed at. */
@@ -31,7 +28,7 @@ async function open(from = browser, patch) {
   page.on('pageerror', (error) => page.errors.push(error.message));
   page.on('console', (message) => { if (message.type() === 'error') page.errors.push(message.text()); });
   if (patch) await page.addInitScript(patch);
-  await page.goto(`${server.address}package-tests/index.html`);
+  await page.goto(`${address}package-tests/index.html`);
   await page.waitForFunction(() => window.tests);
   return page;
 }
@@ -40,10 +37,9 @@ async function open(from = browser, patch) {
 async function inPage(name, from, patch) {
   const page = await open(from, patch);
   const late = new Promise((_, reject) => setTimeout(() => reject(new Error(`not done after ${PATIENCE} ms`)), PATIENCE).unref());
-  const remark = await Promise.race([page.evaluate((name) => window.tests.run(name), name), late]);
+  remark(await Promise.race([page.evaluate((name) => window.tests.run(name), name), late]));
   assert.deepEqual(page.errors, [], 'nothing else failed');
   await page.context().close();
-  return remark;
 }
 
 const first = await open();
@@ -54,7 +50,7 @@ const test = (name, run) => tests.push({ name, run });
 test('says so where the browser has no adapter', async () => {
   const without = await launch({ hasGpu: false });
   try {
-    return await inPage('no adapter', without);
+    await inPage('no adapter', without);
   } finally {
     await without.close();
   }
@@ -78,22 +74,4 @@ test('TypeScript finds the types right, and wrong options wrong', async () => {
   }
 });
 
-const only = process.argv[2];
-const chosen = tests.filter(({ name }) => !only || name.includes(only));
-let failed = 0;
-for (const { name, run } of chosen) {
-  const began = Date.now();
-  try {
-    const remark = await run();
-    console.log(`ok    ${name} (${((Date.now() - began) / 1000).toFixed(1)} s)`);
-    if (remark) console.log(`      ${remark}`);
-  } catch (error) {
-    failed += 1;
-    console.error(`FAIL  ${name}\n${error.stack}`);
-  }
-}
-await browser.close();
-server.end();
-console.log(`${chosen.length - failed} passed, ${failed} failed`);
-// A test that failed may have left a browser behind, which would keep this process alive.
-process.exit(failed > 0 || chosen.length === 0 ? 1 : 0);
+await runAll(tests);

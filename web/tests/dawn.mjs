@@ -2,17 +2,14 @@
 //
 // Without a driver: its compiler, Tint, checks each module and pipeline, and nothing is made for a device.
 
-import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { create } from 'webgpu';
 import { make, open } from './pipelines.mjs';
+import { needs } from './runner.mjs';
 
 const dist = resolve(import.meta.dirname, '../dist/tests');
-if (!existsSync(dist)) {
-  console.error('there is no web/dist/tests: run `cargo xtask web --test`');
-  process.exit(1);
-}
+needs(dist, 'cargo xtask web --test');
 const tests = await import(`${dist}/lookahead_wgpu_tests.js`);
 tests.initSync({ module: await readFile(`${dist}/lookahead_wgpu_tests_bg.wasm`) });
 const kernels = JSON.parse(tests.kernels());

@@ -13,7 +13,7 @@ const types = {
   '.wasm': 'application/wasm',
 };
 
-/** Its address, and how to end it. */
+/** Serves until the process ends, and gives the address. */
 export async function serve(folder) {
   const server = createServer(async (request, response) => {
     const path = decodeURIComponent(new URL(request.url, 'http://localhost').pathname);
@@ -27,5 +27,5 @@ export async function serve(folder) {
     }
   });
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return { address: `http://127.0.0.1:${server.address().port}/`, end: () => server.close() };
+  return `http://127.0.0.1:${server.address().port}/`;
 }

@@ -3,20 +3,17 @@
 // `cargo xtask web --test` builds and runs it. An argument picks the tests whose names have it.
 
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { launch } from './browser.mjs';
+import { needs, remark, runAll } from './runner.mjs';
 import { serve } from './server.mjs';
 
 /** Milliseconds that a test may take on a busy machine. */
 const PATIENCE = 900_000;
 
 const web = resolve(import.meta.dirname, '..');
-if (!existsSync(join(web, 'dist/tests/lookahead_wgpu_tests.js'))) {
-  console.error('there is no web/dist/tests: run `cargo xtask web --test`');
-  process.exit(1);
-}
-const server = await serve(web);
+needs(join(web, 'dist/tests/lookahead_wgpu_tests.js'), 'cargo xtask web --test');
+const address = await serve(web);
 const browser = await launch();
 
 /** What `run` gives on a page of its own, unless an error is reported there first. */
@@ -32,7 +29,7 @@ async function fresh(run, word) {
   });
   trouble.catch(() => {});
   try {
-    await page.goto(`${server.address}tests/`);
+    await page.goto(`${address}tests/`);
     const result = await Promise.race([page.evaluate(run, word), trouble]);
     // An error that the device reports at the very end comes after the test's answer.
     await Promise.race([page.waitForTimeout(50), trouble]);
@@ -68,7 +65,7 @@ async function everyKernel() {
   const { count, kinds, pipelines, problems } = await fresh(kernels);
   assert.deepEqual(problems, []);
   assert.ok(kinds > 0 && pipelines >= 2 * kinds, `${pipelines} pipelines of ${kinds} kernels`);
-  return `${count} kernels, ${pipelines} pipelines of ${kinds} of them`;
+  remark(`${count} kernels, ${pipelines} pipelines of ${kinds} of them`);
 }
 
 /** Fails where the tests would run on anything but SwiftShader. */
@@ -78,7 +75,7 @@ async function adapter() {
     return (await open(navigator.gpu)).label;
   });
   assert.match(label, /swiftshader/i);
-  return label;
+  remark(`Chromium ${browser.version()}: ${label}`);
 }
 
 const names = await fresh(async () => {
@@ -86,23 +83,9 @@ const names = await fresh(async () => {
   await tests.default();
   return tests.tests();
 });
-const tests = [
-  ['the adapter is SwiftShader', adapter],
-  ['every kernel compiles', everyKernel],
-  ...names.map((name) => [name, () => fresh(run, name)]),
-].filter(([name]) => !process.argv[2] || name.includes(process.argv[2]));
-let failed = 0;
-for (const [name, run] of tests) {
-  const began = Date.now();
-  try {
-    const remark = await run();
-    console.log(`ok    ${name} (${((Date.now() - began) / 1000).toFixed(1)} s)${remark ? `: ${remark}` : ''}`);
-  } catch (error) {
-    failed += 1;
-    console.error(`FAIL  ${name}\n${error.message}`);
-  }
-}
-await browser.close();
-server.end();
-console.log(`${browser.version()}: ${tests.length - failed} passed, ${failed} failed`);
-process.exit(failed > 0 || names.length === 0 || tests.length === 0 ? 1 : 0);
+assert.ok(names.length > 0, 'the wasm has tests');
+await runAll([
+  { name: 'the adapter is SwiftShader', run: adapter },
+  { name: 'every kernel compiles', run: everyKernel },
+  ...names.map((name) => ({ name, run: async () => remark(await fresh(run, name)) })),
+]);

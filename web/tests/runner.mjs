@@ -1,0 +1,35 @@
+// Runs tests one after the other and says how each ended.
+
+import { existsSync } from 'node:fs';
+
+/** Ends the process unless this was built. */
+export function needs(file, command) {
+  if (existsSync(file)) return;
+  console.error(`there is no ${file}: run \`${command}\` first`);
+  process.exit(1);
+}
+
+/** Prints what a test found that is worth saying. */
+export function remark(text) {
+  if (text) console.log(`      ${text}`);
+}
+
+/** Runs the tests whose names have the program's first argument, and ends the process. No test at all is a failure. */
+export async function runAll(tests) {
+  const only = process.argv[2] ?? '';
+  const chosen = tests.filter(({ name }) => name.includes(only));
+  let failed = 0;
+  for (const { name, run } of chosen) {
+    const began = Date.now();
+    try {
+      await run();
+      console.log(`ok    ${name} (${((Date.now() - began) / 1000).toFixed(1)} s)`);
+    } catch (error) {
+      failed += 1;
+      console.error(`FAIL  ${name}\n${error.stack}`);
+    }
+  }
+  console.log(`${chosen.length - failed} passed, ${failed} failed`);
+  // This ends the server, too, and a browser that a failed test has left behind.
+  process.exit(failed > 0 || chosen.length === 0 ? 1 : 0);
+}
