@@ -1,7 +1,10 @@
 //! Installing packages with apt-get: which commands, or why none.
 
+use std::path::PathBuf;
+
 use crate::adapters::SoftwareAdapter;
-use crate::command::CommandLine;
+use crate::command::{CommandError, CommandLine};
+use crate::output;
 
 /// What decides how packages can be installed.
 #[derive(Clone, Debug)]
@@ -35,30 +38,63 @@ pub enum Refusal {
     Forbidden { command: String },
 }
 
+/// Why something is not there.
+#[derive(Debug, thiserror::Error)]
+pub enum InstallError {
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    #[error(transparent)]
+    Command(#[from] CommandError),
+    #[error("not there even after `{command}`")]
+    StillMissing { command: String },
+}
+
 impl Installer {
     /// The one of this machine.
     pub fn here() -> Self {
         let os_release = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
         let user = CommandLine::new("id", ["-u"]).read().unwrap_or_default();
-        let rights = match (user.trim(), on_path("sudo")) {
+        let rights = match (user.trim(), find("sudo")) {
             ("0", _) => Rights::Root,
-            (_, true) => Rights::Sudo,
-            (_, false) => Rights::None,
+            (_, Some(_)) => Rights::Sudo,
+            (_, None) => Rights::None,
         };
-        Self { has_apt: on_path("apt-get"), rights, distribution: distribution(&os_release).to_owned() }
+        Self {
+            has_apt: find("apt-get").is_some(),
+            rights,
+            distribution: distribution(&os_release).to_owned(),
+        }
     }
 
     /// The command that installs an adapter.
     pub fn install(&self, adapter: SoftwareAdapter, allowed: bool) -> Result<CommandLine, Refusal> {
-        let packages = adapter.packages();
-        if self.distribution == "ubuntu" && packages.contains(&"chromium") {
-            return Err(Refusal::Snap);
+        self.install_packages(adapter.packages(), allowed)
+    }
+
+    /// What `there` finds, packages installed first where it finds nothing and that is allowed.
+    pub fn provide<T>(
+        &self,
+        there: impl Fn() -> Option<T>,
+        packages: &[&str],
+        allowed: bool,
+    ) -> Result<T, InstallError> {
+        if let Some(found) = there() {
+            return Ok(found);
         }
-        self.install_packages(packages, allowed)
+        let command = self.install_packages(packages, allowed)?;
+        // A source that does not answer need not be the one that has the packages.
+        if let Err(error) = self.update().run() {
+            output::error(error);
+        }
+        command.run()?;
+        there().ok_or_else(|| InstallError::StillMissing { command: command.to_string() })
     }
 
     /// The command that installs packages.
-    pub fn install_packages(&self, packages: &[&str], allowed: bool) -> Result<CommandLine, Refusal> {
+    fn install_packages(&self, packages: &[&str], allowed: bool) -> Result<CommandLine, Refusal> {
+        if self.distribution == "ubuntu" && packages.contains(&"chromium") {
+            return Err(Refusal::Snap);
+        }
         if !self.has_apt {
             let packages = packages.join(", ");
             return Err(Refusal::NoApt { packages });
@@ -101,10 +137,10 @@ fn distribution(os_release: &str) -> &str {
     id.unwrap_or_default().trim().trim_matches(['"', '\''])
 }
 
-/// Whether a program is there to be started.
-pub fn on_path(program: &str) -> bool {
+/// Where a program is.
+pub fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|directory| directory.join(program).is_file())
+    std::env::split_paths(&path).map(|directory| directory.join(program)).find(|file| file.is_file())
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod adapters;
 mod apt;
+mod chromium;
 mod command;
 mod demo;
 mod node;
@@ -51,13 +52,17 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run all tests on every adapter, and check the other platforms
+    /// Run all tests on every adapter and in Chromium, and check the other platforms
     ///
     /// The tests run on three software adapters: lavapipe and SwiftShader (Vulkan)
     /// and llvmpipe (OpenGL). On Debian and Ubuntu the missing ones are installed
     /// with apt-get, as root or with sudo, and missing Rust targets with rustup;
     /// every command is printed before it runs. With CI=true in the environment a
     /// missing software adapter is a failure. Having no adapter at all always is.
+    ///
+    /// The library's tests for browsers, the npm package and the page run in
+    /// Chromium on SwiftShader. Chromium and Node.js are installed likewise, and
+    /// the npm packages of web/package-lock.json; without them it fails.
     #[command(after_help = TEST_EXAMPLES, verbatim_doc_comment)]
     Test(Install),
     /// Train on handwritten digits with and without Lookahead, and plot both

@@ -3,9 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::apt::{Installer, Refusal, on_path};
+use crate::apt::{self, InstallError, Installer};
 use crate::command::{CommandError, CommandLine};
-use crate::output;
 
 /// The oldest Node.js that the packages of `web/package.json` run on.
 const OLDEST: u32 = 18;
@@ -13,9 +12,7 @@ const OLDEST: u32 = 18;
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
     #[error("Node.js and npm are missing: {0}")]
-    Missing(#[from] Refusal),
-    #[error("Node.js and npm are not there even after `{command}`")]
-    StillMissing { command: String },
+    Missing(#[from] InstallError),
     #[error("Node.js {found} is too old; install {OLDEST} or later")]
     TooOld { found: String },
     #[error("the npm packages are not installed because of --no-install; run: {command}")]
@@ -28,18 +25,8 @@ pub enum NodeError {
 
 /// Sees to Node.js, npm and the packages that `web` locks.
 pub fn provide(web: &Path, install: bool) -> Result<(), NodeError> {
-    if !on_path("node") || !on_path("npm") {
-        let installer = Installer::here();
-        let command = installer.install_packages(&["nodejs", "npm"], install)?;
-        // A source that does not answer need not be the one that has the packages.
-        if let Err(error) = installer.update().run() {
-            output::error(error);
-        }
-        command.run()?;
-        if !on_path("node") || !on_path("npm") {
-            return Err(NodeError::StillMissing { command: command.to_string() });
-        }
-    }
+    let there = || apt::find("node").zip(apt::find("npm"));
+    Installer::here().provide(there, &["nodejs", "npm"], install)?;
     let version = CommandLine::new("node", ["--version"]).read()?;
     if major(&version).is_none_or(|major| major < OLDEST) {
         return Err(NodeError::TooOld { found: version.trim().to_owned() });

@@ -7,6 +7,8 @@ use crate::command::CommandLine;
 use crate::output::{self, Outcome, Summary};
 use crate::provide::{self, Provided};
 use crate::targets::TARGETS;
+use crate::web::{self, Browser, SUITES, WebError};
+use crate::workspace::Workspace;
 
 /// The package of the library.
 pub const LIBRARY: &str = "lookahead-wgpu";
@@ -50,9 +52,41 @@ pub fn run(install: bool) -> bool {
         summary.step(target.triple, about, || Outcome::of(target.check(install)));
     }
 
+    web(&mut summary, install);
+
     output::heading("summary");
     output::line(summary.text());
     summary.passed()
+}
+
+/// The steps of the web crates: lints, the build, and the tests of what was built, which need it.
+fn web(summary: &mut Summary, install: bool) {
+    let about = "clippy on what browsers run";
+    summary.step("web lints", about, || Outcome::of(web::lint(install)));
+
+    let mut built = None;
+    let about = "the page, the npm package and the tests for browsers, and a Chromium";
+    summary.step("web build", about, || {
+        let build = || {
+            let workspace = Workspace::here()?;
+            web::build(&workspace, install)?;
+            web::build_tests(&workspace, install)?;
+            Ok::<_, WebError>((workspace, Browser::provide(install)?))
+        };
+        match build() {
+            Ok(there) => {
+                built = Some(there);
+                Outcome::Passed
+            }
+            Err(error) => Outcome::Failed(vec![error.to_string()]),
+        }
+    });
+    for suite in &SUITES {
+        summary.step(suite.name, suite.about, || match &built {
+            Some((workspace, browser)) => Outcome::of(suite.run(workspace, browser)),
+            None => Outcome::Failed(vec!["there is nothing to test, since the build failed".to_owned()]),
+        });
+    }
 }
 
 /// What the adapters found come to.

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::adapters;
+use crate::chromium;
 use crate::command::{CommandError, CommandLine};
 use crate::node::{self, NodeError};
 use crate::output;
@@ -20,6 +22,8 @@ pub enum WebError {
     Target(#[from] TargetError),
     #[error(transparent)]
     Node(#[from] NodeError),
+    #[error(transparent)]
+    Chromium(#[from] chromium::Missing),
     #[error(transparent)]
     Command(#[from] CommandError),
     #[error("{}: {source}", path.display())]
@@ -42,14 +46,14 @@ const PAGE: Module =
 const TESTS: Module =
     Module { package: "lookahead-wgpu-web-tests", name: "lookahead_wgpu_tests", folder: "web/dist/tests" };
 
-/// Tests of what was built, by a program for Node.js.
+/// Tests of what was built, by a program for Node.js that starts Chromium.
 pub struct Suite {
     pub name: &'static str,
     pub about: &'static str,
     script: &'static str,
 }
 
-pub const SUITES: [Suite; 3] = [
+pub const SUITES: [Suite; 4] = [
     Suite {
         name: "kernels in Dawn",
         about: "every kernel, through the compiler of Chromium",
@@ -59,6 +63,11 @@ pub const SUITES: [Suite; 3] = [
         name: "tests in Chromium",
         about: "the library's tests, on SwiftShader",
         script: "web/tests/suite.mjs",
+    },
+    Suite {
+        name: "npm package in Chromium",
+        about: "the JavaScript package, and its TypeScript types",
+        script: "web/package-tests/run.mjs",
     },
     Suite { name: "page in Chromium", about: "the page, from end to end", script: "web/page/tests/e2e.mjs" },
 ];
@@ -84,20 +93,44 @@ pub fn run(install: bool, then: &Then) -> Result<(), WebError> {
         }
         Then::Test => {
             build_tests(&workspace, install)?;
+            let browser = Browser::provide(install)?;
             for suite in &SUITES {
                 output::heading(format_args!("{}: {}", suite.name, suite.about));
-                suite.run(&workspace)?;
+                suite.run(&workspace, &browser)?;
             }
             Ok(())
         }
     }
 }
 
+/// What the suites run in.
+pub struct Browser {
+    program: String,
+    /// The driver file of the SwiftShader that came with it: native runs are compared on the same.
+    swiftshader: Option<String>,
+}
+
+impl Browser {
+    /// Chromium, installed where it is missing and that is allowed.
+    pub fn provide(install: bool) -> Result<Self, WebError> {
+        let program = chromium::provide(install)?;
+        let swiftshader = adapters::find_here().swiftshader;
+        Ok(Self { program, swiftshader: swiftshader.map(|file| file.to_string_lossy().into_owned()) })
+    }
+
+    /// How the suites are told.
+    fn environment(&self) -> Vec<(&'static str, String)> {
+        let driver = self.swiftshader.clone().map(|file| ("SWIFTSHADER_ICD", file));
+        [("CHROMIUM", self.program.clone())].into_iter().chain(driver).collect()
+    }
+}
+
 impl Suite {
     /// Runs on what [`build`] and [`build_tests`] made.
-    pub fn run(&self, workspace: &Workspace) -> Result<(), WebError> {
+    pub fn run(&self, workspace: &Workspace, browser: &Browser) -> Result<(), WebError> {
         let script = workspace.root.join(self.script);
-        Ok(CommandLine::new("node", []).arg(script.to_string_lossy()).run()?)
+        let command = CommandLine::new("node", []).arg(script.to_string_lossy());
+        Ok(command.envs(browser.environment()).run()?)
     }
 }
 
@@ -137,6 +170,15 @@ pub fn build(workspace: &Workspace, install: bool) -> Result<(), WebError> {
         copy(&web.join("node_modules/uplot/dist").join(file), &page.join("vendor").join(file))?;
     }
     Ok(())
+}
+
+/// Runs clippy on all that is built for the web.
+pub fn lint(install: bool) -> Result<(), WebError> {
+    WEB.provide(install)?;
+    let command = CommandLine::new("cargo", ["clippy", "--target", WEB.triple]);
+    let packages = [PACKAGE, PAGE, TESTS].map(|module| module.package);
+    let command = packages.iter().fold(command, |command, package| command.arg("--package").arg(*package));
+    Ok(["--", "-D", "warnings"].into_iter().fold(command, CommandLine::arg).run()?)
 }
 
 /// Builds packages for the web.
