@@ -32,15 +32,18 @@ export class Pad {
       const { left, top, width, height } = canvas.getBoundingClientRect();
       return [(event.clientX - left) / width, (event.clientY - top) / height];
     };
+    // A second finger is not the primary one, and draws nothing.
     canvas.addEventListener('pointerdown', (event) => {
+      if (!event.isPrimary) return;
       canvas.setPointerCapture(event.pointerId);
       this.pen = { at: place(event), isDown: true, isShown: false };
       this.strokes.push([place(event)]);
       this.update();
     });
     canvas.addEventListener('pointermove', (event) => {
-      if (!canvas.hasPointerCapture(event.pointerId)) return;
-      this.strokes.at(-1).push(...(event.getCoalescedEvents?.() ?? [event]).map(place), place(event));
+      if (!event.isPrimary || !canvas.hasPointerCapture(event.pointerId)) return;
+      // Nothing is left of a stroke that was cleared while it was drawn.
+      this.strokes.at(-1)?.push(...(event.getCoalescedEvents?.() ?? [event]).map(place), place(event));
       this.update();
     });
     canvas.addEventListener('lostpointercapture', () => { this.pen.isDown = false; });

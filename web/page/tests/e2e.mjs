@@ -87,6 +87,14 @@ async function draw(page, strokes) {
   }
 }
 
+/** What the network says of the whole drawing. */
+async function settled(page) {
+  await page.waitForFunction(() => document.getElementById('verdict').textContent.startsWith('It looks'));
+  // The last stroke's answer comes after the first one's.
+  await page.waitForTimeout(500);
+  return page.textContent('#verdict');
+}
+
 const ring = Array.from({ length: 25 }, (_, i) => [50 + 22 * Math.sin(i * Math.PI / 12), 50 - 34 * Math.cos(i * Math.PI / 12)]);
 const digits = {
   0: [ring],
@@ -121,10 +129,7 @@ test('trains the digits to 95 %, compares two runs, and stays responsive', async
   for (const [digit, strokes] of Object.entries(digits)) {
     await page.click('#clear');
     await draw(page, strokes);
-    await page.waitForFunction(() => document.getElementById('verdict').textContent.startsWith('It looks'));
-    // The last stroke's answer comes after the first one's.
-    await page.waitForTimeout(500);
-    const verdict = await page.textContent('#verdict');
+    const verdict = await settled(page);
     remark(`a drawn ${digit}: ${verdict}`);
     right += verdict.startsWith(`It looks like a ${digit} `);
     assert.equal(await page.locator('#classes li').count(), 10);
@@ -313,15 +318,42 @@ test('works with the keyboard alone', async () => {
   await status(page, 'Paused.');
   await tabTo('canvas');
   for (const key of [' ', ...Array(12).fill('ArrowDown'), ' ']) await page.keyboard.press(key);
-  await page.waitForFunction(() => document.getElementById('verdict').textContent.startsWith('It looks'));
-  await page.waitForTimeout(500);
-  remark(`a line drawn with the arrow keys: ${await page.textContent('#verdict')}`);
+  remark(`a line drawn with the arrow keys: ${await settled(page)}`);
   await page.keyboard.press('Delete');
   await page.waitForFunction(() => document.getElementById('verdict').textContent.startsWith('Train'));
   const unnamed = await page.locator('button, input, select').evaluateAll((all) => all
     .filter((each) => !each.labels?.length && !each.ariaLabel && !each.textContent.trim() && each.checkVisibility())
     .map((each) => each.outerHTML));
   assert.deepEqual(unnamed, [], 'every control has a name');
+  await close(page);
+});
+
+test('draws with a finger on a phone, and the page stays where it is', async () => {
+  const page = await ready(await open({ viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true }));
+  await alone(page);
+  await page.fill('[name=epochs]', '8');
+  assert.equal(await page.evaluate(() => visualViewport.scale), 1, 'a field does not make the phone zoom in');
+  await page.locator('#train').tap();
+  await status(page, 'Done.');
+  const canvas = page.locator('#canvas');
+  await canvas.scrollIntoViewIfNeeded();
+  const { x, y, width, height } = await canvas.boundingBox();
+  const before = await page.evaluate(() => scrollY);
+  const session = await page.context().newCDPSession(page);
+  const touch = (type, ...points) => session.send('Input.dispatchTouchEvent', {
+    type, touchPoints: points.map(([h, v], id) => ({ x: x + width * h / 100, y: y + height * v / 100, id })),
+  });
+  await touch('touchStart', ring[0]);
+  for (const point of ring) await touch('touchMove', point);
+  // A second finger draws nothing.
+  await touch('touchStart', ring.at(-1), [5, 5]);
+  await touch('touchMove', ring.at(-1), [95, 95]);
+  await touch('touchEnd');
+  const verdict = await settled(page);
+  remark(`a 0 drawn with a finger: ${verdict}`);
+  assert.match(verdict, /^It looks like a 0/);
+  assert.equal(await page.evaluate(() => scrollY), before, 'the finger draws and does not scroll');
+  await page.screenshot({ path: join(screenshots, 'finger.png') });
   await close(page);
 });
 
