@@ -128,7 +128,10 @@ impl Gpu {
                 ..Default::default()
             })
             .await
-            .map_err(|problem| Error::NoDevice { adapter: label(&info), reason: problem.to_string() })?;
+            .map_err(|problem| Error::NoDevice {
+                adapter: label(&info),
+                reason: plain(&problem.to_string()).to_owned(),
+            })?;
         Ok(Self { info, adapter: adapter.clone(), device, queue })
     }
 
@@ -139,10 +142,34 @@ impl Gpu {
 }
 
 fn label(info: &wgpu::AdapterInfo) -> String {
-    format!("{} ({}, {} {})", info.name, info.backend, info.driver, info.driver_info)
+    let driver = format!("{} {}", info.driver, info.driver_info);
+    // A browser tells little of it.
+    match (info.name.as_str(), driver.trim()) {
+        ("", _) => info.backend.to_string(),
+        (name, "") => format!("{name} ({})", info.backend),
+        (name, driver) => format!("{name} ({}, {driver})", info.backend),
+    }
+}
+
+/// wgpu's message, without what it puts around a browser's: `JsValue(OperationError: message`, then a stack and `)`.
+fn plain(message: &str) -> &str {
+    let browsers = message.strip_prefix("JsValue(").and_then(|rest| rest.strip_suffix(')'));
+    browsers.and_then(|text| text.lines().next()).unwrap_or(message)
 }
 
 #[cfg(not(target_arch = "wasm32"))]
 mod native;
 #[cfg(target_arch = "wasm32")]
 mod web;
+
+#[cfg(test)]
+mod tests {
+    use super::plain;
+
+    #[test]
+    fn what_a_browser_says_is_told_plainly() {
+        let message = "JsValue(OperationError: no device (8)\nundefined)";
+        assert_eq!(plain(message), "OperationError: no device (8)");
+        assert_eq!(plain("limit (8) exceeded"), "limit (8) exceeded");
+    }
+}

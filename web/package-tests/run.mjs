@@ -65,6 +65,13 @@ test('the README shows the example that is tested', async () => {
   assert.ok(readme.includes(`\`\`\`js\n${example}\`\`\``), 'it is there word for word');
 });
 
+test('npm packs the module, its types, and the licences', async () => {
+  const { stdout } = await promisify(execFile)('npm', ['pack', '--dry-run', '--json'], { cwd: join(web, 'dist/package') });
+  const [{ files }] = JSON.parse(stdout);
+  assert.deepEqual(files.map(({ path }) => path).sort(), ['LICENSE-APACHE', 'LICENSE-MIT', 'README.md', 'lookahead_wgpu.d.ts',
+    'lookahead_wgpu.js', 'lookahead_wgpu_bg.wasm', 'package.json']);
+});
+
 test('TypeScript finds the types right, and wrong options wrong', async () => {
   const [tsc, project] = ['node_modules/typescript/bin/tsc', 'package-tests/tsconfig.json'].map((file) => join(web, file));
   try {

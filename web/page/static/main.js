@@ -39,6 +39,7 @@ worker.onmessage = ({ data }) => told[data.type](data);
 worker.onerror = (event) => told.failed({ kind: 'fatal', message: event.message ?? 'the engine could not be loaded' });
 
 const reopen = { name: 'Try again', run: () => { say('Opening the GPU…'); send({ type: 'retry' }); } };
+const close = { name: 'Close', run: () => {} };
 const reload = { name: 'Reload', run: () => location.reload() };
 const help = 'Chrome, Edge, Safari 26 and Firefox have it, in their newest versions';
 const problems = {
@@ -48,7 +49,7 @@ const problems = {
     + 'settings and that the GPU\'s driver is new.', reopen],
   'no-device': (message) => [`The GPU could not be opened (${message}). Your runs are kept.`, reopen],
   fatal: (message) => [`The engine stopped (${message}).`, reload],
-  problem: (message) => [`That did not work: ${message}`],
+  problem: (message) => [`That did not work: ${message}`, close],
 };
 
 const told = {
@@ -121,8 +122,7 @@ const told = {
     isAsking = false;
     const steps = histories.map(({ id }) => run(id)?.step ?? 0);
     const from = steps.some((step) => step > 0) ? `goes on from step ${steps.join(', ')}` : 'starts again';
-    notice.show(`The GPU was lost and is back: training ${goesOn ? '' : 'is paused, and '}${from}.`,
-      { name: 'Fine', run: () => {} });
+    notice.show(`The GPU was lost and is back: training ${goesOn ? '' : 'is paused, and '}${from}.`, close);
     refresh();
     say(goesOn ? 'Training.' : 'Paused.');
   },

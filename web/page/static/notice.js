@@ -1,4 +1,4 @@
-// The one message at the top, with a button where something can be done about it.
+// The one message below the bar, with a button where something can be done about it.
 
 const box = document.getElementById('notice');
 const [text, button] = box.children;

@@ -61,6 +61,18 @@ const reach = (page, run, step) => page.waitForFunction(
   ([run, step]) => Number(document.querySelector(`[data-run="${run}"]`).dataset.step) >= step, [run, step]);
 const figure = async (page, run, key) => Number(await page.locator(`[data-run="${run}"] .${key}`).getAttribute('value'));
 const epoch = async (page, run) => JSON.parse(await page.locator(`[data-run="${run}"]`).getAttribute('data-epoch'));
+/** The message that the page shows, once it has these words. */
+async function told(page, words) {
+  const message = page.locator('#notice p').filter({ hasText: words, visible: true });
+  await message.waitFor();
+  return (await message.textContent()).trim();
+}
+
+/** Whether the whole of it is on the screen. */
+const isInSight = (locator) => locator.evaluate((element) => {
+  const { top, bottom } = element.getBoundingClientRect();
+  return top >= 0 && bottom <= innerHeight;
+});
 const begin = (page) => page.click('#train');
 
 /** Removes the second run. */
@@ -213,8 +225,7 @@ test('pauses, and a saved checkpoint comes back bit for bit and goes on as if ne
   remark(`${saved.length} bytes, at step ${paused} of 69`);
 
   await other.setInputFiles('#load', safetensors(saved.subarray(0, 1000)));
-  await other.waitForSelector('#notice:not([hidden])');
-  assert.match(await other.textContent('#notice'), /That did not work/);
+  await told(other, 'That did not work');
   await close(page);
   await close(other);
 });
@@ -230,16 +241,16 @@ test('says that the GPU was lost, opens it again and goes on', async () => {
   const before = await checkpoint(page);
   await page.click('summary');
   await page.click('#lose');
-  await page.waitForFunction(() => document.getElementById('notice').textContent.includes('is back'));
-  assert.match(await page.textContent('#notice'), new RegExp(`lost and is back: training is paused, and goes on from step ${kept}`));
+  await told(page, `lost and is back: training is paused, and goes on from step ${kept}`);
   assert.deepEqual(await checkpoint(page), before, 'the same state on the new device');
   await begin(page);
   await reach(page, 0, kept + 20);
   await page.click('#lose');
-  await page.waitForFunction(() => document.getElementById('notice').textContent.includes('is back'));
-  const message = (await page.textContent('#notice p')).trim();
-  remark(message);
+  remark(await told(page, 'is back: training goes on from step'));
+  assert.ok(await isInSight(page.locator('#notice')), 'however far the page is scrolled');
   await page.screenshot({ path: join(screenshots, 'lost.png') });
+  await page.getByRole('button', { name: 'Close' }).click();
+  assert.ok(await page.locator('#notice').isHidden());
   await status(page, 'Done.');
   assert.equal(await step(page, 0), 460);
   await close(page);
@@ -268,9 +279,9 @@ test('trains on IDX files that are dropped, and says what is wrong with others',
   await page.waitForFunction(() => document.getElementById('dataset').textContent.includes('160 images'));
   assert.equal(await step(page, 0), 0, 'it begins anew');
   await drop([four[0]]);
-  await page.waitForFunction(() => document.getElementById('notice').textContent.includes('1 files were given'));
+  await told(page, '1 files were given');
   await drop([four[0], ['notes.txt', Buffer.from('hello, world')]]);
-  await page.waitForFunction(() => document.getElementById('notice').textContent.includes('`notes.txt` is not an IDX file'));
+  await told(page, '`notes.txt` is not an IDX file');
   await page.click('#digits');
   await page.waitForFunction(() => document.getElementById('dataset').textContent.startsWith('digits'));
   await close(page);
@@ -373,9 +384,9 @@ test('opens the GPU at the press of a button where it is not back at once', asyn
   await page.click('summary');
   await page.click('#lose');
   await status(page, 'Stopped.');
-  remark((await page.textContent('#notice p')).trim());
+  remark(await told(page, 'gave no device: OperationError: not now)'));
   await page.getByRole('button', { name: 'Try again' }).click();
-  await page.waitForFunction(() => document.getElementById('notice').textContent.includes('is back'));
+  await told(page, 'is back');
   assert.deepEqual(await checkpoint(page), before, 'nothing is lost');
   await close(page);
 });
@@ -384,9 +395,7 @@ test('says so where there is no WebGPU, and where it has no GPU', async () => {
   const without = await launch({ hasGpu: false });
   const page = await open({}, without);
   await status(page, 'Stopped.');
-  const message = (await page.textContent('#notice p')).trim();
-  remark(message);
-  assert.match(message, /no GPU to offer/);
+  remark(await told(page, 'no GPU to offer'));
   assert.ok(await page.locator('#train').isDisabled());
   await page.screenshot({ path: join(screenshots, 'no-gpu.png') });
   await close(page);
@@ -394,10 +403,9 @@ test('says so where there is no WebGPU, and where it has no GPU', async () => {
   const patch = "Object.defineProperty(WorkerNavigator.prototype, 'gpu', { value: undefined });";
   const old = await open({ patch });
   await status(old, 'Stopped.');
-  assert.match(await old.textContent('#notice p'), /This browser has no WebGPU/);
+  await told(old, 'This browser has no WebGPU');
   await close(old);
 });
 
-await rm(screenshots, { recursive: true, force: true });
 await mkdir(screenshots, { recursive: true });
 await runAll(tests);
