@@ -6,7 +6,7 @@
 #[cfg(not(target_arch = "wasm32"))]
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use lookahead_wgpu::{Field, Optimizer, Slice, Snapshot, gpu::Gpu, wgpu};
+use lookahead_wgpu::{Counters, Field, Optimizer, Slice, Snapshot, gpu::Gpu, wgpu};
 
 /// A test that takes a device.
 pub type DeviceTest = for<'a> fn(&'a Gpu) -> std::pin::Pin<Box<dyn Future<Output = ()> + 'a>>;
@@ -41,6 +41,22 @@ pub async fn export(optimizer: &Optimizer) -> Snapshot {
     return optimizer.export_blocking().unwrap();
     #[cfg(target_arch = "wasm32")]
     optimizer.export().await.unwrap()
+}
+
+/// What is counted on the device.
+pub async fn counters(optimizer: &Optimizer) -> Counters {
+    #[cfg(not(target_arch = "wasm32"))]
+    return optimizer.counters_blocking().unwrap();
+    #[cfg(target_arch = "wasm32")]
+    optimizer.counters().await.unwrap()
+}
+
+/// The alphas of the last sync.
+pub async fn alphas(optimizer: &Optimizer) -> Vec<Option<f32>> {
+    #[cfg(not(target_arch = "wasm32"))]
+    return optimizer.download_alphas_blocking().unwrap();
+    #[cfg(target_arch = "wasm32")]
+    optimizer.download_alphas().await.unwrap()
 }
 
 /// A device of every adapter present. None at all is a failure, never a skip.

@@ -6,6 +6,8 @@
 mod golden;
 #[path = "../../../tests/lookahead.rs"]
 mod lookahead;
+#[path = "../../../tests/options.rs"]
+mod options;
 #[path = "../../../tests/sources/mod.rs"]
 mod sources;
 #[path = "../../../tests/twin.rs"]
@@ -23,8 +25,9 @@ use wasm_bindgen::{JsError, prelude::wasm_bindgen};
 type DeviceTest = for<'a> fn(&'a Gpu) -> LocalBoxFuture<'a, ()>;
 
 /// The files whose tests run here, besides [`GOLDEN`].
-const FILES: [(&str, &[(&str, DeviceTest)]); 2] = [
+const FILES: [(&str, &[(&str, DeviceTest)]); 3] = [
     ("lookahead", lookahead::TESTS),
+    ("options", options::TESTS),
     ("twin", twin::TESTS),
 ];
 
