@@ -2,6 +2,8 @@
 #![cfg(target_arch = "wasm32")]
 #![allow(clippy::duplicate_mod, reason = "each file of `tests` has a `common` of its own")]
 
+#[path = "../../../tests/adafactor.rs"]
+mod adafactor;
 #[path = "../../../tests/golden.rs"]
 mod golden;
 #[path = "../../../tests/lookahead.rs"]
@@ -25,7 +27,8 @@ use wasm_bindgen::{JsError, prelude::wasm_bindgen};
 type DeviceTest = for<'a> fn(&'a Gpu) -> LocalBoxFuture<'a, ()>;
 
 /// The files whose tests run here, besides [`GOLDEN`].
-const FILES: [(&str, &[(&str, DeviceTest)]); 3] = [
+const FILES: [(&str, &[(&str, DeviceTest)]); 4] = [
+    ("adafactor", adafactor::TESTS),
     ("lookahead", lookahead::TESTS),
     ("options", options::TESTS),
     ("twin", twin::TESTS),
