@@ -6,6 +6,8 @@
 mod adafactor;
 #[path = "../../../tests/golden.rs"]
 mod golden;
+#[path = "../../../tests/guard.rs"]
+mod guard;
 #[path = "../../../tests/lookahead.rs"]
 mod lookahead;
 #[path = "../../../tests/options.rs"]
@@ -27,8 +29,9 @@ use wasm_bindgen::{JsError, prelude::wasm_bindgen};
 type DeviceTest = for<'a> fn(&'a Gpu) -> LocalBoxFuture<'a, ()>;
 
 /// The files whose tests run here, besides [`GOLDEN`].
-const FILES: [(&str, &[(&str, DeviceTest)]); 4] = [
+const FILES: [(&str, &[(&str, DeviceTest)]); 5] = [
     ("adafactor", adafactor::TESTS),
+    ("guard", guard::TESTS),
     ("lookahead", lookahead::TESTS),
     ("options", options::TESTS),
     ("twin", twin::TESTS),
