@@ -8,6 +8,8 @@ mod adafactor;
 mod golden;
 #[path = "../../../tests/guard.rs"]
 mod guard;
+#[path = "../../../tests/half.rs"]
+mod half;
 #[path = "../../../tests/lookahead.rs"]
 mod lookahead;
 #[path = "../../../tests/options.rs"]
@@ -29,9 +31,10 @@ use wasm_bindgen::{JsError, prelude::wasm_bindgen};
 type DeviceTest = for<'a> fn(&'a Gpu) -> LocalBoxFuture<'a, ()>;
 
 /// The files whose tests run here, besides [`GOLDEN`].
-const FILES: [(&str, &[(&str, DeviceTest)]); 5] = [
+const FILES: [(&str, &[(&str, DeviceTest)]); 6] = [
     ("adafactor", adafactor::TESTS),
     ("guard", guard::TESTS),
+    ("half", half::TESTS),
     ("lookahead", lookahead::TESTS),
     ("options", options::TESTS),
     ("twin", twin::TESTS),
