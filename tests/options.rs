@@ -6,7 +6,9 @@ mod common;
 
 use std::sync::Arc;
 
-use common::{alphas, download, largest_error, noise, read_slice_async, submit, widen, write_gradient};
+use common::{
+    alphas, download, largest_error, noise, read_slice_async, runs_here, submit, widen, write_gradient,
+};
 use lookahead_wgpu::{
     Accumulation, AdaptiveAlpha, Average, Clip, Field, Lookahead, Optimizer, Options, Outer, Rule,
     StatePolicy,
@@ -201,16 +203,19 @@ async fn bits(optimizer: &Optimizer, field: Field<'_>, tensor: usize) -> Vec<u32
 }
 
 async fn adaptive_alphas_agree_with_the_twin(gpu: &Gpu) {
-    for scope in [Scope::Model, Scope::Group, Scope::Tensor] {
-        for gradient in [GradientAt::Synchronised, GradientAt::LastStep] {
+    for (s, scope) in (0..).zip([Scope::Model, Scope::Group, Scope::Tensor]) {
+        for (g, gradient) in (0..).zip([GradientAt::Synchronised, GradientAt::LastStep]) {
             let adaptive = AdaptiveAlpha::new(0.1).scope(scope).gradient(gradient);
-            for curvature in [
+            for (c, curvature) in (0..).zip([
                 Curvature::Corrected,
                 Curvature::Raw,
                 Curvature::Root,
                 Curvature::Given,
                 Curvature::Fisher { decay: 0.9 },
-            ] {
+            ]) {
+                if !runs_here(&[s, g, c]) {
+                    continue;
+                }
                 let adaptive = Some(adaptive.curvature(curvature));
                 let options = Options { adaptive, ..Options::default() };
                 let adam = Adam::new(0.02).eps(1e-4).weight_decay(0.01);
@@ -343,9 +348,13 @@ async fn the_average_is_exchanged_without_losing_a_bit(gpu: &Gpu) {
 
 async fn accumulation_and_centralisation_agree_with_the_twin(gpu: &Gpu) {
     let accumulations = [None, Some(Accumulation::mean(3)), Some(Accumulation::sum(2))];
-    for accumulate in accumulations {
+    let clips = [Clip::None, Clip::Value(0.3), Clip::GlobalNorm(0.7), Clip::TensorNorm(0.5)];
+    for (a, accumulate) in (0..).zip(accumulations) {
         for centralise in [false, true] {
-            for clip in [Clip::None, Clip::Value(0.3), Clip::GlobalNorm(0.7), Clip::TensorNorm(0.5)] {
+            for (c, clip) in (0..).zip(clips) {
+                if !runs_here(&[a, usize::from(centralise), c]) {
+                    continue;
+                }
                 let options = Options { accumulate, centralise, clip, ..Options::default() };
                 compare(gpu, Adam::new(0.01).eps(1e-3), policies()[1], &options).await;
             }
@@ -410,8 +419,11 @@ async fn ranger_whole_is_its_parts(gpu: &Gpu) {
 }
 
 async fn trust_ratios_and_ranger_agree_with_the_twin(gpu: &Gpu) {
-    for lookahead in policies() {
-        for clip in [Clip::None, Clip::GlobalNorm(0.7)] {
+    for (l, lookahead) in (0..).zip(policies()) {
+        for (c, clip) in (0..).zip([Clip::None, Clip::GlobalNorm(0.7)]) {
+            if !runs_here(&[l, c]) {
+                continue;
+            }
             let options = Options { clip, ..Options::default() };
             compare(gpu, Lars::new(0.5).weight_decay(0.01), lookahead, &options).await;
             compare(gpu, Lamb::new(0.02).weight_decay(0.01), lookahead, &options).await;

@@ -59,6 +59,13 @@ pub async fn alphas(optimizer: &Optimizer) -> Vec<Option<f32>> {
     optimizer.download_alphas().await.unwrap()
 }
 
+/// Whether a case runs here, given by its places in two or three lists that are crossed. A browser's software
+/// adapter takes half a second over the pipelines of each case, so there every other one runs: each entry of a list
+/// with some of every other list, and of three lists each two entries in some case.
+pub fn runs_here(places: &[usize]) -> bool {
+    cfg!(not(target_arch = "wasm32")) || places.iter().sum::<usize>().is_multiple_of(2)
+}
+
 /// A device of every adapter present. None at all is a failure, never a skip.
 #[cfg(not(target_arch = "wasm32"))]
 pub fn gpus() -> &'static [Gpu] {
