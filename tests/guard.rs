@@ -1,19 +1,37 @@
 //! Safe steps: a step that is skipped on the GPU is as if it had never been, bit for bit.
 
+#[macro_use]
 mod common;
 
-use common::{noise, on_every_adapter, submit, write_gradient};
+use common::{counters, download, export, noise, read_slice_async, runs_here, submit, write_gradient};
 use lookahead_wgpu::{
     Accumulation, AdaptiveAlpha, Average, Clip, Counters, Error, Field, Group, Guard, Half, Lookahead,
     LossScale, Optimizer, Options, Rule, Schedule, StatePolicy,
     alpha::{GradientAt, Scope},
     gpu::Gpu,
     rules::{Adam, AdamW, Lamb, NAdam, RAdam, Sgd},
+    wgpu,
 };
+
+on_devices!(
+    skipped_steps_change_no_bit,
+    so_it_is_with_everything_around_the_rule,
+    a_guarded_run_is_an_unguarded_one,
+    calls_between_steps_reach_a_guarded_schedule,
+    frozen_groups_are_not_skipped,
+    a_guard_needs_no_submit_of_its_own,
+    the_loss_scale_follows_the_gradients,
+    sums_and_half_widths_that_overflow_are_skipped,
+);
 
 const SHAPES: [(&str, &[usize]); 3] = [("a", &[5, 7]), ("b", &[130]), ("c", &[3])];
 
-fn build(gpu: &Gpu, rule: impl Rule + 'static, lookahead: Option<Lookahead>, options: &Options) -> Optimizer {
+async fn build(
+    gpu: &Gpu,
+    rule: impl Rule + 'static,
+    lookahead: Option<Lookahead>,
+    options: &Options,
+) -> Optimizer {
     let mut builder = Optimizer::builder(rule)
         .options(options.clone())
         .schedule(Schedule::steps([(2, 0.7), (5, 0.5), (9, 0.9)]))
@@ -25,7 +43,7 @@ fn build(gpu: &Gpu, rule: impl Rule + 'static, lookahead: Option<Lookahead>, opt
         builder =
             if name == "b" { builder.tensor_in("head", name, shape) } else { builder.tensor(name, shape) };
     }
-    let mut optimizer = builder.build_blocking(&gpu.device, &gpu.queue).unwrap();
+    let mut optimizer = builder.build(&gpu.device, &gpu.queue).await.unwrap();
     for (seed, (name, shape)) in (0..).zip(SHAPES) {
         optimizer.upload(name, &noise(shape.iter().product(), seed)).unwrap();
     }
@@ -45,8 +63,8 @@ fn step(gpu: &Gpu, optimizer: &mut Optimizer, number: u64, bad: Option<f32>) {
 }
 
 /// Everything that is kept, as bits.
-fn bits(optimizer: &Optimizer) -> Vec<(String, Vec<u32>)> {
-    let snapshot = optimizer.export_blocking().unwrap();
+async fn bits(optimizer: &Optimizer) -> Vec<(String, Vec<u32>)> {
+    let snapshot = export(optimizer).await;
     let fields = snapshot.tensors.into_iter().flat_map(|tensor| {
         let named =
             move |(field, values): (String, Vec<f32>)| (format!("{field} of {}", tensor.name), values);
@@ -62,10 +80,15 @@ fn guarded() -> Options {
 const BAD: [f32; 3] = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY];
 
 /// Trains over good steps, with bad ones among them, and without.
-fn compare(gpu: &Gpu, rule: impl Rule + Clone + 'static, lookahead: Option<Lookahead>, options: &Options) {
+async fn compare(
+    gpu: &Gpu,
+    rule: impl Rule + Clone + 'static,
+    lookahead: Option<Lookahead>,
+    options: &Options,
+) {
     let what = format!("{} {lookahead:?} {options:?}", rule.name());
-    let mut with = build(gpu, rule.clone(), lookahead, options);
-    let mut without = build(gpu, rule, lookahead, options);
+    let mut with = build(gpu, rule.clone(), lookahead, options).await;
+    let mut without = build(gpu, rule, lookahead, options).await;
     let mut skipped = 0;
     for number in 0..11 {
         // Before the first step, within cycles, at their ends, and several in a row.
@@ -75,18 +98,17 @@ fn compare(gpu: &Gpu, rule: impl Rule + Clone + 'static, lookahead: Option<Looka
         }
         step(gpu, &mut with, number, None);
         step(gpu, &mut without, number, None);
-        let (found, expected) = (bits(&with), bits(&without));
+        let (found, expected) = (bits(&with).await, bits(&without).await);
         for (found, expected) in found.iter().zip(&expected) {
             assert_eq!(found, expected, "{what}, step {number}");
         }
-        let (a, b) = (with.counters_blocking().unwrap(), without.counters_blocking().unwrap());
+        let (a, b) = (counters(&with).await, counters(&without).await);
         let since_rescaled = a.since_rescaled;
         assert_eq!(a, Counters { skipped, since_rescaled, ..b }, "{what}, step {number}");
     }
 }
 
-#[test]
-fn skipped_steps_change_no_bit() {
+async fn skipped_steps_change_no_bit(gpu: &Gpu) {
     let with = |policy| Some(Lookahead::new(3, 0.4).policy(policy));
     let all = [
         None,
@@ -95,106 +117,99 @@ fn skipped_steps_change_no_bit() {
         with(StatePolicy::Reset),
         Some(Lookahead::new(1, 0.5)),
     ];
-    on_every_adapter(|gpu| {
-        for lookahead in all {
-            compare(gpu, Adam::new(0.01), lookahead, &guarded());
-        }
-        for lookahead in [with(StatePolicy::Maintain), with(StatePolicy::Reset)] {
-            compare(gpu, RAdam::new(0.01), lookahead, &guarded());
-            compare(gpu, NAdam::new(0.01), lookahead, &guarded());
-            compare(gpu, Lamb::new(0.01), lookahead, &guarded());
-        }
-    });
+    for lookahead in all {
+        compare(gpu, Adam::new(0.01), lookahead, &guarded()).await;
+    }
+    for lookahead in [with(StatePolicy::Maintain), with(StatePolicy::Reset)] {
+        compare(gpu, RAdam::new(0.01), lookahead, &guarded()).await;
+        compare(gpu, NAdam::new(0.01), lookahead, &guarded()).await;
+        compare(gpu, Lamb::new(0.01), lookahead, &guarded()).await;
+    }
 }
 
-#[test]
-fn so_it_is_with_everything_around_the_rule() {
+async fn so_it_is_with_everything_around_the_rule(gpu: &Gpu) {
     let lookahead = Some(Lookahead::new(3, 0.4));
-    on_every_adapter(|gpu| {
-        for clip in [Clip::Value(0.3), Clip::GlobalNorm(0.7), Clip::TensorNorm(0.5)] {
-            compare(gpu, AdamW::new(0.01), lookahead, &Options { clip, centralise: true, ..guarded() });
+    for clip in [Clip::Value(0.3), Clip::GlobalNorm(0.7), Clip::TensorNorm(0.5)] {
+        compare(gpu, AdamW::new(0.01), lookahead, &Options { clip, centralise: true, ..guarded() }).await;
+    }
+    for average in [Average::Ema { decay: 0.8 }, Average::Swa { every: 2, from: 3 }] {
+        compare(gpu, Adam::new(0.01), lookahead, &Options { average: Some(average), ..guarded() }).await;
+        compare(gpu, Adam::new(0.01), None, &Options { average: Some(average), ..guarded() }).await;
+    }
+    for gradient in [GradientAt::LastStep, GradientAt::Synchronised] {
+        for scope in [Scope::Model, Scope::Group] {
+            let adaptive = Some(AdaptiveAlpha::new(0.1).gradient(gradient).scope(scope));
+            compare(gpu, Adam::new(0.01), lookahead, &Options { adaptive, ..guarded() }).await;
         }
-        for average in [Average::Ema { decay: 0.8 }, Average::Swa { every: 2, from: 3 }] {
-            compare(gpu, Adam::new(0.01), lookahead, &Options { average: Some(average), ..guarded() });
-            compare(gpu, Adam::new(0.01), None, &Options { average: Some(average), ..guarded() });
-        }
-        for gradient in [GradientAt::LastStep, GradientAt::Synchronised] {
-            for scope in [Scope::Model, Scope::Group] {
-                let adaptive = Some(AdaptiveAlpha::new(0.1).gradient(gradient).scope(scope));
-                compare(gpu, Adam::new(0.01), lookahead, &Options { adaptive, ..guarded() });
-            }
-        }
-        let outer = std::sync::Arc::new(lookahead_wgpu::outer::SlowMo { momentum: 0.6 });
-        compare(gpu, Adam::new(0.01), lookahead, &Options { outer, ..guarded() });
-        compare(gpu, Adam::new(0.01), lookahead, &Options { slow_bf16: true, ..guarded() });
-    });
+    }
+    let outer = std::sync::Arc::new(lookahead_wgpu::outer::SlowMo { momentum: 0.6 });
+    compare(gpu, Adam::new(0.01), lookahead, &Options { outer, ..guarded() }).await;
+    compare(gpu, Adam::new(0.01), lookahead, &Options { slow_bf16: true, ..guarded() }).await;
 }
 
 /// A guard that skips nothing changes nothing.
-#[test]
-fn a_guarded_run_is_an_unguarded_one() {
+async fn a_guarded_run_is_an_unguarded_one(gpu: &Gpu) {
     let with = |policy| Some(Lookahead::new(3, 0.4).policy(policy));
-    on_every_adapter(|gpu| {
-        for lookahead in [None, with(StatePolicy::Interpolate), with(StatePolicy::Reset)] {
-            for options in [
-                Options::default(),
-                Options { clip: Clip::GlobalNorm(0.5), ..Options::default() },
-                Options { average: Some(Average::Ema { decay: 0.7 }), ..Options::default() },
-                Options {
-                    clip: Clip::GlobalNorm(0.5),
-                    adaptive: lookahead.map(|_| AdaptiveAlpha::new(0.1)),
-                    ..Options::default()
-                },
-                Options { average: Some(Average::Polyak { from: 2 }), ..Options::default() },
-            ] {
-                let mut a = build(gpu, AdamW::new(0.01), lookahead, &options);
-                let mut b = build(
-                    gpu,
-                    AdamW::new(0.01),
-                    lookahead,
-                    &Options { guard: Some(Guard::default()), ..options },
-                );
-                for number in 0..8 {
-                    step(gpu, &mut a, number, None);
-                    step(gpu, &mut b, number, None);
-                }
-                assert_eq!(bits(&a), bits(&b), "{lookahead:?}");
+    for (l, lookahead) in (0..).zip([None, with(StatePolicy::Interpolate), with(StatePolicy::Reset)]) {
+        for (o, options) in (0..).zip([
+            Options::default(),
+            Options { clip: Clip::GlobalNorm(0.5), ..Options::default() },
+            Options { average: Some(Average::Ema { decay: 0.7 }), ..Options::default() },
+            Options {
+                clip: Clip::GlobalNorm(0.5),
+                adaptive: lookahead.map(|_| AdaptiveAlpha::new(0.1)),
+                ..Options::default()
+            },
+            Options { average: Some(Average::Polyak { from: 2 }), ..Options::default() },
+        ]) {
+            if !runs_here(&[l, o]) {
+                continue;
             }
+            let mut a = build(gpu, AdamW::new(0.01), lookahead, &options).await;
+            let mut b = build(
+                gpu,
+                AdamW::new(0.01),
+                lookahead,
+                &Options { guard: Some(Guard::default()), ..options },
+            )
+            .await;
+            for number in 0..8 {
+                step(gpu, &mut a, number, None);
+                step(gpu, &mut b, number, None);
+            }
+            assert_eq!(bits(&a).await, bits(&b).await, "{lookahead:?}");
         }
-    });
+    }
 }
 
 /// Syncs between steps and changed settings reach the GPU's schedule.
-#[test]
-fn calls_between_steps_reach_a_guarded_schedule() {
-    on_every_adapter(|gpu| {
-        let run = |bad: &[u64]| {
-            let mut optimizer = build(gpu, Adam::new(0.01), Some(Lookahead::new(4, 0.5)), &guarded());
-            for number in 0..12 {
-                if bad.contains(&number) {
-                    step(gpu, &mut optimizer, 500 + number, Some(f32::NAN));
-                }
-                step(gpu, &mut optimizer, number, None);
-                match number {
-                    1 => submit(gpu, |encoder| optimizer.sync_now(encoder)).unwrap(),
-                    3 => optimizer.set_k("default", 2).unwrap(),
-                    4 => optimizer.set_alpha("default", 0.8).unwrap(),
-                    5 => optimizer.set_learning_rate("default", 0.02).unwrap(),
-                    6 => submit(gpu, |encoder| optimizer.reseed(encoder)).unwrap(),
-                    7 => optimizer.set_frozen("head", true).unwrap(),
-                    9 => optimizer.set_frozen("head", false).unwrap(),
-                    _ => {}
-                }
+async fn calls_between_steps_reach_a_guarded_schedule(gpu: &Gpu) {
+    let run = async |bad: &[u64]| {
+        let mut optimizer = build(gpu, Adam::new(0.01), Some(Lookahead::new(4, 0.5)), &guarded()).await;
+        for number in 0..12 {
+            if bad.contains(&number) {
+                step(gpu, &mut optimizer, 500 + number, Some(f32::NAN));
             }
-            let counters = optimizer.counters_blocking().unwrap();
-            (bits(&optimizer), Counters { skipped: 0, since_rescaled: 0, ..counters })
-        };
-        // The gradients of a frozen group are not read: the steps of numbers 8 and 9 cannot be bad.
-        assert_eq!(run(&[0, 2, 4, 6, 7, 10]), run(&[]));
-        let optimizer = build(gpu, Adam::new(0.01), Some(Lookahead::default()), &guarded());
-        assert!(matches!(optimizer.position("default"), Err(Error::Guarded { .. })));
-        assert!(matches!(optimizer.step_count("default"), Err(Error::Guarded { .. })));
-    });
+            step(gpu, &mut optimizer, number, None);
+            match number {
+                1 => submit(gpu, |encoder| optimizer.sync_now(encoder)).unwrap(),
+                3 => optimizer.set_k("default", 2).unwrap(),
+                4 => optimizer.set_alpha("default", 0.8).unwrap(),
+                5 => optimizer.set_learning_rate("default", 0.02).unwrap(),
+                6 => submit(gpu, |encoder| optimizer.reseed(encoder)).unwrap(),
+                7 => optimizer.set_frozen("head", true).unwrap(),
+                9 => optimizer.set_frozen("head", false).unwrap(),
+                _ => {}
+            }
+        }
+        let counters = counters(&optimizer).await;
+        (bits(&optimizer).await, Counters { skipped: 0, since_rescaled: 0, ..counters })
+    };
+    // The gradients of a frozen group are not read: the steps of numbers 8 and 9 cannot be bad.
+    assert_eq!(run(&[0, 2, 4, 6, 7, 10]).await, run(&[]).await);
+    let optimizer = build(gpu, Adam::new(0.01), Some(Lookahead::default()), &guarded()).await;
+    assert!(matches!(optimizer.position("default"), Err(Error::Guarded { .. })));
+    assert!(matches!(optimizer.step_count("default"), Err(Error::Guarded { .. })));
 }
 
 /// What a guard counts in cycles must not change under it.
@@ -206,142 +221,130 @@ fn a_guard_that_counts_in_cycles_refuses_what_would_break_them() {
     for (lookahead, options) in
         [(reset, guarded()), (Lookahead::default(), Options { adaptive, ..guarded() })]
     {
-        let mut optimizer = build(gpu, Adam::new(0.01), Some(lookahead), &options);
+        let mut optimizer = pollster::block_on(build(gpu, Adam::new(0.01), Some(lookahead), &options));
         assert!(matches!(optimizer.set_k("default", 2), Err(Error::Guarded { call: "set_k" })));
         assert!(matches!(optimizer.set_frozen("head", true), Err(Error::Guarded { call: "set_frozen" })));
     }
 }
 
 /// A gradient that was bad once is forgotten when nothing is looked at any more.
-#[test]
-fn frozen_groups_are_not_skipped() {
-    on_every_adapter(|gpu| {
-        let mut optimizer = build(gpu, Adam::new(0.01), Some(Lookahead::new(2, 0.5)), &guarded());
-        step(gpu, &mut optimizer, 0, None);
-        step(gpu, &mut optimizer, 1, Some(f32::NAN));
-        for group in ["default", "head"] {
-            optimizer.set_frozen(group, true).unwrap();
-        }
-        (2..5).for_each(|number| step(gpu, &mut optimizer, number, None));
-        let counters = optimizer.counters_blocking().unwrap();
-        assert_eq!((counters.steps, counters.skipped), (4, 1));
-        assert_eq!(bits(&optimizer)[0].1, bits(&optimizer)[1].1, "the slow weights were synchronised");
-    });
+async fn frozen_groups_are_not_skipped(gpu: &Gpu) {
+    let mut optimizer = build(gpu, Adam::new(0.01), Some(Lookahead::new(2, 0.5)), &guarded()).await;
+    step(gpu, &mut optimizer, 0, None);
+    step(gpu, &mut optimizer, 1, Some(f32::NAN));
+    for group in ["default", "head"] {
+        optimizer.set_frozen(group, true).unwrap();
+    }
+    (2..5).for_each(|number| step(gpu, &mut optimizer, number, None));
+    let counters = counters(&optimizer).await;
+    assert_eq!((counters.steps, counters.skipped), (4, 1));
+    assert_eq!(
+        bits(&optimizer).await[0].1,
+        bits(&optimizer).await[1].1,
+        "the slow weights were synchronised"
+    );
 }
 
 /// Many steps in one encoder, bad ones among them, are the same as one submit each.
-#[test]
-fn a_guard_needs_no_submit_of_its_own() {
-    on_every_adapter(|gpu| {
-        let shape: &[usize] = &[6];
-        let make = || {
-            let builder =
-                Optimizer::builder(Adam::new(0.01)).lookahead(Lookahead::new(3, 0.5)).guard(Guard::default());
-            let mut optimizer = builder.tensor("w", shape).build_blocking(&gpu.device, &gpu.queue).unwrap();
-            optimizer.upload("w", &noise(6, 1)).unwrap();
-            optimizer
-        };
-        let source = |values: &[f32]| {
-            let slice = gpu.device.create_buffer(&wgpu::BufferDescriptor {
-                label: None,
-                size: 24,
-                usage: wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
-                mapped_at_creation: false,
-            });
-            gpu.queue.write_buffer(&slice, 0, bytemuck::cast_slice(values));
-            slice
-        };
-        let (good, bad) = (source(&noise(6, 2)), source(&[1.0, f32::NAN, 0.0, 0.0, 0.0, 0.0]));
-        let record = |optimizer: &mut Optimizer, encoder: &mut wgpu::CommandEncoder, number: u32| {
-            let gradient = optimizer.gradients("w").unwrap();
-            let from = if number % 4 == 1 { &bad } else { &good };
-            encoder.copy_buffer_to_buffer(from, 0, &gradient.buffer, gradient.offset, 24);
-            optimizer.step(encoder).unwrap();
-        };
-        let (mut one, mut many) = (make(), make());
-        submit(gpu, |encoder| (0..600).for_each(|number| record(&mut one, encoder, number)));
-        (0..600).for_each(|number| submit(gpu, |encoder| record(&mut many, encoder, number)));
-        assert_eq!(bits(&one), bits(&many));
-        let counters = one.counters_blocking().unwrap();
-        assert_eq!((counters.steps, counters.skipped), (450, 150));
-    });
+async fn a_guard_needs_no_submit_of_its_own(gpu: &Gpu) {
+    let shape: &[usize] = &[6];
+    let make = async || {
+        let builder =
+            Optimizer::builder(Adam::new(0.01)).lookahead(Lookahead::new(3, 0.5)).guard(Guard::default());
+        let mut optimizer = builder.tensor("w", shape).build(&gpu.device, &gpu.queue).await.unwrap();
+        optimizer.upload("w", &noise(6, 1)).unwrap();
+        optimizer
+    };
+    let source = |values: &[f32]| {
+        let slice = gpu.device.create_buffer(&wgpu::BufferDescriptor {
+            label: None,
+            size: 24,
+            usage: wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        gpu.queue.write_buffer(&slice, 0, bytemuck::cast_slice(values));
+        slice
+    };
+    let (good, bad) = (source(&noise(6, 2)), source(&[1.0, f32::NAN, 0.0, 0.0, 0.0, 0.0]));
+    let record = |optimizer: &mut Optimizer, encoder: &mut wgpu::CommandEncoder, number: u32| {
+        let gradient = optimizer.gradients("w").unwrap();
+        let from = if number % 4 == 1 { &bad } else { &good };
+        encoder.copy_buffer_to_buffer(from, 0, &gradient.buffer, gradient.offset, 24);
+        optimizer.step(encoder).unwrap();
+    };
+    let (mut one, mut many) = (make().await, make().await);
+    submit(gpu, |encoder| (0..600).for_each(|number| record(&mut one, encoder, number)));
+    (0..600).for_each(|number| submit(gpu, |encoder| record(&mut many, encoder, number)));
+    assert_eq!(bits(&one).await, bits(&many).await);
+    let counters = counters(&one).await;
+    assert_eq!((counters.steps, counters.skipped), (450, 150));
 }
 
 /// As torch.amp.GradScaler: divided by the scale, halved when a gradient is not finite, doubled after an
 /// interval of finite ones.
-#[test]
-fn the_loss_scale_follows_the_gradients() {
-    on_every_adapter(|gpu| {
-        let scale = LossScale { initial: 1024.0, growth: 2.0, backoff: 0.5, interval: 3 };
-        let options = Options { guard: Some(Guard::loss_scale(scale)), ..Options::default() };
-        let mut scaled = build(gpu, Adam::new(0.01), Some(Lookahead::new(3, 0.4)), &options);
-        let mut plain = build(gpu, Adam::new(0.01), Some(Lookahead::new(3, 0.4)), &guarded());
-        let (mut now, mut tracker, mut good_steps) = (1024.0f32, 0, 0u64);
-        for (number, bad) in [0, 0, 0, 1, 0, 1, 1, 0, 0, 0, 0, 0, 0].into_iter().enumerate() {
-            for (seed, (name, shape)) in (0..).zip(SHAPES) {
-                let gradient = noise(shape.iter().product(), 100 * (good_steps + 1) + seed);
-                write_gradient(gpu, &plain, name, &gradient);
-                let mut gradient: Vec<f32> = gradient.iter().map(|value| now * value).collect();
-                gradient[0] = if bad == 1 { f32::INFINITY } else { gradient[0] };
-                write_gradient(gpu, &scaled, name, &gradient);
-            }
-            submit(gpu, |encoder| scaled.step(encoder)).unwrap();
-            if bad == 1 {
-                (now, tracker) = (now / 2.0, 0);
-            } else {
-                submit(gpu, |encoder| plain.step(encoder)).unwrap();
-                good_steps += 1;
-                tracker += 1;
-                if tracker == 3 {
-                    (now, tracker) = (now * 2.0, 0);
-                }
-            }
-            let counters = scaled.counters_blocking().unwrap();
-            assert_eq!((counters.loss_scale, counters.since_rescaled), (now, tracker), "step {number}");
-            let slice = scaled.loss_scale().unwrap();
-            assert_eq!(common::read_slice(gpu, &slice), [now]);
+async fn the_loss_scale_follows_the_gradients(gpu: &Gpu) {
+    let scale = LossScale { initial: 1024.0, growth: 2.0, backoff: 0.5, interval: 3 };
+    let options = Options { guard: Some(Guard::loss_scale(scale)), ..Options::default() };
+    let mut scaled = build(gpu, Adam::new(0.01), Some(Lookahead::new(3, 0.4)), &options).await;
+    let mut plain = build(gpu, Adam::new(0.01), Some(Lookahead::new(3, 0.4)), &guarded()).await;
+    let (mut now, mut tracker, mut good_steps) = (1024.0f32, 0, 0u64);
+    for (number, bad) in [0, 0, 0, 1, 0, 1, 1, 0, 0, 0, 0, 0, 0].into_iter().enumerate() {
+        for (seed, (name, shape)) in (0..).zip(SHAPES) {
+            let gradient = noise(shape.iter().product(), 100 * (good_steps + 1) + seed);
+            write_gradient(gpu, &plain, name, &gradient);
+            let mut gradient: Vec<f32> = gradient.iter().map(|value| now * value).collect();
+            gradient[0] = if bad == 1 { f32::INFINITY } else { gradient[0] };
+            write_gradient(gpu, &scaled, name, &gradient);
         }
-        // Powers of two scale without rounding.
-        assert_eq!(bits(&scaled), bits(&plain));
-    });
+        submit(gpu, |encoder| scaled.step(encoder)).unwrap();
+        if bad == 1 {
+            (now, tracker) = (now / 2.0, 0);
+        } else {
+            submit(gpu, |encoder| plain.step(encoder)).unwrap();
+            good_steps += 1;
+            tracker += 1;
+            if tracker == 3 {
+                (now, tracker) = (now * 2.0, 0);
+            }
+        }
+        let counters = counters(&scaled).await;
+        assert_eq!((counters.loss_scale, counters.since_rescaled), (now, tracker), "step {number}");
+        let slice = scaled.loss_scale().unwrap();
+        assert_eq!(read_slice_async(gpu, &slice).await, [now]);
+    }
+    // Powers of two scale without rounding.
+    assert_eq!(bits(&scaled).await, bits(&plain).await);
 }
 
 /// An infinity that only the sum of micro-batches has, and one that only half-width has.
-#[test]
-fn sums_and_half_widths_that_overflow_are_skipped() {
-    on_every_adapter(|gpu| {
-        let options = Options { accumulate: Some(Accumulation::sum(2)), ..guarded() };
-        let mut optimizer = build(gpu, Sgd::new(0.1), None, &options);
-        let before = bits(&optimizer);
-        for _ in 0..2 {
-            for (name, shape) in SHAPES {
-                write_gradient(gpu, &optimizer, name, &vec![3e38; shape.iter().product()]);
-            }
-            submit(gpu, |encoder| optimizer.step(encoder)).unwrap();
+async fn sums_and_half_widths_that_overflow_are_skipped(gpu: &Gpu) {
+    let options = Options { accumulate: Some(Accumulation::sum(2)), ..guarded() };
+    let mut optimizer = build(gpu, Sgd::new(0.1), None, &options).await;
+    let before = bits(&optimizer).await;
+    for _ in 0..2 {
+        for (name, shape) in SHAPES {
+            write_gradient(gpu, &optimizer, name, &vec![3e38; shape.iter().product()]);
         }
-        let weights = |all: &[(String, Vec<u32>)]| -> Vec<_> {
-            all.iter().filter(|(name, _)| name.starts_with("weights")).cloned().collect()
-        };
-        assert_eq!(weights(&bits(&optimizer)), weights(&before));
-        assert_eq!(optimizer.counters_blocking().unwrap().skipped, 1);
-        for (half, infinity) in [(Half::F16, 0x7c00u16), (Half::Bf16, 0x7f80)] {
-            let options = Options { half_gradients: Some(half), ..guarded() };
-            let mut optimizer = build(gpu, Sgd::new(0.1), None, &options);
-            let slice = optimizer.gradients("c").unwrap();
-            gpu.queue.write_buffer(
-                &slice.buffer,
-                slice.offset,
-                bytemuck::cast_slice(&[0u16, infinity, 0, 0]),
-            );
-            submit(gpu, |encoder| optimizer.step(encoder)).unwrap();
-            assert_eq!(optimizer.counters_blocking().unwrap().skipped, 1, "{half:?}");
-            gpu.queue.write_buffer(&slice.buffer, slice.offset, bytemuck::cast_slice(&[0u16, 0, 0, 0]));
-            submit(gpu, |encoder| optimizer.step(encoder)).unwrap();
-            assert_eq!(optimizer.counters_blocking().unwrap().steps, 1, "{half:?}");
-            let weights = optimizer.download_blocking(Field::Weights, "c").unwrap();
-            assert_eq!(weights, noise(3, 2));
-        }
-    });
+        submit(gpu, |encoder| optimizer.step(encoder)).unwrap();
+    }
+    let weights = |all: &[(String, Vec<u32>)]| -> Vec<_> {
+        all.iter().filter(|(name, _)| name.starts_with("weights")).cloned().collect()
+    };
+    assert_eq!(weights(&bits(&optimizer).await), weights(&before));
+    assert_eq!(counters(&optimizer).await.skipped, 1);
+    for (half, infinity) in [(Half::F16, 0x7c00u16), (Half::Bf16, 0x7f80)] {
+        let options = Options { half_gradients: Some(half), ..guarded() };
+        let mut optimizer = build(gpu, Sgd::new(0.1), None, &options).await;
+        let slice = optimizer.gradients("c").unwrap();
+        gpu.queue.write_buffer(&slice.buffer, slice.offset, bytemuck::cast_slice(&[0u16, infinity, 0, 0]));
+        submit(gpu, |encoder| optimizer.step(encoder)).unwrap();
+        assert_eq!(counters(&optimizer).await.skipped, 1, "{half:?}");
+        gpu.queue.write_buffer(&slice.buffer, slice.offset, bytemuck::cast_slice(&[0u16, 0, 0, 0]));
+        submit(gpu, |encoder| optimizer.step(encoder)).unwrap();
+        assert_eq!(counters(&optimizer).await.steps, 1, "{half:?}");
+        let weights = download(&optimizer, Field::Weights, "c").await;
+        assert_eq!(weights, noise(3, 2));
+    }
 }
 
 /// The guard's tables reach so far; an import, which tells the host what was taken, begins anew.

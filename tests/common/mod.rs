@@ -6,7 +6,7 @@
 #[cfg(not(target_arch = "wasm32"))]
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use lookahead_wgpu::{Field, Optimizer, Slice, Snapshot, gpu::Gpu, wgpu};
+use lookahead_wgpu::{Counters, Field, Optimizer, Slice, Snapshot, gpu::Gpu, wgpu};
 
 /// A test that takes a device.
 pub type DeviceTest = for<'a> fn(&'a Gpu) -> std::pin::Pin<Box<dyn Future<Output = ()> + 'a>>;
@@ -41,6 +41,29 @@ pub async fn export(optimizer: &Optimizer) -> Snapshot {
     return optimizer.export_blocking().unwrap();
     #[cfg(target_arch = "wasm32")]
     optimizer.export().await.unwrap()
+}
+
+/// What is counted on the device.
+pub async fn counters(optimizer: &Optimizer) -> Counters {
+    #[cfg(not(target_arch = "wasm32"))]
+    return optimizer.counters_blocking().unwrap();
+    #[cfg(target_arch = "wasm32")]
+    optimizer.counters().await.unwrap()
+}
+
+/// The alphas of the last sync.
+pub async fn alphas(optimizer: &Optimizer) -> Vec<Option<f32>> {
+    #[cfg(not(target_arch = "wasm32"))]
+    return optimizer.download_alphas_blocking().unwrap();
+    #[cfg(target_arch = "wasm32")]
+    optimizer.download_alphas().await.unwrap()
+}
+
+/// Whether a case runs here, given by its places in two or three lists that are crossed. A browser's software
+/// adapter takes half a second over the pipelines of each case, so there every other one runs: each entry of a list
+/// with some of every other list, and of three lists each two entries in some case.
+pub fn runs_here(places: &[usize]) -> bool {
+    cfg!(not(target_arch = "wasm32")) || places.iter().sum::<usize>().is_multiple_of(2)
 }
 
 /// A device of every adapter present. None at all is a failure, never a skip.

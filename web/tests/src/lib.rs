@@ -2,10 +2,18 @@
 #![cfg(target_arch = "wasm32")]
 #![allow(clippy::duplicate_mod, reason = "each file of `tests` has a `common` of its own")]
 
+#[path = "../../../tests/adafactor.rs"]
+mod adafactor;
 #[path = "../../../tests/golden.rs"]
 mod golden;
+#[path = "../../../tests/guard.rs"]
+mod guard;
+#[path = "../../../tests/half.rs"]
+mod half;
 #[path = "../../../tests/lookahead.rs"]
 mod lookahead;
+#[path = "../../../tests/options.rs"]
+mod options;
 #[path = "../../../tests/sources/mod.rs"]
 mod sources;
 #[path = "../../../tests/twin.rs"]
@@ -14,11 +22,32 @@ mod twin;
 
 use std::sync::Arc;
 
+use futures::future::LocalBoxFuture;
 use lookahead_wgpu::{gpu::Gpu, wgpu};
 use serde_json::json;
 use wasm_bindgen::{JsError, prelude::wasm_bindgen};
 
+/// A test, as every file's `common` has it.
+type DeviceTest = for<'a> fn(&'a Gpu) -> LocalBoxFuture<'a, ()>;
+
+/// The files whose tests run here, besides [`GOLDEN`].
+const FILES: [(&str, &[(&str, DeviceTest)]); 6] = [
+    ("adafactor", adafactor::TESTS),
+    ("guard", guard::TESTS),
+    ("half", half::TESTS),
+    ("lookahead", lookahead::TESTS),
+    ("options", options::TESTS),
+    ("twin", twin::TESTS),
+];
+
 const GOLDEN: &str = "golden::trajectories_agree_with_torch_and_optax";
+
+/// The tests of all files, with their names.
+fn named() -> impl Iterator<Item = (String, DeviceTest)> {
+    FILES
+        .into_iter()
+        .flat_map(|(file, tests)| tests.iter().map(move |(name, test)| (format!("{file}::{name}"), *test)))
+}
 
 /// A panic ends a test without an answer to JavaScript; what it says goes to the console.
 #[wasm_bindgen(start)]
@@ -29,9 +58,7 @@ fn start() {
 /// The names of all tests.
 #[wasm_bindgen]
 pub fn tests() -> Vec<String> {
-    let lookahead = lookahead::TESTS.iter().map(|(name, _)| format!("lookahead::{name}"));
-    let twin = twin::TESTS.iter().map(|(name, _)| format!("twin::{name}"));
-    lookahead.chain(twin).chain([GOLDEN.to_owned()]).collect()
+    named().map(|(name, _)| name).chain([GOLDEN.to_owned()]).collect()
 }
 
 /// Runs a test on a new device. What it gives is worth saying.
@@ -46,11 +73,7 @@ pub async fn run(name: String) -> Result<String, JsError> {
         let (compared, worst) = golden::trajectories_agree_with_torch_and_optax(&gpu).await;
         return Ok(format!("{compared} trajectories, off at most by {worst:.1e}"));
     }
-    let test = match name.split_once("::") {
-        Some(("lookahead", name)) => lookahead::TESTS.iter().find(|(known, _)| *known == name),
-        Some(("twin", name)) => twin::TESTS.iter().find(|(known, _)| *known == name),
-        _ => None,
-    };
+    let test = named().find(|(known, _)| *known == name);
     let (_, test) = test.ok_or_else(|| JsError::new(&format!("there is no test `{name}`")))?;
     test(&gpu).await;
     Ok(String::new())
