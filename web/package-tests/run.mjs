@@ -7,12 +7,13 @@ import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { launch } from '../tests/browser.mjs';
 import { needs, remark, runAll } from '../tests/runner.mjs';
 import { serve } from '../tests/server.mjs';
 
-const web = resolve(import.meta.dirname, '..');
+const web = resolve(fileURLToPath(import.meta.url), '../..');
 /** Milliseconds that a test may take on a busy machine. */
 const PATIENCE = 240_000;
 

@@ -4,11 +4,12 @@
 
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { create } from 'webgpu';
 import { make, open } from './pipelines.mjs';
 import { needs } from './runner.mjs';
 
-const dist = resolve(import.meta.dirname, '../dist/tests');
+const dist = resolve(fileURLToPath(import.meta.url), '../../dist/tests');
 needs(dist, 'cargo xtask web --test');
 const tests = await import(`${dist}/lookahead_wgpu_tests.js`);
 tests.initSync({ module: await readFile(`${dist}/lookahead_wgpu_tests_bg.wasm`) });

@@ -4,6 +4,7 @@
 
 import assert from 'node:assert/strict';
 import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { launch } from './browser.mjs';
 import { needs, remark, runAll } from './runner.mjs';
 import { serve } from './server.mjs';
@@ -11,7 +12,7 @@ import { serve } from './server.mjs';
 /** Milliseconds that a test may take on a busy machine. */
 const PATIENCE = 900_000;
 
-const web = resolve(import.meta.dirname, '..');
+const web = resolve(fileURLToPath(import.meta.url), '../..');
 needs(join(web, 'dist/tests/lookahead_wgpu_tests.js'), 'cargo xtask web --test');
 const address = await serve(web);
 const browser = await launch();

@@ -24,7 +24,6 @@ export class Chart {
     this.root = root;
     this.runs = [];
     this.curves = new Map();
-    this.total = 0;
     this.plots = [];
     this.observer = new ResizeObserver(() => this.fit());
     this.observer.observe(root);
@@ -47,7 +46,6 @@ export class Chart {
 
   /** Takes in what is new of a run. */
   add(news) {
-    this.total = Math.max(this.total, news.total);
     let curve = this.curves.get(news.id);
     if (!curve) {
       const empty = () => [[], []];
@@ -111,7 +109,7 @@ export class Chart {
         width: this.width(), height: HEIGHT, series: [{}, { show: false }, ...series], legend: { show: false },
         cursor: { drag: { x: false, y: false }, sync: { key: 'lookahead' } },
         scales: {
-          x: { time: false, range: () => [0, Math.max(this.total, 1)] },
+          x: { time: false, range: () => [0, Math.max(1, ...this.runs.map((run) => run.total))] },
           y: { distr: panel.distribution ?? 1, ...(panel.range && { range: panel.range }) },
         },
         axes: [

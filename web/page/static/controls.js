@@ -35,6 +35,11 @@ export function isValid() {
   return form.reportValidity();
 }
 
+/** Whether the settings of the run that is shown can be used; nothing is pointed at. */
+export function isRunValid() {
+  return [...document.getElementById('run-fields').elements].every((each) => !each.willValidate || each.validity.valid);
+}
+
 /** The settings of the run that is shown. */
 export function run() {
   const number = (name) => field[name].valueAsNumber;

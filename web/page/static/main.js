@@ -94,22 +94,24 @@ const told = {
     ({ isTraining } = message);
     paint();
     reports = [];
-    say(isTraining ? 'Training.' : all.every((run) => run.isDone) ? 'Done.' : hasBegun() ? 'Paused.' : 'Ready.');
+    say(state());
   },
   prediction({ id, probabilities }) {
     isAsking = false;
-    if (probabilities && id === selected && pad.strokes.length > 0) showVerdict(probabilities);
+    if (probabilities && id === selected && pad.strokes.length > 0) {
+      const isNumber = probabilities.every(Number.isFinite);
+      showVerdict(isNumber ? probabilities : null, isNumber ? undefined : 'This run has diverged, and sees nothing.');
+    }
     if (isOutdated) ask();
   },
-  checkpoint({ id, bytes }) {
-    const { settings, step } = run(id);
-    const name = runs.title(settings).replace('(', '-').replace(')', '');
+  checkpoint({ name, step, bytes }) {
     files.save(`${name}-step-${step}.safetensors`, bytes, 'application/octet-stream');
-    say('Checkpoint saved.');
+    mention('Checkpoint saved.');
   },
   restored({ name, history }) {
+    if (!run(history.id)) return;
     retell([history]);
-    say(`Loaded ${name}: at step ${run(history.id).step}.`);
+    mention(`Loaded ${name}: at step ${run(history.id).step}.`);
     ask();
   },
   lost({ reason }) {
@@ -118,26 +120,40 @@ const told = {
   },
   recovered({ histories, isTraining: goesOn }) {
     retell(histories);
+    isReady = true;
     isTraining = goesOn;
     isAsking = false;
     const steps = histories.map(({ id }) => run(id)?.step ?? 0);
     const from = steps.some((step) => step > 0) ? `goes on from step ${steps.join(', ')}` : 'starts again';
-    notice.show(`The GPU was lost and is back: training ${goesOn ? '' : 'is paused, and '}${from}.`, close);
+    const training = steps.length > 0 ? `: training ${goesOn ? '' : 'is paused, and '}${from}` : '';
+    notice.show(`The GPU was lost and is back${training}.`, close);
     refresh();
-    say(goesOn ? 'Training.' : 'Paused.');
+    say(state());
   },
   failed({ kind, message }) {
     isAsking = false;
     const [text, action] = problems[kind](message);
     notice.show(text, action);
-    if (kind !== 'problem') isReady = isReady && kind === 'no-device';
-    say(kind === 'problem' ? (hasBegun() ? 'Paused.' : 'Ready.') : 'Stopped.');
+    isReady &&= kind === 'problem';
+    say(isReady ? state() : 'Stopped.');
     refresh();
   },
 };
 
 function say(text) {
   at('status').textContent = text;
+}
+
+/** Says something for a while. */
+function mention(text) {
+  say(text);
+  setTimeout(() => { if (at('status').textContent === text) say(state()); }, 3000);
+}
+
+/** What goes on, in a word. */
+function state() {
+  if (isTraining) return 'Training.';
+  return all.every((run) => run.isDone) ? 'Done.' : hasBegun() ? 'Paused.' : 'Ready.';
 }
 
 // ---- runs
@@ -178,6 +194,11 @@ function add() {
   const [lookahead, adaptive] = settings.lookahead ? [null, null] : [[5, 0.5, 'maintain'], null];
   selected = insert({ ...settings, lookahead, adaptive }).id;
   rebuild();
+  focus();
+}
+
+/** Moves the focus to the selected run: what had it is gone. */
+function focus() {
   document.querySelector(`[data-run="${selected}"] input`).focus();
 }
 
@@ -186,12 +207,13 @@ function remove(id) {
   all = all.filter((run) => run.id !== id);
   if (selected === id) selected = all[0].id;
   rebuild();
+  focus();
 }
 
 /** The visitor changed the form. */
 function change() {
   const current = run(selected);
-  if (isBegun(current)) return;
+  if (isBegun(current) || !controls.isRunValid()) return;
   current.settings = controls.run();
   rebuild();
 }
@@ -229,7 +251,8 @@ function refresh() {
   at('train').textContent = isTraining ? 'Pause' : hasBegun() && !all.every((run) => run.isDone) ? 'Go on' : 'Train';
   at('train').disabled = !isReady;
   at('reset').disabled = at('save').disabled = at('png').disabled = !isReady || !hasBegun();
-  at('lose').disabled = at('load').disabled = !isReady;
+  for (const id of ['lose', 'load', 'digits', 'data-files']) at(id).disabled = !isReady;
+  for (const button of at('runs').querySelectorAll('button')) button.disabled = !isReady;
 }
 
 /** Shows what changed, now and then. */
@@ -250,10 +273,10 @@ function paint() {
   if (selected !== null && locks() !== shownLocks) showSettings();
   refresh();
   showSpeed();
-  const words = all.filter((run) => run.loss !== null).map((run) => {
+  const words = all.filter((run) => run.step > 0).map((run) => {
     const accuracy = run.slow ?? run.fast;
     const tested = accuracy === null ? '' : `, test accuracy ${(100 * accuracy).toFixed(1)} %`;
-    return `${runs.title(run.settings)} at step ${run.step}: loss ${run.loss.toPrecision(3)}${tested}`;
+    return `${runs.title(run.settings)} at step ${run.step}: loss ${runs.lossText(run)}${tested}`;
   });
   at('chart').ariaLabel = words.join('; ') || 'Nothing was trained yet.';
 }
@@ -293,7 +316,7 @@ const bars = Array.from({ length: 10 }, (_, digit) => {
   return item;
 });
 
-function showVerdict(probabilities) {
+function showVerdict(probabilities, otherwise = 'Train, then draw: the slow weights say what it is.') {
   const best = probabilities ? probabilities.indexOf(Math.max(...probabilities)) : null;
   bars.forEach((item, digit) => {
     const percent = probabilities ? 100 * probabilities[digit] : 0;
@@ -301,8 +324,7 @@ function showVerdict(probabilities) {
     item.querySelector('.fill').style.height = `${percent}%`;
     item.querySelector('.hidden-text').textContent = probabilities ? `${digit}: ${percent.toFixed(1)} %` : '';
   });
-  const text = probabilities ? `It looks like a ${best} (${(100 * probabilities[best]).toFixed(0)} %).`
-    : 'Train, then draw: the slow weights say what it is.';
+  const text = probabilities ? `It looks like a ${best} (${(100 * probabilities[best]).toFixed(0)} %).` : otherwise;
   // Said again only where it changed, so that a screen reader does not repeat itself.
   if (at('verdict').textContent !== text) at('verdict').textContent = text;
 }
@@ -321,14 +343,22 @@ at('train').addEventListener('click', () => {
     send({ type: 'start', runs: all.map(({ id, settings }) => ({ id, settings: { ...settings, ...shared } })) });
   }
 });
-at('reset').addEventListener('click', () => { send({ type: 'reset' }); forget(); });
+// What is under way is told before it is forgotten.
+at('reset').addEventListener('click', () => send({ type: 'reset' }));
 at('clear').addEventListener('click', () => pad.clear());
 at('digits').addEventListener('click', () => send({ type: 'digits' }));
 at('lose').addEventListener('click', () => send({ type: 'lose' }));
-at('save').addEventListener('click', () => send({ type: 'checkpoint', id: selected }));
+at('save').addEventListener('click', () => {
+  const name = runs.title(run(selected).settings).replace('(', '-').replace(')', '');
+  send({ type: 'checkpoint', id: selected, name });
+});
 at('png').addEventListener('click', async () => files.save('lookahead.png', await chart.png(), 'image/png'));
 
-const train = (chosen) => { say('Reading the files…'); send({ type: 'files', files: chosen }); };
+const train = (chosen) => {
+  if (!isReady) return;
+  say('Reading the files…');
+  send({ type: 'files', files: chosen });
+};
 files.onChoose(at('data-files'), train);
 files.onDrop(train);
 files.onChoose(at('load'), ([file]) => {

@@ -13,7 +13,7 @@ export function create(id, settings, others) {
 
 /** What a run knows of its training, before there was any. */
 export function fresh() {
-  return { step: 0, total: 0, isDone: false, loss: null, fast: null, slow: null, epoch: null };
+  return { step: 0, total: 0, isDone: false, loss: null, hasDiverged: false, fast: null, slow: null, epoch: null };
 }
 
 export function title({ rule, lookahead }) {
@@ -35,10 +35,20 @@ export function update(run, news) {
   run.step = news.first + news.losses.length;
   run.total = news.total;
   run.isDone = news.is_done;
-  run.loss = news.losses.at(-1) ?? run.loss;
+  const last = news.losses.at(-1);
+  if (last !== undefined) {
+    // A loss of null is no number, or from before the checkpoint that was loaded.
+    const wasNumber = run.hasDiverged || run.loss !== null || news.losses.some((loss) => loss !== null);
+    run.hasDiverged = last === null && wasNumber;
+    run.loss = last;
+  }
   const sample = news.samples.at(-1);
   if (sample) [run.fast, run.slow] = [sample.fast, sample.slow];
   run.epoch = news.epochs.at(-1) ?? run.epoch;
+}
+
+export function lossText({ loss, hasDiverged }) {
+  return hasDiverged ? 'diverged' : loss?.toPrecision(3) ?? '–';
 }
 
 /** Makes the cards anew: runs were added, removed or set otherwise. */
@@ -98,7 +108,7 @@ export function refresh(run) {
     element.value = value ?? '';
     element.textContent = text;
   };
-  show('loss', run.loss, run.loss == null ? '–' : run.loss.toPrecision(3));
+  show('loss', run.loss, lossText(run));
   show('slow', run.slow, percent(run.slow));
   show('fast', run.fast, percent(run.fast));
   const text = run.total ? `step ${run.step} of ${run.total}` : 'not begun';

@@ -72,6 +72,11 @@ function tellState() {
   postMessage({ type: 'state', isTraining });
 }
 
+/** Tells what there is to train on, with no run begun. */
+function tellDataset() {
+  postMessage({ type: 'dataset', dataset: dataset() });
+}
+
 /** Forgets all runs. */
 function forget() {
   for (const id of begun.keys()) trainer.end(id);
@@ -108,7 +113,7 @@ const answers = {
   },
   async reset() {
     forget();
-    tellState();
+    tellDataset();
   },
   async end({ id }) {
     trainer.end(id);
@@ -118,13 +123,19 @@ const answers = {
   async predict({ id, pixels }) {
     postMessage({ type: 'prediction', id, probabilities: begun.has(id) ? await trainer.predict(id, pixels) : null });
   },
-  async checkpoint({ id }) {
+  async checkpoint({ id, name }) {
+    const text = await trainer.settle(id);
+    tell(text, true);
+    const { first, losses } = JSON.parse(text);
     const bytes = await trainer.checkpoint(id);
-    postMessage({ type: 'checkpoint', id, bytes }, [bytes.buffer]);
+    postMessage({ type: 'checkpoint', name, step: first + losses.length, bytes }, [bytes.buffer]);
   },
   async restore({ id, settings, file }) {
     const bytes = new Uint8Array(await file.arrayBuffer());
-    isTraining = false;
+    if (isTraining) {
+      isTraining = false;
+      await settle();
+    }
     const text = JSON.stringify(settings);
     if (begun.get(id) !== text) {
       await trainer.begin(id, text);
@@ -132,19 +143,19 @@ const answers = {
     }
     await trainer.restore(id, bytes);
     done.delete(id);
-    postMessage({ type: 'restored', name: file.name, history: JSON.parse(trainer.history(id)) });
     tellState();
+    postMessage({ type: 'restored', name: file.name, history: JSON.parse(trainer.history(id)) });
   },
   async digits() {
     await trainer.use_digits();
     forget();
-    postMessage({ type: 'dataset', dataset: dataset() });
+    tellDataset();
   },
   async files({ files }) {
     const contents = await Promise.all(files.map(async (file) => new Uint8Array(await file.arrayBuffer())));
     await trainer.use_files(files.map((file) => file.name), contents);
     forget();
-    postMessage({ type: 'dataset', dataset: dataset() });
+    tellDataset();
   },
   async lose() {
     trainer.lose();

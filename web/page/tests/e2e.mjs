@@ -7,6 +7,7 @@ import { execFile } from 'node:child_process';
 import { mkdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { launch } from '../../tests/browser.mjs';
 import { needs, remark, runAll } from '../../tests/runner.mjs';
@@ -14,7 +15,7 @@ import { serve } from '../../tests/server.mjs';
 import { longestTask } from './busy.mjs';
 import { idx } from './idx.mjs';
 
-const root = resolve(import.meta.dirname, '../../..');
+const root = resolve(fileURLToPath(import.meta.url), '../../../..');
 const dist = join(root, 'web/dist');
 const screenshots = join(dist, 'screenshots');
 /** SwiftShader, as Chromium brings it, for the native program. */
@@ -85,6 +86,29 @@ async function checkpoint(page) {
 
 const safetensors = (buffer) => ({ name: 'run.safetensors', mimeType: 'application/octet-stream', buffer });
 
+/** How far each plot's line of a run reaches: the share of the width, 0 where there is no line. */
+const reaches = (page, run) => page.evaluate((run) => {
+  const colour = getComputedStyle(document.documentElement).getPropertyValue(`--run-${run}`).trim();
+  const wanted = [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16));
+  return [...document.querySelectorAll('#chart canvas')].map((canvas) => {
+    const { data, width } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+    let last = 0;
+    for (let pixel = 0; pixel < data.length / 4; pixel++) {
+      if (wanted.every((value, i) => data[4 * pixel + i] === value)) last = Math.max(last, pixel % width);
+    }
+    return last / width;
+  });
+}, run);
+
+/** Waits until every plot has a run's line, as far as it goes. */
+const drawn = async (page, run) => {
+  for (let turn = 0; turn < 20; turn++) {
+    if ((await reaches(page, run)).every((reach) => reach > 0.9)) return;
+    await page.waitForTimeout(100);
+  }
+  assert.fail(`run ${run} is drawn up to ${await reaches(page, run)} of the plots' width`);
+};
+
 /** Draws with the mouse; points are in hundredths of the surface. */
 async function draw(page, strokes) {
   const canvas = page.locator('#canvas');
@@ -135,6 +159,7 @@ test('trains the digits to 95 %, compares two runs, and stays responsive', async
     for (const began = performance.now(); performance.now() - began < 500;);
   }));
   assert.ok(seen.own > LONG_TASK, `a task of 500 ms by the clock took ${seen.own} ms`);
+  await Promise.all([drawn(page, 0), drawn(page, 1)]);
   assert.match(await page.getAttribute('#chart', 'aria-label'), /lookahead\(adam\) at step 460: loss .* adam at step 460/);
 
   let right = 0;
@@ -216,8 +241,12 @@ test('pauses, and a saved checkpoint comes back bit for bit and goes on as if ne
   const other = await ready(await open());
   await alone(other);
   await other.fill('[name=epochs]', '3');
+  // Loaded while another training goes on, which ends it.
+  await begin(other);
+  await reach(other, 0, 4);
   await other.setInputFiles('#load', safetensors(saved));
-  await reach(other, 0, paused);
+  await status(other, `Loaded run.safetensors: at step ${paused}.`);
+  assert.equal(await step(other, 0), paused);
   assert.deepEqual(await checkpoint(other), saved, 'saved again, it is the same');
   await begin(other);
   await status(other, 'Done.');
@@ -307,11 +336,49 @@ test('offers every rule, adaptive alpha and four runs', async () => {
   assert.ok(await page.locator('[name=rule]').isDisabled(), 'what has begun is not changed');
   await page.screenshot({ path: join(screenshots, 'four-runs.png'), fullPage: true });
   await page.click('#reset');
-  assert.equal(await step(page, 0), 0);
+  await status(page, 'Ready.');
   // What the form does not catch, the library does.
   await page.fill('[name=hidden]', '0');
   await begin(page);
   assert.ok(await page.locator('[name=hidden]:invalid').isVisible());
+  await close(page);
+});
+
+test('starts over in the middle of training', async () => {
+  const page = await ready(await open());
+  await begin(page);
+  await reach(page, 1, 20);
+  await page.click('#reset');
+  await status(page, 'Ready.');
+  await page.waitForTimeout(500);
+  assert.deepEqual(await Promise.all([step(page, 0), step(page, 1)]), [0, 0], 'nothing comes after');
+  assert.deepEqual(await reaches(page, 0), [0, 0], 'no line is left');
+  assert.ok(await page.locator('[name=rule]').isEnabled());
+  // A field that is left empty is not the run's, which the card shows.
+  await page.fill('[name=learning_rate]', '');
+  await page.locator('[data-run="1"] label').click();
+  await page.getByRole('button', { name: 'Remove adam' }).click();
+  assert.ok(await page.locator('[data-run="0"] input').evaluate((input) => input === document.activeElement), 'the focus stays');
+  assert.equal(await page.inputValue('[name=learning_rate]'), '0.003');
+  await page.fill('[name=epochs]', '1');
+  await begin(page);
+  await status(page, 'Done.');
+  assert.equal(await step(page, 0), 23);
+  await drawn(page, 0);
+  await close(page);
+});
+
+test('says that a run has diverged', async () => {
+  const page = await ready(await open());
+  await alone(page);
+  await page.selectOption('[name=rule]', 'lamb');
+  await page.fill('[name=learning_rate]', '1000');
+  await page.fill('[name=epochs]', '2');
+  await begin(page);
+  await status(page, 'Done.');
+  assert.equal(await page.textContent('[data-run="0"] .loss'), 'diverged');
+  await draw(page, digits[1]);
+  await page.waitForFunction(() => document.getElementById('verdict').textContent.startsWith('This run has diverged'));
   await close(page);
 });
 
@@ -385,6 +452,7 @@ test('opens the GPU at the press of a button where it is not back at once', asyn
   await page.click('#lose');
   await status(page, 'Stopped.');
   remark(await told(page, 'gave no device: OperationError: not now)'));
+  for (const id of ['train', 'reset', 'save', 'load']) assert.ok(await page.locator(`#${id}`).isDisabled(), `${id} waits for the GPU`);
   await page.getByRole('button', { name: 'Try again' }).click();
   await told(page, 'is back');
   assert.deepEqual(await checkpoint(page), before, 'nothing is lost');
