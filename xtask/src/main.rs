@@ -62,7 +62,8 @@ enum Command {
     ///
     /// The library's tests for browsers, the npm package and the page run in
     /// Chromium on SwiftShader. Chromium and Node.js are installed likewise, and
-    /// the npm packages of web/package-lock.json; without them it fails.
+    /// the npm packages of web/package-lock.json; without them it fails. Ubuntu's
+    /// Chromium has no SwiftShader: install Google Chrome's package there first.
     #[command(after_help = TEST_EXAMPLES, verbatim_doc_comment)]
     Test(Install),
     /// Train on handwritten digits with and without Lookahead, and plot both
