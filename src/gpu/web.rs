@@ -41,13 +41,16 @@ impl Gpu {
         Self::with_limits(&adapter, limits).await
     }
 
-    /// Waits until the device is lost, and says why. A device that the program destroys is lost, too.
-    pub async fn lost(&self) -> String {
-        match self.device.as_webgpu() {
-            Some(device) => JsFuture::from(Promise::from(JsValue::from(device.lost())))
-                .await
-                .map_or_else(|problem| format!("{problem:?}"), |info| reason(&info)),
-            None => std::future::pending().await,
+    /// Waits until the device is lost, and says why. A device that the program destroys is lost, too. Who waits does not
+    /// keep the device.
+    pub fn lost(&self) -> impl Future<Output = String> + use<> {
+        let lost =
+            self.device.as_webgpu().map(|device| JsFuture::from(Promise::from(JsValue::from(device.lost()))));
+        async {
+            match lost {
+                Some(lost) => lost.await.map_or_else(|problem| format!("{problem:?}"), |info| reason(&info)),
+                None => std::future::pending().await,
+            }
         }
     }
 }

@@ -383,12 +383,16 @@ const tests = {
       [{ rule: { name: 'adam', lr: 'fast' }, tensors }, 'Argument', /`lr` of the rule `adam` must be a number/],
       [{ rule: { name: 'adam', lr: NaN }, tensors }, 'Hyperparameter', /= NaN is not allowed: it must be /],
       [{ rule: { name: 'adam', lr: -1 }, tensors }, 'Hyperparameter', /= -1 is not allowed/],
-      [{ rule: { name: 'adam', betas: [0.9] }, tensors }, 'Argument', /must be two numbers|options: /],
+      [{ rule: { name: 'adam', betas: [0.9] }, tensors }, 'Argument', /`betas` of the rule `adam` must be two numbers/],
       [{ rule: { name: 'adam', betas: [1, 0.9] }, tensors }, 'Hyperparameter', /= 1 is not allowed/],
       [{ rule, tensors, lookahead: { alpha: 2 } }, 'Hyperparameter', /^alpha = 2 is not allowed: it must be in \(0, 1\]/],
       [{ rule, tensors, lookahead: { alpha: 0 } }, 'Hyperparameter', /^alpha = 0 is not allowed/],
       [{ rule, tensors, lookahead: { alpha: NaN } }, 'Hyperparameter', /^alpha = NaN is not allowed/],
       [{ rule, tensors, lookahead: { k: 0 } }, 'Hyperparameter', /^k = 0 is not allowed: it must be at least 1/],
+      [{ rule: { name: 'adam', eps: [] }, tensors }, 'Argument', /`eps` of the rule `adam` must be a number/],
+      [{ rule: { name: 'adam', betas: null }, tensors }, 'Argument', /`betas` of the rule `adam` must be two numbers/],
+      [{ rule: { name: 'adafactor', lr: 1, minDimSizeToFactor: 2.5 }, tensors }, 'Argument', /`minDimSizeToFactor` of the rule `adafactor` must be a whole number/],
+      [{ rule: { name: () => 0 }, tensors }, 'Argument', /./],
       [{ rule, tensors, lookahead: { k: -1 } }, 'Argument', /`-1.0`, expected u32/],
       [{ rule, tensors, lookahead: { k: 2.5 } }, 'Argument', /`2.5`, expected u32/],
       [{ rule, tensors, lookahead: { policy: 'keep' } }, 'Argument', /unknown variant `keep`, expected one of `maintain`/],
@@ -422,8 +426,36 @@ const tests = {
     return `${cases.length} cases`;
   },
 
+  async 'undefined is left out, and null is not'() {
+    const nothing = (...names) => Object.fromEntries(names.map((name) => [name, undefined]));
+    const bare = await create({ rule: { name: 'adafactor', lr: 0.1 } });
+    const asBare = await create({
+      rule: { name: 'adafactor', lr: 0.1, ...nothing('eps', 'clippingThreshold', 'decayRate', 'momentum', 'relativeStep', 'minDimSizeToFactor') },
+      ...nothing('lookahead', 'groups', 'schedule', 'clip', 'adaptiveAlpha', 'outer', 'average', 'accumulate', 'centralise', 'guard'),
+    });
+    const unclipped = await create({ rule: { name: 'adafactor', lr: 0.1, clippingThreshold: null } });
+    for (const optimizer of [bare, asBare, unclipped]) {
+      // Updates are clipped where gradients grow.
+      for (const size of [1, 10, 100]) {
+        optimizer.setGradient('w', new Float32Array(6).fill(size));
+        optimizer.step();
+      }
+    }
+    same(await row(asBare), await row(bare), 'as if left out');
+    assert(difference(await row(unclipped), await row(bare)) > 1e-6, 'null means no clipping');
+    const adam = await create({
+      rule: { name: 'adam', ...nothing('lr', 'betas', 'amsgrad') },
+      schedule: { cosine: { total: 9, ...nothing('warmup', 'floor') } },
+      average: { polyak: { from: undefined } },
+      groups: [{ name: 'a', ...nothing('frozen', 'k', 'rule') }],
+    });
+    await train(adam, 1);
+    for (const optimizer of [bare, asBare, unclipped, adam]) optimizer.destroy();
+  },
+
   async 'bad calls are refused with the library\'s words'() {
     const optimizer = await create({ rule: { name: 'adam' } });
+    const lookahead = await create({ rule: { name: 'adam' }, lookahead: {} });
     const floats = (count) => new Float32Array(count);
     const unknown = /^there is no tensor `none`; there are: `w`, `b`$/;
     const cases = [
@@ -441,6 +473,12 @@ const tests = {
       [() => optimizer.setLearningRate(-1), 'Hyperparameter', /= -1 is not allowed/],
       [() => optimizer.setLearningRate(0.1, 'none'), 'UnknownName', /there is no group `none`/],
       [() => optimizer.setAlpha(0.5), 'NoLookahead', /./],
+      [() => optimizer.setK(3), 'NoLookahead', /./],
+      [() => lookahead.setK(0), 'Hyperparameter', /^k = 0 is not allowed: it must be a whole number from 1/],
+      [() => lookahead.setK(-1), 'Hyperparameter', /^k = -1 is not allowed/],
+      [() => lookahead.setK(2.5), 'Hyperparameter', /^k = 2.5 is not allowed/],
+      [() => lookahead.setK(2 ** 32 + 3), 'Hyperparameter', /^k = 4294967299 is not allowed/],
+      [() => lookahead.setK(NaN), 'Hyperparameter', /^k = NaN is not allowed/],
       [() => optimizer.swapSlow(), 'NoLookahead', /./],
       [() => optimizer.swapAverage(), 'UnknownName', /there is no average .*: build with `average`/],
     ];
@@ -455,7 +493,7 @@ const tests = {
     assert(failures.length === 0, failures.join('\n'));
     await train(optimizer, 1);
     assert(optimizer.steps === 1, 'it is as good as before');
-    optimizer.destroy();
+    for (const each of [optimizer, lookahead]) each.destroy();
     return `${cases.length} cases`;
   },
 

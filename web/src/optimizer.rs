@@ -4,7 +4,7 @@ use std::cell::{Ref, RefCell, RefMut};
 use std::rc::Rc;
 
 use js_sys::{Array, Float32Array, Object, Promise, Reflect, Uint8Array};
-use lookahead_wgpu::{DEFAULT_GROUP, Error, Field, Slice, Snapshot, gpu::Gpu, wgpu};
+use lookahead_wgpu::{DEFAULT_GROUP, Error, Field, Slice, Snapshot, check_hyperparameter, gpu::Gpu, wgpu};
 use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
 use wasm_bindgen_futures::{future_to_promise, spawn_local};
 
@@ -47,11 +47,8 @@ impl Optimizer {
             }
         };
         let lost: Rc<RefCell<Option<String>>> = Rc::default();
-        let (watched, told) = (gpu.clone(), Rc::clone(&lost));
-        spawn_local(async move {
-            let why = watched.lost().await;
-            *told.borrow_mut() = Some(why);
-        });
+        let (why, told) = (gpu.lost(), Rc::clone(&lost));
+        spawn_local(async move { *told.borrow_mut() = Some(why.await) });
         Ok(Self { gpu, optimizer: Rc::new(RefCell::new(optimizer)), lost })
     }
 
@@ -76,8 +73,7 @@ impl Optimizer {
 
     /// Waits until the device is lost, and tells why. After `destroy` it is lost, too.
     pub async fn lost(&self) -> String {
-        let gpu = self.gpu.clone();
-        gpu.lost().await
+        self.gpu.lost().await
     }
 
     /// Sets a tensor's weights. Before the first step the slow weights follow; later, `reseed` makes them.
@@ -224,8 +220,11 @@ impl Optimizer {
 
     /// Sets k, between cycles.
     #[wasm_bindgen(js_name = setK)]
-    pub fn set_k(&self, k: u32, group: Option<String>) -> Result<(), Problem> {
-        Ok(self.alive("setK")?.set_k(group_name(&group), k)?)
+    pub fn set_k(&self, k: f64, group: Option<String>) -> Result<(), Problem> {
+        // JavaScript's numbers would become a u32 without a word.
+        let is_allowed = k >= 1.0 && k.fract() == 0.0 && k <= f64::from(u32::MAX);
+        check_hyperparameter("k", k, is_allowed, "a whole number from 1 to 4294967295")?;
+        Ok(self.alive("setK")?.set_k(group_name(&group), k as u32)?)
     }
 
     /// Sets alpha, between cycles.

@@ -9,7 +9,7 @@ use lookahead_wgpu::{
         RmsProp, Sgd,
     },
 };
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 
 use crate::problem::Problem;
 
@@ -21,7 +21,10 @@ pub enum Value {
     Number(f64),
     Pair(f64, f64),
     Text(String),
+    /// `null`
     None,
+    /// What no hyperparameter is.
+    Other(IgnoredAny),
 }
 
 /// The rule that an object as `{ name: "adam", lr: 0.001 }` describes. What it leaves out is at the rule's
@@ -171,10 +174,7 @@ pub fn read(options: &BTreeMap<String, Value>) -> Result<Box<dyn Rule>, Problem>
                 lr: default.lr,
                 decay_rate: hyper.number("decayRate", default.decay_rate)?,
                 eps: hyper.number("eps", default.eps)?,
-                // A size of less than 1 the library refuses.
-                min_dim_size_to_factor: hyper
-                    .number("minDimSizeToFactor", default.min_dim_size_to_factor as f64)?
-                    as usize,
+                min_dim_size_to_factor: hyper.whole("minDimSizeToFactor", default.min_dim_size_to_factor)?,
                 clipping_threshold: hyper.optional("clippingThreshold", default.clipping_threshold)?,
                 multiply_by_parameter_scale: hyper
                     .flag("multiplyByParameterScale", default.multiply_by_parameter_scale)?,
@@ -243,6 +243,14 @@ impl Hyper {
             None => Ok(default),
             Some(Value::Number(value)) => Ok(value),
             Some(_) => self.wrong(name, "a number"),
+        }
+    }
+
+    fn whole(&mut self, name: &'static str, default: usize) -> Result<usize, Problem> {
+        let value = self.number(name, default as f64)?;
+        match value >= 0.0 && value.fract() == 0.0 {
+            true => Ok(value as usize),
+            false => self.wrong(name, "a whole number"),
         }
     }
 

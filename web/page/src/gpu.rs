@@ -12,9 +12,9 @@ pub async fn open(on_lost: Function) -> Result<Gpu, Error> {
     gpu.device.on_uncaptured_error(Arc::new(|problem: wgpu::Error| {
         web_sys::console::error_1(&problem.to_string().into());
     }));
-    let watched = gpu.clone();
+    let lost = gpu.lost();
     wasm_bindgen_futures::spawn_local(async move {
-        let reason = watched.lost().await;
+        let reason = lost.await;
         // What the listener throws, the browser has reported.
         let _ = on_lost.call1(&JsValue::NULL, &reason.into());
     });
