@@ -60,6 +60,27 @@ test('says so where the browser has no adapter', async () => {
 test('says so where the browser has no WebGPU', () => inPage('no WebGPU', browser,
   'Object.defineProperty(Navigator.prototype, "gpu", { value: undefined })'));
 
+test('a freed optimizer leaves its device to the garbage collector', async () => {
+  const page = await open();
+  await page.evaluate(async () => {
+    const { default: init, Optimizer } = await import('lookahead-wgpu');
+    await init();
+    const optimizer = await Optimizer.create({ rule: { name: 'adam' }, tensors: [{ name: 'w', shape: [2] }] });
+    optimizer.step();
+    await optimizer.weights('w');
+    optimizer.lost();
+    window.device = new WeakRef(optimizer.device);
+    optimizer.free();
+  });
+  const isThere = () => page.evaluate(() => window.device.deref() !== undefined);
+  for (let turn = 0; turn < 50 && await isThere(); turn++) {
+    await page.requestGC();
+    await page.waitForTimeout(100);
+  }
+  assert.equal(await isThere(), false);
+  await page.context().close();
+});
+
 test('the README shows the example that is tested', async () => {
   const [readme, example] = await Promise.all(['README.md', 'package-tests/example.js']
     .map((file) => readFile(join(web, file), 'utf8')));

@@ -32,8 +32,9 @@ impl Optimizer {
         let options = Options::read(options.into())?;
         let mut needed = Vec::new();
         let (gpu, optimizer) = loop {
+            let builder = options.builder()?;
             let gpu = Gpu::open_web(&needed).await?;
-            match options.builder()?.build(&gpu.device, &gpu.queue).await {
+            match builder.build(&gpu.device, &gpu.queue).await {
                 Ok(optimizer) => break (gpu, optimizer),
                 Err(error) => {
                     gpu.device.destroy();
@@ -71,9 +72,12 @@ impl Optimizer {
         Ok(device.ok_or_else(|| Problem::argument("the device is not a browser's"))?.unchecked_into())
     }
 
-    /// Waits until the device is lost, and tells why. After `destroy` it is lost, too.
-    pub async fn lost(&self) -> String {
-        self.gpu.lost().await
+    /// Waits until the device is lost, and tells why. After `destroy` it is lost, too. An optimizer may be freed
+    /// meanwhile.
+    #[wasm_bindgen(unchecked_return_type = "Promise<string>")]
+    pub fn lost(&self) -> Promise {
+        let why = self.gpu.lost();
+        future_to_promise(async { Ok(why.await.into()) })
     }
 
     /// Sets a tensor's weights. Before the first step the slow weights follow; later, `reseed` makes them.
