@@ -1,8 +1,8 @@
 //! Installing packages with apt-get: which commands, or why none.
 
 use std::path::PathBuf;
+use std::sync::Once;
 
-use crate::adapters::SoftwareAdapter;
 use crate::command::{CommandError, CommandLine};
 use crate::output;
 
@@ -38,6 +38,9 @@ pub enum Refusal {
     Forbidden { command: String },
 }
 
+/// That the list of packages is new.
+static UPDATED: Once = Once::new();
+
 /// Why something is not there.
 #[derive(Debug, thiserror::Error)]
 pub enum InstallError {
@@ -66,11 +69,6 @@ impl Installer {
         }
     }
 
-    /// The command that installs an adapter.
-    pub fn install(&self, adapter: SoftwareAdapter, allowed: bool) -> Result<CommandLine, Refusal> {
-        self.install_packages(adapter.packages(), allowed)
-    }
-
     /// What `there` finds, packages installed first where it finds nothing and that is allowed.
     pub fn provide<T>(
         &self,
@@ -81,17 +79,19 @@ impl Installer {
         if let Some(found) = there() {
             return Ok(found);
         }
-        let command = self.install_packages(packages, allowed)?;
-        // A source that does not answer need not be the one that has the packages.
-        if let Err(error) = self.update().run() {
-            output::error(error);
-        }
+        let command = self.install(packages, allowed)?;
+        UPDATED.call_once(|| {
+            // A source that does not answer need not be the one that has the packages.
+            if let Err(error) = self.update().run() {
+                output::error(error);
+            }
+        });
         command.run()?;
         there().ok_or_else(|| InstallError::StillMissing { command: command.to_string() })
     }
 
     /// The command that installs packages.
-    fn install_packages(&self, packages: &[&str], allowed: bool) -> Result<CommandLine, Refusal> {
+    fn install(&self, packages: &[&str], allowed: bool) -> Result<CommandLine, Refusal> {
         if self.distribution == "ubuntu" && packages.contains(&"chromium") {
             return Err(Refusal::Snap);
         }
@@ -146,6 +146,7 @@ pub fn find(program: &str) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::adapters::SoftwareAdapter;
 
     fn installer(distribution: &str, rights: Rights) -> Installer {
         Installer { has_apt: true, rights, distribution: distribution.to_owned() }
@@ -158,7 +159,7 @@ mod tests {
             root.update().to_string(),
             "env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 update"
         );
-        let install = root.install(SoftwareAdapter::LlvmpipeGl, true).unwrap();
+        let install = root.install(SoftwareAdapter::LlvmpipeGl.packages(), true).unwrap();
         assert_eq!(
             install.to_string(),
             "env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 \
@@ -169,7 +170,7 @@ mod tests {
     #[test]
     fn another_user_installs_with_sudo() {
         let user = installer("debian", Rights::Sudo);
-        let install = user.install(SoftwareAdapter::SwiftShader, true).unwrap();
+        let install = user.install(SoftwareAdapter::SwiftShader.packages(), true).unwrap();
         assert_eq!(
             install.to_string(),
             "sudo env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 \
@@ -199,7 +200,7 @@ mod tests {
                  apt-get install --no-install-recommends libvulkan1 mesa-vulkan-drivers",
             ),
         ] {
-            let refusal = installer("debian", rights).install(SoftwareAdapter::Lavapipe, allowed);
+            let refusal = installer("debian", rights).install(SoftwareAdapter::Lavapipe.packages(), allowed);
             assert_eq!(refusal.unwrap_err().to_string(), text);
         }
     }
@@ -208,17 +209,17 @@ mod tests {
     fn ubuntu_has_no_package_with_swiftshader() {
         let ubuntu = installer("ubuntu", Rights::Root);
         for allowed in [true, false] {
-            let refusal = ubuntu.install(SoftwareAdapter::SwiftShader, allowed);
+            let refusal = ubuntu.install(SoftwareAdapter::SwiftShader.packages(), allowed);
             assert_eq!(refusal, Err(Refusal::Snap));
         }
-        assert!(ubuntu.install(SoftwareAdapter::Lavapipe, true).is_ok());
-        assert!(ubuntu.install(SoftwareAdapter::LlvmpipeGl, true).is_ok());
+        assert!(ubuntu.install(SoftwareAdapter::Lavapipe.packages(), true).is_ok());
+        assert!(ubuntu.install(SoftwareAdapter::LlvmpipeGl.packages(), true).is_ok());
     }
 
     #[test]
     fn another_package_manager_is_left_to_the_reader() {
         let fedora = Installer { has_apt: false, ..installer("fedora", Rights::Root) };
-        let refusal = fedora.install(SoftwareAdapter::Lavapipe, true).unwrap_err();
+        let refusal = fedora.install(SoftwareAdapter::Lavapipe.packages(), true).unwrap_err();
         assert!(refusal.to_string().ends_with("Debian's libvulkan1, mesa-vulkan-drivers"));
     }
 

@@ -13,43 +13,20 @@ pub struct Provided {
 /// Looks for the wanted adapters and, when allowed, installs the missing ones.
 pub fn provide(wanted: &[SoftwareAdapter], install: bool) -> Provided {
     let installer = Installer::here();
-    let mut adapters = adapters::find_here();
     let mut missing = Vec::new();
-    let mut updated = false;
-    if adapters.hardware {
+    if adapters::find_here().hardware {
         output::line("found    a graphics device with a Vulkan driver");
     }
     for adapter in wanted.iter().copied() {
         let title = adapter.title();
-        if adapters.has(adapter) {
-            output::line(format_args!("found    {title}"));
-            continue;
+        let there = || adapters::find_here().has(adapter).then_some(());
+        if there().is_none() {
+            output::line(format_args!("missing  {title}"));
         }
-        output::line(format_args!("missing  {title}"));
-        let command = match installer.install(adapter, install) {
-            Ok(command) => command,
-            Err(refusal) => {
-                missing.push(format!("{title}: {refusal}"));
-                continue;
-            }
-        };
-        if !updated {
-            updated = true;
-            // A source that does not answer need not be the one that has the package.
-            if let Err(error) = installer.update().run() {
-                output::error(error);
-            }
-        }
-        if let Err(error) = command.run() {
-            missing.push(format!("{title}: {error}"));
-            continue;
-        }
-        adapters = adapters::find_here();
-        if adapters.has(adapter) {
-            output::line(format_args!("found    {title}"));
-        } else {
-            missing.push(format!("{title}: not there even after `{command}`"));
+        match installer.provide(there, adapter.packages(), install) {
+            Ok(()) => output::line(format_args!("found    {title}")),
+            Err(error) => missing.push(format!("{title}: {error}")),
         }
     }
-    Provided { adapters, missing }
+    Provided { adapters: adapters::find_here(), missing }
 }
