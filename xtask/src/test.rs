@@ -61,7 +61,7 @@ pub fn run(install: bool) -> bool {
 
 /// The steps of the web crates: lints, the build, and the tests of what was built, which need it.
 fn web(summary: &mut Summary, install: bool) {
-    let about = "clippy on what browsers run";
+    let about = "clippy on what browsers run, and no naga in it";
     summary.step("web lints", about, || Outcome::of(web::lint(install)));
 
     let mut built = None;
@@ -73,13 +73,7 @@ fn web(summary: &mut Summary, install: bool) {
             web::build_tests(&workspace, install)?;
             Ok::<_, WebError>((workspace, Browser::provide(install)?))
         };
-        match build() {
-            Ok(there) => {
-                built = Some(there);
-                Outcome::Passed
-            }
-            Err(error) => Outcome::Failed(vec![error.to_string()]),
-        }
+        Outcome::of(build().map(|there| built = Some(there)))
     });
     for suite in &SUITES {
         summary.step(suite.name, suite.about, || match &built {

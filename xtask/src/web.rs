@@ -26,6 +26,8 @@ pub enum WebError {
     Chromium(#[from] chromium::Missing),
     #[error(transparent)]
     Command(#[from] CommandError),
+    #[error("naga would be downloaded with the WebAssembly, though browsers compile WGSL; see `{command}`")]
+    Naga { command: String },
     #[error("{}: {source}", path.display())]
     File { path: PathBuf, source: io::Error },
 }
@@ -140,7 +142,7 @@ pub fn build_tests(workspace: &Workspace, install: bool) -> Result<(), WebError>
     node::provide(&workspace.root.join("web"), install)?;
     let folder = workspace.root.join(TESTS.folder);
     remove(&folder)?;
-    cargo("dev", [TESTS.package].into_iter()).run()?;
+    cargo(&["build"], [TESTS.package]).run()?;
     Ok(bindgen(&built(workspace, "debug", &TESTS), &folder, TESTS.name).run()?)
 }
 
@@ -153,7 +155,7 @@ pub fn build(workspace: &Workspace, install: bool) -> Result<(), WebError> {
     for module in &modules {
         remove(&workspace.root.join(module.folder))?;
     }
-    cargo("web", modules.iter().map(|module| module.package)).run()?;
+    cargo(&["build", "--profile", "web"], [PACKAGE.package, PAGE.package]).run()?;
     for module in &modules {
         bundle(workspace, module)?;
     }
@@ -172,20 +174,22 @@ pub fn build(workspace: &Workspace, install: bool) -> Result<(), WebError> {
     Ok(())
 }
 
-/// Runs clippy on all that is built for the web.
+/// Runs clippy on all that is built for the web, and sees to it that what is downloaded stays small.
 pub fn lint(install: bool) -> Result<(), WebError> {
     WEB.provide(install)?;
-    let command = CommandLine::new("cargo", ["clippy", "--target", WEB.triple]);
-    let packages = [PACKAGE, PAGE, TESTS].map(|module| module.package);
-    let command = packages.iter().fold(command, |command, package| command.arg("--package").arg(*package));
-    Ok(["--", "-D", "warnings"].into_iter().fold(command, CommandLine::arg).run()?)
+    let command = cargo(&["clippy"], [PACKAGE.package, PAGE.package, TESTS.package]);
+    ["--", "-D", "warnings"].into_iter().fold(command, CommandLine::arg).run()?;
+    let command = cargo(&["tree", "--edges", "normal", "--prefix", "none"], [PACKAGE.package, PAGE.package]);
+    match command.read()?.lines().any(|line| line.starts_with("naga ")) {
+        true => Err(WebError::Naga { command: command.to_string() }),
+        false => Ok(()),
+    }
 }
 
-/// Builds packages for the web.
-fn cargo<'a>(profile: &str, packages: impl Iterator<Item = &'a str>) -> CommandLine {
-    let words = ["build", "--profile", profile, "--target", WEB.triple];
-    let command = CommandLine::new("cargo", words);
-    packages.fold(command, |command, package| command.arg("--package").arg(package))
+/// cargo's command, on packages and for the web.
+fn cargo<const N: usize>(words: &[&str], packages: [&str; N]) -> CommandLine {
+    let command = CommandLine::new("cargo", words.iter().copied()).arg("--target").arg(WEB.triple);
+    packages.into_iter().fold(command, |command, package| command.arg("--package").arg(package))
 }
 
 /// Makes the ES module of what cargo built.
@@ -272,7 +276,7 @@ mod tests {
     #[test]
     fn both_modules_are_built_at_once() {
         assert_eq!(
-            cargo("web", ["a", "b"].into_iter()).to_string(),
+            cargo(&["build", "--profile", "web"], ["a", "b"]).to_string(),
             "cargo build --profile web --target wasm32-unknown-unknown --package a --package b"
         );
     }
