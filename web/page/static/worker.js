@@ -57,15 +57,17 @@ function dataset() {
   return JSON.parse(trainer.dataset());
 }
 
-/** Takes in what is new, and tells it now and then. */
+/** Takes in what is new, which it returns, and tells it now and then. */
 function tell(text, isUrgent = false) {
-  if (text) news.push(JSON.parse(text));
+  const part = text && JSON.parse(text);
+  if (part) news.push(part);
   const now = performance.now();
   if (news.length > 0 && (isUrgent || now - reported >= REPORT)) {
     postMessage({ type: 'news', news, at: now });
     news = [];
     reported = now;
   }
+  return part;
 }
 
 function tellState() {
@@ -86,6 +88,15 @@ function forget() {
   isTraining = false;
 }
 
+/** Begins a run, unless it was begun with these settings. */
+async function begin(id, settings) {
+  const text = JSON.stringify(settings);
+  if (begun.get(id) === text) return;
+  await trainer.begin(id, text);
+  begun.set(id, text);
+  done.delete(id);
+}
+
 /** Waits for all that was submitted and keeps it. */
 async function settle() {
   for (const id of begun.keys()) tell(await trainer.settle(id));
@@ -95,13 +106,7 @@ async function settle() {
 
 const answers = {
   async start({ runs }) {
-    for (const { id, settings } of runs) {
-      const text = JSON.stringify(settings);
-      if (begun.get(id) === text) continue;
-      await trainer.begin(id, text);
-      begun.set(id, text);
-      done.delete(id);
-    }
+    for (const { id, settings } of runs) await begin(id, settings);
     isTraining = true;
     kept = performance.now();
     tellState();
@@ -124,9 +129,7 @@ const answers = {
     postMessage({ type: 'prediction', id, probabilities: begun.has(id) ? await trainer.predict(id, pixels) : null });
   },
   async checkpoint({ id, name }) {
-    const text = await trainer.settle(id);
-    tell(text, true);
-    const { first, losses } = JSON.parse(text);
+    const { first, losses } = tell(await trainer.settle(id), true);
     const bytes = await trainer.checkpoint(id);
     postMessage({ type: 'checkpoint', name, step: first + losses.length, bytes }, [bytes.buffer]);
   },
@@ -136,11 +139,7 @@ const answers = {
       isTraining = false;
       await settle();
     }
-    const text = JSON.stringify(settings);
-    if (begun.get(id) !== text) {
-      await trainer.begin(id, text);
-      begun.set(id, text);
-    }
+    await begin(id, settings);
     await trainer.restore(id, bytes);
     done.delete(id);
     tellState();
@@ -186,9 +185,8 @@ async function train() {
   const began = performance.now();
   const open = [...begun.keys()].filter((id) => !done.has(id));
   for (const id of open) {
-    const text = await trainer.advance(id, steps);
-    tell(text);
-    if (JSON.parse(text).is_done) done.add(id);
+    const { is_done: isDone } = tell(await trainer.advance(id, steps));
+    if (isDone) done.add(id);
   }
   const factor = STRIDE * open.length / Math.max(performance.now() - began, 1);
   steps = Math.min(MOST_STEPS, Math.max(1, Math.round(steps * Math.min(2, Math.max(0.5, factor)))));
