@@ -54,6 +54,9 @@ async function close(page) {
   await page.context().close();
 }
 
+/** Waits until an element's text begins so. */
+const begins = (page, id, words) => page.waitForFunction(
+  ([id, words]) => document.getElementById(id).textContent.startsWith(words), [id, words]);
 const status = (page, text) => page.waitForFunction(
   (text) => document.getElementById('status').textContent === text, text);
 const ready = async (page) => { await status(page, 'Ready.'); return page; };
@@ -125,7 +128,7 @@ async function draw(page, strokes) {
 
 /** What the network says of the whole drawing. */
 async function settled(page) {
-  await page.waitForFunction(() => document.getElementById('verdict').textContent.startsWith('It looks'));
+  await begins(page, 'verdict', 'It looks');
   // The last stroke's answer comes after the first one's.
   await page.waitForTimeout(500);
   return page.textContent('#verdict');
@@ -307,20 +310,20 @@ test('trains on IDX files that are dropped, and says what is wrong with others',
   };
   const four = idx();
   await drop(four);
-  await page.waitForFunction(() => document.getElementById('dataset').textContent.startsWith('your files'));
+  await begins(page, 'dataset', 'your files');
   assert.equal(await page.textContent('#dataset'), 'your files: 200 images of 28 × 28 to train on, 40 to test on');
   await begin(page);
   await status(page, 'Done.');
   assert.equal(await step(page, 0), 8);
   await drop(four.slice(0, 2));
-  await page.waitForFunction(() => document.getElementById('dataset').textContent.includes('160 images'));
+  await begins(page, 'dataset', 'your files: 160 images');
   assert.equal(await step(page, 0), 0, 'it begins anew');
   await drop([four[0]]);
   await told(page, '1 files were given');
   await drop([four[0], ['notes.txt', Buffer.from('hello, world')]]);
   await told(page, '`notes.txt` is not an IDX file');
   await page.click('#digits');
-  await page.waitForFunction(() => document.getElementById('dataset').textContent.startsWith('digits'));
+  await begins(page, 'dataset', 'digits');
   await close(page);
 });
 
@@ -386,7 +389,7 @@ test('says that a run has diverged', async () => {
   await status(page, 'Done.');
   assert.equal(await page.textContent('[data-run="0"] .loss'), 'diverged');
   await draw(page, digits[1]);
-  await page.waitForFunction(() => document.getElementById('verdict').textContent.startsWith('This run has diverged'));
+  await begins(page, 'verdict', 'This run has diverged');
   await close(page);
 });
 
@@ -406,7 +409,7 @@ test('works with the keyboard alone', async () => {
   for (const key of [' ', ...Array(12).fill('ArrowDown'), ' ']) await page.keyboard.press(key);
   remark(`a line drawn with the arrow keys: ${await settled(page)}`);
   await page.keyboard.press('Delete');
-  await page.waitForFunction(() => document.getElementById('verdict').textContent.startsWith('Train'));
+  await begins(page, 'verdict', 'Train');
   const unnamed = await page.locator('button, input, select').evaluateAll((all) => all
     .filter((each) => !each.labels?.length && !each.ariaLabel && !each.textContent.trim() && each.checkVisibility())
     .map((each) => each.outerHTML));
