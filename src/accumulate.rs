@@ -25,7 +25,7 @@ impl Accumulation {
 
     pub(crate) fn check(self) -> Result<(), Error> {
         let value = f64::from(self.micro_batches);
-        check_hyperparameter("micro-batches", value, self.micro_batches >= 1, "at least 1")
+        check_hyperparameter("micro-batches", value, |count| count >= 1.0, "at least 1")
     }
 
     pub(crate) fn gain(self) -> f64 {

@@ -79,12 +79,15 @@ impl Average {
 
     pub(crate) fn check(&self) -> Result<(), Error> {
         match *self {
-            Self::Ema { decay } => {
-                check_hyperparameter("the average's decay", decay, (0.0..1.0).contains(&decay), "in [0, 1)")
-            }
+            Self::Ema { decay } => check_hyperparameter(
+                "the average's decay",
+                decay,
+                |decay| (0.0..1.0).contains(&decay),
+                "in [0, 1)",
+            ),
             Self::Polyak { .. } => Ok(()),
             Self::Swa { every, .. } => {
-                check_hyperparameter("the average's period", every as f64, every >= 1, "at least 1")
+                check_hyperparameter("the average's period", every as f64, |every| every >= 1.0, "at least 1")
             }
         }
     }

@@ -23,7 +23,7 @@ impl Clip {
         match self {
             Self::None => Ok(()),
             Self::Value(bound) | Self::GlobalNorm(bound) | Self::TensorNorm(bound) => {
-                check_hyperparameter("clip", bound, bound > 0.0, "finite and positive")
+                check_hyperparameter("clip", bound, |bound| bound > 0.0, "finite and positive")
             }
         }
     }

@@ -135,5 +135,5 @@ impl GroupState {
 }
 
 pub(crate) fn check_factor(factor: f64) -> Result<(), Error> {
-    check_hyperparameter("learning rate factor", factor, factor >= 0.0, "finite and at least 0")
+    check_hyperparameter("learning rate factor", factor, |factor| factor >= 0.0, "finite and at least 0")
 }

@@ -103,13 +103,13 @@ impl Default for LossScale {
 impl LossScale {
     fn check(&self) -> Result<(), Error> {
         let in_range = (1e-30..=1e30).contains(&self.initial);
-        check_hyperparameter("initial loss scale", self.initial, in_range, "in [1e-30, 1e30]")?;
+        check_hyperparameter("initial loss scale", self.initial, |_| in_range, "in [1e-30, 1e30]")?;
         let growth = (1.0..=1e6).contains(&self.growth);
-        check_hyperparameter("loss scale growth", self.growth, growth, "in [1, 1e6]")?;
+        check_hyperparameter("loss scale growth", self.growth, |_| growth, "in [1, 1e6]")?;
         let backoff = (1e-6..=1.0).contains(&self.backoff);
-        check_hyperparameter("loss scale backoff", self.backoff, backoff, "in [1e-6, 1]")?;
+        check_hyperparameter("loss scale backoff", self.backoff, |_| backoff, "in [1e-6, 1]")?;
         let interval = f64::from(self.interval);
-        check_hyperparameter("loss scale interval", interval, self.interval >= 1, "at least 1")
+        check_hyperparameter("loss scale interval", interval, |interval| interval >= 1.0, "at least 1")
     }
 }
 

@@ -33,9 +33,8 @@ impl Lookahead {
     }
 
     pub(crate) fn check(&self) -> Result<(), Error> {
-        check_hyperparameter("k", f64::from(self.k), self.k >= 1, "at least 1")?;
-        let allowed = self.alpha > 0.0 && self.alpha <= 1.0;
-        check_hyperparameter("alpha", self.alpha, allowed, "in (0, 1]")
+        check_hyperparameter("k", f64::from(self.k), |k| k >= 1.0, "at least 1")?;
+        check_alpha("alpha", self.alpha)
     }
 }
 
@@ -44,6 +43,13 @@ impl Default for Lookahead {
     fn default() -> Self {
         Self::new(5, 0.5)
     }
+}
+
+/// Refuses a slow step size with which slow weights would not move: the GPU is told `1 - alpha`, which f32 has as 1
+/// where alpha is below 2^-25.
+pub(crate) fn check_alpha(name: &str, alpha: f64) -> Result<(), Error> {
+    check_hyperparameter(name, alpha, |alpha| alpha > 0.0 && alpha <= 1.0, "in (0, 1]")?;
+    check_hyperparameter(name, alpha, |alpha| (1.0 - alpha) as f32 != 1.0, "at least 3e-8")
 }
 
 /// What becomes of the rule's state (every slot of it) at a sync.

@@ -187,5 +187,5 @@ impl Outer for SlowMo {
 }
 
 fn check_momentum(name: &str, momentum: f64) -> Result<(), Error> {
-    check_hyperparameter(name, momentum, (0.0..1.0).contains(&momentum), "in [0, 1)")
+    check_hyperparameter(name, momentum, |momentum| (0.0..1.0).contains(&momentum), "in [0, 1)")
 }

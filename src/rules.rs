@@ -149,12 +149,17 @@ pub struct Factored {
 
 impl Factored {
     pub(crate) fn check(&self) -> Result<(), Error> {
-        let is_normal = self.eps as f32 >= f32::MIN_POSITIVE;
+        let is_normal = |eps| eps >= f64::from(f32::MIN_POSITIVE);
         check_hyperparameter("eps", self.eps, is_normal, "at least 1.2e-38")?;
         let size = self.least_dimension as f64;
-        check_hyperparameter("min_dim_size_to_factor", size, size >= 1.0, "at least 1")?;
+        check_hyperparameter("min_dim_size_to_factor", size, |size| size >= 1.0, "at least 1")?;
         let threshold = self.clipping_threshold.unwrap_or(1.0);
-        check_hyperparameter("clipping_threshold", threshold, threshold as f32 > 0.0, "finite and above 0")
+        check_hyperparameter(
+            "clipping_threshold",
+            threshold,
+            |threshold| threshold > 0.0,
+            "finite and above 0",
+        )
     }
 }
 
@@ -208,7 +213,7 @@ impl WeightDecay {
 
     pub(crate) fn check(self) -> Result<(), Error> {
         let factor = self.factor();
-        check_hyperparameter("weight_decay", factor, factor >= 0.0, "finite and at least 0")
+        check_hyperparameter("weight_decay", factor, |factor| factor >= 0.0, "finite and at least 0")
     }
 }
 
@@ -323,5 +328,5 @@ pub const MAX_SLOTS: usize = 8;
 pub const MAX_HYPER: usize = 64;
 
 fn check_learning_rate(lr: f64) -> Result<(), Error> {
-    check_hyperparameter("lr", lr, lr >= 0.0, "finite and at least 0")
+    check_hyperparameter("lr", lr, |lr| lr >= 0.0, "finite and at least 0")
 }

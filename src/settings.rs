@@ -143,7 +143,7 @@ impl Optimizer {
     /// [`Error::Hyperparameter`], [`Error::UnknownName`].
     pub fn set_learning_rate(&mut self, group: &str, lr: f64) -> Result<(), Error> {
         let group = self.group_mut(group)?;
-        check_hyperparameter("lr", lr, lr >= 0.0, "finite and at least 0")?;
+        check_hyperparameter("lr", lr, |lr| lr >= 0.0, "finite and at least 0")?;
         group.learning_rate = lr;
         Ok(())
     }

@@ -131,13 +131,13 @@ pub(super) fn bias_corrections(betas: (f64, f64), count: u64) -> (f64, f64) {
 
 pub(super) fn check_betas(betas: (f64, f64)) -> Result<(), Error> {
     for (name, beta) in [("beta1", betas.0), ("beta2", betas.1)] {
-        check_hyperparameter(name, beta, (0.0..1.0).contains(&beta), "in [0, 1)")?;
+        check_hyperparameter(name, beta, |beta| (0.0..1.0).contains(&beta), "in [0, 1)")?;
     }
     Ok(())
 }
 
 pub(super) fn check_eps(eps: f64) -> Result<(), Error> {
-    check_hyperparameter("eps", eps, eps >= 0.0, "finite and at least 0")
+    check_hyperparameter("eps", eps, |eps| eps >= 0.0, "finite and at least 0")
 }
 
 /// AdamW (Loshchilov and Hutter, 2019) as `torch.optim.AdamW`: [`Adam`] with the weight decay

@@ -134,8 +134,8 @@ impl Rule for RmsProp {
 
     fn check(&self) -> Result<(), Error> {
         check_learning_rate(self.lr)?;
-        check_hyperparameter("alpha", self.alpha, (0.0..1.0).contains(&self.alpha), "in [0, 1)")?;
+        check_hyperparameter("alpha", self.alpha, |alpha| (0.0..1.0).contains(&alpha), "in [0, 1)")?;
         check_eps(self.eps)?;
-        check_hyperparameter("momentum", self.momentum, self.momentum >= 0.0, "finite and at least 0")
+        check_hyperparameter("momentum", self.momentum, |momentum| momentum >= 0.0, "finite and at least 0")
     }
 }
