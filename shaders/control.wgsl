@@ -7,7 +7,7 @@ struct Control {
     l2: f32,     // weight decay added to the gradient
     shrink: f32, // lr * decoupled weight decay
     decay: f32,  // weight decay that is the rule's own to apply
-    gain: f32,   // on the gradient: 1 / micro-batches / loss scale
+    gain: f32,   // on the gradient: 1 / micro-batches / loss scale, and -1 to maximise
     outer: vec4f, // the outer step's coefficients
     share: f32,  // what the weights weigh in the average
     draw: u32,   // the number of the step, for random bits
@@ -23,6 +23,7 @@ const AVERAGE = 8u;  // take the weights into the average
 const GATHER = 16u;  // only add the gradient to the accumulated one
 const FRESH = 32u;   // which starts at zero
 const FIXED = 64u;   // the sync has no gradient: take the fixed alpha
+const GATHERED = 128u; // the gradient is the accumulated one alone
 
 @group(0) @binding(0) var<uniform> control: Control;
 @group(0) @binding(1) var<uniform> hyper: Hyper;

@@ -7,8 +7,9 @@ override WORKGROUP: u32;
 @group(0) @binding(0) var<uniform> order: array<vec4u, 16>;
 @group(0) @binding(1) var<uniform> hyper: array<vec4u, 16>;
 
-// 0 steps taken, 1 skipped, 2 taken since the loss scale changed, 4 1 / loss scale, 64 loss scale, and from 128
-// on for each group: inner steps, position in the cycle, k and 1 - alpha of this cycle.
+// 0 steps taken, 1 skipped, 2 taken since the loss scale changed, 4 1 / loss scale, 5 steps taken when the average was
+// begun, 6 steps skipped until then, 64 loss scale, and from 128 on for each group: inner steps, position in the
+// cycle, k and 1 - alpha of this cycle.
 @group(1) @binding(0) var<storage, read_write> clock: array<u32>;
 @group(1) @binding(1) var<storage, read_write> live: array<u32>; // two slots a group, as the ring's
 @group(1) @binding(2) var<storage, read_write> tables: array<u32>;
@@ -46,7 +47,7 @@ const SYNCHRONISED = 8u; // the gradient of the adaptive alpha is taken at theta
 const RESETS = 16u;
 const LAST = 32u;        // the last group
 const SYNC_NOW = 64u;    // no step, but a sync
-const START = 128u;      // no step, but the slow weights and the average start
+const START = 128u;      // no step, but the slow weights and the average start, or start again
 const RESEED = 256u;     // no step, but the slow weights start again
 
 const ROWS = 4096u;
@@ -104,7 +105,8 @@ fn decide_once(is_bad: bool) {
     let commanded = (kind & (SYNC_NOW | START | RESEED)) != 0u;
     // Too many steps were skipped for the tables: no more are taken.
     let known = tables[now] == steps + 1u;
-    var share = bitcast<f32>(tables[now + 2u]);
+    // The host counts the average's steps from its own number of them.
+    var share = bitcast<f32>(tables[by_step + 3u * ((steps + clock[6]) % ROWS) + 2u]);
     var first = 0u;  // the flags of the step's dispatch
     var second = 0u; // and of the sync's, where it has one of its own
     var synced = false;
@@ -112,13 +114,20 @@ fn decide_once(is_bad: bool) {
     var count = clock[state];
     if commanded {
         if (kind & LOOKAHEAD) != 0u {
-            synced = (kind & SYNC_NOW) != 0u;
-            first = select(4u, 2u | 64u, synced); // SEED, or SYNC | FIXED
+            // At the start of a cycle nothing has moved.
+            synced = (kind & SYNC_NOW) != 0u && position > 0u;
+            if synced {
+                first = 2u | 64u; // SYNC | FIXED
+            } else if (kind & SYNC_NOW) == 0u {
+                first = 4u; // SEED
+            }
             position = 0u;
         }
         if (kind & START) != 0u {
             first |= 8u; // AVERAGE
             share = 1.0;
+            clock[5] = steps;
+            clock[6] = word(STEPS) - steps;
         }
     } else if known && !is_bad {
         if (kind & SYNCHRONISED) != 0u && position >= k {
@@ -129,7 +138,10 @@ fn decide_once(is_bad: bool) {
                 first = 1u;
                 count += 1u;
             }
-            position += select(0u, 1u, (kind & LOOKAHEAD) != 0u);
+            // A frozen group ends its cycle, and rests.
+            if (kind & LOOKAHEAD) != 0u && ((kind & UPDATES) != 0u || position > 0u) {
+                position += 1u;
+            }
             if (kind & (LOOKAHEAD | SYNCHRONISED)) == LOOKAHEAD && position >= k {
                 if (kind & ADAPTIVE) != 0u { second = 2u; } else { first |= 2u; }
                 synced = true;
@@ -146,7 +158,8 @@ fn decide_once(is_bad: bool) {
         for (var j = 0u; j < 28u; j += 1u) {
             live[at + j] = word(j);
         }
-        live[at + FLAGS] = select(first, second, phase == 1u);
+        let flags = select(first, second, phase == 1u);
+        live[at + FLAGS] = select(0u, flags | word(FLAGS), flags != 0u);
         live[at + LR] = bitcast<u32>(lr);
         live[at + PULL] = clock[state + 3u];
         live[at + SHRINK] = bitcast<u32>(lr * number(DECOUPLED));

@@ -111,6 +111,13 @@ impl Builder {
         self
     }
 
+    /// With the objective maximised, as PyTorch's `maximize`: gradients change their sign before clipping, weight decay
+    /// and the rule see them. The gradient buffers themselves are left as they are.
+    pub fn maximize(mut self) -> Self {
+        self.options.maximize = true;
+        self
+    }
+
     /// With steps skipped whose gradient is not finite.
     pub fn guard(mut self, guard: Guard) -> Self {
         self.options.guard = Some(guard);
@@ -282,15 +289,17 @@ impl Builder {
             check_weights(&layout, weights)?;
         }
 
-        for tensor in layout.tensors.iter().filter(|tensor| recipes[tensor.group].centralises()) {
-            if tensor.len > u64::from(u32::MAX) {
-                let (tensor, shape) = (tensor.name.clone(), tensor.shape.clone());
-                return Err(Error::Shape {
-                    tensor,
-                    shape,
-                    problem: "too many elements to be centralised (2^32)",
-                });
-            }
+        // The tables of rows and moments count values in u32.
+        for tensor in layout.tensors.iter().filter(|tensor| tensor.len > u64::from(u32::MAX)) {
+            let recipe = &recipes[tensor.group];
+            let problem = if recipe.centralises() {
+                "too many elements to be centralised (2^32)"
+            } else if recipe.is_factored() {
+                "a rule with factored second moments takes at most 2^32 - 1 elements"
+            } else {
+                continue;
+            };
+            return Err(Error::Shape { tensor: tensor.name.clone(), shape: tensor.shape.clone(), problem });
         }
         let table = recipes.iter().any(Recipe::table);
         for recipe in &recipes {
@@ -445,6 +454,7 @@ impl Builder {
             id,
             steps: 0,
             gathered: 0,
+            average_start: 0,
             swapped: None,
             norm_is_stale: false,
         })

@@ -76,6 +76,7 @@ impl Optimizer {
                 tracker: 0,
                 scale: 1.0,
                 unscale: 1.0,
+                average_start: self.average_start,
                 groups,
             }));
         };

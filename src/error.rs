@@ -204,7 +204,7 @@ pub enum Error {
          {k}; wait for the sync or call `sync_now` first"
     )]
     MidCycle {
-        /// `k`, `alpha` or `frozen`.
+        /// `k` or `alpha`.
         what: &'static str,
         /// The group.
         group: String,
@@ -212,6 +212,19 @@ pub enum Error {
         position: u32,
         /// The cycle's length.
         k: u32,
+    },
+    /// A step has some of its micro-batches.
+    #[error(
+        "{call} is possible between steps only, and {gathered} of {micro_batches} micro-batches are gathered for the \
+         next one; call `flush` or `discard` first"
+    )]
+    Gathering {
+        /// The call.
+        call: &'static str,
+        /// Micro-batches gathered.
+        gathered: u32,
+        /// Micro-batches of a step.
+        micro_batches: u32,
     },
     /// The guard alone knows.
     #[error("{call} needs what only the GPU knows where a guard may skip steps; ask `counters`")]

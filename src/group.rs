@@ -66,7 +66,10 @@ impl Group {
         Self { alpha: Some(alpha), ..self }
     }
 
-    /// Frozen: no inner steps, but syncs as any other group.
+    /// Frozen: no inner steps. A group that is frozen within a cycle ends it with its sync (at once with
+    /// [`sync_now`](crate::Optimizer::sync_now)), so that fast and slow weights are equal; from then on no bit of its
+    /// weights, slow weights, state and outer step's buffers changes, and unfrozen it begins a new cycle. Its gradients
+    /// are not looked at. An [average](crate::average) of its weights goes on, towards the weights as they stay.
     pub fn frozen(self) -> Self {
         Self { frozen: true, ..self }
     }

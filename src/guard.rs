@@ -115,6 +115,8 @@ impl LossScale {
 
 /// Word of the clock that holds 1 / loss scale.
 pub(crate) const UNSCALE: usize = 4;
+/// Word of the clock that holds the steps taken when the average was begun.
+const AVERAGE_START: usize = 5;
 /// Word of the clock that holds the loss scale: byte 256, so that it can be bound.
 pub(crate) const SCALE: usize = 64;
 /// Word of the clock at which the groups begin.
@@ -178,6 +180,8 @@ pub(crate) struct ClockWords {
     pub scale: f32,
     /// 1 / scale, as the GPU rounded it.
     pub unscale: f32,
+    /// Steps taken when the average was begun.
+    pub average_start: u64,
     /// Count and position of each group.
     pub groups: Vec<(u64, u32)>,
 }
@@ -191,6 +195,7 @@ impl ClockWords {
             tracker: words[2],
             scale: f32::from_bits(words[SCALE]),
             unscale: f32::from_bits(words[UNSCALE]),
+            average_start: u64::from(words[AVERAGE_START]),
             groups: groups.map(|group| (u64::from(group[0]), group[1])).collect(),
         }
     }
@@ -202,6 +207,7 @@ impl ClockWords {
         words[1] = self.skipped as u32;
         words[2] = self.tracker;
         words[UNSCALE] = self.unscale.to_bits();
+        words[AVERAGE_START] = self.average_start as u32;
         words[SCALE] = self.scale.to_bits();
         for ((count, position), (k, pull)) in self.groups.iter().zip(latched) {
             words.extend([*count as u32, *position, *k, pull.to_bits()]);
@@ -219,6 +225,7 @@ pub(crate) async fn clock(device: &wgpu::Device, guard: Guard, groups: usize) ->
         tracker: 0,
         scale,
         unscale: scale.recip(),
+        average_start: 0,
         groups: vec![(0, 0); groups],
     };
     let words = words.encode(&vec![(1, 0.0); groups]);

@@ -116,11 +116,6 @@ impl Plan {
         let mut tensors = Vec::new();
         for tensor in &layout.tensors {
             let factored = recipes[tensor.group].rule.factored(1);
-            if factored.is_some() && tensor.len > u64::from(u32::MAX) {
-                let (tensor, shape) = (tensor.name.clone(), tensor.shape.clone());
-                let problem = "a rule with factored second moments takes at most 2^32 - 1 elements";
-                return Err(Error::Shape { tensor, shape, problem });
-            }
             let moment = |factored: Factored| Moment::new(&tensor.shape, factored.least_dimension, &mut next);
             tensors.push(factored.map(moment));
         }

@@ -2,6 +2,8 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+#[cfg(doc)]
+use crate::accumulate::Accumulation;
 use crate::{
     access::{Binder, Run, Slice, check_disjoint},
     alpha::{GradientAt, Scope},
@@ -57,6 +59,8 @@ pub struct Optimizer {
     pub(crate) steps: u64,
     /// Micro-batches gathered for the next step.
     pub(crate) gathered: u32,
+    /// The step at which the average began.
+    pub(crate) average_start: u64,
     /// What the weights are exchanged with.
     pub(crate) swapped: Option<Swapped>,
     /// A group was frozen, and its partial sums are still there.
@@ -186,12 +190,44 @@ impl Optimizer {
             self.gathered += 1;
             return Ok(());
         }
+        self.take_step(encoder, gradients, None)
+    }
+
+    /// Takes the step that a [gathering](Accumulation) of micro-batches has not enough of yet, with those that are
+    /// there: their mean or their sum. At the end of an epoch, say. What lies in the gradients is not looked at. Returns
+    /// whether there was a step to take: without a micro-batch nothing is recorded.
+    ///
+    /// # Errors
+    ///
+    /// As [`step`](Self::step).
+    pub fn flush(&mut self, encoder: &mut wgpu::CommandEncoder) -> Result<bool, Error> {
+        self.check_not_swapped("flush")?;
+        if self.gathered == 0 {
+            return Ok(false);
+        }
+        let own = self.own.clone();
+        self.take_step(encoder, &own, Some(self.gathered))?;
+        Ok(true)
+    }
+
+    /// Forgets the micro-batches that were gathered for the next step, and returns how many there were.
+    pub fn discard(&mut self) -> u32 {
+        std::mem::take(&mut self.gathered)
+    }
+
+    /// `flushed`: how many micro-batches were gathered, where the step has no other.
+    fn take_step(
+        &mut self,
+        encoder: &mut wgpu::CommandEncoder,
+        gradients: &Gradients,
+        flushed: Option<u32>,
+    ) -> Result<(), Error> {
         let factor = self.checked_factor()?;
         if self.guard.is_some() {
             self.start(encoder)?;
         }
         let gradient_at = self.gradient_at();
-        let share = self.options.average.and_then(|average| average.weight(self.steps));
+        let share = self.options.average.and_then(|average| average.weight(self.steps - self.average_start));
         let mut phases: Vec<Phases> = self
             .groups
             .iter()
@@ -202,7 +238,10 @@ impl Optimizer {
             let last = usize::from(phases[1] != 0);
             phases[last] |= flags::AVERAGE;
         }
-        let plan = Plan { phases, factor, share, is_step: true, command: 0 };
+        if flushed.is_some() {
+            phases.iter_mut().flatten().filter(|bits| **bits != 0).for_each(|bits| *bits |= flags::GATHERED);
+        }
+        let plan = Plan { phases, factor, share, is_step: true, command: 0, flushed };
         self.record(encoder, &plan, gradients)?;
         for (group, phases) in self.groups.iter_mut().zip(taken) {
             group.clock.step_taken(phases, group.lookahead.as_ref());
@@ -235,22 +274,23 @@ impl Optimizer {
         if !(seeds || self.options.average.is_some() && self.steps == 0) {
             return Ok(());
         }
-        let average = match self.options.average {
-            Some(_) if self.steps == 0 => flags::AVERAGE,
-            _ => 0,
-        };
-        let phases = self.groups.iter().map(|group| {
-            let seed = if group.lookahead.is_some() { flags::SEED } else { 0 };
-            [seed | average, 0]
-        });
-        let command = if average == 0 { kind::RESEED } else { kind::START };
-        let plan = Plan { phases: phases.collect(), share: Some(1.0), command, ..Plan::default() };
-        let own = self.own.clone();
-        self.record(encoder, &plan, &own)?;
+        self.record_start(encoder, self.options.average.is_some() && self.steps == 0)?;
         for group in &mut self.groups {
             group.clock.seed = false;
         }
         Ok(())
+    }
+
+    /// Records the copy of the weights to the slow ones, and to the average.
+    fn record_start(&mut self, encoder: &mut wgpu::CommandEncoder, averages: bool) -> Result<(), Error> {
+        let (average, command) = if averages { (flags::AVERAGE, kind::START) } else { (0, kind::RESEED) };
+        let phases = self.groups.iter().map(|group| {
+            let seed = if group.lookahead.is_some() { flags::SEED } else { 0 };
+            [seed | average, 0]
+        });
+        let plan = Plan { phases: phases.collect(), share: Some(1.0), command, ..Plan::default() };
+        let own = self.own.clone();
+        self.record(encoder, &plan, &own)
     }
 
     /// Records the reductions and the dispatches of a plan: one a run for every group whose flags are not 0, and a
@@ -268,7 +308,8 @@ impl Optimizer {
         for (index, slots) in slots.iter_mut().enumerate() {
             let phases = plan.phases[index];
             if guarded {
-                let control = self.control(index, 0, plan, true);
+                let bits = if plan.flushed.is_some() { flags::GATHERED } else { 0 };
+                let control = self.control(index, bits, plan, true);
                 let rule = self.groups[index].rule.clone();
                 let count = self.told_count(index, plan);
                 *slots = [self.ring.len(); 2];
@@ -438,7 +479,7 @@ impl Optimizer {
             l2,
             shrink: lr * decoupled,
             decay,
-            gain: self.options.gain() as f32,
+            gain: self.options.gain(plan.flushed.unwrap_or(self.options.micro_batches())) as f32,
             outer: self.options.outer.coefficients(),
             share: plan.share.unwrap_or(-1.0) as f32,
             draw: self.steps as u32,
@@ -521,9 +562,9 @@ impl Optimizer {
         pass.dispatch_workgroups(run.threads.div_ceil(self.workgroup), 1, 1);
     }
 
-    /// Synchronises now, in the middle of a cycle or not, and begins the next cycle: at the end of
-    /// training, say. An adaptive alpha has no gradient then, and the fixed one is taken. Groups without
-    /// Lookahead are left alone.
+    /// Synchronises now and begins the next cycle: at the end of training, say. An adaptive alpha has no gradient
+    /// then, and the fixed one is taken. Groups without Lookahead are left alone, and so are those that have taken no
+    /// step since their last sync: nothing has moved there, so that two calls in a row do what one does.
     ///
     /// # Errors
     ///
@@ -547,22 +588,25 @@ impl Optimizer {
         Ok(())
     }
 
-    /// The slow weights start again as a copy of the fast ones, the outer step's buffers at zero, and a new cycle
-    /// begins: after weights were loaded, say. The first step does this by itself.
+    /// What follows the weights starts again from them: the slow weights as their copy with the outer step's buffers at
+    /// zero and a new cycle, and an [average](crate::average) as if this were its step 0. To be called after weights
+    /// were loaded or written once training has begun: else the slow weights would pull them back, and the average
+    /// would remember the old ones. The rule's state is kept. The first step does this by itself.
     ///
     /// # Errors
     ///
-    /// As [`Self::sync_now`].
+    /// [`Error::NoLookahead`] where there are neither slow weights nor an average; [`Error::Swapped`].
     pub fn reseed(&mut self, encoder: &mut wgpu::CommandEncoder) -> Result<(), Error> {
-        self.check_lookahead()?;
+        let averages = self.options.average.is_some();
+        if !averages {
+            self.check_lookahead()?;
+        }
         self.check_not_swapped("reseed")?;
-        let phases = vec![[flags::SEED, 0]; self.groups.len()];
-        let plan = Plan { phases, command: kind::RESEED, ..Plan::default() };
-        let own = self.own.clone();
-        self.record(encoder, &plan, &own)?;
+        self.record_start(encoder, averages)?;
         for group in &mut self.groups {
             (group.clock.seed, group.clock.position) = (false, 0);
         }
+        self.average_start = self.steps;
         Ok(())
     }
 
@@ -749,4 +793,6 @@ struct Plan {
     is_step: bool,
     /// What a guard is told instead of a step.
     command: u32,
+    /// The step's gradient is that of so many gathered micro-batches, and no other.
+    flushed: Option<u32>,
 }

@@ -36,6 +36,8 @@ pub struct Options {
     pub half_gradients: Option<Half>,
     /// Slow weights are bf16, rounded at random.
     pub slow_bf16: bool,
+    /// The objective is maximised.
+    pub maximize: bool,
 }
 
 impl Default for Options {
@@ -51,6 +53,7 @@ impl Default for Options {
             half_weights: None,
             half_gradients: None,
             slow_bf16: false,
+            maximize: false,
         }
     }
 }
@@ -75,8 +78,9 @@ impl Options {
         self.accumulate.map_or(1, |accumulate| accumulate.micro_batches)
     }
 
-    /// What the sum of a step's gradients is multiplied with.
-    pub(crate) fn gain(&self) -> f64 {
-        self.accumulate.map_or(1.0, |accumulate| accumulate.gain())
+    /// What the sum of the gradients of so many micro-batches is multiplied with.
+    pub(crate) fn gain(&self, micro_batches: u32) -> f64 {
+        let gain = self.accumulate.map_or(1.0, |accumulate| accumulate.gain(micro_batches));
+        if self.maximize { -gain } else { gain }
     }
 }

@@ -415,7 +415,7 @@ fn ranges(
 ) -> (Vec<Range>, HashMap<(usize, u64), u32>, u64) {
     let alpha_scope = options.adaptive.map_or(Scope::Model, |adaptive| adaptive.scope);
     let alpha_low = options.adaptive.map_or(1.0, |adaptive| adaptive.alpha_low) as f32;
-    let norm = [options.clip.norm_bound() as f32, options.gain() as f32];
+    let norm = [options.clip.norm_bound() as f32, 0.0];
     let tensors = layout.tensors.len();
     let mut ranges = match measure {
         Measure::Rows => {

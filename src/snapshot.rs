@@ -25,6 +25,8 @@ pub struct Snapshot {
     pub since_rescaled: u32,
     /// Micro-batches gathered for the next step.
     pub gathered: u32,
+    /// Steps taken when the average was begun: 0, or those before the last [`reseed`](Optimizer::reseed).
+    pub average_start: u64,
     /// The outer step's name.
     pub outer: String,
     /// One for each group.
@@ -124,6 +126,7 @@ impl Optimizer {
         }
         self.steps = snapshot.steps;
         self.gathered = snapshot.gathered;
+        self.average_start = snapshot.average_start;
         self.write_clock(snapshot)
     }
 
@@ -154,6 +157,7 @@ impl Optimizer {
             tracker: snapshot.since_rescaled,
             scale: snapshot.loss_scale,
             unscale: snapshot.loss_unscale,
+            average_start: snapshot.average_start,
             groups: snapshot.groups.iter().map(|group| (group.count, group.position)).collect(),
         };
         let latched: Vec<_> = self
@@ -221,6 +225,7 @@ impl Optimizer {
             loss_unscale: clock.unscale,
             since_rescaled: clock.tracker,
             gathered: self.gathered,
+            average_start: clock.average_start,
             outer: self.options.outer.name().to_owned(),
             groups,
             tensors,
@@ -233,6 +238,10 @@ impl Optimizer {
             snapshot.groups.iter().map(|group| group.count).chain([snapshot.steps]).max().unwrap_or(0);
         if steps >= MAX_STEPS {
             return differ(format!("it counts {steps} steps, and 2^53 is the most"));
+        }
+        if snapshot.average_start > snapshot.steps {
+            let (start, steps) = (snapshot.average_start, snapshot.steps);
+            return differ(format!("its average began after {start} steps, and it counts {steps}"));
         }
         if self.guard.is_some() && steps.max(snapshot.skipped) > u64::from(u32::MAX) {
             return differ(format!("it counts {steps} steps, and a guard counts to 2^32"));

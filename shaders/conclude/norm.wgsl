@@ -1,7 +1,7 @@
-// The norm, and the factor that clips by it, as torch.nn.utils.clip_grad_norm_. settings: the largest norm (0:
-// no clipping), and what the gradient is multiplied with.
+// The norm, and the factor that clips by it, as torch.nn.utils.clip_grad_norm_. settings: the largest norm, 0
+// for no clipping.
 fn conclude(at: u32, settings: vec2f, sum: vec2f) -> f32 {
-    let norm = gain() * settings.y * sqrt(sum.x);
+    let norm = gain() * sqrt(sum.x);
     results[at] = vec2f(norm, sum.y);
     let factor = settings.x / (norm + 1e-6);
     // A NaN stays one, for all tensors: `min` may give 1.

@@ -40,6 +40,7 @@ fn everything() -> [Options; 3] {
             slow_bf16: true,
             outer: Arc::new(Nesterov::default()),
             clip: Clip::GlobalNorm(1.0),
+            maximize: false,
         },
         Options {
             adaptive: adaptive(Curvature::Given, Scope::Tensor),
