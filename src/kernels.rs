@@ -79,7 +79,7 @@ impl Access {
 pub struct Source {
     /// What it is, in words.
     pub name: String,
-    /// The entry point; its `override WORKGROUP: u32` is the workgroup size.
+    /// The entry point; its `override LA_WORKGROUP: u32` is the workgroup size.
     pub entry: &'static str,
     /// The whole module.
     pub wgsl: String,
@@ -116,6 +116,30 @@ pub enum Measure {
 impl Measure {
     /// Every measure, in the order in which a step takes them.
     pub(crate) const ALL: [Self; 5] = [Self::Rows, Self::Norm, Self::Trust, Self::Scale, Self::Alpha];
+
+    /// It sums squares.
+    fn is_norm(self) -> bool {
+        matches!(self, Self::Norm | Self::Trust | Self::Scale)
+    }
+
+    /// Values of a partial sum: two plain ones, or what `shaders/squares.wgsl` has for a norm, or for two.
+    pub(crate) fn sums(self) -> u64 {
+        match self {
+            Self::Rows | Self::Alpha => 2,
+            Self::Norm => 4,
+            Self::Trust | Self::Scale => 8,
+        }
+    }
+
+    /// The type of a partial sum.
+    fn sum_wgsl(self) -> String {
+        let sum = match self.sums() {
+            2 => "vec2f",
+            4 => "vec4f",
+            _ => "mat2x4f",
+        };
+        format!("alias La_Sum = {sum};")
+    }
 }
 
 impl Recipe<'_> {
@@ -138,7 +162,7 @@ impl Recipe<'_> {
         let adaptive = self.lookahead.is_some() && self.options.adaptive.is_some();
         let all = [
             (self.centralises(), Measure::Rows),
-            (self.options.clip.is_norm() || self.options.guard.is_some(), Measure::Norm),
+            (self.options.measures_norm(), Measure::Norm),
             (self.rule.trust().is_some(), Measure::Trust),
             (self.is_factored(), Measure::Scale),
             (adaptive, Measure::Alpha),
@@ -164,14 +188,18 @@ impl Recipe<'_> {
         parts.push(self.copy().to_owned());
         parts.extend(self.rest());
         parts.push(include_str!("../shaders/step.wgsl").to_owned());
-        self.source("step", "step", parts)
+        self.source("step", "la_step", parts)
     }
 
     /// The first pass of a reduction.
     pub fn partial(&self, measure: Measure) -> Source {
         let mut parts = self.common();
+        parts.push(measure.sum_wgsl());
         if measure != Measure::Rows {
             parts.push(include_str!("../shaders/reduce.wgsl").to_owned());
+        }
+        if measure.is_norm() {
+            parts.push(include_str!("../shaders/squares.wgsl").to_owned());
         }
         match measure {
             Measure::Rows => parts.push(include_str!("../shaders/measure/row.wgsl").to_owned()),
@@ -179,7 +207,7 @@ impl Recipe<'_> {
             Measure::Trust => {
                 parts.extend(self.rest());
                 let stores = self.rule.trust().is_some_and(|trust| trust.measure_stores);
-                parts.push(format!("const MEASURE_STORES = {stores};"));
+                parts.push(format!("const LA_MEASURE_STORES = {stores};"));
                 parts.push(include_str!("../shaders/measure/trust.wgsl").to_owned());
             }
             Measure::Scale => {
@@ -189,7 +217,7 @@ impl Recipe<'_> {
             Measure::Alpha => {
                 parts.extend(self.slow_storage());
                 let at = self.planes().curvature_at().unwrap_or(0);
-                parts.push(format!("const CURVATURE_AT = {at}u;"));
+                parts.push(format!("const LA_CURVATURE_AT = {at}u;"));
                 let curvature = match self.options.adaptive.map(|adaptive| adaptive.curvature) {
                     Some(Curvature::Raw | Curvature::Given) => {
                         include_str!("../shaders/curvature/raw.wgsl")
@@ -206,7 +234,7 @@ impl Recipe<'_> {
             _ => include_str!("../shaders/partial.wgsl"),
         };
         parts.push(pass.to_owned());
-        self.source(&format!("partial {measure:?}"), "partial", parts)
+        self.source(&format!("partial {measure:?}"), "la_partial", parts)
     }
 
     /// The first pass over the gradient of a rule whose second moment is the driver's.
@@ -215,7 +243,7 @@ impl Recipe<'_> {
         parts.push(self.clip().to_owned());
         parts.push(include_str!("../shaders/gradient.wgsl").to_owned());
         parts.push(include_str!("../shaders/moments/sums.wgsl").to_owned());
-        self.source("sums", "sums", parts)
+        self.source("sums", "la_sums", parts)
     }
 
     /// The kernel that exchanges weights and slow weights.
@@ -233,7 +261,7 @@ impl Recipe<'_> {
         parts.push(self.copy().to_owned());
         parts.push(exchange.to_owned());
         parts.push(include_str!("../shaders/swap.wgsl").to_owned());
-        self.source("swap", "swap", parts)
+        self.source("swap", "la_swap", parts)
     }
 
     fn source(&self, kind: &str, entry: &'static str, parts: Vec<String>) -> Source {
@@ -251,6 +279,7 @@ impl Recipe<'_> {
             parts.push("struct Hyper { none: f32 }");
         }
         parts.push(include_str!("../shaders/control.wgsl"));
+        parts.push(include_str!("../shaders/nan.wgsl"));
         parts.extend(self.access.wgsl(self.options.half_gradients));
         let options = self.options;
         let uses = |half| options.half_gradients == Some(half) || options.half_weights == Some(half);
@@ -283,8 +312,8 @@ impl Recipe<'_> {
         parts.push(self.state(&planes));
         let resets = self.lookahead.is_some_and(|lookahead| lookahead.policy == StatePolicy::Reset);
         parts.push(format!(
-            "const STATE_RESETS = {resets};\nconst OUTER_SLOTS = {}u;\nconst OUTER_AT = {}u;\nconst FISHER_AT = {}u;\nconst AVERAGE_AT = {}u;\n\
-             const ACCUMULATED_AT = {}u;",
+            "const LA_STATE_RESETS = {resets};\nconst LA_OUTER_SLOTS = {}u;\nconst LA_OUTER_AT = {}u;\nconst LA_FISHER_AT = {}u;\nconst LA_AVERAGE_AT = {}u;\n\
+             const LA_ACCUMULATED_AT = {}u;",
             planes.outer.len(),
             planes.outer_at(),
             planes.fisher_at(),
@@ -325,10 +354,10 @@ impl Recipe<'_> {
             parts.push(include_str!("../shaders/slow/none.wgsl").to_owned());
             return parts;
         }
-        let (load, store) = (per_slot(planes.outer.len(), "outer_state", "load_outer_slot"), {
+        let (load, store) = (per_slot(planes.outer.len(), "outer_state", "la_load_outer_slot"), {
             let mut text = String::new();
             for slot in 0..planes.outer.len() {
-                let _ = writeln!(text, "    store_outer_slot({slot}u, i, outer_state[{slot}]);");
+                let _ = writeln!(text, "    la_store_outer_slot({slot}u, i, outer_state[{slot}]);");
             }
             text
         });
@@ -336,7 +365,9 @@ impl Recipe<'_> {
             parts.push(include_str!("../shaders/outer/no_slots.wgsl").to_owned());
         } else {
             parts.push(include_str!("../shaders/outer/slots.wgsl").to_owned());
-            parts.push(format!("fn load_outer(i: u32) {{\n{load}}}\n\nfn store_outer(i: u32) {{\n{store}}}"));
+            parts.push(format!(
+                "fn la_load_outer(i: u32) {{\n{load}}}\n\nfn la_store_outer(i: u32) {{\n{store}}}"
+            ));
         }
         parts.push(self.options.outer.wgsl().to_owned());
         parts.push(include_str!("../shaders/slow/weights.wgsl").to_owned());
@@ -382,15 +413,15 @@ impl Recipe<'_> {
             Some(StatePolicy::Reset) => include_str!("../shaders/state/reset.wgsl"),
             _ => include_str!("../shaders/state/kept.wgsl"),
         };
-        let load = per_slot(slots, "state", "load_slot");
+        let load = per_slot(slots, "state", "la_load_slot");
         let (mut store, mut sync_calls) = (String::new(), String::new());
         for slot in 0..slots {
-            let _ = writeln!(store, "    store_slot({slot}u, i, state[{slot}]);");
-            let _ = writeln!(sync_calls, "    state[{slot}] = sync_slot({slot}u, i, state[{slot}]);");
+            let _ = writeln!(store, "    la_store_slot({slot}u, i, state[{slot}]);");
+            let _ = writeln!(sync_calls, "    state[{slot}] = la_sync_slot({slot}u, i, state[{slot}]);");
         }
         let calls = format!(
-            "const SLOTS = {slots}u;\n\nfn load_state(i: u32) {{\n{load}}}\n\nfn store_state(i: u32) {{\n{store}}}\n\n\
-             fn sync_state(i: u32) {{\n{sync_calls}}}\n"
+            "const LA_SLOTS = {slots}u;\n\nfn la_load_state(i: u32) {{\n{load}}}\n\nfn la_store_state(i: u32) {{\n{store}}}\n\n\
+             fn la_sync_state(i: u32) {{\n{sync_calls}}}\n"
         );
         [include_str!("../shaders/state/slots.wgsl"), sync, &calls].join("\n")
     }
@@ -427,21 +458,25 @@ pub fn finish(measure: Measure, scaled: bool) -> Source {
         Measure::Alpha => include_str!("../shaders/conclude/alpha.wgsl"),
     };
     let unscale =
-        format!("const UNSCALE = {}u;\n{}", guard::UNSCALE, include_str!("../shaders/gain/unscale.wgsl"));
+        format!("const LA_UNSCALE = {}u;\n{}", guard::UNSCALE, include_str!("../shaders/gain/unscale.wgsl"));
     let gain = match (measure, scaled) {
         (Measure::Norm, true) => unscale.as_str(),
         (Measure::Norm, false) => include_str!("../shaders/gain/one.wgsl"),
         _ => "",
     };
-    let ranges = include_str!("../shaders/ranges.wgsl");
-    let parts = match measure {
-        Measure::Rows => [ranges, include_str!("../shaders/finish_rows.wgsl"), "", gain, conclude],
+    let sum = measure.sum_wgsl();
+    let mut parts = vec![sum.as_str(), include_str!("../shaders/ranges.wgsl")];
+    match measure {
+        Measure::Rows => parts.push(include_str!("../shaders/finish_rows.wgsl")),
         _ => {
-            let reduce = include_str!("../shaders/reduce.wgsl");
-            [ranges, reduce, include_str!("../shaders/finish.wgsl"), gain, conclude]
+            parts.extend([include_str!("../shaders/reduce.wgsl"), include_str!("../shaders/finish.wgsl")]);
         }
-    };
-    Source { name: format!("finished {measure:?}"), entry: "finish", wgsl: parts.join("\n") }
+    }
+    if measure.is_norm() {
+        parts.push(include_str!("../shaders/split.wgsl"));
+    }
+    parts.extend([gain, conclude]);
+    Source { name: format!("finished {measure:?}"), entry: "la_finish", wgsl: parts.join("\n") }
 }
 
 /// What becomes of the first pass's sums: the second moments, and the means of each matrix's rows.
@@ -458,8 +493,8 @@ pub fn moments() -> [Source; 2] {
         include_str!("../shaders/moments/means.wgsl"),
     ];
     [
-        Source { name: "second moments".to_owned(), entry: "fold", wgsl: fold.join("\n") },
-        Source { name: "means of rows".to_owned(), entry: "means", wgsl: means.join("\n") },
+        Source { name: "second moments".to_owned(), entry: "la_fold", wgsl: fold.join("\n") },
+        Source { name: "means of rows".to_owned(), entry: "la_means", wgsl: means.join("\n") },
     ]
 }
 
@@ -477,13 +512,13 @@ pub fn sync_moments(policy: StatePolicy) -> Option<Source> {
         policy,
         include_str!("../shaders/moments/sync.wgsl"),
     ];
-    Some(Source { name: "sync of second moments".to_owned(), entry: "sync", wgsl: parts.join("\n") })
+    Some(Source { name: "sync of second moments".to_owned(), entry: "la_sync", wgsl: parts.join("\n") })
 }
 
 /// The kernel that decides whether a step is taken.
 pub fn decide() -> Source {
     let wgsl = include_str!("../shaders/guard.wgsl").to_owned();
-    Source { name: "guard".to_owned(), entry: "decide", wgsl }
+    Source { name: "guard".to_owned(), entry: "la_decide", wgsl }
 }
 
 /// Every kernel that a rule can need with these options: each access and policy. For checking a rule, or

@@ -231,12 +231,13 @@ impl Reductions {
                 let buffer = |label, values: u64, usage| {
                     device.create_buffer(&wgpu::BufferDescriptor {
                         label: Some(label),
-                        size: values.max(2) * VALUE,
+                        size: values.max(measure.sums()) * VALUE,
                         usage: wgpu::BufferUsages::STORAGE | usage,
                         mapped_at_creation: false,
                     })
                 };
-                let partials = buffer("lookahead partial sums", 2 * total, wgpu::BufferUsages::COPY_DST);
+                let partials =
+                    buffer("lookahead partial sums", measure.sums() * total, wgpu::BufferUsages::COPY_DST);
                 let results =
                     buffer("lookahead results", 2 * ranges.len() as u64, wgpu::BufferUsages::COPY_SRC);
                 let words: &[u32] = bytemuck::cast_slice(&ranges);

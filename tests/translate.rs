@@ -90,7 +90,7 @@ fn for_every_kernel(translate: impl Fn(&str, u32, &Module, &ModuleInfo)) {
             .validate(&module)
             .unwrap_or_else(|error| panic!("{}: {}", source.name, error.emit_to_string(&source.wgsl)));
         for constants in sources::constants(&source) {
-            let workgroup = constants["WORKGROUP"] as u32;
+            let workgroup = constants["LA_WORKGROUP"] as u32;
             let entry_point = Some((ShaderStage::Compute, source.entry));
             let constants: PipelineConstants =
                 constants.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
