@@ -15,6 +15,7 @@ use crate::{
     moments::{Moments, Plan},
     options::Options,
     pipelines::Kernels,
+    rules::minimum,
 };
 
 /// Values that one workgroup of the first pass sums.
@@ -503,5 +504,5 @@ fn ranges(
 /// The f64 twin of both passes of the norm: of `values`, and the factor that clips it.
 pub(crate) fn norm(values: impl Iterator<Item = f64>, max_norm: f64) -> (f64, f64) {
     let norm = values.map(|value| value * value).sum::<f64>().sqrt();
-    (norm, (max_norm / (norm + 1e-6)).min(1.0))
+    (norm, minimum(max_norm / (norm + 1e-6), 1.0))
 }

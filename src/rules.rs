@@ -322,6 +322,16 @@ pub const MAX_SLOTS: usize = 8;
 /// The most members that a rule's `Hyper` may have.
 pub const MAX_HYPER: usize = 64;
 
+/// The larger of two numbers, and NaN where one is; `f64::max` would give the other.
+pub(crate) fn maximum(a: f64, b: f64) -> f64 {
+    if a.is_nan() || a > b { a } else { b }
+}
+
+/// The smaller of two numbers, and NaN where one is.
+pub(crate) fn minimum(a: f64, b: f64) -> f64 {
+    -maximum(-a, -b)
+}
+
 fn check_learning_rate(lr: f64) -> Result<(), Error> {
     check_hyperparameter("lr", lr, lr >= 0.0, "finite and at least 0")
 }
