@@ -117,14 +117,19 @@ impl ControlRing {
     }
 
     /// Adds a slot; `hyper` pushes the members of the group's `Hyper`.
-    pub fn push(&mut self, control: &Control, hyper: impl FnOnce(&mut Vec<f32>)) {
+    pub fn push(
+        &mut self,
+        control: &Control,
+        hyper: impl FnOnce(&mut Vec<f32>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         self.hyper.clear();
-        hyper(&mut self.hyper);
+        hyper(&mut self.hyper)?;
         self.hyper.resize(MAX_HYPER, 0.0);
         let start = self.bytes.len();
         self.bytes.extend_from_slice(bytemuck::bytes_of(control));
         self.bytes.resize(start + BLOCK, 0);
         self.bytes.extend_from_slice(bytemuck::cast_slice(&self.hyper));
+        Ok(())
     }
 
     /// Writes the slots, and gives the bind group and the first slot's offset in it.

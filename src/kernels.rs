@@ -4,19 +4,27 @@
 //! the gradient before it, and what becomes of the weights after it, each a small file. Composition is joining
 //! texts: the rule's comes first, so that line numbers in a compiler's message are the rule's own.
 
+mod check;
+mod text;
+#[cfg(feature = "validate")]
+mod validate;
+
 use std::fmt::Write;
 
 use crate::{
     alpha::{Curvature, Scope},
     clip::Clip,
-    error::Error,
     guard,
     lookahead::{Lookahead, StatePolicy},
     options::Options,
     planes::Planes,
     precision::Half,
-    rules::{MAX_HYPER, MAX_SLOTS, Rule},
+    rules::Rule,
 };
+
+pub use check::{NAMES, check, check_outer};
+pub(crate) use check::{check_coefficients, check_hyper};
+pub use text::BUILTINS;
 
 /// Where weights and gradients lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -553,145 +561,6 @@ pub fn all(rule: &dyn Rule, options: &Options) -> Vec<Source> {
         sources.push(decide());
     }
     sources
-}
-
-/// Checks a rule's contract and, with the feature `validate`, its WGSL.
-///
-/// # Errors
-///
-/// [`Error::Hyperparameter`], [`Error::Rule`] or [`Error::Shader`].
-pub fn check(rule: &dyn Rule) -> Result<(), Error> {
-    let broken = |problem: String| Error::Rule { rule: rule.name().to_owned(), problem };
-    if rule.name().is_empty() {
-        return Err(broken("has no name".to_owned()));
-    }
-    rule.check()?;
-    rule.weight_decay().check()?;
-    let slots = rule.slots();
-    if let Some(slot) =
-        slots.iter().find(|slot| rule.factored(1).is_some() && slot.name.starts_with("exp_avg_sq"))
-    {
-        return Err(broken(format!(
-            "has a slot called `{}`, as the driver's own second moment is",
-            slot.name
-        )));
-    }
-    if slots.len() > MAX_SLOTS {
-        return Err(broken(format!("has {} state slots, and {MAX_SLOTS} is the most", slots.len())));
-    }
-    for (index, slot) in slots.iter().enumerate() {
-        if slots[..index].iter().any(|other| other.name == slot.name) {
-            return Err(broken(format!("has two state slots called `{}`", slot.name)));
-        }
-        if !slot.initial.is_finite() {
-            return Err(broken(format!("starts the slot `{}` at {}", slot.name, slot.initial)));
-        }
-    }
-    let mut hyper = Vec::new();
-    rule.hyper(1, &mut hyper);
-    if hyper.len() > MAX_HYPER {
-        return Err(broken(format!("gives {} members of `Hyper`; {MAX_HYPER} is the most", hyper.len())));
-    }
-    if let Some(factored) = rule.factored(1) {
-        factored.check()?;
-        let due = [factored.decay as f32, (1.0 - factored.decay) as f32];
-        if hyper.get(..2) != Some(due.as_slice()) {
-            return Err(broken(format!(
-                "has a second moment of the driver's: the first members of `Hyper` must be {due:?}, not {hyper:?}"
-            )));
-        }
-        if rule.trust().is_some() {
-            return Err(broken("has a second moment of the driver's and a trust ratio; take one".to_owned()));
-        }
-    }
-    #[cfg(feature = "validate")]
-    validate::check(rule, hyper.len())?;
-    Ok(())
-}
-
-/// naga's view of a rule.
-#[cfg(feature = "validate")]
-mod validate {
-    use super::*;
-    use naga::{Scalar, TypeInner, valid};
-
-    /// Checks a rule between the parts that have the most names, in either way in.
-    pub fn check(rule: &dyn Rule, hyper: usize) -> Result<(), Error> {
-        [Access::Owned, Access::Borrowed].into_iter().try_for_each(|access| check_with(rule, access, hyper))
-    }
-
-    fn check_with(rule: &dyn Rule, access: Access, hyper: usize) -> Result<(), Error> {
-        let interpolate = Lookahead::default().policy(StatePolicy::Interpolate);
-        let options = Options { clip: Clip::TensorNorm(1.0), ..Options::default() };
-        let recipe = Recipe { rule, lookahead: Some(&interpolate), options: &options, access };
-        check_text(rule, &recipe.step().wgsl, hyper)?;
-        if recipe.is_factored() {
-            check_text(rule, &recipe.sums().wgsl, hyper)?;
-            check_text(rule, &recipe.partial(Measure::Scale).wgsl, hyper)?;
-        }
-        match rule.trust() {
-            Some(_) => check_text(rule, &recipe.partial(Measure::Trust).wgsl, hyper),
-            None => Ok(()),
-        }
-    }
-
-    fn check_text(rule: &dyn Rule, source: &str, hyper: usize) -> Result<(), Error> {
-        let name = rule.name();
-        let lines = rule.wgsl().lines().count();
-        let error = |line: Option<u32>, message: String| {
-            let line = line.unwrap_or(0);
-            let mut message = message.trim_end().to_owned();
-            if line as usize > lines {
-                message += &format!(
-                    "\n(the rule's text ends at line {lines}; it must hold `struct Hyper` and \
-                     `fn update(w: vec4f, g: vec4f) -> vec4f`, and no name of the driver's)"
-                );
-            }
-            Error::Shader { rule: name.to_owned(), line, message }
-        };
-        let module = naga::front::wgsl::parse_str(source).map_err(|problem| {
-            let line = problem.location(source).map(|at| at.line_number);
-            error(line, problem.emit_to_string_with_path(source, name))
-        })?;
-        check_hyper(rule, &module, hyper)?;
-        let mut validator =
-            valid::Validator::new(valid::ValidationFlags::all(), valid::Capabilities::empty());
-        validator.validate(&module).map(|_| ()).map_err(|problem| {
-            // A whole function and what is wrong in it: the latter is the shortest.
-            let spans = problem.spans().map(|(span, _)| span);
-            let shortest = spans.min_by_key(|span| span.to_range().map_or(usize::MAX, |range| range.len()));
-            let line = shortest.map(|span| span.location(source).line_number);
-            error(line, problem.emit_to_string_with_path(source, name))
-        })
-    }
-
-    /// `Hyper` must be what `Rule::hyper` pushes, or every member after the first is read from a wrong
-    /// place.
-    fn check_hyper(rule: &dyn Rule, module: &naga::Module, pushed: usize) -> Result<(), Error> {
-        let broken = |problem: String| Err(Error::Rule { rule: rule.name().to_owned(), problem });
-        let hyper = module.types.iter().find(|(_, ty)| ty.name.as_deref() == Some("Hyper"));
-        let Some((_, naga::Type { inner: TypeInner::Struct { members, .. }, .. })) = hyper else {
-            return broken("has no `struct Hyper` in its WGSL".to_owned());
-        };
-        for (member, due) in members.iter().zip((0..).step_by(4)) {
-            let name = member.name.as_deref().unwrap_or("?");
-            if module.types[member.ty].inner != TypeInner::Scalar(Scalar::F32) {
-                return broken(format!("has the member `{name}` in `Hyper`, which is no `f32`"));
-            }
-            let offset = member.offset;
-            if offset != due {
-                return broken(format!(
-                    "has the member `{name}` of `Hyper` at byte {offset}, not at byte {due}; leave \
-                     `@size` and `@align` out"
-                ));
-            }
-        }
-        if members.len() != pushed.max(1) {
-            let found = members.len();
-            return broken(format!("has {found} members in `Hyper`, and `Rule::hyper` gives {pushed}"));
-        }
-        Ok(())
-    }
 }
 
 /// One binding of a bind group layout.

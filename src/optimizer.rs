@@ -11,7 +11,7 @@ use crate::{
     gpu,
     group::GroupState,
     guard::{GuardState, Order, kind},
-    kernels::{Access, Measure, Recipe},
+    kernels::{Access, Measure, Recipe, check_coefficients},
     layout::Layout,
     lookahead::{Lookahead, Phases, StatePolicy, flags},
     options::Options,
@@ -133,7 +133,8 @@ impl Optimizer {
     ///
     /// # Errors
     ///
-    /// [`Error::LearningRate`] where the schedule gives none, [`Error::Swapped`] between two
+    /// [`Error::LearningRate`] where the schedule gives none, [`Error::Rule`] where the rule's hyperparameters at
+    /// this step or the outer step's coefficients are not finite, [`Error::Swapped`] between two
     /// [`swap_slow`](Self::swap_slow), [`Error::Ownership`] where gradients are borrowed. Nothing was
     /// recorded or counted then.
     pub fn step(&mut self, encoder: &mut wgpu::CommandEncoder) -> Result<(), Error> {
@@ -235,6 +236,12 @@ impl Optimizer {
         if !(seeds || self.options.average.is_some() && self.steps == 0) {
             return Ok(());
         }
+        // Of the step that this is for, so that nothing is recorded where that is refused.
+        let mut hyper = Vec::new();
+        for group in &self.groups {
+            hyper.clear();
+            group.hyper(group.clock.count + 1, &mut hyper)?;
+        }
         let average = match self.options.average {
             Some(_) if self.steps == 0 => flags::AVERAGE,
             _ => 0,
@@ -263,24 +270,23 @@ impl Optimizer {
     ) -> Result<(), Error> {
         // A guard decides on whole steps and syncs; gathering changes nothing that it would have to protect.
         let guarded = self.guard.is_some() && (plan.is_step || plan.command != 0);
+        check_coefficients(self.options.outer.as_ref())?;
         self.ring.begin();
         let mut slots = vec![[0; 2]; plan.phases.len()];
         for (index, slots) in slots.iter_mut().enumerate() {
             let phases = plan.phases[index];
             if guarded {
                 let control = self.control(index, 0, plan, true);
-                let rule = self.groups[index].rule.clone();
                 let count = self.told_count(index, plan);
                 *slots = [self.ring.len(); 2];
-                self.ring.push(&control, |out| rule.hyper(count, out));
+                self.ring.push(&control, |out| self.groups[index].hyper(count, out))?;
                 continue;
             }
             for (phase, &bits) in phases.iter().enumerate().filter(|(_, bits)| **bits != 0) {
                 let control = self.control(index, bits, plan, phase == 1);
-                let rule = self.groups[index].rule.clone();
                 let count = self.groups[index].clock.count + 1;
                 slots[phase] = self.ring.len();
-                self.ring.push(&control, |out| rule.hyper(count, out));
+                self.ring.push(&control, |out| self.groups[index].hyper(count, out))?;
             }
         }
         if self.ring.len() == 0 {

@@ -61,7 +61,7 @@ impl Default for Options {
 impl Options {
     pub(crate) fn check(&self) -> Result<(), Error> {
         self.clip.check()?;
-        self.outer.check()?;
+        crate::kernels::check_outer(self.outer.as_ref())?;
         self.adaptive.map_or(Ok(()), |adaptive| adaptive.check())?;
         self.average.map_or(Ok(()), |average| average.check())?;
         self.accumulate.map_or(Ok(()), |accumulate| accumulate.check())?;

@@ -314,9 +314,14 @@ impl Rule for Shared {
 const BAD: [f32; 3] = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY];
 
 async fn a_gradient_that_is_not_finite_reaches_the_weights(gpu: &Gpu) {
-    for rule in rules() {
-        for clip in [Clip::None, Clip::Value(0.5), Clip::GlobalNorm(0.7), Clip::TensorNorm(0.7)] {
-            agrees(gpu, &rule, None, &Options { clip, ..Options::default() }, &BAD).await;
+    let clips = [Clip::None, Clip::Value(0.5), Clip::GlobalNorm(0.7), Clip::TensorNorm(0.7)];
+    for (r, rule) in rules().iter().enumerate() {
+        let minds = ["sgd", "adamax", "lion", "lars", "lamb", "adafactor"].contains(&rule.name());
+        for (c, clip) in clips.into_iter().enumerate() {
+            // Pipelines take their time: each rule with none and some other.
+            if c == 0 || minds || (r + c) % 3 == 0 {
+                agrees(gpu, rule, None, &Options { clip, ..Options::default() }, &BAD).await;
+            }
         }
     }
     for rule in [&rules()[0], &rules()[15]] {
