@@ -20,6 +20,7 @@ use crate::{
     layout::{Layout, TensorSpec, VALUE, Window},
     limits::{Bounds, check_bindings},
     lookahead::{Lookahead, StatePolicy, flags},
+    memory::Tally,
     optimizer::{Gradients, Optimizer, Pipelines, WindowBuffers},
     options::Options,
     outer::Outer,
@@ -29,6 +30,7 @@ use crate::{
     reduction::{BindGroupLayouts, Reductions},
     rules::Rule,
     schedule::Schedule,
+    waiting::Waiter,
 };
 
 /// A tensor as the caller named it.
@@ -315,7 +317,8 @@ impl Builder {
         let own_layouts: Vec<_> =
             recipes.iter().map(|recipe| kernels.layout(&recipe.own_bindings())).collect();
         let copy_layout = options.half_weights.map(|_| kernels.layout(&[(0, Binding::ReadWrite)]));
-        let ring = ControlRing::new(device, &kernels, groups.len())?;
+        let tally = Tally::default();
+        let ring = ControlRing::new(device, &kernels, groups.len(), tally.clone())?;
 
         let mut pipelines = Vec::new();
         for (recipe, own) in recipes.iter().zip(&own_layouts) {
@@ -450,7 +453,9 @@ impl Builder {
             slow,
             half_weights,
             windows,
-            own: Arc::new(Gradients { id, runs: runs? }),
+            own: Arc::new(Gradients::new(id, runs?, vec![], &tally)),
+            tally,
+            waiter: Waiter::default(),
             id,
             steps: 0,
             gathered: 0,

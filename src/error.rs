@@ -198,6 +198,15 @@ pub enum Error {
         /// What the compiler said, with the line quoted.
         message: String,
     },
+    /// Gradients were borrowed without those of tensors that were frozen, and these train now.
+    #[error(
+        "the gradients lack those of {tensors}, which were frozen when `borrow_gradients` was called and are not any \
+         more; borrow them again with a slice for each, or freeze their groups again"
+    )]
+    MissingGradients {
+        /// The tensors.
+        tensors: String,
+    },
     /// k or alpha may change between cycles only.
     #[error(
         "{what} can change between cycles only, and the group `{group}` is at step {position} of \

@@ -131,6 +131,12 @@ impl GroupState {
 }
 
 impl GroupState {
+    /// Pushes the rule's `Hyper` for the step with this count, if it is as many finite members as there are.
+    pub fn hyper(&self, count: u64, out: &mut Vec<f32>) -> Result<(), Error> {
+        self.rule.hyper(count, out);
+        crate::kernels::check_hyper(self.rule.as_ref(), count, self.hypers as usize, out)
+    }
+
     /// The learning rate of a step at which the schedule gives `factor`.
     pub fn learning_rate_at(&self, factor: f64) -> f64 {
         self.learning_rate * self.factor * factor

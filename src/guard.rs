@@ -187,7 +187,8 @@ pub(crate) struct ClockWords {
 }
 
 impl ClockWords {
-    pub fn decode(words: &[u32]) -> Self {
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        let words: Vec<u32> = bytes.chunks_exact(4).map(bytemuck::pod_read_unaligned).collect();
         let groups = words.get(GROUPS..).unwrap_or_default().chunks_exact(4);
         Self {
             steps: u64::from(words[0]),

@@ -179,11 +179,6 @@ impl Layout {
         })
     }
 
-    /// The tensor called `name`.
-    pub fn tensor(&self, name: &str) -> Result<&Tensor, Error> {
-        Ok(&self.tensors[self.find(name)?])
-    }
-
     /// The windows that `piece` lies in, each with the part of the piece that it holds, as a range of
     /// the window.
     pub fn windows_of<'a>(&'a self, piece: &'a Piece) -> impl Iterator<Item = (usize, Range<u64>)> + 'a {

@@ -92,7 +92,9 @@ mod schedule;
 mod settings;
 mod snapshot;
 mod tensors;
+mod transfer;
 pub mod twin;
+mod waiting;
 
 pub use access::Slice;
 pub use accumulate::Accumulation;

@@ -13,15 +13,17 @@ use crate::{
     gpu,
     group::GroupState,
     guard::{GuardState, Order, kind},
-    kernels::{Access, Measure, Recipe},
-    layout::Layout,
+    kernels::{Access, Measure, Recipe, check_coefficients},
+    layout::{Layout, Tensor},
     lookahead::{Lookahead, Phases, StatePolicy, flags},
+    memory::{Held, Tally},
     options::Options,
     pipelines::StepPipelines,
     planes::Planes,
     reduction::Reductions,
     rules::{MAX_SLOTS, Ranger, Rule, WeightDecay},
     schedule::Schedule,
+    waiting::Waiter,
 };
 
 /// An optimizer over named tensors: a rule, with Lookahead around it or alone.
@@ -30,6 +32,10 @@ use crate::{
 pub struct Optimizer {
     pub(crate) device: wgpu::Device,
     pub(crate) queue: wgpu::Queue,
+    /// What waits for the device when values are read back.
+    pub(crate) waiter: Waiter,
+    /// What of the memory comes and goes.
+    pub(crate) tally: Tally,
     pub(crate) access_layouts: Vec<(Access, wgpu::BindGroupLayout)>,
     /// Bytes of the largest binding.
     pub(crate) binding_limit: u64,
@@ -94,14 +100,19 @@ pub(crate) struct WindowBuffers {
 #[derive(Debug)]
 pub struct Gradients {
     /// The optimizer's.
-    pub(crate) id: u64,
+    id: u64,
     pub(crate) runs: Vec<Run>,
+    /// Tensors that have none, since they were frozen.
+    missing: Vec<usize>,
+    /// Bytes of the tables.
+    held: Arc<Held>,
 }
 
 impl Gradients {
-    /// Bytes of the tables.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.runs.iter().map(Run::bytes).sum()
+    /// `missing`: tensors that have none.
+    pub(crate) fn new(id: u64, runs: Vec<Run>, missing: Vec<usize>, tally: &Tally) -> Self {
+        let held = Arc::new(tally.hold(runs.iter().map(Run::bytes).sum()));
+        Self { id, runs, missing, held }
     }
 }
 
@@ -137,7 +148,8 @@ impl Optimizer {
     ///
     /// # Errors
     ///
-    /// [`Error::LearningRate`] where the schedule gives none, [`Error::Swapped`] between two
+    /// [`Error::LearningRate`] where the schedule gives none, [`Error::Rule`] where the rule's hyperparameters at
+    /// this step or the outer step's coefficients are not finite, [`Error::Swapped`] between two
     /// [`swap_slow`](Self::swap_slow), [`Error::Ownership`] where gradients are borrowed. Nothing was
     /// recorded or counted then.
     pub fn step(&mut self, encoder: &mut wgpu::CommandEncoder) -> Result<(), Error> {
@@ -155,7 +167,8 @@ impl Optimizer {
     ///
     /// # Errors
     ///
-    /// As [`Self::step`].
+    /// As [`Self::step`], and [`Error::MissingGradients`] where they lack those of tensors that were frozen when they
+    /// were borrowed and are not any more.
     pub fn step_with(
         &mut self,
         encoder: &mut wgpu::CommandEncoder,
@@ -172,6 +185,12 @@ impl Optimizer {
                 call: "step_with",
                 problem: "was given gradients that another optimizer borrowed",
             });
+        }
+        let tensors = gradients.missing.iter().map(|tensor| &self.layout.tensors[*tensor]);
+        let train = tensors.filter(|tensor| !self.groups[tensor.group].frozen);
+        let mut names = train.map(|tensor| tensor.name.as_str()).peekable();
+        if names.peek().is_some() {
+            return Err(Error::MissingGradients { tensors: list(names) });
         }
         self.record_step(encoder, gradients)
     }
@@ -274,6 +293,12 @@ impl Optimizer {
         if !(seeds || self.options.average.is_some() && self.steps == 0) {
             return Ok(());
         }
+        // Of the step that this is for, so that nothing is recorded where that is refused.
+        let mut hyper = Vec::new();
+        for group in &self.groups {
+            hyper.clear();
+            group.hyper(group.clock.count + 1, &mut hyper)?;
+        }
         self.record_start(encoder, self.options.average.is_some() && self.steps == 0)?;
         for group in &mut self.groups {
             group.clock.seed = false;
@@ -303,6 +328,7 @@ impl Optimizer {
     ) -> Result<(), Error> {
         // A guard decides on whole steps and syncs; gathering changes nothing that it would have to protect.
         let guarded = self.guard.is_some() && (plan.is_step || plan.command != 0);
+        check_coefficients(self.options.outer.as_ref())?;
         self.ring.begin();
         let mut slots = vec![[0; 2]; plan.phases.len()];
         for (index, slots) in slots.iter_mut().enumerate() {
@@ -310,24 +336,22 @@ impl Optimizer {
             if guarded {
                 let bits = if plan.flushed.is_some() { flags::GATHERED } else { 0 };
                 let control = self.control(index, bits, plan, true);
-                let rule = self.groups[index].rule.clone();
                 let count = self.told_count(index, plan);
                 *slots = [self.ring.len(); 2];
-                self.ring.push(&control, |out| rule.hyper(count, out));
+                self.ring.push(&control, |out| self.groups[index].hyper(count, out))?;
                 continue;
             }
             for (phase, &bits) in phases.iter().enumerate().filter(|(_, bits)| **bits != 0) {
                 let control = self.control(index, bits, plan, phase == 1);
-                let rule = self.groups[index].rule.clone();
                 let count = self.groups[index].clock.count + 1;
                 slots[phase] = self.ring.len();
-                self.ring.push(&control, |out| rule.hyper(count, out));
+                self.ring.push(&control, |out| self.groups[index].hyper(count, out))?;
             }
         }
         if self.ring.len() == 0 {
             return Ok(());
         }
-        let (controls, first) = self.ring.write(&self.queue, encoder)?;
+        let (controls, first) = self.ring.write(&self.queue, encoder, gradients.held.clone())?;
         let updates = |group: usize| {
             let frozen = self.groups[group].frozen;
             plan.is_step && if guarded { !frozen } else { plan.phases[group][0] & flags::UPDATE != 0 }
@@ -344,9 +368,11 @@ impl Optimizer {
             }
             plan.phases[group][1] & flags::SYNC != 0
         };
+        // The gradient of a frozen group finds no alpha: nobody need have computed it.
+        let finds_alpha = |group: usize| syncs(group) && !self.groups[group].frozen;
         if let Some(alpha) = self.reductions.find(Measure::Alpha)
             && (0..self.groups.len()).any(syncs)
-            && !(0..self.groups.len()).all(syncs)
+            && !(0..self.groups.len()).all(finds_alpha)
         {
             alpha.clear(encoder);
         }
@@ -370,15 +396,16 @@ impl Optimizer {
                 return;
             };
             let alpha = measure == Measure::Alpha;
-            let concerned = |group: usize| match measure {
+            let is_due = |group: usize| match measure {
                 Measure::Alpha => syncs(group),
                 // Of a group whose gradient finds alpha alone, too: the norm is over all that are not frozen.
                 Measure::Rows | Measure::Norm => any_update && !self.groups[group].frozen,
                 Measure::Trust | Measure::Scale => updates(group),
             };
-            if !(0..self.groups.len()).any(concerned) {
+            if !(0..self.groups.len()).any(is_due) {
                 return;
             }
+            let concerned = |group: usize| if alpha { finds_alpha(group) } else { is_due(group) };
             let decided = matches!(measure, Measure::Trust | Measure::Scale | Measure::Alpha);
             for run in gradients.runs.iter().filter(|run| concerned(group_of(run))) {
                 let group = group_of(run);
@@ -679,8 +706,10 @@ impl Optimizer {
         self.swapped = if self.swapped.is_some() { None } else { Some(what) };
     }
 
-    /// Tells where the gradients of borrowed tensors lie: one slice for each tensor, by name, in any order.
-    /// Making one costs bind groups and small tables; keep and reuse it where the buffers stay.
+    /// Tells where the gradients of borrowed tensors lie: one slice for each tensor, by name, in any order. Tensors of
+    /// groups that are frozen now may be left out, since their gradients are never read; once such a group is let
+    /// go, [`step_with`](Self::step_with) needs gradients that were borrowed with its slices. Making one costs bind
+    /// groups and small tables ([`memory`](Self::memory) counts them); keep and reuse it where the buffers stay.
     ///
     /// # Errors
     ///
@@ -706,22 +735,26 @@ impl Optimizer {
                 return Err(Error::DuplicateName { what: "tensor", name: name.to_string() });
             }
         }
-        if let Some(index) = gradients.iter().position(Option::is_none) {
+        let missing: Vec<usize> = (0..tensors.len()).filter(|index| gradients[*index].is_none()).collect();
+        if let Some(index) = missing.iter().find(|index| !self.groups[tensors[**index].group].frozen) {
             return Err(Error::UnknownName {
                 what: "gradient of the tensor",
-                name: tensors[index].name.clone(),
+                name: tensors[*index].name.clone(),
                 known: list(slices.iter().map(|(name, _)| *name)),
             });
         }
-        let gradients: Vec<Slice> = gradients.into_iter().flatten().cloned().collect();
-        let ranges =
-            |role: &'static str| tensors.iter().map(move |tensor| format!("{role} of `{}`", tensor.name));
-        let all = ranges("weights").zip(weights).chain(ranges("gradients").zip(&gradients));
-        check_disjoint(all.collect())?;
+        let name = |role: &str, tensor: &Tensor| format!("{role} of `{}`", tensor.name);
+        let ranges = tensors.iter().zip(weights).map(|(tensor, slice)| (name("weights", tensor), slice));
+        let given = tensors.iter().zip(&gradients);
+        let given = given.filter_map(|(tensor, slice)| Some((name("gradients", tensor), (*slice)?)));
+        check_disjoint(ranges.chain(given).collect())?;
+        // A frozen group's dispatches read no gradients: the weights stand in for those that are missing.
+        let stand_in = gradients.iter().zip(weights).map(|(slice, weights)| slice.unwrap_or(weights));
+        let gradients: Vec<Slice> = stand_in.cloned().collect();
         let (runs, problem) = gpu::scoped(&self.device, || self.borrowed_runs(weights, &gradients));
         match problem.await {
             Some(problem) => Err(gpu::error(&self.device, &problem, "the gradients' bind groups")),
-            None => Ok(Gradients { id: self.id, runs: runs? }),
+            None => Ok(Gradients::new(self.id, runs?, missing, &self.tally)),
         }
     }
 

@@ -98,6 +98,7 @@ fn the_report_is_what_the_device_allocates() {
             half_gradients: Some(Half::Bf16),
             slow_bf16: true,
             maximize: true,
+            gradient_norms: true,
         };
         let interpolate = Lookahead::default().policy(StatePolicy::Interpolate);
         for (lookahead, options) in [

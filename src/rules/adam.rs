@@ -1,6 +1,6 @@
 //! Adam and AdamW, as `torch.optim.Adam` and `torch.optim.AdamW`.
 
-use super::{Rule, SecondMoment, Slot, Step, WeightDecay, check_learning_rate};
+use super::{Rule, SecondMoment, Slot, Step, WeightDecay, check_learning_rate, maximum};
 use crate::error::{Error, check_hyperparameter};
 
 /// Adam (Kingma and Ba, 2015) as `torch.optim.Adam`, with L2 weight decay:
@@ -104,7 +104,7 @@ impl Rule for Adam {
         state[1] = beta2 * state[1] + (1.0 - beta2) * gradient * gradient;
         let mut v = state[1];
         if self.amsgrad {
-            state[2] = state[2].max(v);
+            state[2] = maximum(state[2], v);
             v = state[2];
         }
         let (m, v) = (state[0] / bias1, v / bias2);
