@@ -137,7 +137,8 @@ impl Optimizer {
     }
 
     /// Writes the fast weights of a tensor, before whatever is submitted next. Before the first step the
-    /// slow weights are written too; later, [`reseed`](Self::reseed) makes them follow.
+    /// slow weights are written too; later, [`reseed`](Self::reseed) makes them follow, and begins an average of the
+    /// weights anew, which else remembers what was there before.
     ///
     /// # Errors
     ///
