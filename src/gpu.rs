@@ -36,6 +36,7 @@ pub(crate) fn error(device: &wgpu::Device, problem: &wgpu::Error, doing: &str) -
 }
 
 /// A buffer that holds `contents`. wgpu's own `create_buffer_init` panics where the device gives none.
+#[cfg(not(target_arch = "wasm32"))]
 pub(crate) fn filled(
     device: &wgpu::Device,
     label: &str,
@@ -97,7 +98,7 @@ fn is_lost(_: &wgpu::Device) -> bool {
 #[cfg(target_arch = "wasm32")]
 pub use web::NeededLimit;
 #[cfg(target_arch = "wasm32")]
-pub(crate) use web::check_alive_now;
+pub(crate) use web::{check_alive_now, filled};
 
 /// A device to train on, for programs that have none yet. The optimizer itself takes any
 /// [`wgpu::Device`].

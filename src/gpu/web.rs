@@ -1,7 +1,7 @@
 //! The adapter that a browser offers.
 
-use js_sys::{Array, Promise, Reflect};
-use wasm_bindgen::JsValue;
+use js_sys::{Array, Function, Promise, Reflect, Uint8Array};
+use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 
 use super::Gpu;
@@ -25,6 +25,16 @@ impl Gpu {
             return Err(Error::NoWebGpu {
                 problem: "this browser has none here; it takes a recent Chrome, Edge, Firefox or Safari, and a \
                           page from https:// or from this machine",
+            });
+        }
+        // wgpu panics where it sees neither.
+        let is_there = |name: &str| {
+            Reflect::get(&js_sys::global(), &name.into()).is_ok_and(|scope| !scope.is_undefined())
+        };
+        if !is_there("Window") && !is_there("WorkerGlobalScope") {
+            return Err(Error::NoWebGpu {
+                problem: "`navigator.gpu` is there, and this is neither a window nor a worker, where wgpu looks for \
+                          it; the JavaScript package takes it everywhere",
             });
         }
         // The default descriptor names native backends' settings, which nothing reads here.
@@ -81,6 +91,36 @@ fn raised(offered: &wgpu::Limits, needed: &[NeededLimit]) -> wgpu::Limits {
         }
     }
     limits
+}
+
+/// A buffer that holds `contents`. A browser that is short of memory, or whose GPU process is gone, throws where a buffer
+/// is to be mapped as it is made, and wgpu panics then: so it is written afterwards.
+pub(crate) fn filled(
+    device: &wgpu::Device,
+    label: &str,
+    contents: &[u32],
+    usage: wgpu::BufferUsages,
+) -> wgpu::Buffer {
+    let bytes: &[u8] = bytemuck::cast_slice(contents);
+    let buffer = device.create_buffer(&wgpu::BufferDescriptor {
+        label: Some(label),
+        size: bytes.len() as u64,
+        usage: usage | wgpu::BufferUsages::COPY_DST,
+        mapped_at_creation: false,
+    });
+    // A queue of wgpu's is not at hand.
+    if let (Some(device), Some(made)) = (device.as_webgpu(), buffer.as_webgpu()) {
+        let written = Reflect::get(&device.into(), &"queue".into()).and_then(|queue| {
+            let write: Function = Reflect::get(&queue, &"writeBuffer".into())?.dyn_into()?;
+            write.call3(&queue, &made.into(), &JsValue::from(0), &Uint8Array::from(bytes))
+        });
+        // What the device refuses is an error of the scope around this; a browser that throws gets it back, as from
+        // every call of wgpu's, lest zeros stand in the contents' place.
+        if let Err(problem) = written {
+            wasm_bindgen::throw_val(problem);
+        }
+    }
+    buffer
 }
 
 /// Refuses a device that is lost.

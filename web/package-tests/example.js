@@ -1,6 +1,5 @@
-import init, { Optimizer } from 'lookahead-wgpu';
+import { Optimizer } from 'lookahead-wgpu';
 
-await init();
 const optimizer = await Optimizer.create({
   rule: { name: 'adam', lr: 0.1 },
   tensors: [{ name: 'point', shape: [2] }],

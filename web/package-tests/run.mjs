@@ -60,11 +60,52 @@ test('says so where the browser has no adapter', async () => {
 test('says so where the browser has no WebGPU', () => inPage('no WebGPU', browser,
   'Object.defineProperty(Navigator.prototype, "gpu", { value: undefined })'));
 
+/** What a page gets that has this Content-Security-Policy. */
+async function under(policy) {
+  const page = await (await browser.newContext()).newPage();
+  await page.route('**/index.html', async (route) => {
+    const response = await route.fetch();
+    await route.fulfill({ response, headers: { ...response.headers(), 'content-security-policy': policy } });
+  });
+  await page.goto(`${address}package-tests/index.html`);
+  await page.waitForFunction(() => window.tests);
+  const outcome = await page.evaluate(async () => {
+    const { Optimizer } = await import('lookahead-wgpu');
+    try {
+      const optimizer = await Optimizer.create({ rule: { name: 'adam' }, tensors: [{ name: 'w', shape: [2] }] });
+      optimizer.step();
+      return optimizer.steps;
+    } catch ({ name, kind, message }) {
+      return { name, kind, message };
+    }
+  });
+  await page.context().close();
+  return outcome;
+}
+
+test('a page with a Content-Security-Policy needs `wasm-unsafe-eval`, and nothing else', async () => {
+  // The tests' own page has inline scripts.
+  const scripts = 'default-src \'none\'; script-src \'self\' \'unsafe-inline\'';
+  assert.equal(await under(`${scripts} 'wasm-unsafe-eval'`), 1);
+  const { name, kind, message } = await under(scripts);
+  assert.deepEqual({ name, kind }, { name: 'LookaheadError', kind: 'WebAssembly' });
+  assert.match(message, /could not be compiled: .*; the page's Content-Security-Policy must have 'wasm-unsafe-eval' in its script-src$/);
+});
+
+test('the types name every call, and no other', async () => {
+  const types = await readFile(join(web, 'dist/package/lookahead_wgpu.d.ts'), 'utf8');
+  const [, body] = /^export class Optimizer \{\n(.*?)^\}/ms.exec(types);
+  const typed = [...body.matchAll(/^ {2}(?:static |readonly )?(\w+)[(:]/gm)].map(([, name]) => name);
+  const { Optimizer } = await import(join(web, 'dist/package/lookahead_wgpu.js'));
+  const there = [...Object.getOwnPropertyNames(Optimizer.prototype).filter((name) => name !== 'constructor'), 'create'];
+  assert.deepEqual(typed.sort(), there.sort());
+  assert.ok(typed.length > 20, `${typed}`);
+});
+
 test('a freed optimizer leaves its device to the garbage collector', async () => {
   const page = await open();
   await page.evaluate(async () => {
-    const { default: init, Optimizer } = await import('lookahead-wgpu');
-    await init();
+    const { Optimizer } = await import('lookahead-wgpu');
     const optimizer = await Optimizer.create({ rule: { name: 'adam' }, tensors: [{ name: 'w', shape: [2] }] });
     optimizer.step();
     await optimizer.weights('w');
@@ -90,8 +131,9 @@ test('the README shows the example that is tested', async () => {
 test('npm packs the module, its types, and the licences', async () => {
   const { stdout } = await promisify(execFile)('npm', ['pack', '--dry-run', '--json'], { cwd: join(web, 'dist/package') });
   const [{ files }] = JSON.parse(stdout);
-  assert.deepEqual(files.map(({ path }) => path).sort(), ['LICENSE-APACHE', 'LICENSE-MIT', 'README.md', 'lookahead_wgpu.d.ts',
-    'lookahead_wgpu.js', 'lookahead_wgpu_bg.wasm', 'package.json']);
+  assert.deepEqual(files.map(({ path }) => path).sort(), ['LICENSE-APACHE', 'LICENSE-MIT', 'README.md', 'arguments.js',
+    'error.js', 'glue.js', 'instance.js', 'lookahead_wgpu.d.ts', 'lookahead_wgpu.js', 'lookahead_wgpu_bg.wasm', 'module.js',
+    'package.json', 'wasm.js']);
 });
 
 test('TypeScript finds the types right, and wrong options wrong', async () => {

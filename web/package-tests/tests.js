@@ -1,9 +1,7 @@
 // What `run.mjs` runs in the browser. A test returns a remark, or nothing.
 
-import init, { Optimizer } from 'lookahead-wgpu';
+import init, { initSync, LookaheadError, Optimizer } from 'lookahead-wgpu';
 import { adam, descend, globalNorm, sgd } from './reference.js';
-
-await init();
 
 const RULES = ['sgd', 'adagrad', 'rmsprop', 'adadelta', 'adam', 'adamw', 'adamax', 'nadam', 'radam', 'ranger',
   'adabelief', 'lion', 'lars', 'lamb', 'adafactor'];
@@ -80,7 +78,8 @@ async function thrown(call, kind, message) {
     error = caught;
   }
   assert(error !== undefined, `nothing was thrown for ${call}`);
-  assert(error instanceof Error && error.name === 'LookaheadError', `for ${call}, ${error} was thrown`);
+  assert(error instanceof Error && error instanceof LookaheadError, `for ${call}, ${error} was thrown`);
+  assert(error.name === 'LookaheadError' && String(error).startsWith('LookaheadError: '), `${error}`);
   assert(error.kind === kind, `for ${call}, the kind is ${error.kind}: ${error.message}`);
   assert(message.test(error.message), `for ${call}, the message is: ${error.message}`);
   return error.message;
@@ -99,6 +98,31 @@ async function compare(options, reference, referenceOptions, steps = 23) {
   optimizer.destroy();
   return Math.max(...errors);
 }
+
+/** The same bytes in everything that holds bytes. */
+function asBytes(bytes) {
+  const { buffer } = bytes.slice();
+  const padded = new Uint8Array([1, 2, 3, ...bytes]);
+  // The class itself is hidden from pages that are not isolated.
+  const memory = new WebAssembly.Memory({ shared: true, initial: 1, maximum: 1 });
+  const shared = new Uint8Array(memory.buffer, 8, bytes.length);
+  shared.set(bytes);
+  return [buffer, new DataView(buffer), padded.subarray(3), new Int8Array(buffer), new Uint8ClampedArray(buffer), shared,
+    ...(bytes.length % 4 === 0 ? [new Uint32Array(buffer), new Float32Array(buffer)] : [])];
+}
+
+/** Runs while methods of the browser's are others. */
+async function patched(patches, run) {
+  const before = patches.map(([object, name]) => object[name]);
+  for (const [object, name, method] of patches) object[name] = method;
+  try {
+    return await run();
+  } finally {
+    patches.forEach(([object, name], i) => { object[name] = before[i]; });
+  }
+}
+
+const throwing = (name) => function () { throw new RangeError(`no ${name} today`); };
 
 const largest = (errors) => `largest difference ${Math.max(...errors).toExponential(1)}`;
 
@@ -216,7 +240,7 @@ const tests = {
       refused = error.message;
     }
     near(await before, START.slice(6), 'before');
-    assert(/`step` while `save` or `skipped` is under way; await it first/.test(refused), `refused: ${refused}`);
+    assert(/`step` while `save`, `counters` or `skipped` is under way; await it first/.test(refused), `refused: ${refused}`);
     assert(await saved instanceof Uint8Array, `saved: ${await saved}`);
     optimizer.step();
     const after = optimizer.weights('b');
@@ -339,6 +363,10 @@ const tests = {
     optimizer.step();
     same(await row(optimizer), before, 'nothing moved');
     assert(await optimizer.skipped() === 1, 'one step is skipped');
+    await thrown(() => optimizer.position(), 'Guarded', /`counters`/);
+    const counters = { steps: 3, skipped: 1, groups: [{ name: 'default', count: 3, position: 3 }] };
+    const found = JSON.stringify(await optimizer.counters());
+    assert(found === JSON.stringify(counters), found);
     await train(optimizer, 1);
     assert(difference(await row(optimizer), before) > 1e-3, 'it goes on');
     optimizer.destroy();
@@ -360,6 +388,11 @@ const tests = {
       same(await right, await left, field);
     }
     same(await second.save(), await first.save(), 'both saved');
+    for (const bytes of asBytes(saved)) {
+      second.load(bytes);
+      same(await second.save(), saved, `loaded from ${bytes.constructor.name}`);
+      await train(second, 1);
+    }
     await thrown(() => second.load(saved.subarray(0, 100)), 'Checkpoint', /./);
     await thrown(() => second.load(new Uint8Array()), 'Checkpoint', /./);
     const other = await create({ rule: { name: 'sgd', lr: 0.1 } });
@@ -495,6 +528,244 @@ const tests = {
     assert(optimizer.steps === 1, 'it is as good as before');
     for (const each of [optimizer, lookahead]) each.destroy();
     return `${cases.length} cases`;
+  },
+
+  async 'counts without a guard, too, and by group'() {
+    const groups = [{ name: 'biases', k: 2 }];
+    const tensors = [{ name: 'w', shape: [2] }, { name: 'b', shape: [2], group: 'biases' }];
+    const optimizer = await Optimizer.create({ rule: { name: 'sgd', lr: 1 }, lookahead: { k: 4 }, groups, tensors });
+    for (let step = 0; step < 3; step++) optimizer.step();
+    const counting = optimizer.counters();
+    const of = (name, position) => ({ name, count: 3, position });
+    const found = JSON.stringify(await counting);
+    assert(found === JSON.stringify({ steps: 3, skipped: 0, groups: [of('default', 3), of('biases', 1)] }), found);
+    optimizer.destroy();
+  },
+
+  async 'what is not an argument is refused in words, at every call'() {
+    const optimizer = await create({ rule: { name: 'adam' }, lookahead: {} });
+    await train(optimizer, 1);
+    const before = await optimizer.save();
+    const detached = new Float32Array(6);
+    structuredClone(detached.buffer, { transfer: [detached.buffer] });
+    const hostile = { get length() { throw new Error('mine'); } };
+    const trap = new Proxy([1, 2, 3], { get() { throw new Error('mine'); } });
+    // What every kind of argument refuses.
+    const never = [null, 5n, true, Symbol('x'), {}, () => 0, new Date(0), hostile, Object.create(null)];
+    const cases = [];
+    const refused = (call, values, message) => {
+      values.forEach((value, i) => cases.push([() => call(value), 'Argument', message, `${message} with value ${i}`]));
+    };
+    const named = ['setWeights', 'setGradient', 'weightSlices', 'gradientSlices', 'slowWeightSlices', 'weights', 'slowWeights'];
+    for (const name of named) {
+      const what = new RegExp(`^\`tensor\` of \`${name}\` must be a text, and is `);
+      refused((value) => optimizer[name](value, new Float32Array(6)), [...never, undefined, 3, ['w'], new String('w')], what);
+    }
+    refused((value) => optimizer.read(value, 'w'), [...never, undefined, 3], /^`field` of `read` must be a text, and is /);
+    refused((value) => optimizer.read('weights', value), [...never, undefined, 3], /^`tensor` of `read` must be a text/);
+    for (const name of ['setWeights', 'setGradient']) {
+      const what = new RegExp(`^\`values\` of \`${name}\` `);
+      const numbers = [1, 2, 3, 4, 5];
+      refused((value) => optimizer[name]('w', value), [...never, undefined, 3, '12', '123456', new ArrayBuffer(24),
+        new DataView(new ArrayBuffer(24)), new BigInt64Array(6), new Set([1, 2]), { length: 6 }, trap, Array(6),
+        ...['6', null, undefined, true, 6n, [6], {}].map((last) => [...numbers, last])], what);
+    }
+    for (const name of ['setLearningRate', 'setK', 'setAlpha']) {
+      const what = new RegExp(`^\`(lr|k|alpha)\` of \`${name}\` must be a number, and is `);
+      refused((value) => optimizer[name](value), [...never, undefined, '0.1', '', [0.1], new Number(1)], what);
+      refused((value) => optimizer[name](0.5, value), [...never, 3, ['default']].filter((value) => value !== null),
+        new RegExp(`^\`group\` of \`${name}\` must be a text, and is `));
+    }
+    for (const name of ['position', 'learningRate']) {
+      refused((value) => optimizer[name](value), [5n, 3, {}, [], hostile], new RegExp(`^\`group\` of \`${name}\` must be a text`));
+    }
+    refused((value) => optimizer.load(value), [...never, undefined, 3, 'text', [1, 2], new Blob([before])],
+      /^`checkpoint` of `load` must be an ArrayBuffer, or a view of one/);
+    refused((value) => Optimizer.create(value), [...never.filter((value) => typeof value !== 'object' || value === null), undefined, 3, 'adam'],
+      /^the optimizer's options: they must be an object, as /);
+    const deep = { rule: [[[[[[[[]]]]]]]] };
+    const circular = { rule: { name: 'adam' } };
+    circular.tensors = circular;
+    refused((value) => Optimizer.create(value), [[], {}, trap, deep, circular, { get rule() { throw new Error('mine'); } },
+      { rule: hostile, tensors: TENSORS }, { rule: { name: Symbol('x') }, tensors: TENSORS },
+      { rule: { name: 'adam' }, tensors: 'w' }, { rule: { name: 'adam' }, tensors: [null] }, { rule: null, tensors: TENSORS },
+      { rule: { name: 'adam' }, tensors: TENSORS, lookahead: 5 }, { rule: { name: 'adam' }, tensors: TENSORS, guard: 'yes' },
+      { rule: { name: 'adam' }, tensors: [{ name: 'w', shape: 'ab' }] }, { rule: { name: 'adam' }, tensors: [{ name: 'w', shape: [1.5] }] }],
+      /^(the optimizer's options|a rule needs a name|`lr` of the rule)/);
+    cases.push([() => optimizer.setWeights('w', detached), 'Length', /has 6 elements, and 0 were given/]);
+    cases.push([() => new Optimizer(), 'Argument', /^an optimizer is made by `await Optimizer.create/]);
+    for (const other of [undefined, null, {}, 3, Optimizer.prototype]) {
+      cases.push([() => Optimizer.prototype.step.call(other), 'Argument', /^`step` is an optimizer's: call it as `optimizer.step`/]);
+      cases.push([() => Optimizer.prototype.weights.call(other, 'w'), 'Argument', /^`weights` is an optimizer's/]);
+    }
+    cases.push([() => Optimizer.prototype.memory, 'Argument', /^`memory` is an optimizer's/]);
+    const failures = [];
+    for (const [call, kind, message, place] of cases) {
+      try {
+        await thrown(call, kind, message);
+      } catch (error) {
+        failures.push(`${place}: ${error.message}`);
+      }
+    }
+    assert(failures.length === 0, failures.join('\n'));
+    same(await optimizer.save(), before, 'nothing has changed');
+    optimizer.destroy();
+    return `${cases.length} cases`;
+  },
+
+  async 'takes numbers in arrays of every kind'() {
+    const optimizer = await create({ rule: { name: 'sgd', lr: 1 } });
+    const values = [1, 2, 3, 4, 5, 6];
+    const frame = document.body.appendChild(document.createElement('iframe'));
+    for (const given of [values, Object.freeze([...values]), new Float64Array(values), new Int8Array(values), new Uint32Array(values),
+      new frame.contentWindow.Float32Array(values), frame.contentWindow.Array.from(values)]) {
+      optimizer.setWeights('w', [0, 0, 0, 0, 0, 0]);
+      optimizer.setWeights('w', given);
+      same(await optimizer.weights('w'), values, Object.prototype.toString.call(given));
+    }
+    optimizer.setGradient('w', [NaN, Infinity, -Infinity, -0, 1e-40, 1e300]);
+    optimizer.destroy();
+  },
+
+  async 'a freed optimizer says so, at every call'() {
+    const optimizer = await create({ rule: { name: 'adam' }, lookahead: {} });
+    const { device } = optimizer;
+    optimizer.free();
+    const all = Object.getOwnPropertyNames(Optimizer.prototype).filter((name) => !['constructor', 'free'].includes(name));
+    for (const name of all) {
+      const getter = Object.getOwnPropertyDescriptor(Optimizer.prototype, name).get;
+      await thrown(() => getter ? optimizer[name] : optimizer[name]('w', [1]), 'Freed',
+        new RegExp(`^\`${name}\` of an optimizer that was freed; create a new one$`));
+    }
+    optimizer.free();
+    if (Symbol.dispose) optimizer[Symbol.dispose]();
+    device.destroy();
+    // What was under way is not lost.
+    const other = await create({ rule: { name: 'adam' } });
+    const [reading, saving, deviceOfOther] = [other.weights('b'), other.save(), other.device];
+    other.free();
+    near(await reading, START.slice(6), 'read');
+    assert((await saving).length > 0, 'saved');
+    deviceOfOther.destroy();
+    return `${all.length} calls`;
+  },
+
+  async 'calls that wait give promises, whatever is wrong'() {
+    const optimizer = await create({ rule: { name: 'adam' } });
+    const calls = ['weights', 'slowWeights', 'read', 'save', 'counters', 'skipped', 'lost'];
+    const each = (run) => Promise.all(calls.map((name) => {
+      const promise = optimizer[name](null, null);
+      assert(promise instanceof Promise, `${name} gives ${promise}`);
+      return run(promise, name);
+    }));
+    await each((promise, name) => name === 'lost' || promise.catch(() => {}));
+    optimizer.destroy();
+    optimizer.free();
+    await each((promise, name) => thrown(() => promise, 'Freed', new RegExp(name)));
+  },
+
+  async 'what the browser throws is told, others go on, and the next optimizer works'() {
+    const bystander = await create({ rule: { name: 'adam' }, lookahead: {} });
+    await train(bystander, 2);
+    const device = GPUDevice.prototype;
+    const { createBuffer } = device;
+    const mapped = function (descriptor) {
+      if (descriptor.mappedAtCreation) throw new RangeError('no mapped buffer today');
+      return createBuffer.call(this, descriptor);
+    };
+    const options = { rule: { name: 'sgd', lr: 1 }, lookahead: {} };
+    // Nothing is mapped as it is made, so that this is nothing to it.
+    const filled = { rule: { name: 'adam' }, lookahead: {}, guard: true, adaptiveAlpha: { alphaLow: 0.2 }, clip: { tensorNorm: 1 } };
+    await patched([[device, 'createBuffer', mapped]], async () => (await create(filled)).destroy());
+    const message = (name) => new RegExp(`^the optimizer failed within a call, and is of no more use: .*no ${name} today`);
+    const told = [];
+    for (const name of ['createBuffer', 'createShaderModule', 'createBindGroupLayout', 'createPipelineLayout', 'createComputePipeline',
+      'createBindGroup', 'pushErrorScope', 'popErrorScope']) {
+      await patched([[device, name, throwing(name)]], async () => {
+        told.push(await thrown(() => create(options), 'Fault', message(name)));
+      });
+    }
+    // After creation, and with promises under way.
+    for (const [object, name, call] of [
+      [device, 'createCommandEncoder', (optimizer) => optimizer.step()],
+      [GPUQueue.prototype, 'submit', (optimizer) => optimizer.step()],
+      [device, 'createBuffer', (optimizer) => optimizer.weights('w')],
+      [device, 'createBuffer', (optimizer) => optimizer.save()],
+      [GPUBuffer.prototype, 'mapAsync', (optimizer) => optimizer.weights('w')],
+    ]) {
+      const optimizer = await create(options);
+      const waiting = optimizer.weights('b').then(() => 'read', (error) => error);
+      const lost = optimizer.lost().catch((error) => error);
+      await patched([[object, name, throwing(name)]], () => thrown(() => call(optimizer), 'Fault', message(name)));
+      assert(['read', 'Fault'].includes((await waiting).kind ?? await waiting), `${name}: ${await waiting}`);
+      assert((await lost).kind === 'Fault', `${name}: ${await lost}`);
+      await thrown(() => optimizer.step(), 'Fault', message(name));
+      await thrown(() => optimizer.weights('w'), 'Fault', message(name));
+      await thrown(() => optimizer.steps, 'Fault', message(name));
+      optimizer.destroy();
+      optimizer.free();
+    }
+    await train(bystander, 2);
+    assert(bystander.steps === 4 && (await row(bystander)).every(Number.isFinite), 'the one beside goes on');
+    bystander.destroy();
+    const next = await create(options);
+    await train(next, 2);
+    next.destroy();
+    return told[0];
+  },
+
+  async 'a device\'s errors are the library\'s'() {
+    const { createBuffer, createComputePipeline } = GPUDevice.prototype;
+    const invalid = function (descriptor) {
+      return createBuffer.call(this, { ...descriptor, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.MAP_WRITE });
+    };
+    const options = { rule: { name: 'adam' } };
+    await patched([[GPUDevice.prototype, 'createBuffer', invalid]], () => thrown(() => create(options), 'Device', /./));
+    const wrong = function ({ compute, ...rest }) {
+      return createComputePipeline.call(this, { ...rest, compute: { ...compute, entryPoint: 'none' } });
+    };
+    await patched([[GPUDevice.prototype, 'createComputePipeline', wrong]], () => thrown(() => create(options), 'Device', /none/));
+    // What a driver fails at, which is neither validation nor memory.
+    const internal = async () => new GPUInternalError('the driver failed');
+    await patched([[GPUDevice.prototype, 'popErrorScope', internal]], () => thrown(() => create(options), 'Shader', /the driver failed/));
+    const memory = async () => new GPUOutOfMemoryError('none left');
+    const optimizer = await create(options);
+    await patched([[GPUDevice.prototype, 'popErrorScope', internal]], () => thrown(() => optimizer.weights('w'), 'Device', /the driver failed/));
+    await patched([[GPUDevice.prototype, 'popErrorScope', memory]], () => thrown(() => optimizer.weights('w'), 'OutOfMemory', /readback/));
+    await patched([[GPUBuffer.prototype, 'getMappedRange', throwing('view')]], () => thrown(() => optimizer.weights('w'), 'DeviceLost', /no view today/));
+    near(await row(optimizer), START, 'and it goes on');
+    optimizer.destroy();
+    await patched([[GPUAdapter.prototype, 'requestDevice', async () => { throw new DOMException('none today', 'OperationError'); }]],
+      () => thrown(() => create(options), 'NoDevice', /none today/));
+  },
+
+  async 'compiles when it is asked, from what it is given'() {
+    const url = new URL('../dist/package/lookahead_wgpu_bg.wasm', import.meta.url);
+    const fresh = (name) => import(`../dist/package/module.js?${name}`);
+    const bytes = await (await fetch(url)).arrayBuffer();
+    const module = await WebAssembly.compile(bytes);
+    for (const [name, source] of Object.entries({
+      none: undefined, module, bytes, view: new Uint8Array(bytes), url, text: url.href, response: await fetch(url), promise: fetch(url),
+    })) {
+      const { compiled } = await fresh(name);
+      const [first, second] = [compiled(source), compiled()];
+      assert(await first instanceof WebAssembly.Module, name);
+      assert(await first === await second, `${name}: compiled once`);
+    }
+    for (const [name, source, message] of [
+      ['nothing', 5, /could not be compiled: it comes from .*, and 5 was given/], ['null', null, /and null was given/], ['missing', new Response('', { status: 404 }), /was answered with 404/],
+      ['short', new ArrayBuffer(3), /could not be compiled: /], ['page', location.href, /could not be compiled/],
+    ]) {
+      const { compiled } = await fresh(name);
+      await thrown(() => compiled(source), 'WebAssembly', message);
+      assert(await compiled() instanceof WebAssembly.Module, `${name}: another time it works`);
+    }
+    const now = await fresh('now');
+    await thrown(() => now.compiledNow(new ArrayBuffer(3)), 'WebAssembly', /could not be compiled/);
+    now.compiledNow(bytes);
+    assert(await now.compiled() instanceof WebAssembly.Module, 'at once');
+    await Promise.all([init(), init({ module_or_path: url }), create({ rule: { name: 'adam' } }).then((each) => each.destroy())]);
+    initSync({ module });
   },
 
   async 'a lost device is a clear error, at every call'() {

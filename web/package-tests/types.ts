@@ -1,6 +1,8 @@
 // Options and calls as TypeScript knows them. It is compiled, never run.
 
-import init, { Optimizer, type Field, type LookaheadError, type OptimizerOptions, type Rule } from 'lookahead-wgpu';
+import init, {
+  initSync, LookaheadError, Optimizer, type Counters, type Field, type Numbers, type OptimizerOptions, type Rule, type Source,
+} from 'lookahead-wgpu';
 
 const rules: Rule[] = [
   { name: 'sgd', lr: 0.1, momentum: 0.9, nesterov: true },
@@ -27,7 +29,9 @@ const options: OptimizerOptions = {
 const policy: OptimizerOptions['lookahead'] = { policy: 'keep' };
 
 export async function train(): Promise<number[]> {
-  await init();
+  const sources: Source[] = [new URL('https://example.org/'), new Uint8Array(), new Response()];
+  await init(sources[0]);
+  initSync(new ArrayBuffer(8));
   const optimizer: Optimizer = await Optimizer.create(options);
   const device: GPUDevice = optimizer.device;
   optimizer.setGradient('w', new Float32Array(6));
@@ -35,18 +39,28 @@ export async function train(): Promise<number[]> {
     device.queue.writeBuffer(buffer, offset, new Float32Array(size / 4));
   }
   optimizer.step();
+  const values: Numbers = [1, 2];
+  optimizer.setWeights('w', values);
+  optimizer.setWeights('w', new Float64Array(6));
+  // @ts-expect-error Text is not numbers.
+  optimizer.setWeights('w', '12');
+  // @ts-expect-error `create` makes optimizers.
+  new Optimizer();
+  const { steps, groups }: Counters = await optimizer.counters();
+  const [position]: (number | undefined)[] = groups.map((group) => group.position);
   const field: Field = 'state.exp_avg';
   const [slow, state]: Float32Array[] = [await optimizer.slowWeights('w'), await optimizer.read(field, 'w')];
   // @ts-expect-error There is no such field.
   void optimizer.read('weight', 'w');
   const checkpoint: Uint8Array = await optimizer.save();
   optimizer.load(checkpoint);
+  optimizer.load(checkpoint.buffer);
   const numbers: number[] = [optimizer.steps, optimizer.position(), await optimizer.skipped(), optimizer.learningRate('biases')];
   optimizer.lost().then((why: string) => console.log(why, policy, slow, state));
   try {
     optimizer.setK(3);
   } catch (error) {
-    console.log((error as LookaheadError).kind);
+    if (error instanceof LookaheadError) console.log(error.kind, steps, position);
   }
   return numbers;
 }

@@ -11,7 +11,7 @@ mod types;
 use wasm_bindgen::prelude::wasm_bindgen;
 
 /// Says on the console what went wrong where the code has a fault; all else is thrown.
-#[wasm_bindgen(start)]
+#[wasm_bindgen(start, skip_typescript)]
 fn start() {
     std::panic::set_hook(Box::new(|panic| {
         web_sys::console::error_1(&panic.to_string().into());

@@ -82,13 +82,21 @@ impl Optimizer {
 
     /// Sets a tensor's weights. Before the first step the slow weights follow; later, `reseed` makes them.
     #[wasm_bindgen(js_name = setWeights)]
-    pub fn set_weights(&self, tensor: &str, values: &[f32]) -> Result<(), Problem> {
+    pub fn set_weights(
+        &self,
+        tensor: &str,
+        #[wasm_bindgen(unchecked_param_type = "Numbers")] values: &[f32],
+    ) -> Result<(), Problem> {
         Ok(self.alive("setWeights")?.upload(tensor, values)?)
     }
 
     /// Sets a tensor's gradient for the next step. Gradients stay as they are until they are set again.
     #[wasm_bindgen(js_name = setGradient)]
-    pub fn set_gradient(&self, tensor: &str, values: &[f32]) -> Result<(), Problem> {
+    pub fn set_gradient(
+        &self,
+        tensor: &str,
+        #[wasm_bindgen(unchecked_param_type = "Numbers")] values: &[f32],
+    ) -> Result<(), Problem> {
         let slices = self.alive("setGradient")?.gradients_slices(tensor)?;
         let bytes: &[u8] = bytemuck::cast_slice(values);
         let total: u64 = slices.iter().map(|slice| slice.size).sum();
@@ -188,8 +196,11 @@ impl Optimizer {
     }
 
     /// Goes on from a checkpoint of the same tensors and rule.
-    pub fn load(&self, bytes: &[u8]) -> Result<(), Problem> {
-        let snapshot = Snapshot::from_bytes(bytes)?;
+    pub fn load(
+        &self,
+        #[wasm_bindgen(unchecked_param_type = "ArrayBufferLike | ArrayBufferView")] checkpoint: &[u8],
+    ) -> Result<(), Problem> {
+        let snapshot = Snapshot::from_bytes(checkpoint)?;
         Ok(self.alive("load")?.import(&snapshot)?)
     }
 
@@ -202,6 +213,27 @@ impl Optimizer {
     /// Steps since the last sync of a group (the default one where left out).
     pub fn position(&self, group: Option<String>) -> Result<u32, Problem> {
         Ok(self.shared()?.position(group_name(&group))?)
+    }
+
+    /// Steps taken and skipped, and how far each group is, as the GPU counts them: with a guard it alone knows.
+    /// Steps are refused until it is done.
+    #[wasm_bindgen(unchecked_return_type = "Promise<Counters>")]
+    pub fn counters(&self) -> Promise {
+        self.hold("counters", async |optimizer| {
+            let counters = optimizer.counters().await?;
+            let groups = optimizer.groups().zip(&counters.groups).map(|(name, group)| {
+                object([
+                    ("name", name.into()),
+                    ("count", (group.count as f64).into()),
+                    ("position", group.position.into()),
+                ])
+            });
+            Ok(object([
+                ("steps", (counters.steps as f64).into()),
+                ("skipped", (counters.skipped as f64).into()),
+                ("groups", groups.collect::<Array>().into()),
+            ]))
+        })
     }
 
     /// Steps that the guard skipped. Steps are refused until it is done.
@@ -292,8 +324,11 @@ impl Optimizer {
     /// The optimizer, to change it.
     fn alive(&self, call: &str) -> Result<RefMut<'_, lookahead_wgpu::Optimizer>, Problem> {
         self.check_alive(call)?;
-        let busy =
-            |_| Problem::argument(format!("`{call}` while `save` or `skipped` is under way; await it first"));
+        let busy = |_| {
+            Problem::argument(format!(
+                "`{call}` while `save`, `counters` or `skipped` is under way; await it first"
+            ))
+        };
         self.optimizer.try_borrow_mut().map_err(busy)
     }
 
@@ -330,16 +365,20 @@ fn slices(slices: &[Slice]) -> Result<BufferSlices, Problem> {
     for slice in slices {
         let buffer =
             slice.buffer.as_webgpu().ok_or_else(|| Problem::argument("the buffer is not a browser's"))?;
-        let object = Object::new();
-        for (name, value) in [
-            ("buffer", JsValue::from(buffer)),
-            ("offset", JsValue::from(slice.offset as f64)),
-            ("size", JsValue::from(slice.size as f64)),
-        ] {
-            // An object made here is not frozen.
-            let _ = Reflect::set(&object, &name.into(), &value);
-        }
-        array.push(&object);
+        array.push(&object([
+            ("buffer", buffer.into()),
+            ("offset", (slice.offset as f64).into()),
+            ("size", (slice.size as f64).into()),
+        ]));
     }
     Ok(JsValue::from(array).unchecked_into())
+}
+
+fn object<const N: usize>(fields: [(&str, JsValue); N]) -> JsValue {
+    let object = Object::new();
+    for (name, value) in fields {
+        // An object made here is not frozen.
+        let _ = Reflect::set(&object, &name.into(), &value);
+    }
+    object.into()
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use js_sys::{Array, Error, Object, Reflect};
+use js_sys::Error;
 use lookahead_wgpu::{
     Accumulation, AdaptiveAlpha, Average, Builder, Clip, Group, Guard, Lookahead, Optimizer, Rule, Schedule,
     StatePolicy,
@@ -210,37 +210,10 @@ impl<'de> Visitor<'de> for NoField {
     }
 }
 
-/// How many objects and arrays options have within each other at most.
-const DEPTH: u32 = 6;
-
-/// The options without what is `undefined`, since that means the same as left out. `null` does not.
-fn defined(value: &JsValue, depth: u32) -> JsValue {
-    if depth == 0 {
-        return value.clone();
-    }
-    if let Some(array) = value.dyn_ref::<Array>() {
-        return array.iter().map(|item| defined(&item, depth - 1)).collect::<Array>().into();
-    }
-    let Some(object) = value.dyn_ref::<Object>().filter(|_| is_plain(value)) else { return value.clone() };
-    let kept = Object::new();
-    for entry in Object::entries(object).iter().map(|entry| Array::from(&entry)) {
-        let (name, item) = (entry.get(0), entry.get(1));
-        if !item.is_undefined() {
-            // An object made here is not frozen.
-            let _ = Reflect::set(&kept, &name, &defined(&item, depth - 1));
-        }
-    }
-    kept.into()
-}
-
-/// Whether it is an object with fields, not one that gives its items, as typed arrays do.
-fn is_plain(value: &JsValue) -> bool {
-    matches!(js_sys::try_iter(value), Ok(None)) && !value.is_function()
-}
-
 impl Options {
+    /// `options` are plain objects and arrays, without anything `undefined`: the package's JavaScript sees to it.
     pub fn read(options: JsValue) -> Result<Self, Problem> {
-        serde_wasm_bindgen::from_value(defined(&options, DEPTH)).map_err(|error| {
+        serde_wasm_bindgen::from_value(options).map_err(|error| {
             let text = error.to_string();
             let message = JsValue::from(error).dyn_into().map_or(text, |error: Error| error.message().into());
             Problem::argument(format!("the optimizer's options: {message}"))

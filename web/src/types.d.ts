@@ -88,9 +88,35 @@ export type Field =
     | `slow_state.${string}`
     | `outer.${string}`;
 
-/** What is thrown. */
-export interface LookaheadError extends Error {
-    name: "LookaheadError";
-    /** `NoWebGpu`, `DeviceLost`, `Hyperparameter`, `Argument`, ...: the variants of the Rust crate's `Error`. */
-    kind: string;
+/** Values for a tensor. */
+export type Numbers = Float32Array | Float64Array | readonly number[];
+
+/** How far training is. */
+export interface Counters {
+    /** Steps taken. */
+    steps: number;
+    /** Steps that a guard skipped. */
+    skipped: number;
+    /** Of each group: inner steps since its state was last initialised, and steps since its last sync. */
+    groups: { name: string; count: number; position: number }[];
 }
+
+/** What is thrown, and what promises are rejected with. */
+export class LookaheadError extends Error {
+    private constructor();
+    readonly name: "LookaheadError";
+    /** `NoWebGpu`, `DeviceLost`, `Hyperparameter`, `Argument`, ...: the variants of the Rust crate's `Error`, and more. */
+    readonly kind: string;
+}
+
+/** What WebAssembly is compiled from: the module itself, its bytes, or where they are. */
+export type Source = WebAssembly.Module | BufferSource | Response | Request | URL | string;
+
+/**
+ * Compiles the WebAssembly module ahead of the first `Optimizer.create`, which does it otherwise. Left out, `source` is
+ * what the package brings along.
+ */
+export default function init(source?: Source | Promise<Source>): Promise<void>;
+
+/** The same at once, in a worker that was sent the module, say. */
+export function initSync(source: WebAssembly.Module | BufferSource): void;

@@ -61,9 +61,10 @@ enum Command {
     /// missing software adapter is a failure. Having no adapter at all always is.
     ///
     /// The library's tests for browsers, the npm package and the page run in
-    /// Chromium on SwiftShader. Chromium and Node.js are installed likewise, and
-    /// the npm packages of web/package-lock.json; without them it fails. Ubuntu's
-    /// Chromium has no SwiftShader: install Google Chrome's package there first.
+    /// Chromium on SwiftShader, the package also in Node.js and as Vite and webpack
+    /// bundle it. Chromium and Node.js are installed likewise, and the npm packages
+    /// of web/package-lock.json; without them it fails. Ubuntu's Chromium has no
+    /// SwiftShader: install Google Chrome's package there first.
     #[command(after_help = TEST_EXAMPLES, verbatim_doc_comment)]
     Test(Install),
     /// Train on handwritten digits with and without Lookahead, and plot both

@@ -11,7 +11,7 @@ use crate::output;
 use crate::targets::{TargetError, WEB};
 use crate::workspace::{Workspace, WorkspaceError};
 
-/// The most bytes that a wasm file may have gzipped.
+/// The most bytes that a wasm file may have gzipped, or the module that it is in.
 const BUDGET: u64 = 700_000;
 
 #[derive(Debug, thiserror::Error)]
@@ -55,7 +55,7 @@ pub struct Suite {
     script: &'static str,
 }
 
-pub const SUITES: [Suite; 4] = [
+pub const SUITES: [Suite; 6] = [
     Suite {
         name: "kernels in Dawn",
         about: "every kernel, through the compiler of Chromium",
@@ -70,6 +70,16 @@ pub const SUITES: [Suite; 4] = [
         name: "npm package in Chromium",
         about: "the JavaScript package, and its TypeScript types",
         script: "web/package-tests/run.mjs",
+    },
+    Suite {
+        name: "npm package in Vite and webpack",
+        about: "installed in projects that serve and build with them",
+        script: "web/package-tests/bundlers.mjs",
+    },
+    Suite {
+        name: "npm package in Node.js",
+        about: "the JavaScript package on Dawn",
+        script: "web/package-tests/node.mjs",
     },
     Suite { name: "page in Chromium", about: "the page, from end to end", script: "web/page/tests/e2e.mjs" },
 ];
@@ -143,7 +153,7 @@ pub fn build_tests(workspace: &Workspace, install: bool) -> Result<(), WebError>
     let folder = workspace.root.join(TESTS.folder);
     remove(&folder)?;
     cargo(&["build"], [TESTS.package]).run()?;
-    Ok(bindgen(&built(workspace, "debug", &TESTS), &folder, TESTS.name).run()?)
+    Ok(bindgen("bindgen", &built(workspace, "debug", &TESTS), &folder, TESTS.name).run()?)
 }
 
 /// Makes `web/dist/package` and `web/dist/page`.
@@ -156,10 +166,10 @@ pub fn build(workspace: &Workspace, install: bool) -> Result<(), WebError> {
         remove(&workspace.root.join(module.folder))?;
     }
     cargo(&["build", "--profile", "web"], [PACKAGE.package, PAGE.package]).run()?;
-    for module in &modules {
-        bundle(workspace, module)?;
-    }
+    bundle_page(workspace)?;
+    bundle_package(workspace)?;
     let package = workspace.root.join(PACKAGE.folder);
+    copy_folder(&web.join("package"), &package)?;
     for file in ["package.json", "README.md"] {
         copy(&web.join(file), &package.join(file))?;
     }
@@ -192,14 +202,30 @@ fn cargo<const N: usize>(words: &[&str], packages: [&str; N]) -> CommandLine {
     packages.into_iter().fold(command, |command, package| command.arg("--package").arg(package))
 }
 
-/// Makes the ES module of what cargo built.
-fn bundle(workspace: &Workspace, module: &Module) -> Result<(), WebError> {
-    let folder = workspace.root.join(module.folder);
-    bindgen(&built(workspace, "web", module), &folder, module.name).run()?;
-    let wasm = folder.join(format!("{}_bg.wasm", module.name));
+/// Makes the page's ES module of what cargo built.
+fn bundle_page(workspace: &Workspace) -> Result<(), WebError> {
+    let folder = workspace.root.join(PAGE.folder);
+    bindgen("bindgen", &built(workspace, "web", &PAGE), &folder, PAGE.name).run()?;
+    let wasm = folder.join(format!("{}_bg.wasm", PAGE.name));
     wasm_opt(&workspace.root.join("web"), &wasm).run()?;
-    let size = tool("size").arg(wasm.to_string_lossy()).arg("--budget").arg(BUDGET.to_string());
-    Ok(size.run()?)
+    Ok(size(&wasm).run()?)
+}
+
+/// Makes the parts of the package that are not written by hand: the glue, the types, and the wasm, as a file and within
+/// the module that the others import.
+fn bundle_package(workspace: &Workspace) -> Result<(), WebError> {
+    let folder = workspace.root.join(PACKAGE.folder);
+    bindgen("factory", &built(workspace, "web", &PACKAGE), &folder, PACKAGE.name).run()?;
+    let wasm = folder.join(format!("{}_bg.wasm", PACKAGE.name));
+    wasm_opt(&workspace.root.join("web"), &wasm).run()?;
+    let module = folder.join("wasm.js");
+    tool("embed").arg(wasm.to_string_lossy()).arg(module.to_string_lossy()).run()?;
+    Ok(size(&module).run()?)
+}
+
+/// Fails where a file is beyond the budget.
+fn size(file: &Path) -> CommandLine {
+    tool("size").arg(file.to_string_lossy()).arg("--budget").arg(BUDGET.to_string())
 }
 
 /// The wasm that cargo built, in its folder of a profile.
@@ -208,8 +234,8 @@ fn built(workspace: &Workspace, profile: &str, module: &Module) -> PathBuf {
     workspace.target.join(file)
 }
 
-fn bindgen(wasm: &Path, folder: &Path, name: &str) -> CommandLine {
-    tool("bindgen").arg(wasm.to_string_lossy()).arg(folder.to_string_lossy()).arg("--name").arg(name)
+fn bindgen(kind: &str, wasm: &Path, folder: &Path, name: &str) -> CommandLine {
+    tool(kind).arg(wasm.to_string_lossy()).arg(folder.to_string_lossy()).arg("--name").arg(name)
 }
 
 /// What rustc's wasm uses of WebAssembly beyond its first version; every browser with WebGPU has it.

@@ -1,5 +1,7 @@
 //! What `cargo xtask web` runs: wasm-bindgen, sizes, and a server of files.
 
+mod bindgen;
+mod embed;
 mod serve;
 mod size;
 
@@ -27,6 +29,23 @@ enum Tool {
         #[arg(long)]
         name: String,
     },
+    /// Write the parts of an npm package from a wasm file that cargo built: glue, types and wasm
+    Factory {
+        /// The wasm file
+        wasm: PathBuf,
+        /// Where the parts go
+        folder: PathBuf,
+        /// The package's main module
+        #[arg(long)]
+        name: String,
+    },
+    /// Write an ES module that has a file's bytes in it
+    Embed {
+        /// The file
+        file: PathBuf,
+        /// The module
+        module: PathBuf,
+    },
     /// Print a file's size, plain and gzipped, and fail beyond a budget
     Size {
         /// The file
@@ -48,7 +67,9 @@ enum Tool {
 fn main() -> ExitCode {
     let Cli::Tool(tool) = Cli::parse();
     let outcome: Result<(), Box<dyn std::error::Error>> = match tool {
-        Tool::Bindgen { wasm, folder, name } => bindgen(wasm, folder, &name),
+        Tool::Bindgen { wasm, folder, name } => bindgen::module(&wasm, &folder, &name).map_err(Into::into),
+        Tool::Factory { wasm, folder, name } => bindgen::factory(&wasm, &folder, &name).map_err(Into::into),
+        Tool::Embed { file, module } => embed::run(&file, &module).map_err(Into::into),
         Tool::Size { file, budget } => size::run(&file, budget).map_err(Into::into),
         Tool::Serve { folder, port } => serve::run(&folder, port).map_err(Into::into),
     };
@@ -59,12 +80,6 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-fn bindgen(wasm: PathBuf, folder: PathBuf, name: &str) -> Result<(), Box<dyn std::error::Error>> {
-    let mut bindgen = wasm_bindgen_cli_support::Bindgen::new();
-    bindgen.input_path(wasm).out_name(name).typescript(true).omit_default_module_path(false).web(true)?;
-    bindgen.generate(folder).map_err(|error| format!("{error:#}").into())
 }
 
 #[cfg(test)]
