@@ -113,6 +113,14 @@ impl Builder {
         self
     }
 
+    /// With gradient norms to be read, where nothing is clipped by norm and no guard is set, which take them too: every
+    /// step takes the norm, and [`Optimizer::download_gradient_norms`] reads it. Costs one more reading of the
+    /// gradient.
+    pub fn gradient_norms(mut self) -> Self {
+        self.options.gradient_norms = true;
+        self
+    }
+
     /// With steps skipped whose gradient is not finite.
     pub fn guard(mut self, guard: Guard) -> Self {
         self.options.guard = Some(guard);

@@ -232,13 +232,16 @@ impl Reductions {
                 let buffer = |label, values: u64, usage| {
                     device.create_buffer(&wgpu::BufferDescriptor {
                         label: Some(label),
-                        size: values.max(measure.sums()) * VALUE,
+                        size: values * VALUE,
                         usage: wgpu::BufferUsages::STORAGE | usage,
                         mapped_at_creation: false,
                     })
                 };
-                let partials =
-                    buffer("lookahead partial sums", measure.sums() * total, wgpu::BufferUsages::COPY_DST);
+                let partials = buffer(
+                    "lookahead partial sums",
+                    measure.sums() * total.max(1),
+                    wgpu::BufferUsages::COPY_DST,
+                );
                 let results =
                     buffer("lookahead results", 2 * ranges.len() as u64, wgpu::BufferUsages::COPY_SRC);
                 let words: &[u32] = bytemuck::cast_slice(&ranges);

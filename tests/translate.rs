@@ -92,7 +92,8 @@ fn every_name_of_the_drivers_begins_with_la_or_is_on_the_list() {
         let variables = module.global_variables.iter().map(|(_, variable)| &variable.name);
         let functions = module.functions.iter().map(|(_, function)| &function.name);
         let types = module.types.iter().map(|(_, ty)| &ty.name);
-        let all = constants.chain(overrides).chain(variables).chain(functions).chain(types).flatten().cloned();
+        let all =
+            constants.chain(overrides).chain(variables).chain(functions).chain(types).flatten().cloned();
         let entries = module.entry_points.iter().map(|entry| entry.name.clone());
         let aliases = source.wgsl.lines().filter_map(|line| line.strip_prefix("alias "));
         let aliases = aliases.filter_map(|line| Some(line.split_once(' ')?.0.to_owned()));
