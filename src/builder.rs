@@ -237,6 +237,22 @@ impl Builder {
                 ),
             });
         }
+        let kept = |rule: &dyn Rule| match rule.trust() {
+            Some(trust) if trust.measure_stores => Some("moves its state on before the trust ratio is known"),
+            _ if rule.factored(1).is_some() => {
+                Some("has second moments that the driver moves on before the update")
+            }
+            _ => None,
+        };
+        if let Some((group, what)) = groups
+            .iter()
+            .find_map(|group| Some((group, kept(group.rule.as_ref())?)))
+            .filter(|_| options.tries_updates())
+        {
+            let problem =
+                format!("{what}, so that a guard cannot check its updates; leave `check_updates` out");
+            return Err(Error::Rule { rule: group.rule.name().to_owned(), problem });
+        }
         let long_reset = groups.iter().find(|group| {
             let resets =
                 |l: &Lookahead| l.policy == StatePolicy::Reset && u64::from(l.k) > crate::guard::ROWS;
@@ -352,8 +368,8 @@ impl Builder {
         let guard = match (options.guard, clock, reductions.find(Measure::Norm)) {
             (Some(guard), Some(clock), Some(norm)) => {
                 let hypers: Vec<_> = groups.iter().map(|group| group.hypers).collect();
-                let state =
-                    GuardState::new(device, &mut kernels, &ring, guard, clock, &hypers, &norm.results);
+                let results = (&norm.results, reductions.find(Measure::Tried).map(|tried| &tried.results));
+                let state = GuardState::new(device, &mut kernels, &ring, guard, clock, &hypers, results);
                 Some(state.await?)
             }
             _ => None,

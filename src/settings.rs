@@ -238,6 +238,7 @@ impl Optimizer {
                 // The sums of the gradient's squares over each dimension, their moments read and written, and
                 // read again with weights and gradient.
                 traffic.step += moments.len() as u64 * total + 2 * moment_bytes;
+                traffic.step += has(Measure::Tried) * (value + total + state / 2);
                 traffic.step += has(Measure::Scale) * (value + total + moment_bytes);
                 traffic.step += 2 * value * (u64::from(planes.fisher) + u64::from(planes.average));
                 traffic.step += self.options.half_weights.map_or(0, |half| bytes(tensor.len, Some(half)));

@@ -4,7 +4,7 @@
 #[macro_use]
 mod common;
 
-use common::{counters, download, noise, submit, widen, write_gradient};
+use common::{Shared, counters, download, noise, submit, widen, write_gradient};
 use lookahead_wgpu::{
     Accumulation, AdaptiveAlpha, Average, Clip, Field, Guard, Lookahead, LossScale, Optimizer, Options, Rule,
     StatePolicy,
@@ -256,61 +256,6 @@ async fn run(gpu: &Gpu, optimizer: &mut Optimizer, mut twin: Twin, rule: &dyn Ru
     }
     if bad.is_nan() {
         assert!(download(optimizer, Field::Weights, "a").await[7].is_nan(), "{what}");
-    }
-}
-
-/// A rule that several optimizers share.
-#[derive(Debug, Clone)]
-struct Shared(std::sync::Arc<dyn Rule>);
-
-impl Rule for Shared {
-    fn name(&self) -> &str {
-        self.0.name()
-    }
-    fn wgsl(&self) -> &str {
-        self.0.wgsl()
-    }
-    fn slots(&self) -> Vec<lookahead_wgpu::rules::Slot> {
-        self.0.slots()
-    }
-    fn learning_rate(&self) -> f64 {
-        self.0.learning_rate()
-    }
-    fn weight_decay(&self) -> lookahead_wgpu::rules::WeightDecay {
-        self.0.weight_decay()
-    }
-    fn hyper(&self, count: u64, out: &mut Vec<f32>) {
-        self.0.hyper(count, out);
-    }
-    fn update(
-        &self,
-        step: &lookahead_wgpu::rules::Step,
-        weight: f64,
-        gradient: f64,
-        state: &mut [f64],
-    ) -> f64 {
-        self.0.update(step, weight, gradient, state)
-    }
-    fn trust(&self) -> Option<lookahead_wgpu::rules::Trust> {
-        self.0.trust()
-    }
-    fn factored(&self, count: u64) -> Option<lookahead_wgpu::rules::Factored> {
-        self.0.factored(count)
-    }
-    fn measure(
-        &self,
-        step: &lookahead_wgpu::rules::Step,
-        weight: f64,
-        gradient: f64,
-        state: &mut [f64],
-    ) -> f64 {
-        self.0.measure(step, weight, gradient, state)
-    }
-    fn centralises(&self) -> bool {
-        self.0.centralises()
-    }
-    fn check(&self) -> Result<(), lookahead_wgpu::Error> {
-        self.0.check()
     }
 }
 
