@@ -71,11 +71,12 @@ fn la_decide(@builtin(local_invocation_index) local: u32) {
     }
     workgroupBarrier();
     if local == 0u {
-        la_decide_once(atomicLoad(&la_bad) != 0u);
+        la_decide_once(atomicLoad(&la_bad) != 0u, la_update_is_bad());
     }
 }
 
-fn la_decide_once(is_bad: bool) {
+fn la_decide_once(gradient_is_bad: bool, update_is_bad: bool) {
+    let is_bad = gradient_is_bad || update_is_bad;
     let kind = la_word(LA_KIND);
     let steps = la_clock[0];
     let state = 128u + 4u * la_word(LA_GROUP);
@@ -171,6 +172,9 @@ fn la_decide_once(is_bad: bool) {
             la_live[at + 64u + j] = la_tables[row + 2u + j];
         }
     }
+    if LA_PREVIEW {
+        return;
+    }
     if synced {
         position = 0u;
         if (kind & LA_RESETS) != 0u {
@@ -191,7 +195,7 @@ fn la_decide_once(is_bad: bool) {
         }
     } else {
         la_clock[1] += 1u;
-        if is_bad {
+        if gradient_is_bad {
             la_rescale(la_number(LA_BACKOFF));
         }
     }

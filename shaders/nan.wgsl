@@ -19,3 +19,7 @@ fn la_max(a: vec4f, b: vec4f) -> vec4f {
 fn la_clamp(v: vec4f, low: vec4f, high: vec4f) -> vec4f {
     return select(clamp(v, low, high), v, la_is_nan(v));
 }
+
+fn la_is_not_finite(v: vec4f) -> vec4<bool> {
+    return (bitcast<vec4u>(v) & vec4u(0x7f800000u)) == vec4u(0x7f800000u);
+}

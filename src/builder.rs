@@ -120,6 +120,14 @@ impl Builder {
         self
     }
 
+    /// With gradient norms to be read, where nothing is clipped by norm and no guard is set, which take them too: every
+    /// step takes the norm, and [`Optimizer::download_gradient_norms`] reads it. Costs one more reading of the
+    /// gradient.
+    pub fn gradient_norms(mut self) -> Self {
+        self.options.gradient_norms = true;
+        self
+    }
+
     /// With steps skipped whose gradient is not finite.
     pub fn guard(mut self, guard: Guard) -> Self {
         self.options.guard = Some(guard);
@@ -235,6 +243,22 @@ impl Builder {
                     adaptive.curvature
                 ),
             });
+        }
+        let kept = |rule: &dyn Rule| match rule.trust() {
+            Some(trust) if trust.measure_stores => Some("moves its state on before the trust ratio is known"),
+            _ if rule.factored(1).is_some() => {
+                Some("has second moments that the driver moves on before the update")
+            }
+            _ => None,
+        };
+        if let Some((group, what)) = groups
+            .iter()
+            .find_map(|group| Some((group, kept(group.rule.as_ref())?)))
+            .filter(|_| options.tries_updates())
+        {
+            let problem =
+                format!("{what}, so that a guard cannot check its updates; leave `check_updates` out");
+            return Err(Error::Rule { rule: group.rule.name().to_owned(), problem });
         }
         let long_reset = groups.iter().find(|group| {
             let resets =
@@ -353,8 +377,8 @@ impl Builder {
         let guard = match (options.guard, clock, reductions.find(Measure::Norm)) {
             (Some(guard), Some(clock), Some(norm)) => {
                 let hypers: Vec<_> = groups.iter().map(|group| group.hypers).collect();
-                let state =
-                    GuardState::new(device, &mut kernels, &ring, guard, clock, &hypers, &norm.results);
+                let results = (&norm.results, reductions.find(Measure::Tried).map(|tried| &tried.results));
+                let state = GuardState::new(device, &mut kernels, &ring, guard, clock, &hypers, results);
                 Some(state.await?)
             }
             _ => None,

@@ -92,6 +92,55 @@ impl Optimizer {
     }
 }
 
+impl Optimizer {
+    /// The norm of the gradient at the last step submitted before this call: one value for the whole model (all
+    /// tensors that are not frozen), or with [`Clip::TensorNorm`](crate::Clip::TensorNorm) one a tensor, in the
+    /// order of [`tensors`](Self::tensors) (0 for frozen ones). It is the norm of what is clipped: after the mean over
+    /// micro-batches, the division by the loss scale and centralisation, before clipping and weight decay. Infinite or NaN
+    /// where a gradient is, also where a guard has skipped that step; 0 before the first step. f64, since
+    /// the norm of what f32 holds may be beyond f32 itself. Empty where no norm is taken: build with
+    /// [`gradient_norms`](crate::Builder::gradient_norms).
+    ///
+    /// The copy is begun by the call, and steps go on while it is under way: `examples/norms` logs a norm every ten steps
+    /// without waiting for one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::DeviceLost`], [`Error::OutOfMemory`].
+    pub fn download_gradient_norms(&self) -> impl Future<Output = Result<Vec<f64>, Error>> + use<> {
+        let download = self.gradient_norms().map(|buffer| {
+            let len = (buffer.size() / 4) as usize;
+            (self.copy_back([Slice::whole(buffer)].into_iter()), len)
+        });
+        async move {
+            match download {
+                None => Ok(vec![]),
+                Some((download, len)) => Ok(norms(&download.values(len, None).await?)),
+            }
+        }
+    }
+
+    /// [`Self::download_gradient_norms`], waiting for it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::download_gradient_norms`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn download_gradient_norms_blocking(&self) -> Result<Vec<f64>, Error> {
+        pollster::block_on(self.download_gradient_norms())
+    }
+}
+
+/// Norms from what `shaders/conclude/norm.wgsl` leaves.
+fn norms(results: &[f32]) -> Vec<f64> {
+    let norm = |result: &[f32]| match result[1] {
+        wrong if wrong >= 2.0 => f64::NAN,
+        wrong if wrong > 0.0 => f64::INFINITY,
+        power => f64::from(result[0]) * f64::from(-power).exp2(),
+    };
+    results.chunks_exact(2).map(norm).collect()
+}
+
 fn alphas(results: &[f32]) -> Vec<Option<f32>> {
     results.chunks_exact(2).map(|result| (result[0] > 0.0).then_some(result[0])).collect()
 }

@@ -28,8 +28,18 @@
 //! is multiplied by a scale, the optimizer divides the gradient by it (so that clipping, decay and rules see the true
 //! one), a step that overflows is skipped and lowers the scale, a row of steps that do not raises it.
 //!
+//! **What passes**: the guard looks at the gradient. A finite one may still make weights or state that are not finite:
+//! Adam with `eps = 0` divides 0 by 0 where a gradient is 0, a gradient of 1e20 has a square beyond f32, and so may a large
+//! learning rate have its product. [`Guard::check_updates`] skips such a step, too: the rule is run first without
+//! anything being stored, and what it gives, weights and state, is looked at. The loss scale is left alone then. Rules that
+//! move what they keep before the update (LAMB, AdaFactor) cannot be tried: building with them is
+//! [`Error::Rule`]. Syncs are not tried: they interpolate between what has been. Weights that are not finite
+//! already, uploaded so, make every step one to be skipped.
+//!
 //! **What it costs**: one more reading of the gradient, and one small dispatch for each group. Where a gradient norm is
-//! taken for clipping, the same pass tells both. `cargo bench` has the figure.
+//! taken for clipping, the same pass tells both. With `check_updates` one more reading of weights, gradient and state,
+//! and the rule's arithmetic, twice in all; [`Optimizer::traffic`](crate::Optimizer::traffic) counts the bytes.
+//! `cargo bench` has the figures of both.
 //!
 //! **Limits**: what only the GPU knows cannot be asked of the host: [`Optimizer::step_count`] and
 //! [`Optimizer::position`] are errors, [`Optimizer::counters`] tells. `set_k` and `set_alpha` take effect at the next
@@ -48,23 +58,32 @@ use crate::{
     controls::{ControlRing, SLOT, slot_entries},
     error::{Error, check_hyperparameter},
     gpu,
-    kernels::{self, Binding},
+    kernels::{self, Binding, Decision},
     pipelines::Kernels,
 };
 
-/// Skips steps whose gradient has a value that is not finite: no bit of weights, state, slow weights, step count
+/// Skips steps whose gradient has a value that is not finite (and with [`check_updates`](Self::check_updates) those
+/// whose update has one): no bit of weights, state, slow weights, step count
 /// or position in the cycle changes, and the learning-rate schedule does not advance. The GPU decides, without
 /// a readback; [`Optimizer::counters`](crate::Optimizer::counters) tells how many were skipped.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Guard {
     /// Dynamic loss scaling, for half-width gradients.
     pub loss_scale: Option<LossScale>,
+    /// Every update is tried first, and a step is skipped, too, whose weights or state would not be finite.
+    pub checks_updates: bool,
 }
 
 impl Guard {
     /// With dynamic loss scaling.
     pub fn loss_scale(loss_scale: LossScale) -> Self {
-        Self { loss_scale: Some(loss_scale) }
+        Self { loss_scale: Some(loss_scale), ..Self::default() }
+    }
+
+    /// Tries every update first, and skips a step, too, whose weights or state would not be finite: what the
+    /// rule makes of a finite gradient may overflow, or have no value. [The module's page](crate::guard) has its cost.
+    pub fn check_updates(self) -> Self {
+        Self { checks_updates: true, ..self }
     }
 
     /// The loss scale; without one it stays at 1.
@@ -164,6 +183,8 @@ pub(crate) struct GuardState {
     live_bytes: u64,
     table_bytes: u64,
     pipeline: wgpu::ComputePipeline,
+    /// Tells the step's kernels what it would be, and changes nothing else.
+    preview: wgpu::ComputePipeline,
     bind_group: wgpu::BindGroup,
     /// Where each group's tables start, in words.
     tables: Vec<u32>,
@@ -239,7 +260,8 @@ pub(crate) async fn clock(device: &wgpu::Device, guard: Guard, groups: usize) ->
 }
 
 impl GuardState {
-    /// `hypers`: how many members each group's `Hyper` has. `results`: the norm's, which say what is finite.
+    /// `hypers`: how many members each group's `Hyper` has. `results`: the norm's, which say what is finite, and
+    /// those of the updates that were tried, if they are.
     pub async fn new(
         device: &wgpu::Device,
         kernels: &mut Kernels,
@@ -247,16 +269,20 @@ impl GuardState {
         guard: Guard,
         clock: wgpu::Buffer,
         hypers: &[u32],
-        results: &wgpu::Buffer,
+        (results, tried): (&wgpu::Buffer, Option<&wgpu::Buffer>),
     ) -> Result<Self, Error> {
-        let layout = kernels.layout(&[
+        let mut bindings = vec![
             (0, Binding::ReadWrite),
             (1, Binding::ReadWrite),
             (2, Binding::ReadWrite),
             (3, Binding::Read),
-        ]);
+        ];
+        bindings.extend(tried.map(|_| (4, Binding::Read)));
+        let layout = kernels.layout(&bindings);
         let layouts = [Some(&ring.layout), Some(&layout)];
-        let pipeline = kernels.pipeline("guard", &kernels::decide(), &layouts).await?;
+        let decision = if tried.is_some() { Decision::Tried } else { Decision::AtOnce };
+        let pipeline = kernels.pipeline("guard", &kernels::decide(decision), &layouts).await?;
+        let preview = kernels.pipeline("guard", &kernels::decide(Decision::Preview), &layouts).await?;
         let mut words = 0;
         let mut tables = Vec::new();
         for hypers in hypers {
@@ -286,11 +312,14 @@ impl GuardState {
             };
             let live = buffer("lookahead live controls", live_bytes, Usages::STORAGE | Usages::UNIFORM);
             let tables = buffer("lookahead guard tables", 4 * words, Usages::STORAGE);
-            let all = [(0, &clock), (1, &live), (2, &tables), (3, results)];
-            let entries = all.map(|(binding, buffer)| wgpu::BindGroupEntry {
-                binding,
-                resource: buffer.as_entire_binding(),
-            });
+            let all = [Some(&clock), Some(&live), Some(&tables), Some(results), tried];
+            let entries: Vec<_> = (0..)
+                .zip(all.into_iter().flatten())
+                .map(|(binding, buffer)| wgpu::BindGroupEntry {
+                    binding,
+                    resource: buffer.as_entire_binding(),
+                })
+                .collect();
             let bind_group = device.create_bind_group(&wgpu::BindGroupDescriptor {
                 label: Some("lookahead guard"),
                 layout: &layout,
@@ -307,7 +336,8 @@ impl GuardState {
             return Err(gpu::error(device, &problem, "the guard's buffers"));
         }
         let (live, bind_group) = made;
-        Ok(Self { clock, live, live_bytes, table_bytes: 4 * words, pipeline, bind_group, tables, loss_scale })
+        let table_bytes = 4 * words;
+        Ok(Self { clock, live, live_bytes, table_bytes, pipeline, preview, bind_group, tables, loss_scale })
     }
 
     /// Bytes of the clock, the live controls and the tables.
@@ -328,9 +358,15 @@ impl GuardState {
         }
     }
 
-    /// Records the decision for one group, whose order lies at `offset` of the ring.
-    pub fn record(&self, pass: &mut wgpu::ComputePass<'_>, controls: &wgpu::BindGroup, offset: &[u32; 2]) {
-        pass.set_pipeline(&self.pipeline);
+    /// Records the decision for one group, whose order lies at `offset` of the ring, or a preview of it.
+    pub fn record(
+        &self,
+        pass: &mut wgpu::ComputePass<'_>,
+        controls: &wgpu::BindGroup,
+        offset: &[u32; 2],
+        previews: bool,
+    ) {
+        pass.set_pipeline(if previews { &self.preview } else { &self.pipeline });
         pass.set_bind_group(0, controls, offset);
         pass.set_bind_group(1, &self.bind_group, &[]);
         pass.dispatch_workgroups(1, 1, 1);

@@ -117,13 +117,16 @@ pub enum Measure {
     Trust,
     /// The root mean squares of the weights and of the gradient over the root of its second moment.
     Scale,
+    /// Whether what the rule would store is finite.
+    Tried,
     /// What the adaptive alpha is found from.
     Alpha,
 }
 
 impl Measure {
     /// Every measure, in the order in which a step takes them.
-    pub(crate) const ALL: [Self; 5] = [Self::Rows, Self::Norm, Self::Trust, Self::Scale, Self::Alpha];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Rows, Self::Norm, Self::Trust, Self::Scale, Self::Tried, Self::Alpha];
 
     /// It sums squares.
     fn is_norm(self) -> bool {
@@ -133,7 +136,7 @@ impl Measure {
     /// Values of a partial sum: two plain ones, or what `shaders/squares.wgsl` has for a norm, or for two.
     pub(crate) fn sums(self) -> u64 {
         match self {
-            Self::Rows | Self::Alpha => 2,
+            Self::Rows | Self::Tried | Self::Alpha => 2,
             Self::Norm => 4,
             Self::Trust | Self::Scale => 8,
         }
@@ -173,6 +176,7 @@ impl Recipe<'_> {
             (self.options.measures_norm(), Measure::Norm),
             (self.rule.trust().is_some(), Measure::Trust),
             (self.is_factored(), Measure::Scale),
+            (self.options.tries_updates(), Measure::Tried),
             (adaptive, Measure::Alpha),
         ];
         all.into_iter().filter(|(needed, _)| *needed).map(|(_, measure)| measure).collect()
@@ -221,6 +225,10 @@ impl Recipe<'_> {
             Measure::Scale => {
                 parts.extend(self.rest());
                 parts.push(include_str!("../shaders/measure/scale.wgsl").to_owned());
+            }
+            Measure::Tried => {
+                parts.extend(self.rest());
+                parts.push(include_str!("../shaders/measure/tried.wgsl").to_owned());
             }
             Measure::Alpha => {
                 parts.extend(self.slow_storage());
@@ -422,14 +430,17 @@ impl Recipe<'_> {
             _ => include_str!("../shaders/state/kept.wgsl"),
         };
         let load = per_slot(slots, "state", "la_load_slot");
-        let (mut store, mut sync_calls) = (String::new(), String::new());
+        let (mut store, mut sync_calls, mut wrong) = (String::new(), String::new(), Vec::new());
         for slot in 0..slots {
+            wrong.push(format!("la_is_not_finite(state[{slot}])"));
             let _ = writeln!(store, "    la_store_slot({slot}u, i, state[{slot}]);");
             let _ = writeln!(sync_calls, "    state[{slot}] = la_sync_slot({slot}u, i, state[{slot}]);");
         }
         let calls = format!(
             "const LA_SLOTS = {slots}u;\n\nfn la_load_state(i: u32) {{\n{load}}}\n\nfn la_store_state(i: u32) {{\n{store}}}\n\n\
-             fn la_sync_state(i: u32) {{\n{sync_calls}}}\n"
+             fn la_sync_state(i: u32) {{\n{sync_calls}}}\n\n\
+             fn la_state_is_not_finite() -> vec4<bool> {{\n    return {};\n}}\n",
+            wrong.join(" | ")
         );
         [include_str!("../shaders/state/slots.wgsl"), sync, &calls].join("\n")
     }
@@ -463,6 +474,7 @@ pub fn finish(measure: Measure, scaled: bool) -> Source {
         Measure::Norm => include_str!("../shaders/conclude/norm.wgsl"),
         Measure::Trust => include_str!("../shaders/conclude/trust.wgsl"),
         Measure::Scale => include_str!("../shaders/conclude/scale.wgsl"),
+        Measure::Tried => include_str!("../shaders/conclude/tried.wgsl"),
         Measure::Alpha => include_str!("../shaders/conclude/alpha.wgsl"),
     };
     let unscale =
@@ -523,9 +535,25 @@ pub fn sync_moments(policy: StatePolicy) -> Option<Source> {
     Some(Source { name: "sync of second moments".to_owned(), entry: "la_sync", wgsl: parts.join("\n") })
 }
 
+/// From what a guard decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// The gradient.
+    AtOnce,
+    /// Nothing yet: the update is to be tried first.
+    Preview,
+    /// The gradient and the update.
+    Tried,
+}
+
 /// The kernel that decides whether a step is taken.
-pub fn decide() -> Source {
-    let wgsl = include_str!("../shaders/guard.wgsl").to_owned();
+pub fn decide(decision: Decision) -> Source {
+    let from = match decision {
+        Decision::AtOnce => include_str!("../shaders/guard/at_once.wgsl"),
+        Decision::Preview => include_str!("../shaders/guard/preview.wgsl"),
+        Decision::Tried => include_str!("../shaders/guard/tried.wgsl"),
+    };
+    let wgsl = [include_str!("../shaders/guard.wgsl"), from].join("\n");
     Source { name: "guard".to_owned(), entry: "la_decide", wgsl }
 }
 
@@ -558,7 +586,7 @@ pub fn all(rule: &dyn Rule, options: &Options) -> Vec<Source> {
         }
     }
     if options.guard.is_some() {
-        sources.push(decide());
+        sources.extend([Decision::AtOnce, Decision::Preview, Decision::Tried].map(decide));
     }
     sources
 }

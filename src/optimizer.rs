@@ -400,13 +400,13 @@ impl Optimizer {
                 Measure::Alpha => syncs(group),
                 // Of a group whose gradient finds alpha alone, too: the norm is over all that are not frozen.
                 Measure::Rows | Measure::Norm => any_update && !self.groups[group].frozen,
-                Measure::Trust | Measure::Scale => updates(group),
+                Measure::Trust | Measure::Scale | Measure::Tried => updates(group),
             };
             if !(0..self.groups.len()).any(is_due) {
                 return;
             }
             let concerned = |group: usize| if alpha { finds_alpha(group) } else { is_due(group) };
-            let decided = matches!(measure, Measure::Trust | Measure::Scale | Measure::Alpha);
+            let decided = !matches!(measure, Measure::Rows | Measure::Norm);
             for run in gradients.runs.iter().filter(|run| concerned(group_of(run))) {
                 let group = group_of(run);
                 self.reductions.record_partial(pass, index, group, run, |pass| {
@@ -457,13 +457,23 @@ impl Optimizer {
             reduce(&mut pass, Measure::Rows);
             reduce(&mut pass, Measure::Norm);
         }
-        if let Some(guard) = self.guard.as_ref().filter(|_| guarded) {
-            for slots in &slots {
-                guard.record(&mut pass, &controls, &slot_offset(first, slots[0]));
+        let tries = plan.is_step && guarded && self.options.tries_updates();
+        let decide = |pass: &mut wgpu::ComputePass<'_>, previews: bool| {
+            for slots in slots.iter().filter(|_| guarded) {
+                let guard = self.guard.as_ref();
+                guard.inspect(|guard| guard.record(pass, &controls, &slot_offset(first, slots[0]), previews));
             }
-        }
-        if plan.is_step {
+        };
+        if tries {
+            decide(&mut pass, true);
             reduce(&mut pass, Measure::Trust);
+            reduce(&mut pass, Measure::Tried);
+        }
+        decide(&mut pass, false);
+        if plan.is_step {
+            if !tries {
+                reduce(&mut pass, Measure::Trust);
+            }
             moments(&mut pass);
             reduce(&mut pass, Measure::Scale);
         }

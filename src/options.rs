@@ -76,6 +76,11 @@ impl Options {
         self.clip.is_norm() || self.guard.is_some() || self.gradient_norms
     }
 
+    /// A guard tries every update first.
+    pub(crate) fn tries_updates(&self) -> bool {
+        self.guard.is_some_and(|guard| guard.checks_updates)
+    }
+
     /// The format of the slow weights, where it is not f32.
     pub(crate) fn slow_half(&self) -> Option<Half> {
         self.slow_bf16.then_some(Half::Bf16)

@@ -30,6 +30,7 @@ pub(crate) struct Regions {
     pub clip: u32,
     pub trust: u32,
     pub scale: u32,
+    pub tried: u32,
     pub alpha: u32,
     pub means: u32,
     pub total: u32,
@@ -153,6 +154,7 @@ impl Reductions {
                 Measure::Norm => &mut regions.clip,
                 Measure::Trust => &mut regions.trust,
                 Measure::Scale => &mut regions.scale,
+                Measure::Tried => &mut regions.tried,
                 Measure::Alpha => &mut regions.alpha,
             };
             *start = regions.total;
@@ -232,13 +234,16 @@ impl Reductions {
                 let buffer = |label, values: u64, usage| {
                     device.create_buffer(&wgpu::BufferDescriptor {
                         label: Some(label),
-                        size: values.max(measure.sums()) * VALUE,
+                        size: values * VALUE,
                         usage: wgpu::BufferUsages::STORAGE | usage,
                         mapped_at_creation: false,
                     })
                 };
-                let partials =
-                    buffer("lookahead partial sums", measure.sums() * total, wgpu::BufferUsages::COPY_DST);
+                let partials = buffer(
+                    "lookahead partial sums",
+                    measure.sums() * total.max(1),
+                    wgpu::BufferUsages::COPY_DST,
+                );
                 let results =
                     buffer("lookahead results", 2 * ranges.len() as u64, wgpu::BufferUsages::COPY_SRC);
                 let words: &[u32] = bytemuck::cast_slice(&ranges);
@@ -248,6 +253,7 @@ impl Reductions {
                     Measure::Norm => regions.clip,
                     Measure::Trust => regions.trust,
                     Measure::Scale => regions.scale,
+                    Measure::Tried => regions.tried,
                     Measure::Alpha => regions.alpha,
                 };
                 let place =
@@ -379,10 +385,11 @@ impl Reductions {
         grid(groups, self.groups_per_dimension)
     }
 
-    /// Forgets the partial sums of the norm, after a group left it.
+    /// Forgets the partial sums over all groups, after one left them.
     pub fn clear_norm(&self, encoder: &mut wgpu::CommandEncoder) {
-        if let Some(norm) = self.find(Measure::Norm) {
-            norm.clear(encoder);
+        for reduction in [Measure::Norm, Measure::Tried].into_iter().filter_map(|measure| self.find(measure))
+        {
+            reduction.clear(encoder);
         }
     }
 }
@@ -455,6 +462,7 @@ fn ranges(
             let range = |tensor| Range { settings: settings(tensor), ..Range::default() };
             layout.tensors.iter().map(range).collect()
         }
+        Measure::Tried => vec![Range::default()],
         Measure::Alpha => {
             let count = match alpha_scope {
                 Scope::Model => 1,
@@ -483,6 +491,7 @@ fn ranges(
                     index
                 }
                 Measure::Norm if ranges.len() == 1 => 0,
+                Measure::Tried => 0,
                 Measure::Norm | Measure::Trust | Measure::Scale => part.tensor,
                 Measure::Alpha => match alpha_scope {
                     Scope::Model => 0,

@@ -179,8 +179,12 @@ impl Optimizer {
     }
 
     /// The gradients' norms before clipping, of the last step that the device has done: one over all
-    /// tensors, or one a tensor in the order of [`tensors`](Self::tensors). Each is two f32: the norm, and 1 where
-    /// a value is not finite, else 0. None without clipping by norm and without a guard.
+    /// tensors, or one a tensor in the order of [`tensors`](Self::tensors) with
+    /// [`Clip::TensorNorm`](crate::Clip::TensorNorm); what [`download_gradient_norms`](Self::download_gradient_norms)
+    /// reads, to bind in kernels (usages `STORAGE` and `COPY_SRC`). Each is two f32, x and y. Where all values are finite
+    /// the norm is `x 2^-y`, and y is 0, or below 0 where the norm is beyond f32's largest number. Where one is
+    /// not, neither is x, and y is 1, or 2 where one is NaN. None without
+    /// [`Builder::gradient_norms`](crate::Builder::gradient_norms), clipping by norm and a guard.
     pub fn gradient_norms(&self) -> Option<&wgpu::Buffer> {
         self.reductions.find(Measure::Norm).map(|norm| &norm.results)
     }
@@ -235,6 +239,7 @@ impl Optimizer {
                 // The sums of the gradient's squares over each dimension, their moments read and written, and
                 // read again with weights and gradient.
                 traffic.step += moments.len() as u64 * total + 2 * moment_bytes;
+                traffic.step += has(Measure::Tried) * (value + total + state / 2);
                 traffic.step += has(Measure::Scale) * (value + total + moment_bytes);
                 traffic.step += 2 * value * (u64::from(planes.fisher) + u64::from(planes.average));
                 traffic.step += self.options.half_weights.map_or(0, |half| bytes(tensor.len, Some(half)));

@@ -20,6 +20,19 @@ fn the_rule_keeps_its_contract() {
     assert_eq!(error.to_string(), "beta = 1 is not allowed: it must be in [0, 1)");
 }
 
+/// WGSL's `sign` of a NaN may be any number; the rule's is a NaN.
+#[test]
+fn a_gradient_that_is_nan_reaches_the_weight() {
+    on_every_adapter(|gpu| {
+        let builder = Optimizer::builder(Signum { lr: 0.05, beta: 0.8 }).tensor("a", &[4]);
+        let mut optimizer = builder.build_blocking(&gpu.device, &gpu.queue).unwrap();
+        write_gradient(gpu, &optimizer, "a", &[f32::NAN, 1.0, f32::INFINITY, -1.0]);
+        submit(gpu, |encoder| optimizer.step(encoder)).unwrap();
+        let w = optimizer.download_blocking(Field::Weights, "a").unwrap();
+        assert!(w[0].is_nan() && w[1..] == [-0.05, -0.05, 0.05], "{w:?}");
+    });
+}
+
 #[test]
 fn the_kernel_is_the_twin_alone_and_with_every_policy() {
     use StatePolicy::{Interpolate, Maintain, Reset};

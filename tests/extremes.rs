@@ -4,9 +4,10 @@
 #[macro_use]
 mod common;
 
-use common::{counters, download, noise, submit, widen, write_gradient};
+use common::{Shared, counters, download, noise, submit, widen, write_gradient};
 use lookahead_wgpu::{
-    AdaptiveAlpha, Average, Clip, Field, Guard, Lookahead, LossScale, Optimizer, Options, Rule, StatePolicy,
+    Accumulation, AdaptiveAlpha, Average, Clip, Field, Guard, Lookahead, LossScale, Optimizer, Options, Rule,
+    StatePolicy,
     gpu::Gpu,
     outer::{HeavyBall, Nesterov, SlowMo},
     rules::{
@@ -24,6 +25,8 @@ on_devices!(
     row_means_whatever_the_size,
     a_gradient_that_is_not_finite_reaches_the_weights,
     so_it_does_through_lookahead,
+    gradient_norms_are_read_without_clipping,
+    gradient_norms_of_any_size_while_steps_go_on,
 );
 
 async fn build(gpu: &Gpu, rule: impl Rule + 'static, options: &Options, shapes: &[&[usize]]) -> Optimizer {
@@ -256,61 +259,6 @@ async fn run(gpu: &Gpu, optimizer: &mut Optimizer, mut twin: Twin, rule: &dyn Ru
     }
 }
 
-/// A rule that several optimizers share.
-#[derive(Debug, Clone)]
-struct Shared(std::sync::Arc<dyn Rule>);
-
-impl Rule for Shared {
-    fn name(&self) -> &str {
-        self.0.name()
-    }
-    fn wgsl(&self) -> &str {
-        self.0.wgsl()
-    }
-    fn slots(&self) -> Vec<lookahead_wgpu::rules::Slot> {
-        self.0.slots()
-    }
-    fn learning_rate(&self) -> f64 {
-        self.0.learning_rate()
-    }
-    fn weight_decay(&self) -> lookahead_wgpu::rules::WeightDecay {
-        self.0.weight_decay()
-    }
-    fn hyper(&self, count: u64, out: &mut Vec<f32>) {
-        self.0.hyper(count, out);
-    }
-    fn update(
-        &self,
-        step: &lookahead_wgpu::rules::Step,
-        weight: f64,
-        gradient: f64,
-        state: &mut [f64],
-    ) -> f64 {
-        self.0.update(step, weight, gradient, state)
-    }
-    fn trust(&self) -> Option<lookahead_wgpu::rules::Trust> {
-        self.0.trust()
-    }
-    fn factored(&self, count: u64) -> Option<lookahead_wgpu::rules::Factored> {
-        self.0.factored(count)
-    }
-    fn measure(
-        &self,
-        step: &lookahead_wgpu::rules::Step,
-        weight: f64,
-        gradient: f64,
-        state: &mut [f64],
-    ) -> f64 {
-        self.0.measure(step, weight, gradient, state)
-    }
-    fn centralises(&self) -> bool {
-        self.0.centralises()
-    }
-    fn check(&self) -> Result<(), lookahead_wgpu::Error> {
-        self.0.check()
-    }
-}
-
 const BAD: [f32; 3] = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY];
 
 async fn a_gradient_that_is_not_finite_reaches_the_weights(gpu: &Gpu) {
@@ -348,4 +296,75 @@ async fn so_it_does_through_lookahead(gpu: &Gpu) {
     }
     let options = Options { adaptive: Some(AdaptiveAlpha::new(0.1)), ..Options::default() };
     agrees(gpu, &rules()[7], Some(Lookahead::new(1, 0.5)), &options, &[f32::NAN]).await;
+}
+
+/// The norms that are read are those before clipping, and after the mean over micro-batches and the loss scale.
+async fn gradient_norms_are_read_without_clipping(gpu: &Gpu) {
+    let (a, b) = (noise(15, 1), noise(6, 2));
+    let norm = |values: &[&[f32]], gain: f64| {
+        values.iter().flat_map(|values| widen(values)).map(|g| (gain * g).powi(2)).sum::<f64>().sqrt()
+    };
+    let near = |found: &[f64], expected: &[f64], what: &str| {
+        assert_eq!(found.len(), expected.len(), "{what}: {found:?}");
+        for (found, expected) in found.iter().zip(expected) {
+            assert!((found / expected - 1.0).abs() < 1e-5, "{what}: {found:e} for {expected:e}");
+        }
+    };
+    let whole = [norm(&[&a, &b], 1.0)];
+    let each = [norm(&[&a], 1.0), norm(&[&b], 1.0)];
+    let scaled = Some(Guard::loss_scale(LossScale { initial: 1024.0, ..LossScale::default() }));
+    let plain = Options { gradient_norms: true, ..Options::default() };
+    for (options, expected) in [
+        (plain.clone(), whole.to_vec()),
+        (Options { clip: Clip::Value(0.01), ..plain.clone() }, whole.to_vec()),
+        (Options { clip: Clip::GlobalNorm(0.1), ..Options::default() }, whole.to_vec()),
+        (Options { clip: Clip::TensorNorm(0.1), ..plain.clone() }, each.to_vec()),
+        (Options { guard: Some(Guard::default()), ..Options::default() }, whole.to_vec()),
+        (Options { guard: scaled, ..plain.clone() }, vec![whole[0] / 1024.0]),
+        (Options { clip: Clip::Value(1.0), ..Options::default() }, vec![]),
+    ] {
+        let mut optimizer = build(gpu, Adam::new(0.1), &options, &SHAPES).await;
+        let mut twin =
+            build(gpu, Adam::new(0.1), &Options { gradient_norms: false, ..options.clone() }, &SHAPES).await;
+        let before = gradient_norms(&optimizer).await;
+        assert_eq!(before, vec![0.0; expected.len()], "{options:?}");
+        step(gpu, &mut optimizer, &[a.clone(), b.clone()]).await;
+        step(gpu, &mut twin, &[a.clone(), b.clone()]).await;
+        near(&gradient_norms(&optimizer).await, &expected, &format!("{options:?}"));
+        // Looking changes nothing.
+        let (found, due) =
+            (download(&optimizer, Field::Weights, "a").await, download(&twin, Field::Weights, "a").await);
+        assert_eq!(found, due, "{options:?}");
+    }
+}
+
+/// Of what f32 cannot hold, and of what is not finite; of micro-batches; and while steps go on.
+async fn gradient_norms_of_any_size_while_steps_go_on(gpu: &Gpu) {
+    for guard in [None, Some(Guard::default())] {
+        let options = Options { gradient_norms: true, guard, ..Options::default() };
+        let mut optimizer = build(gpu, Sgd::new(0.0), &options, &[&[128]]).await;
+        let mut under_way = Vec::new();
+        for size in [1e38f32, 1e19, 1.0, 1e-25, 1e-37, f32::INFINITY, f32::NAN, 0.0] {
+            step(gpu, &mut optimizer, &[vec![size; 128]]).await;
+            under_way.push((size, optimizer.download_gradient_norms()));
+        }
+        for (size, norms) in under_way {
+            let norms = norms.await.unwrap();
+            let due = f64::from(size) * 128f64.sqrt();
+            let is_near =
+                norms[0].is_nan() && due.is_nan() || norms[0] == due || (norms[0] / due - 1.0).abs() < 1e-6;
+            assert!(norms.len() == 1 && is_near, "{size:e}: {norms:?} for {due:e}");
+        }
+    }
+    let accumulate = Some(Accumulation::mean(2));
+    let options = Options { gradient_norms: true, accumulate, ..Options::default() };
+    let mut optimizer = build(gpu, Sgd::new(0.1), &options, &[&[4]]).await;
+    for size in [1.0f32, 3.0] {
+        step(gpu, &mut optimizer, &[vec![size; 4]]).await;
+    }
+    assert_eq!(gradient_norms(&optimizer).await, [4.0], "the norm of the mean");
+}
+
+async fn gradient_norms(optimizer: &Optimizer) -> Vec<f64> {
+    optimizer.download_gradient_norms().await.unwrap()
 }

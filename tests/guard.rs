@@ -3,13 +3,17 @@
 #[macro_use]
 mod common;
 
-use common::{counters, download, export, noise, read_slice_async, runs_here, submit, write_gradient};
+use std::sync::Arc;
+
+use common::{
+    Shared, counters, download, export, noise, read_slice_async, runs_here, submit, write_gradient,
+};
 use lookahead_wgpu::{
     Accumulation, AdaptiveAlpha, Average, Clip, Counters, Error, Field, Group, Guard, Half, Lookahead,
     LossScale, Optimizer, Options, Rule, Schedule, StatePolicy,
     alpha::{GradientAt, Scope},
     gpu::Gpu,
-    rules::{Adam, AdamW, Lamb, NAdam, RAdam, Sgd},
+    rules::{AdaFactor, Adam, AdamW, Lamb, Lars, NAdam, RAdam, Sgd},
     wgpu,
 };
 
@@ -22,6 +26,8 @@ on_devices!(
     a_guard_needs_no_submit_of_its_own,
     the_loss_scale_follows_the_gradients,
     sums_and_half_widths_that_overflow_are_skipped,
+    updates_that_are_not_finite_are_skipped,
+    an_update_that_is_not_finite_passes_an_ordinary_guard,
 );
 
 const SHAPES: [(&str, &[usize]); 3] = [("a", &[5, 7]), ("b", &[130]), ("c", &[3])];
@@ -367,4 +373,87 @@ fn after_4096_skipped_steps_no_more_are_taken_until_an_import() {
     let snapshot = optimizer.export_blocking().unwrap();
     optimizer.import(&snapshot).unwrap();
     assert_eq!(run(&mut optimizer, 1.0, 2), (7, 4098));
+}
+
+/// Finite gradients, whose updates are not: bit for bit as if those steps had never been.
+async fn updates_that_are_not_finite_are_skipped(gpu: &Gpu) {
+    let with = |policy| Some(Lookahead::new(3, 0.4).policy(policy));
+    let cases: [(Arc<dyn Rule>, f32); 6] = [
+        (Arc::new(Adam::new(0.01)), 1e25), // whose square is stored
+        (Arc::new(Adam::new(0.01).amsgrad(true)), 3e38),
+        (Arc::new(RAdam::new(0.01)), -1e30),
+        (Arc::new(Sgd::new(1e10)), 1e30),
+        (Arc::new(Sgd::new(1e10).momentum(0.9)), -1e29),
+        (Arc::new(Lars::new(0.1)), f32::NAN), // whose ratios come before the decision
+    ];
+    for (r, (rule, bad)) in (0..).zip(cases) {
+        let average = Some(Average::Ema { decay: 0.8 });
+        let adaptive = Some(AdaptiveAlpha::new(0.1).gradient(GradientAt::Synchronised));
+        let checked = Options { guard: Some(Guard::default().check_updates()), ..Options::default() };
+        let all = [
+            (None, checked.clone()),
+            (with(StatePolicy::Maintain), checked.clone()),
+            (with(StatePolicy::Reset), Options { average, ..checked.clone() }),
+            (with(StatePolicy::Interpolate), Options { adaptive, ..checked.clone() }),
+        ];
+        for (l, (lookahead, options)) in (0..).zip(all) {
+            if r > 0 && l != r % 4 || !runs_here(&[r, l]) {
+                continue;
+            }
+            let what = format!("{} {lookahead:?} {options:?}", rule.name());
+            let build = async || {
+                let mut builder = Optimizer::builder(Shared(rule.clone())).options(options.clone());
+                if let Some(lookahead) = lookahead {
+                    builder = builder.lookahead(lookahead);
+                }
+                for (name, shape) in SHAPES {
+                    builder = builder.tensor(name, shape);
+                }
+                let mut optimizer = builder.build(&gpu.device, &gpu.queue).await.unwrap();
+                for (seed, (name, shape)) in (0..).zip(SHAPES) {
+                    optimizer.upload(name, &noise(shape.iter().product(), seed)).unwrap();
+                }
+                optimizer
+            };
+            let (mut with, mut without) = (build().await, build().await);
+            let mut skipped = 0;
+            for number in 0..7 {
+                for _ in 0..[1, 0, 2, 0, 1, 1, 0][number as usize] {
+                    // The sync that alone finds alpha has no update that could be bad.
+                    if !(adaptive.is_some() && l == 3 && number % 4 == 3) {
+                        step(gpu, &mut with, 1000 + number, Some(bad));
+                        skipped += 1;
+                    }
+                }
+                step(gpu, &mut with, number, None);
+                step(gpu, &mut without, number, None);
+                assert_eq!(bits(&with).await, bits(&without).await, "{what}, step {number}");
+                let (a, b) = (counters(&with).await, counters(&without).await);
+                // A gradient that is bad restarts the count since the loss scale changed, an update does not.
+                let since_rescaled = if bad.is_nan() { a.since_rescaled } else { b.since_rescaled };
+                assert_eq!(a, Counters { skipped, since_rescaled, ..b }, "{what}, step {number}");
+            }
+        }
+    }
+    for rule in [Arc::new(Lamb::new(0.1)) as Arc<dyn Rule>, Arc::new(AdaFactor::new(0.1))] {
+        let builder =
+            Optimizer::builder(Shared(rule)).guard(Guard::default().check_updates()).tensor("w", &[3]);
+        let refused = builder.build(&gpu.device, &gpu.queue).await.unwrap_err();
+        assert!(matches!(refused, Error::Rule { .. }), "{refused}");
+        assert!(refused.to_string().contains("leave `check_updates` out"), "{refused}");
+    }
+}
+
+/// As the documentation says.
+async fn an_update_that_is_not_finite_passes_an_ordinary_guard(gpu: &Gpu) {
+    for guard in [Guard::default(), Guard::default().check_updates()] {
+        let builder = Optimizer::builder(Sgd::new(1e10)).guard(guard).tensor("a", &[2]);
+        let mut optimizer = builder.build(&gpu.device, &gpu.queue).await.unwrap();
+        write_gradient(gpu, &optimizer, "a", &[1e30, 1.0]);
+        submit(gpu, |encoder| optimizer.step(encoder)).unwrap();
+        let w = download(&optimizer, Field::Weights, "a").await;
+        let skipped = counters(&optimizer).await.skipped;
+        let due = if guard.checks_updates { (0.0, 0.0, 1) } else { (f32::NEG_INFINITY, -1e10, 0) };
+        assert_eq!((w[0], w[1], skipped), due);
+    }
 }

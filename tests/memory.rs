@@ -93,12 +93,12 @@ fn the_report_is_what_the_device_allocates() {
             average: Some(Average::Ema { decay: 0.9 }),
             accumulate: Some(Accumulation::mean(2)),
             centralise: true,
-            guard: Some(Guard::default()),
+            guard: Some(Guard::default().check_updates()),
+            gradient_norms: true,
             half_weights: Some(Half::F16),
             half_gradients: Some(Half::Bf16),
             slow_bf16: true,
             maximize: true,
-            gradient_norms: true,
         };
         let interpolate = Lookahead::default().policy(StatePolicy::Interpolate);
         for (lookahead, options) in [

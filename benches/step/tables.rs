@@ -197,6 +197,8 @@ fn options() -> Vec<(&'static str, Options)> {
         ("outer Nesterov", Options { outer: Arc::new(Nesterov::default()), ..none() }),
         ("average (EMA)", Options { average: Some(Average::Ema { decay: 0.99 }), ..none() }),
         ("guard", Options { guard: Some(Guard::default()), ..none() }),
+        ("guard that checks updates", Options { guard: Some(Guard::default().check_updates()), ..none() }),
+        ("gradient norms", Options { gradient_norms: true, ..none() }),
         ("centralised gradients", Options { centralise: true, ..none() }),
         ("f16 copy of the weights", Options { half_weights: Some(Half::F16), ..none() }),
         ("f16 gradients", Options { half_gradients: Some(Half::F16), ..none() }),

@@ -5,4 +5,8 @@ fn la_load_state(i: u32) {}
 
 fn la_store_state(i: u32) {}
 
+fn la_state_is_not_finite() -> vec4<bool> {
+    return vec4<bool>();
+}
+
 fn la_sync_state(i: u32) {}

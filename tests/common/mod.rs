@@ -6,7 +6,12 @@
 #[cfg(not(target_arch = "wasm32"))]
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use lookahead_wgpu::{Counters, Field, Optimizer, Slice, Snapshot, gpu::Gpu, wgpu};
+use lookahead_wgpu::{
+    Counters, Error, Field, Optimizer, Rule, Slice, Snapshot,
+    gpu::Gpu,
+    rules::{Factored, Slot, Step, Trust, WeightDecay},
+    wgpu,
+};
 
 /// A test that takes a device.
 pub type DeviceTest = for<'a> fn(&'a Gpu) -> std::pin::Pin<Box<dyn Future<Output = ()> + 'a>>;
@@ -153,4 +158,47 @@ pub fn largest_error(found: &[f32], expected: &[f64]) -> f64 {
         if error.is_nan() { f64::INFINITY } else { error }
     };
     found.iter().zip(expected).map(error).fold(0.0, f64::max)
+}
+
+/// A rule that several optimizers share.
+#[derive(Debug, Clone)]
+pub struct Shared(pub std::sync::Arc<dyn Rule>);
+
+impl Rule for Shared {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+    fn wgsl(&self) -> &str {
+        self.0.wgsl()
+    }
+    fn slots(&self) -> Vec<Slot> {
+        self.0.slots()
+    }
+    fn learning_rate(&self) -> f64 {
+        self.0.learning_rate()
+    }
+    fn weight_decay(&self) -> WeightDecay {
+        self.0.weight_decay()
+    }
+    fn hyper(&self, count: u64, out: &mut Vec<f32>) {
+        self.0.hyper(count, out);
+    }
+    fn update(&self, step: &Step, weight: f64, gradient: f64, state: &mut [f64]) -> f64 {
+        self.0.update(step, weight, gradient, state)
+    }
+    fn trust(&self) -> Option<Trust> {
+        self.0.trust()
+    }
+    fn factored(&self, count: u64) -> Option<Factored> {
+        self.0.factored(count)
+    }
+    fn measure(&self, step: &Step, weight: f64, gradient: f64, state: &mut [f64]) -> f64 {
+        self.0.measure(step, weight, gradient, state)
+    }
+    fn centralises(&self) -> bool {
+        self.0.centralises()
+    }
+    fn check(&self) -> Result<(), Error> {
+        self.0.check()
+    }
 }

@@ -35,7 +35,7 @@ fn everything() -> [Options; 3] {
             average: Some(Average::Ema { decay: 0.9 }),
             accumulate: Some(Accumulation::mean(2)),
             centralise: true,
-            guard: Some(Guard::default()),
+            guard: Some(Guard::default().check_updates()),
             half_weights: Some(Half::F16),
             half_gradients: Some(Half::Bf16),
             slow_bf16: true,
