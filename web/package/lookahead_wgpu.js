@@ -15,6 +15,8 @@ const CALLS = {
   gradientSlices: { tensor: text },
   slowWeightSlices: { tensor: text },
   step: {},
+  flush: {},
+  discard: {},
   syncNow: {},
   reseed: {},
   swapSlow: {},
@@ -35,6 +37,8 @@ const PROMISES = {
   read: { field: text, tensor: text },
   save: {},
   counters: {},
+  gradientNorms: {},
+  alphas: {},
   skipped: {},
 };
 

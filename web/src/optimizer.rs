@@ -136,13 +136,29 @@ impl Optimizer {
         self.submit("step", |optimizer, encoder| optimizer.step(encoder))
     }
 
-    /// Ends the cycle now.
+    /// Takes the step that `accumulate` has not enough micro-batches of yet with those that are there, and tells whether
+    /// there was one to take.
+    pub fn flush(&self) -> Result<bool, Problem> {
+        let mut flushed = false;
+        self.submit("flush", |optimizer, encoder| {
+            flushed = optimizer.flush(encoder)?;
+            Ok(())
+        })?;
+        Ok(flushed)
+    }
+
+    /// Forgets the micro-batches that were gathered for the next step, and tells how many there were.
+    pub fn discard(&self) -> Result<u32, Problem> {
+        Ok(self.alive("discard")?.discard())
+    }
+
+    /// Ends the cycle now. Groups that have taken no step since their last sync stay as they are.
     #[wasm_bindgen(js_name = syncNow)]
     pub fn sync_now(&self) -> Result<(), Problem> {
         self.submit("syncNow", |optimizer, encoder| optimizer.sync_now(encoder))
     }
 
-    /// Makes the slow weights follow the weights, and begins a new cycle.
+    /// Makes the slow weights follow the weights and begins a new cycle, and the average anew.
     pub fn reseed(&self) -> Result<(), Problem> {
         self.submit("reseed", |optimizer, encoder| optimizer.reseed(encoder))
     }
@@ -236,6 +252,29 @@ impl Optimizer {
         })
     }
 
+    /// The gradient's norm at the last step submitted before this call, before clipping: one for the model, or one a
+    /// tensor where clipping is by tensor. Empty where no norm is taken: create with `gradientNorms: true`. Steps may be
+    /// taken while it is under way.
+    #[wasm_bindgen(js_name = gradientNorms, unchecked_return_type = "Promise<number[]>")]
+    pub fn gradient_norms(&self) -> Promise {
+        let reading =
+            self.check_alive("gradientNorms").and_then(|()| Ok(self.shared()?.download_gradient_norms()));
+        future_to_promise(async {
+            let norms = reading?.await.map_err(Problem::from)?;
+            Ok(norms.into_iter().map(JsValue::from).collect::<Array>().into())
+        })
+    }
+
+    /// The adaptive alphas of the last sync: one for the model, or one a group or tensor; `null` where the fixed one was
+    /// taken. Empty without `adaptiveAlpha`. Steps are refused until it is done.
+    #[wasm_bindgen(unchecked_return_type = "Promise<(number | null)[]>")]
+    pub fn alphas(&self) -> Promise {
+        self.hold("alphas", async |optimizer| {
+            let alphas = optimizer.download_alphas().await?.into_iter();
+            Ok(alphas.map(|alpha| alpha.map_or(JsValue::NULL, JsValue::from)).collect::<Array>().into())
+        })
+    }
+
     /// Steps that the guard skipped. Steps are refused until it is done.
     #[wasm_bindgen(unchecked_return_type = "Promise<number>")]
     pub fn skipped(&self) -> Promise {
@@ -326,7 +365,7 @@ impl Optimizer {
         self.check_alive(call)?;
         let busy = |_| {
             Problem::argument(format!(
-                "`{call}` while `save`, `counters` or `skipped` is under way; await it first"
+                "`{call}` while `save`, `counters`, `alphas` or `skipped` is under way; await it first"
             ))
         };
         self.optimizer.try_borrow_mut().map_err(busy)

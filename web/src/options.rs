@@ -37,7 +37,10 @@ pub struct Options {
     #[serde(default)]
     centralise: bool,
     #[serde(default)]
-    guard: bool,
+    maximize: bool,
+    #[serde(default)]
+    gradient_norms: bool,
+    guard: Option<GuardOptions>,
     #[serde(flatten)]
     _rest: Rest,
 }
@@ -183,6 +186,22 @@ struct AccumulateOptions {
     _rest: Rest,
 }
 
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum GuardOptions {
+    Wanted(bool),
+    With(GuardSettings),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct GuardSettings {
+    #[serde(default)]
+    check_updates: bool,
+    #[serde(flatten)]
+    _rest: Rest,
+}
+
 /// What an object has beyond the fields that are known: nothing. serde's own `deny_unknown_fields` does not see it, since
 /// of JavaScript's objects only the fields that are asked for are read.
 struct Rest;
@@ -282,9 +301,20 @@ impl Options {
         if self.centralise {
             builder = builder.centralise();
         }
-        if self.guard {
-            builder = builder.guard(Guard::default());
+        if self.maximize {
+            builder = builder.maximize();
         }
+        if self.gradient_norms {
+            builder = builder.gradient_norms();
+        }
+        builder = match &self.guard {
+            None | Some(GuardOptions::Wanted(false)) => builder,
+            Some(GuardOptions::Wanted(true)) => builder.guard(Guard::default()),
+            Some(GuardOptions::With(settings)) => {
+                let guard = Guard { checks_updates: settings.check_updates, ..Guard::default() };
+                builder.guard(guard)
+            }
+        };
         Ok(builder)
     }
 }

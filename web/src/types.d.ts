@@ -63,8 +63,15 @@ export interface OptimizerOptions {
     accumulate?: { microBatches: number; mean?: boolean };
     /** Gradients are centralised. */
     centralise?: boolean;
-    /** Steps with a gradient that is not finite are skipped, on the GPU. */
-    guard?: boolean;
+    /** The objective is maximised: gradients change their sign before anything else. */
+    maximize?: boolean;
+    /** Every step takes the gradient's norm, for `gradientNorms()` to read. */
+    gradientNorms?: boolean;
+    /**
+     * Steps with a gradient that is not finite are skipped, on the GPU; with `checkUpdates` those, too, whose weights or
+     * state would not be finite.
+     */
+    guard?: boolean | { checkUpdates?: boolean };
 }
 
 /** Where values of a tensor lie: bind them in kernels of your own on `Optimizer.device`. */
