@@ -1,16 +1,18 @@
 use crate::arguments::Arguments;
 use crate::checkpoint::{Checkpoint, CheckpointError};
+use crate::common::gpus;
 use crate::fresh_folder;
 use crate::history::History;
 use crate::options::{AverageKind, CurvatureName, OuterName};
 use crate::settings::Settings;
 use clap::{CommandFactory, Parser};
-use lookahead_wgpu::{Memory, Snapshot};
+use lookahead_wgpu::rules::Sgd;
+use lookahead_wgpu::{Memory, Optimizer};
 
 fn parse(words: &str) -> Result<Vec<Settings>, String> {
     let words = ["train"].into_iter().chain(words.split_whitespace());
     let arguments = Arguments::try_parse_from(words).map_err(|problem| problem.to_string())?;
-    arguments.settings(true).map_err(|problem| problem.to_string())
+    arguments.settings().map_err(|problem| problem.to_string())
 }
 
 fn one(words: &str) -> Settings {
@@ -97,20 +99,16 @@ fn a_checkpoint_of_another_run_or_none_is_refused() {
         samples: Vec::new(),
         alphas: Vec::new(),
         epochs: Vec::new(),
+        batches: 0,
         memory: Memory::default(),
         guard: None,
+        steps: 0,
+        divergence: None,
     };
-    let snapshot = Snapshot {
-        steps: 3,
-        skipped: 0,
-        loss_scale: 1.0,
-        loss_unscale: 1.0,
-        since_rescaled: 0,
-        gathered: 0,
-        outer: "interpolation".to_owned(),
-        groups: Vec::new(),
-        tensors: Vec::new(),
-    };
+    let gpu = &gpus()[0];
+    let optimizer =
+        Optimizer::builder(Sgd::new(0.1)).tensor("w", &[1]).build_blocking(&gpu.device, &gpu.queue);
+    let snapshot = optimizer.unwrap().export_blocking().unwrap();
     at("--seed 3").keep(&snapshot, &history).unwrap();
     std::fs::write(&path, "another kind of file").unwrap();
     assert!(matches!(at("--seed 3").start(false), Err(CheckpointError::Exists { .. })));
@@ -130,5 +128,5 @@ fn a_checkpoint_of_another_run_or_none_is_refused() {
     std::fs::remove_file(&journal).unwrap();
     assert!(matches!(at("--seed 3").start(true), Err(CheckpointError::File { .. })));
     let nowhere = Checkpoint::new(&folder.join("none/run"), "digits", &one("")).unwrap();
-    assert!(matches!(nowhere.keep(&snapshot, &history), Err(CheckpointError::File { .. })));
+    assert!(matches!(nowhere.keep(&snapshot, &history), Err(CheckpointError::Output(_))));
 }

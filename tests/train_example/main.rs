@@ -31,8 +31,12 @@ mod network;
 mod options;
 #[path = "../../examples/train/output.rs"]
 mod output;
+#[path = "../../examples/train/paths.rs"]
+mod paths;
 #[path = "../../examples/train/plot.rs"]
 mod plot;
+#[path = "../../examples/train/program.rs"]
+mod program;
 #[path = "../../examples/train/reading.rs"]
 mod reading;
 #[path = "../../examples/train/report.rs"]
@@ -49,6 +53,14 @@ mod train;
 mod training;
 #[path = "../../examples/train/twin.rs"]
 mod twin;
+#[path = "../../examples/train/unpack.rs"]
+mod unpack;
+
+mod accumulation;
+mod divergence;
+mod files;
+mod folders;
+mod programs;
 
 /// Held by each test that uses every adapter: wgpu gives an OpenGL context up that another thread holds for long.
 fn turn() -> impl Drop {

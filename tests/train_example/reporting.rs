@@ -1,12 +1,12 @@
 use crate::history::{Alphas, Epoch, Guarded, History, Sample, Setting};
-use crate::{fresh_folder, output::Output, plot, report};
+use crate::{plot, report};
 use lookahead_wgpu::Memory;
 
 fn history(name: &str, lookahead: Option<Setting>) -> History {
     let is_slow = lookahead.is_some();
     let share = |step: u32| 1.0 - 0.9 * (-f64::from(step) / 40.0).exp();
-    let epochs = (1..=4).map(|epoch| Epoch {
-        epoch,
+    let epochs = (1..=4u32).map(|epoch| Epoch {
+        epoch: epoch.into(),
         train_loss: 0.5 / f64::from(epoch),
         test_loss: 0.6 / f64::from(epoch),
         fast_accuracy: share(50 * epoch),
@@ -14,8 +14,8 @@ fn history(name: &str, lookahead: Option<Setting>) -> History {
         average_accuracy: is_slow.then(|| share(60 * epoch)),
         seconds: f64::from(epoch) * 1.25,
     });
-    let samples = (1..=20).map(|i| Sample {
-        step: 10 * i,
+    let samples = (1..=20u32).map(|i| Sample {
+        step: (10 * i).into(),
         fast: share(10 * i),
         slow: is_slow.then(|| share(11 * i)),
         average: is_slow.then(|| share(12 * i)),
@@ -24,12 +24,15 @@ fn history(name: &str, lookahead: Option<Setting>) -> History {
         name: name.to_owned(),
         rule: "adam".to_owned(),
         lookahead,
-        losses: (1..=200).map(|step| 2.3 / f64::from(step)).collect(),
+        losses: (1..=200u32).map(|step| 2.3 / f64::from(step)).collect(),
         samples: samples.collect(),
         alphas: Vec::new(),
         epochs: epochs.collect(),
+        batches: 50,
         memory: Memory { weights: 512, slow_weights: 256, ..Memory::default() },
         guard: is_slow.then_some(Guarded { skipped: 3, loss_scale: 1024.0 }),
+        steps: 200,
+        divergence: None,
     }
 }
 
@@ -68,7 +71,12 @@ fn json_has_the_slow_accuracy_and_null_for_a_rule_alone() {
     assert_eq!(second["policy"], "maintain");
     assert_eq!(second["epochs"][3]["epoch"], 4);
     assert_eq!(second["epochs"][3]["test_accuracy"], lookahead.epochs[3].slow_accuracy.unwrap());
-    assert_eq!(second["epochs"][3]["seconds"], 5.0);
+    assert_eq!(second["epochs"][3]["seconds_since_start"], 5.0);
+    assert_eq!(
+        (&second["epochs"][0]["seconds_of_epoch"], &second["epochs"][3]["seconds_of_epoch"]),
+        (&1.25.into(), &1.25.into())
+    );
+    assert!(second["epochs"][3]["seconds"].is_null() && second["divergence"].is_null());
     assert_eq!(second["epochs"][3]["average_accuracy"], lookahead.epochs[3].average_accuracy.unwrap());
     assert_eq!(second["epochs"][3]["fast_accuracy"], lookahead.epochs[3].fast_accuracy);
     assert!(first["epochs"][3]["average_accuracy"].is_null() && first["skipped_steps"].is_null());
@@ -101,7 +109,10 @@ fn adaptive_alphas_have_a_panel_and_a_figure_of_their_own() {
     };
     let plain = height(&[alone.clone(), lookahead.clone()]);
     lookahead.alphas = (1..=10)
-        .map(|i| Alphas { step: 20 * i, values: vec![0.1 * f64::from(i), 1.0 - 0.05 * f64::from(i)] })
+        .map(|i: u32| Alphas {
+            step: (20 * i).into(),
+            values: vec![0.1 * f64::from(i), 1.0 - 0.05 * f64::from(i)],
+        })
         .collect();
     let runs = [alone, lookahead];
     assert!(height(&runs) > plain + 300);
@@ -123,21 +134,4 @@ fn a_plot_of_odd_runs_is_a_picture_or_an_error() {
     plot::png(&[flat]).unwrap();
     let zeros = History { losses: [vec![1.0; 100], vec![0.0; 100]].concat(), ..alone };
     plot::png(&[zeros]).unwrap();
-}
-
-#[test]
-fn an_output_is_replaced_when_it_is_written_and_not_before() {
-    let folder = fresh_folder("outputs");
-    assert!(Output::open(&folder.join("none/a.json")).is_err());
-    assert!(Output::open(&folder).is_err());
-    let new = folder.join("new.json");
-    drop(Output::open(&new).unwrap());
-    assert!(!new.exists());
-    Output::open(&new).unwrap().write(b"0123456789").unwrap();
-    let again = Output::open(&new).unwrap();
-    assert_eq!(std::fs::read(&new).unwrap(), b"0123456789");
-    drop(again);
-    assert_eq!(std::fs::read(&new).unwrap(), b"0123456789");
-    Output::open(&new).unwrap().write(b"abc").unwrap();
-    assert_eq!(std::fs::read(&new).unwrap(), b"abc");
 }

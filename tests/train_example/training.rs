@@ -39,7 +39,8 @@ fn train(gpu: &Gpu, settings: &Settings) -> History {
             assert_eq!(epoch.epoch, epochs);
         }
     });
-    assert_eq!((images, epochs), (1437 * settings.epochs, settings.epochs));
+    let expected = u64::from(settings.epochs);
+    assert_eq!((images, epochs), (1437 * expected, expected));
     history.unwrap()
 }
 
