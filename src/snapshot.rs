@@ -1,12 +1,13 @@
 //! The whole training state on the host: to survive a lost device, or to move to another one.
 
 use crate::{
+    access::Slice,
     error::Error,
     guard::ClockWords,
-    layout::Tensor,
     lookahead::{Clock, StatePolicy},
     optimizer::Optimizer,
     readback::Field,
+    transfer::{Reader, Writer},
 };
 
 /// All that training goes on from: weights, slow weights, state and counters. A run that is exported,
@@ -25,6 +26,8 @@ pub struct Snapshot {
     pub since_rescaled: u32,
     /// Micro-batches gathered for the next step.
     pub gathered: u32,
+    /// Steps taken when the average was begun: 0, or those before the last [`reseed`](Optimizer::reseed).
+    pub average_start: u64,
     /// The outer step's name.
     pub outer: String,
     /// One for each group.
@@ -76,32 +79,43 @@ pub struct TensorSnapshot {
 const MAX_STEPS: u64 = 1 << 53;
 
 impl Optimizer {
-    /// Everything, once all that was submitted is done. Steps that are recorded must have been submitted. On
-    /// native targets something must poll the device meanwhile; [`export_blocking`](Self::export_blocking)
-    /// does.
+    /// Everything, once all that was submitted is done. Steps that are recorded must have been submitted. All values
+    /// are copied side by side, by one submit and with one wait for each 64 MiB, however many tensors there are; the
+    /// future ends by itself, as a [`download`](Self::download) does.
     ///
     /// # Errors
     ///
     /// [`Error::Swapped`], [`Error::Range`] where a borrowed buffer lacks the usage `COPY_SRC`,
     /// [`Error::DeviceLost`], [`Error::OutOfMemory`].
     pub async fn export(&self) -> Result<Snapshot, Error> {
-        let mut tensors = Vec::new();
-        for (name, field) in self.fields() {
-            tensors.push(self.download(field, name).await?);
-        }
-        self.snapshot(self.clock().await?, tensors)
+        let (clock, values) = self.read_state().await?;
+        self.snapshot(clock, values)
     }
 
-    /// [`Self::export`], polling the device and waiting for it.
+    /// [`Self::export`], waiting for it.
     ///
     /// # Errors
     ///
     /// As [`Self::export`].
     #[cfg(not(target_arch = "wasm32"))]
     pub fn export_blocking(&self) -> Result<Snapshot, Error> {
-        let values = self.fields().into_iter().map(|(name, field)| self.download_blocking(field, name));
-        let values = values.collect::<Result<_, _>>()?;
-        self.snapshot(self.clock_blocking()?, values)
+        pollster::block_on(self.export())
+    }
+
+    /// The clock, and every field of every tensor in the order in which `snapshot` takes their values.
+    async fn read_state(&self) -> Result<(ClockWords, Vec<Vec<f32>>), Error> {
+        let fields = (0..self.layout.tensors.len())
+            .flat_map(|tensor| self.fields_of(tensor).into_iter().map(move |field| (tensor, field)));
+        let sources = fields.map(|(tensor, field)| self.source(field, tensor));
+        let sources = sources.collect::<Result<Vec<_>, _>>()?;
+        let clock = self.guard.as_ref().map(|guard| Slice::whole(&guard.clock));
+        let slices = clock.iter().chain(sources.iter().flat_map(|source| &source.slices));
+        let mut reader = Reader::new(self, slices.cloned());
+        let clock = match &clock {
+            Some(clock) => ClockWords::from_bytes(&reader.slice(clock).await?),
+            None => self.host_clock(),
+        };
+        Ok((clock, reader.all(&sources).await?))
     }
 
     /// Goes on from a snapshot. Tensors, rules, policies and what is kept of each tensor must be those of the
@@ -114,35 +128,20 @@ impl Optimizer {
     pub fn import(&mut self, snapshot: &Snapshot) -> Result<(), Error> {
         self.check_not_swapped("import")?;
         self.check_snapshot(snapshot)?;
-        for (index, (tensor, from)) in self.layout.tensors.iter().zip(&snapshot.tensors).enumerate() {
+        let mut writer = Writer::new(self);
+        for (index, from) in snapshot.tensors.iter().enumerate() {
             for (field, values) in self.fields_of(index).into_iter().zip(&from.fields) {
-                self.write_field(field, tensor, &values.1)?;
+                writer.field(field, index, &values.1)?;
             }
         }
+        writer.finish()?;
         for (group, from) in self.groups.iter_mut().zip(&snapshot.groups) {
             group.clock = Clock { count: from.count, position: from.position, seed: !from.seeded };
         }
         self.steps = snapshot.steps;
         self.gathered = snapshot.gathered;
+        self.average_start = snapshot.average_start;
         self.write_clock(snapshot)
-    }
-
-    /// Writes one field of a tensor.
-    pub(crate) fn write_field(&self, field: Field<'_>, tensor: &Tensor, values: &[f32]) -> Result<(), Error> {
-        let name = &tensor.name;
-        match field {
-            Field::Weights => {
-                self.write(&self.weights_slices(name)?, values, None)?;
-                self.write_copy(tensor, values)
-            }
-            Field::SlowWeights => {
-                self.write(&self.slow_weights_slices(name)?, values, self.options.slow_half())
-            }
-            Field::Gradients => {
-                self.write(&self.gradients_slices(name)?, values, self.options.half_gradients)
-            }
-            plane => self.write(&self.plane_slices(plane, name)?, values, None),
-        }
     }
 
     /// Sets the guard's clock.
@@ -154,6 +153,7 @@ impl Optimizer {
             tracker: snapshot.since_rescaled,
             scale: snapshot.loss_scale,
             unscale: snapshot.loss_unscale,
+            average_start: snapshot.average_start,
             groups: snapshot.groups.iter().map(|group| (group.count, group.position)).collect(),
         };
         let latched: Vec<_> = self
@@ -169,15 +169,6 @@ impl Optimizer {
             Some(Some(problem)) => Err(crate::gpu::error(&self.device, &problem, "writing the clock")),
             _ => Ok(()),
         }
-    }
-
-    /// Every field of every tensor, in the order in which `snapshot` takes their values.
-    fn fields(&self) -> Vec<(&str, Field<'static>)> {
-        let mut fields = Vec::new();
-        for (index, tensor) in self.layout.tensors.iter().enumerate() {
-            fields.extend(self.fields_of(index).into_iter().map(|field| (tensor.name.as_str(), field)));
-        }
-        fields
     }
 
     /// What is kept of a tensor. Gradients come anew with every step.
@@ -221,6 +212,7 @@ impl Optimizer {
             loss_unscale: clock.unscale,
             since_rescaled: clock.tracker,
             gathered: self.gathered,
+            average_start: clock.average_start,
             outer: self.options.outer.name().to_owned(),
             groups,
             tensors,
@@ -233,6 +225,10 @@ impl Optimizer {
             snapshot.groups.iter().map(|group| group.count).chain([snapshot.steps]).max().unwrap_or(0);
         if steps >= MAX_STEPS {
             return differ(format!("it counts {steps} steps, and 2^53 is the most"));
+        }
+        if snapshot.average_start > snapshot.steps {
+            let (start, steps) = (snapshot.average_start, snapshot.steps);
+            return differ(format!("its average began after {start} steps, and it counts {steps}"));
         }
         if self.guard.is_some() && steps.max(snapshot.skipped) > u64::from(u32::MAX) {
             return differ(format!("it counts {steps} steps, and a guard counts to 2^32"));

@@ -82,6 +82,7 @@ fn snapshot() -> Snapshot {
         loss_unscale: 1.0,
         since_rescaled: 0,
         gathered: 0,
+        average_start: 3,
         outer: "interpolation".to_owned(),
         groups: vec![group("default", "adam"), group("head", "sgd")],
         tensors: vec![

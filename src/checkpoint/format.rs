@@ -39,6 +39,8 @@ struct Header {
     loss_unscale: f32,
     since_rescaled: u32,
     gathered: u32,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    average_start: u64,
     outer: String,
     groups: Vec<GroupHeader>,
     tensors: Vec<TensorHeader>,
@@ -77,6 +79,10 @@ struct TensorHeader {
     group: String,
     shape: Vec<usize>,
     fields: Vec<String>,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// What every version has.
@@ -165,6 +171,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Snapshot, String> {
         loss_unscale: header.loss_unscale,
         since_rescaled: header.since_rescaled,
         gathered: header.gathered,
+        average_start: header.average_start,
         outer: header.outer,
         groups: header.groups.into_iter().map(GroupHeader::snapshot).collect(),
         tensors,
@@ -239,6 +246,7 @@ impl Header {
             loss_unscale: snapshot.loss_unscale,
             since_rescaled: snapshot.since_rescaled,
             gathered: snapshot.gathered,
+            average_start: snapshot.average_start,
             outer: snapshot.outer.clone(),
             groups: snapshot.groups.iter().map(GroupHeader::of).collect(),
             tensors: snapshot.tensors.iter().map(TensorHeader::of).collect(),

@@ -55,6 +55,7 @@ fn snapshot() -> Snapshot {
         loss_unscale: 1.0 / 65536.0,
         since_rescaled: 17,
         gathered: 1,
+        average_start: 5,
         outer: "interpolation".to_owned(),
         groups: vec![
             group("default", "adam", Some(StatePolicy::Maintain), 7),
