@@ -45,7 +45,7 @@ const LOSS_SCALE: f64 = 65536.0;
 pub struct Arguments {
     /// `digits` (part of the example), or a folder of MNIST-style IDX files, plain or .gz
     ///
-    /// torchvision's folders (`DIR/MNIST/raw`) are found; DIR/emnist-digits is one set of several.
+    /// torchvision's folders (`DIR/MNIST/raw`) are found; DIR/emnist-digits is one of several.
     #[arg(long, default_value = "digits", value_name = "digits|DIR")]
     pub data: PathBuf,
     /// Passes over the training images
