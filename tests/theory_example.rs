@@ -21,6 +21,9 @@ mod fig4;
 mod moments;
 #[path = "../examples/train/output.rs"]
 mod output;
+#[path = "../examples/train/paths.rs"]
+#[allow(dead_code)] // it reads no files
+mod paths;
 #[path = "../examples/theory/plot.rs"]
 mod plot;
 #[path = "../examples/theory/prop1.rs"]
@@ -234,7 +237,7 @@ mod simulation {
         NoisyQuadratic::new(&CURVATURES, &DEVIATIONS).unwrap()
     }
 
-    fn run(descent: Descent, lookahead: Option<Lookahead>, steps: u32, number: u32) -> Run {
+    fn run(descent: Descent, lookahead: Option<Lookahead>, steps: u64, number: u32) -> Run {
         Run { descent, lookahead, steps, measure: Measure::All, splits_sync: false, seed: 1, number }
     }
 
@@ -246,7 +249,7 @@ mod simulation {
         let count = f64::from(repeats);
         let mut deviations = Vec::new();
         for sample in simulator.measure(&ensemble, run).unwrap() {
-            while exact.steps() < u64::from(sample.step) {
+            while exact.steps() < sample.step {
                 exact.step();
             }
             let expected = if sample.is_before_sync { exact.unsynchronised() } else { exact.fast() };
@@ -361,7 +364,7 @@ mod simulation {
                 let outcome = simulator.measure(&ensemble(repeats), &sgd);
                 assert!(matches!(outcome, Err(SimulationError::Repeats(found)) if found == repeats));
             }
-            for steps in [0, u32::MAX - 1] {
+            for steps in [0, u32::MAX.into(), (1 << 32) + 4, u64::MAX] {
                 let outcome = simulator.measure(&ensemble(256), &Run { steps, ..sgd.clone() });
                 assert!(matches!(outcome, Err(SimulationError::Steps { .. })));
             }
@@ -565,7 +568,8 @@ mod figures {
 
 mod command_line {
     use crate::arguments::{Arguments, Subject};
-    use crate::report::{Files, ReportError};
+    use crate::paths::{self, PathError};
+    use crate::report::{Files, ReportError, claims};
     use clap::{CommandFactory, Parser};
     use std::path::Path;
 
@@ -583,6 +587,38 @@ mod command_line {
         assert!(help.contains("cargo run --release --example theory -- all"));
         assert!(help.contains(&format!("{} repeats", crate::fig3::REPEATS)), "{help}");
         assert!(help.contains(&crate::prop2::REPEATS.to_string()), "{help}");
+    }
+
+    #[test]
+    fn two_outputs_on_one_path_are_refused_and_nothing_is_made() {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("theory_paths");
+        // It may not be there.
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(&folder).unwrap();
+        let out = folder.join("out");
+        let check = |subject: &str, json: &Path| {
+            let words = ["theory", subject, "--out", out.to_str().unwrap(), "--json", json.to_str().unwrap()];
+            paths::check(&claims(&Arguments::try_parse_from(words).unwrap()))
+        };
+        for name in ["prop2_steps.csv", "fig4.png", "./fig4.svg", "../out/prop1.csv"] {
+            let message = check("all", &out.join(name)).unwrap_err().to_string();
+            assert!(message.contains("--json") && message.contains("--out"), "{message}");
+        }
+        assert!(matches!(check("fig4", &out), Err(PathError::Shared { .. })));
+        assert!(check("fig4", &out.join("prop2_steps.csv")).is_ok());
+        assert!(check("all", &out.join("all.json")).is_ok());
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
+        #[cfg(unix)]
+        {
+            std::fs::create_dir(&out).unwrap();
+            std::fs::write(out.join("fig4.csv"), "1").unwrap();
+            std::os::unix::fs::symlink("fig4.csv", out.join("fig4.svg")).unwrap();
+            std::fs::hard_link(out.join("fig4.csv"), folder.join("json")).unwrap();
+            assert!(matches!(check("fig4", &folder.join("all.json")), Err(PathError::Shared { .. })));
+            std::fs::remove_file(out.join("fig4.svg")).unwrap();
+            assert!(matches!(check("fig4", &folder.join("json")), Err(PathError::Shared { .. })));
+            assert!(check("fig4", &folder.join("all.json")).is_ok());
+        }
     }
 
     #[test]

@@ -21,7 +21,8 @@ pub fn measured_rate(
     period: u32,
 ) -> Result<f64, SimulationError> {
     let start = vec![1.0; curvatures.len()];
-    let records = simulator.trace(curvatures, &start, descent, lookahead, period, CYCLES * period)?;
+    let (period, cycles) = (u64::from(period), u64::from(CYCLES));
+    let records = simulator.trace(curvatures, &start, descent, lookahead, period, cycles * period)?;
     // A state that is reset is forgotten: one term is left.
     let has_two_terms =
         descent.momentum != 0.0 && lookahead.is_none_or(|lookahead| lookahead.policy != StatePolicy::Reset);
@@ -30,7 +31,7 @@ pub fn measured_rate(
         if has_two_terms { two_terms(&sequence) } else { one_term(&sequence) }
     };
     let worst = (0..curvatures.len()).map(radius).fold(0.0, f64::max);
-    Ok(worst.powf(1.0 / f64::from(period)))
+    Ok(worst.powf(1.0 / period as f64))
 }
 
 /// |s| of `x_(n+1) = s x_n`: the geometric mean of the quotients.

@@ -9,7 +9,7 @@ use serde::Serialize;
 /// Coordinates: a_i = 1/i and sigma_i^2 = NOISE/a_i, so that the gradient's covariance is NOISE A.
 pub const DIMENSION: usize = 50;
 pub const NOISE: f64 = 0.01;
-pub const UPDATES: u32 = 1000;
+pub const UPDATES: u64 = 1000;
 pub const K: u32 = 5;
 pub const REPEATS: u32 = 1024;
 const LEAST: f64 = 0.01;

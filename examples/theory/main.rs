@@ -14,19 +14,22 @@ mod fig4;
 mod moments;
 #[path = "../train/output.rs"]
 mod output;
+#[path = "../train/paths.rs"]
+#[allow(dead_code, reason = "it reads no files")]
+mod paths;
 mod plot;
 mod prop1;
 mod prop2;
 mod report;
 mod simulate;
 
-use arguments::{Arguments, Subject};
+use arguments::Arguments;
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use lookahead_wgpu::gpu::Gpu;
 use output::Output;
 use plot::Figure;
-use report::{Files, Findings, csv};
+use report::{FIGURES, Files, Findings, csv};
 use simulate::{SimulationError, Simulator};
 use std::error::Error;
 use std::io::{self, Write};
@@ -45,14 +48,13 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let wants = |subject| arguments.subject.includes(subject);
+    paths::check(&report::claims(arguments))?;
     let json = arguments.json.as_deref().map(Output::open).transpose()?;
-    let open = |subject, name: &str, tables: &[&str]| {
+    let [fig3_files, fig4_files, prop1_files, prop2_files] = FIGURES.map(|(subject, name, tables)| {
         wants(subject).then(|| Files::open(&arguments.out, name, tables)).transpose()
-    };
-    let fig4_files = open(Subject::Fig4, "fig4", &["fig4"])?;
-    let prop1_files = open(Subject::Prop1, "prop1", &["prop1"])?;
-    let prop2_files = open(Subject::Prop2, "prop2", &["prop2", "prop2_steps"])?;
-    let fig3_files = open(Subject::Fig3, "fig3", &["fig3"])?;
+    });
+    let (fig3_files, fig4_files) = (fig3_files?, fig4_files?);
+    let (prop1_files, prop2_files) = (prop1_files?, prop2_files?);
 
     let gpu = Gpu::open_blocking(arguments.adapter.as_deref())?;
     let simulator = Simulator::new(&gpu)?;

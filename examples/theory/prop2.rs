@@ -31,7 +31,7 @@ const STATIONARY: f64 = 1e-4;
 /// The setting of the figure, and its coordinate.
 const FIGURE: (u32, f64, f64) = (10, 0.5, 0.5);
 const FIGURE_COORDINATE: usize = 0;
-const FIGURE_STEPS: u32 = 80;
+const FIGURE_STEPS: u64 = 80;
 const FIGURE_REPEATS: u32 = 1 << 14;
 /// Numbers of its runs, which no setting has.
 const FIGURE_RUN: u32 = 1000;
@@ -50,7 +50,7 @@ pub struct Row {
     /// On the GPU after so many steps, the last of which is a sync.
     pub measured: f64,
     pub stderr: f64,
-    pub steps: u32,
+    pub steps: u64,
     pub repeats: u32,
 }
 
@@ -58,7 +58,7 @@ pub struct Row {
 #[derive(Debug, Clone, Serialize)]
 pub struct Step {
     pub method: &'static str,
-    pub step: u32,
+    pub step: u64,
     /// Of the fast weights where a sync comes next.
     pub is_before_sync: bool,
     pub variance: f64,
@@ -124,7 +124,7 @@ fn fixed_point(
         // Whole cycles: a run ends with a sync.
         (0..k).for_each(|_| exact.step());
     }
-    let steps = exact.steps() as u32;
+    let steps = exact.steps();
     let ensemble = Ensemble { model: &model, start: &START, repeats: REPEATS };
     let run = Run { descent, lookahead, steps, measure: Measure::Last, splits_sync: false, seed, number };
     let samples = simulator.measure(&ensemble, &run)?;
@@ -166,7 +166,7 @@ fn by_step(
     };
     let mut exact = model.recursion(descent, lookahead, &START)?;
     let step = |Sample { step, is_before_sync, moments }: Sample| {
-        while exact.steps() < u64::from(step) {
+        while exact.steps() < step {
             exact.step();
         }
         let expected = if is_before_sync { exact.unsynchronised() } else { exact.fast() };
@@ -214,10 +214,11 @@ pub fn figure(Outcome { rows, steps }: &Outcome) -> Figure {
     let (k, alpha, gamma) = FIGURE;
     let (a, sigma) = (CURVATURES[FIGURE_COORDINATE], DEVIATIONS[FIGURE_COORDINATE]);
     let of = |method: &'static str| steps.iter().filter(move |step| step.method == method);
-    let exact = |step: &Step| (f64::from(step.step), step.variance);
-    let measured = |step: &Step| (f64::from(step.step), step.measured);
-    let is_sync = |step: &&Step| step.step > 0 && step.step.is_multiple_of(k) && !step.is_before_sync;
-    let end = f64::from(FIGURE_STEPS);
+    let exact = |step: &Step| (step.step as f64, step.variance);
+    let measured = |step: &Step| (step.step as f64, step.measured);
+    let is_sync =
+        |step: &&Step| step.step > 0 && step.step.is_multiple_of(u64::from(k)) && !step.is_before_sync;
+    let end = FIGURE_STEPS as f64;
     let own = rows.iter().find(|row| (row.k, row.alpha, row.gamma, row.a) == (k, alpha, gamma, a));
     let (v_sgd, v_la) = own.map_or((f64::NAN, f64::NAN), |row| (row.v_sgd, row.v_la));
     let level = |value: f64| vec![(0.0, value), (end, value)];

@@ -1,6 +1,8 @@
 //! What was found, as files.
 
+use super::arguments::{Arguments, Subject};
 use super::output::{Output, OutputError};
+use super::paths::Claim;
 use super::plot::{Figure, PlotError};
 use super::{fig3, fig4, prop1, prop2};
 use serde::Serialize;
@@ -47,7 +49,27 @@ pub struct Findings {
     pub prop2_steps: Option<Vec<prop2::Step>>,
 }
 
-/// The files of one figure, opened before there is anything to write.
+/// The pictures and tables of each subject.
+pub const FIGURES: [(Subject, &str, &[&str]); 4] = [
+    (Subject::Fig3, "fig3", &["fig3"]),
+    (Subject::Fig4, "fig4", &["fig4"]),
+    (Subject::Prop1, "prop1", &["prop1"]),
+    (Subject::Prop2, "prop2", &["prop2", "prop2_steps"]),
+];
+
+/// Every file that the command line has written, and the folder.
+pub fn claims(arguments: &Arguments) -> Vec<Claim> {
+    let wanted = FIGURES.into_iter().filter(|(subject, ..)| arguments.subject.includes(*subject));
+    let files = wanted.flat_map(|(_, name, tables)| {
+        let tables = tables.iter().map(|table| format!("{table}.csv"));
+        tables.chain(["png", "svg"].map(|extension| format!("{name}.{extension}")))
+    });
+    let files = files.map(|file| Claim::output("a file of --out", arguments.out.join(file)));
+    let json = arguments.json.iter().map(|path| Claim::output("--json", path));
+    [Claim::folder("--out", &arguments.out)].into_iter().chain(json).chain(files).collect()
+}
+
+/// The files of one figure, looked at before there is anything to write.
 pub struct Files {
     png: (PathBuf, Output),
     svg: (PathBuf, Output),
@@ -55,7 +77,7 @@ pub struct Files {
 }
 
 impl Files {
-    /// Opens picture files `name` and the tables `tables` in a folder, which is made.
+    /// Looks at picture files `name` and the tables `tables` in a folder, which is made.
     pub fn open(folder: &Path, name: &str, tables: &[&str]) -> Result<Self, ReportError> {
         std::fs::create_dir_all(folder)
             .map_err(|source| ReportError::Folder { path: folder.to_owned(), source })?;

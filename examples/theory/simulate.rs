@@ -12,7 +12,7 @@ pub const GROUP: u32 = 256;
 /// vec4s that an invocation measures at most: f32 sums stay exact enough.
 const DEEPEST: u32 = 16;
 /// Steps of one submission: no watchdog of a slow device bites, and the GPU does not idle.
-const STEPS_AT_ONCE: u32 = 128;
+const STEPS_AT_ONCE: u64 = 128;
 /// Bytes from one step's uniform to the next: the largest alignment that a device may ask for.
 const SLOT: u32 = 256;
 const THETA: &str = "theta";
@@ -30,9 +30,9 @@ pub enum SimulationError {
     #[error("a run needs 1 to {most} steps on this device, not {steps}")]
     Steps {
         /// How many were asked for.
-        steps: u32,
+        steps: u64,
         /// How many one buffer has room for.
-        most: u32,
+        most: u64,
     },
     /// The device refused something, or has no memory left.
     #[error("the device failed while {doing}: {message}")]
@@ -58,7 +58,7 @@ pub enum Measure {
 pub struct Run {
     pub descent: Descent,
     pub lookahead: Option<Lookahead>,
-    pub steps: u32,
+    pub steps: u64,
     pub measure: Measure,
     /// Synchronise with a command of its own rather than in the k-th step, and measure before it too.
     pub splits_sync: bool,
@@ -71,7 +71,7 @@ pub struct Run {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sample {
     /// Inner steps taken.
-    pub step: u32,
+    pub step: u64,
     /// Whether a sync of its own comes next.
     pub is_before_sync: bool,
     /// Of the fast weights, over the repeats. Variances are without bias.
@@ -134,7 +134,7 @@ impl<'a> Simulator<'a> {
 
         let values = self.read(&setup.records)?;
         let per_coordinate = (repeats / chunk) as usize;
-        let sample = |(record, (step, is_before_sync)): (&[f32], &(u32, bool))| {
+        let sample = |(record, (step, is_before_sync)): (&[f32], &(u64, bool))| {
             let sums = record.chunks_exact(2 * per_coordinate).map(|chunks| {
                 let parts = chunks.chunks_exact(2).map(|pair| Sums {
                     count: f64::from(chunk),
@@ -156,8 +156,8 @@ impl<'a> Simulator<'a> {
         start: &[f64],
         descent: Descent,
         lookahead: Option<Lookahead>,
-        period: u32,
-        steps: u32,
+        period: u64,
+        steps: u64,
     ) -> Result<Vec<Vec<f64>>, SimulationError> {
         let run =
             Run { descent, lookahead, steps, measure: Measure::All, splits_sync: false, seed: 0, number: 0 };
@@ -170,8 +170,8 @@ impl<'a> Simulator<'a> {
         let mut setup = self.set_up(&ensemble, &run, records as usize, bytes)?;
         let (weights, records) = (setup.weights.clone(), setup.records.clone());
         let look = |encoder: &mut wgpu::CommandEncoder, taken: u32| {
-            if taken.is_multiple_of(period) {
-                let target = u64::from(taken / period) * bytes;
+            if u64::from(taken).is_multiple_of(period) {
+                let target = u64::from(taken) / period * bytes;
                 encoder.copy_buffer_to_buffer(&weights.buffer, weights.offset, &records, target, bytes);
             }
         };
@@ -182,12 +182,12 @@ impl<'a> Simulator<'a> {
     }
 
     /// Refuses more steps than have room, each with its uniform and up to two records of so many bytes.
-    fn check_steps(&self, steps: u32, bytes: u64) -> Result<(), SimulationError> {
+    fn check_steps(&self, steps: u64, bytes: u64) -> Result<(), SimulationError> {
         let limits = self.gpu.device.limits();
         let limit = limits.max_buffer_size.min(limits.max_storage_buffer_binding_size);
         let most = limit / (2 * bytes).max(u64::from(SLOT));
         // Offsets are words.
-        let most = most.min(u64::from(u32::MAX / SLOT)).saturating_sub(1) as u32;
+        let most = most.min(u64::from(u32::MAX / SLOT)).saturating_sub(1);
         if (1..=most).contains(&steps) { Ok(()) } else { Err(SimulationError::Steps { steps, most }) }
     }
 
@@ -264,7 +264,8 @@ impl<'a> Simulator<'a> {
                     look(&mut encoder);
                 }
                 for step in steps.start..end {
-                    let offset = step * SLOT;
+                    // In range: `check_steps` saw to it.
+                    let offset = step as u32 * SLOT;
                     dispatch(&mut encoder, &self.gradient, &setup.gradient, offset, setup.workgroups);
                     setup.optimizer.step(&mut encoder)?;
                     if syncs_after(run, step) {
@@ -321,12 +322,12 @@ struct Setup {
     workgroups: [u32; 2],
 }
 
-fn syncs_after(run: &Run, step: u32) -> bool {
-    run.splits_sync && run.lookahead.is_some_and(|lookahead| (step + 1).is_multiple_of(lookahead.k))
+fn syncs_after(run: &Run, step: u64) -> bool {
+    run.splits_sync && run.lookahead.is_some_and(|lookahead| (step + 1).is_multiple_of(lookahead.k.into()))
 }
 
 /// Steps taken at each measurement, and whether a sync of its own comes next.
-fn schedule(run: &Run) -> Vec<(u32, bool)> {
+fn schedule(run: &Run) -> Vec<(u64, bool)> {
     if run.measure == Measure::Last {
         return vec![(run.steps, false)];
     }

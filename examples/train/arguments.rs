@@ -1,13 +1,15 @@
 //! The command line.
 
+use super::checkpoint::journal;
 use super::options::{
     Adaptive, AverageKind, CurvatureName, GradientName, HalfName, Options, OuterName, ScopeName,
 };
+use super::paths::Claim;
 use super::rule::RuleName;
 use super::settings::{PolicyName, Settings};
 use clap::builder::RangedU64ValueParser;
 use clap::{Parser, ValueEnum};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -42,6 +44,8 @@ const LOSS_SCALE: f64 = 65536.0;
 #[command(name = "train", after_help = EXAMPLES)]
 pub struct Arguments {
     /// `digits` (part of the example), or a folder of MNIST-style IDX files, plain or .gz
+    ///
+    /// torchvision's folders (`DIR/MNIST/raw`) are found; DIR/emnist-digits is one of several.
     #[arg(long, default_value = "digits", value_name = "digits|DIR")]
     pub data: PathBuf,
     /// Passes over the training images
@@ -52,7 +56,7 @@ pub struct Arguments {
     /// Images of a batch
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=65_535))]
     batch: u32,
-    /// Batches whose mean gradient makes a step
+    /// Batches that make a step: the mean over their images; fewer at the end of an epoch
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     accumulate: Option<u32>,
     /// Units of each hidden layer, from the first on
@@ -182,6 +186,8 @@ pub struct Arguments {
     /// Keep the state of the run in this file, and its history in FILE.json, for --resume
     ///
     /// Both are replaced whole, so that a run may be killed at any time.
+    ///
+    /// A run whose loss or weights become infinite or NaN fails, and leaves the last good one.
     #[arg(long, value_name = "FILE", conflicts_with = "compare", help_heading = "Checkpoints")]
     pub checkpoint: Option<PathBuf>,
     /// Batches from one checkpoint to the next
@@ -189,11 +195,11 @@ pub struct Arguments {
         long,
         default_value_t = 500,
         value_name = "BATCHES",
-        value_parser = clap::value_parser!(u32).range(1..),
+        value_parser = clap::value_parser!(u64).range(1..),
         requires = "checkpoint",
         help_heading = "Checkpoints"
     )]
-    pub checkpoint_every: u32,
+    pub checkpoint_every: u64,
     /// Go on from the checkpoint, if there is one, on the same curve; table and plot are whole
     ///
     /// The settings must be those of the checkpoint. --epochs and --tests may differ.
@@ -215,6 +221,10 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE.png", help_heading = "Report")]
     pub plot: Option<PathBuf>,
     /// Write the results as JSON
+    ///
+    /// `seconds_since_start` is the time from the run's start to an epoch's end, tests included.
+    ///
+    /// `seconds_of_epoch` is that of the epoch alone.
     #[arg(long, value_name = "FILE", help_heading = "Report")]
     pub json: Option<PathBuf>,
 }
@@ -258,17 +268,35 @@ pub struct Unused {
 
 fn alpha(text: &str) -> Result<f64, String> {
     let is_allowed = |alpha: &f64| *alpha > 0.0 && *alpha <= 1.0;
-    text.parse().ok().filter(is_allowed).ok_or_else(|| "it must be above 0 and at most 1".to_owned())
+    let alpha = text.parse().ok().filter(is_allowed);
+    alpha.ok_or_else(|| "it must be above 0 and at most 1".to_owned()).and_then(as_on_the_gpu)
 }
 
 fn learning_rate(text: &str) -> Result<f64, String> {
     let is_allowed = |lr: &f64| *lr > 0.0 && lr.is_finite();
-    text.parse().ok().filter(is_allowed).ok_or_else(|| "it must be a number above 0".to_owned())
+    let lr = text.parse().ok().filter(is_allowed);
+    lr.ok_or_else(|| "it must be a number above 0".to_owned()).and_then(as_on_the_gpu)
+}
+
+/// Refuses a positive number that is none as a GPU computes: in f32, where what is below its normal numbers may count
+/// as 0.
+fn as_on_the_gpu(number: f64) -> Result<f64, String> {
+    let (least, most) = (f32::MIN_POSITIVE, f32::MAX);
+    match number as f32 {
+        small if small < least => {
+            Err(format!("it is 0 on the GPU, which computes in f32: from {least:e} on"))
+        }
+        large if large > most => {
+            Err(format!("it is infinite on the GPU, which computes in f32: up to {most:e}"))
+        }
+        _ => Ok(number),
+    }
 }
 
 impl Arguments {
     /// The runs to make: the rule alone comes first.
-    pub fn settings(&self, is_digits: bool) -> Result<Vec<Settings>, Unused> {
+    pub fn settings(&self) -> Result<Vec<Settings>, Unused> {
+        let is_digits = self.is_digits();
         let lookahead = Settings {
             rule: self.rule,
             learning_rate: self.lr.unwrap_or(self.rule.default_learning_rate()),
@@ -286,6 +314,23 @@ impl Arguments {
             ..lookahead.clone()
         });
         Ok(alone.into_iter().chain([lookahead]).collect())
+    }
+
+    /// Whether the digits of the example are trained on.
+    pub fn is_digits(&self) -> bool {
+        self.data == Path::new("digits")
+    }
+
+    /// Every file that the options name, and those that follow from them, with `files` as the data.
+    pub fn claims(&self, files: &[PathBuf]) -> Vec<Claim> {
+        let data = files.iter().map(|file| Claim::input("a file of --data", file));
+        let checkpoint = self.checkpoint.iter().flat_map(|path| {
+            let history = Claim::output("the history of --checkpoint", journal(path));
+            [Claim::output("--checkpoint", path), history]
+        });
+        let json = self.json.iter().map(|path| Claim::output("--json", path));
+        let plot = self.plot.iter().map(|path| Claim::output("--plot", path));
+        data.chain(checkpoint).chain(json).chain(plot).collect()
     }
 
     fn options(&self) -> Result<Options, Unused> {

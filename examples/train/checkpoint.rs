@@ -5,12 +5,12 @@
 //! goes on past the snapshot, and what is too new is forgotten on resuming.
 
 use super::history::History;
+use super::output::{Output, OutputError};
 use super::settings::Settings;
 use lookahead_wgpu::{Error, Snapshot};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// Settings that may change on resuming.
@@ -25,16 +25,30 @@ pub enum CheckpointError {
         /// The file.
         path: PathBuf,
     },
-    /// A file cannot be read or written.
-    #[error("`{}` cannot be {}: {source}", path.display(), doing)]
+    /// What would be the history is another file, which would be lost.
+    #[error(
+        "`{}`, where the history of the checkpoint `{}` belongs, is another file ({reason}); give another \
+         --checkpoint, or move that file", path.display(), checkpoint.display()
+    )]
+    Taken {
+        /// The file.
+        path: PathBuf,
+        /// The checkpoint.
+        checkpoint: PathBuf,
+        /// What it is.
+        reason: String,
+    },
+    /// A file cannot be read.
+    #[error("`{}` cannot be read: {source}", path.display())]
     File {
         /// The file.
         path: PathBuf,
-        /// `read` or `written`.
-        doing: &'static str,
         /// What the system said.
         source: io::Error,
     },
+    /// A file cannot be written.
+    #[error(transparent)]
+    Output(#[from] OutputError),
     /// The history is no such file.
     #[error("`{}` is not the history of a checkpoint: {source}", path.display())]
     History {
@@ -90,38 +104,36 @@ impl Checkpoint {
         Ok(Self { path: path.to_owned(), settings })
     }
 
-    /// Where to go on from; nowhere where there is no file yet.
+    /// Where to go on from; nowhere where there is no file yet. Makes sure that both files can be written, and that
+    /// they are this program's own where they are there.
     pub fn start(&self, is_resumed: bool) -> Result<Option<(Snapshot, History)>, CheckpointError> {
+        let path = journal(&self.path);
         if !self.path.exists() {
+            check_journal(&path, &self.path)?;
+            [&self.path, &path].into_iter().try_for_each(|path| Output::open(path).map(drop))?;
             return Ok(None);
         }
         if !is_resumed {
             return Err(CheckpointError::Exists { path: self.path.clone() });
         }
-        let path = self.journal();
-        let text = std::fs::read(&path).map_err(|source| file(&path, "read", source))?;
+        let text =
+            std::fs::read(&path).map_err(|source| CheckpointError::File { path: path.clone(), source })?;
         let journal: Journal<History> = serde_json::from_slice(&text)
             .map_err(|source| CheckpointError::History { path: path.clone(), source })?;
         self.compare(&journal.settings)?;
         let snapshot = Snapshot::load(&self.path).map_err(|source| self.snapshot(source))?;
+        Output::open(&path)?;
         Ok(Some((snapshot, journal.history)))
     }
 
     /// Replaces the checkpoint.
     pub fn keep(&self, snapshot: &Snapshot, history: &History) -> Result<(), CheckpointError> {
-        let path = self.journal();
+        let path = journal(&self.path);
         let journal = Journal { settings: self.settings.clone(), history };
         let text = serde_json::to_vec(&journal)
             .map_err(|source| CheckpointError::History { path: path.clone(), source })?;
-        replace(&path, &text).map_err(|source| file(&path, "written", source))?;
+        Output::open(&path)?.write(&text)?;
         snapshot.save(&self.path).map_err(|source| self.snapshot(source))
-    }
-
-    /// The JSON file: the snapshot's name and `.json`.
-    fn journal(&self) -> PathBuf {
-        let mut name = self.path.clone().into_os_string();
-        name.push(".json");
-        name.into()
     }
 
     fn compare(&self, there: &Value) -> Result<(), CheckpointError> {
@@ -140,16 +152,27 @@ impl Checkpoint {
     }
 }
 
-fn file(path: &Path, doing: &'static str, source: io::Error) -> CheckpointError {
-    CheckpointError::File { path: path.to_owned(), doing, source }
+/// The JSON file of a checkpoint: the snapshot's name and `.json`.
+pub fn journal(checkpoint: &Path) -> PathBuf {
+    let mut name = checkpoint.to_owned().into_os_string();
+    name.push(".json");
+    name.into()
 }
 
-/// Replaces a file whole.
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut name = path.to_owned().into_os_string();
-    name.push(".new");
-    let mut file = File::create(&name)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    std::fs::rename(name, path)
+/// Refuses a file that is no history of a checkpoint. One may be there without its checkpoint: it is written first.
+fn check_journal(path: &Path, checkpoint: &Path) -> Result<(), CheckpointError> {
+    let taken = |reason: String| CheckpointError::Taken {
+        path: path.to_owned(),
+        checkpoint: checkpoint.to_owned(),
+        reason,
+    };
+    match path.metadata() {
+        Err(problem) if problem.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(source) => return Err(CheckpointError::File { path: path.to_owned(), source }),
+        Ok(metadata) if !metadata.is_file() => return Err(taken("it is no regular file".to_owned())),
+        Ok(_) => {}
+    }
+    let text =
+        std::fs::read(path).map_err(|source| CheckpointError::File { path: path.to_owned(), source })?;
+    serde_json::from_slice::<Journal<History>>(&text).map_err(|problem| taken(problem.to_string())).map(drop)
 }

@@ -2,6 +2,7 @@
 //!
 //! Reads from anything that is [`Read`]; finding files on a disk is the subject of `folder`.
 
+use super::unpack::Unpacked;
 use std::io::{self, Read};
 
 /// Labels are 0 to 9.
@@ -78,6 +79,14 @@ pub enum DataError {
         /// The names that were looked for.
         names: Vec<String>,
     },
+    /// There are several data sets in a folder.
+    #[error("`{folder}` has several data sets; choose with --data {}", list(.choices))]
+    Several {
+        /// The folder.
+        folder: String,
+        /// What to give for each.
+        choices: Vec<String>,
+    },
     /// The system could not read a file, or its compression is broken.
     #[error("`{file}` cannot be read: {reason}")]
     Unreadable {
@@ -89,7 +98,7 @@ pub enum DataError {
     /// A file is of another kind.
     #[error(
         "`{file}` begins with 0x{found:08x}, and IDX {kind} begin with 0x{expected:08x}; it is another \
-         kind of file{}", if (*found >> 16) == 0x1f8b { " (gzip: its name must end in .gz)" } else { "" }
+         kind of file{}", kind_of(*found)
     )]
     Magic {
         /// The file.
@@ -154,7 +163,10 @@ pub enum DataError {
         labels: usize,
     },
     /// A label is not a class.
-    #[error("`{file}` gives image {index} (counted from 0) the label {found}; labels are 0 to 9")]
+    #[error(
+        "`{file}` gives image {index} (counted from 0) the label {found}; labels are 0 to 9{}",
+        if file.contains("emnist") { " (of EMNIST, `digits` and `mnist` have these alone)" } else { "" }
+    )]
     Label {
         /// The file.
         file: String,
@@ -190,7 +202,7 @@ pub enum DataError {
     },
 }
 
-/// A named source of bytes in the IDX format.
+/// A named source of bytes in the IDX format, plain or packed by gzip.
 pub struct Source<R> {
     /// The file's name, for messages.
     pub file: String,
@@ -198,8 +210,6 @@ pub struct Source<R> {
     pub reader: R,
     /// How many there are.
     pub bytes: u64,
-    /// Whether they are packed by gzip.
-    pub is_gzip: bool,
 }
 
 impl Split {
@@ -324,11 +334,16 @@ fn read_idx<const DIMENSIONS: usize, R: Read>(
     magic: u32,
     kind: &'static str,
 ) -> Result<([u32; DIMENSIONS], Vec<u8>), DataError> {
-    let Source { file, reader, bytes: packed, is_gzip } = source;
-    let unreadable =
-        |problem: io::Error| DataError::Unreadable { file: file.clone(), reason: problem.to_string() };
-    let mut reader: Box<dyn Read + '_> =
-        if is_gzip { Box::new(flate2::read::MultiGzDecoder::new(reader)) } else { Box::new(reader) };
+    let Source { file, reader, bytes: packed } = source;
+    let unreadable = |problem: io::Error| DataError::Unreadable {
+        file: file.clone(),
+        reason: match problem.kind() {
+            io::ErrorKind::UnexpectedEof => "its gzip stream is cut short".to_owned(),
+            _ => problem.to_string(),
+        },
+    };
+    let mut reader = Unpacked::new(reader).map_err(unreadable)?;
+    let is_gzip = reader.is_gzip();
 
     let header_bytes = 4 * (1 + DIMENSIONS);
     let header = read_at_most(&mut reader, header_bytes as u64).map_err(unreadable)?;
@@ -374,7 +389,7 @@ fn read_idx<const DIMENSIONS: usize, R: Read>(
 
 /// The next bytes, fewer only where the stream ends. A gzip stream that ends in its middle counts as
 /// ending there, so that the caller can say how much is missing.
-fn read_at_most(reader: &mut dyn Read, bytes: u64) -> io::Result<Vec<u8>> {
+fn read_at_most(reader: &mut impl Read, bytes: u64) -> io::Result<Vec<u8>> {
     let mut data = Vec::new();
     match reader.take(bytes).read_to_end(&mut data) {
         Err(problem) if problem.kind() == io::ErrorKind::UnexpectedEof && (data.len() as u64) < bytes => {
@@ -387,4 +402,18 @@ fn read_at_most(reader: &mut dyn Read, bytes: u64) -> io::Result<Vec<u8>> {
 
 fn list(names: &[String]) -> String {
     names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or ")
+}
+
+/// What a file may be that begins with these bytes, in words.
+fn kind_of(head: u32) -> &'static str {
+    let bytes = head.to_be_bytes();
+    match bytes {
+        [b'P', b'K', ..] => " (zip: unpack it)",
+        [b'B', b'Z', b'h', _] => " (bzip2: unpack it)",
+        [0xfd, b'7', b'z', b'X'] => " (xz: unpack it)",
+        _ if bytes.iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace()) => {
+            " (text, such as a web page that was saved in its place)"
+        }
+        _ => "",
+    }
 }

@@ -1,7 +1,8 @@
-//! Files to write at the end, opened at the start: that one of them cannot be written shows before
-//! any work is done.
+//! Files to write at the end, looked at before: that one of them cannot be written shows before any work is done,
+//! and nothing is touched until there is something to write.
 
-use std::fs::{File, OpenOptions};
+use super::paths;
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -13,52 +14,87 @@ pub struct OutputError {
     source: io::Error,
 }
 
-/// A file that will be written. What it holds stays as it is until then.
+/// A file that will be written. What it holds stays as it is until then, and a new one is not there until then,
+/// however the program ends.
 #[derive(Debug)]
 pub struct Output {
     path: PathBuf,
-    file: File,
-    /// Whether to remove it again where nothing gets written.
-    is_new: bool,
+    way: Way,
+}
+
+#[derive(Debug)]
+enum Way {
+    /// A new file takes the place of the one here, whole.
+    Replace(PathBuf),
+    /// A pipe, a device, or a file in a folder that takes no new ones.
+    InPlace(File),
 }
 
 impl Output {
-    /// Opens a file for writing, and makes it where it is not there.
+    /// Looks whether a file can be written, and changes nothing.
     pub fn open(path: &Path) -> Result<Self, OutputError> {
-        let failed = |source| OutputError { path: path.to_owned(), source };
-        let made = OpenOptions::new().write(true).create_new(true).open(path);
-        let is_new = made.is_ok();
-        let file = match made {
-            Err(problem) if problem.kind() == io::ErrorKind::AlreadyExists => {
-                OpenOptions::new().write(true).open(path)
-            }
-            other => other,
-        };
-        Ok(Self { path: path.to_owned(), file: file.map_err(failed)?, is_new })
+        let way = Way::find(path).map_err(|source| OutputError { path: path.to_owned(), source })?;
+        Ok(Self { path: path.to_owned(), way })
     }
 
     /// Replaces what the file holds.
-    pub fn write(mut self, bytes: &[u8]) -> Result<(), OutputError> {
-        let outcome = self.replace(bytes);
-        self.is_new = false;
-        outcome.map_err(|source| OutputError { path: self.path.clone(), source })
-    }
-
-    fn replace(&mut self, bytes: &[u8]) -> io::Result<()> {
-        // A pipe or a device has no length to set.
-        if self.file.metadata()?.is_file() {
-            self.file.set_len(0)?;
-        }
-        self.file.write_all(bytes)?;
-        self.file.flush()
+    pub fn write(self, bytes: &[u8]) -> Result<(), OutputError> {
+        let outcome = match self.way {
+            Way::Replace(target) => replace(&target, bytes),
+            Way::InPlace(file) => overwrite(file, bytes),
+        };
+        outcome.map_err(|source| OutputError { path: self.path, source })
     }
 }
 
-impl Drop for Output {
-    fn drop(&mut self) {
-        if self.is_new {
-            // An empty file left behind does no harm.
-            let _ = std::fs::remove_file(&self.path);
+impl Way {
+    fn find(path: &Path) -> io::Result<Self> {
+        let existing = match fs::metadata(path) {
+            Ok(metadata) => Some((metadata.is_file(), OpenOptions::new().write(true).open(path)?)),
+            Err(problem) if problem.kind() == io::ErrorKind::NotFound => None,
+            Err(problem) => return Err(problem),
+        };
+        if let Some((false, special)) = existing {
+            return Ok(Self::InPlace(special));
+        }
+        // A link stays one, and what it leads to is replaced.
+        let target = paths::resolve(path)?;
+        let file = existing.map(|(_, file)| file);
+        match (tempfile::tempfile_in(folder(&target)?), file) {
+            (Ok(_), _) => Ok(Self::Replace(target)),
+            (Err(_), Some(file)) => Ok(Self::InPlace(file)),
+            (Err(problem), None) => Err(problem),
         }
     }
+}
+
+fn folder(path: &Path) -> io::Result<&Path> {
+    let none = || io::Error::new(io::ErrorKind::InvalidInput, "it has no file name");
+    path.file_name().and(path.parent()).ok_or_else(none)
+}
+
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".lookahead-").suffix(".tmp");
+    let permissions = fs::metadata(path).ok().map(|metadata| metadata.permissions());
+    // As `File::create` would: the umask takes from it.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = builder.tempfile_in(folder(path)?)?;
+    if let Some(permissions) = permissions {
+        file.as_file().set_permissions(permissions)?;
+    }
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|problem| problem.error)?;
+    Ok(())
+}
+
+fn overwrite(mut file: File, bytes: &[u8]) -> io::Result<()> {
+    // A pipe or a device has no length to set.
+    if file.metadata()?.is_file() {
+        file.set_len(0)?;
+    }
+    file.write_all(bytes)?;
+    file.flush()
 }

@@ -199,10 +199,10 @@ fn loss_curves(runs: &[History]) -> (Vec<Curve>, usize) {
 
 fn accuracy_curves(runs: &[History]) -> Vec<Curve> {
     let curves = runs.iter().flat_map(|run| {
-        let fast = run.samples.iter().map(|sample| (f64::from(sample.step), 100.0 * sample.fast)).collect();
+        let fast = run.samples.iter().map(|sample| (sample.step as f64, 100.0 * sample.fast)).collect();
         let points = |share: fn(&Sample) -> Option<f64>| -> Vec<_> {
             let samples = run.samples.iter();
-            samples.filter_map(|sample| Some((f64::from(sample.step), 100.0 * share(sample)?))).collect()
+            samples.filter_map(|sample| Some((sample.step as f64, 100.0 * share(sample)?))).collect()
         };
         let name = |weights| format!("{}, {weights}", run.name);
         // The slow ones are drawn first: the dashes of the fast ones show on top of them.
@@ -233,7 +233,7 @@ fn accuracy_curves(runs: &[History]) -> Vec<Curve> {
 fn alpha_curves(runs: &[History]) -> Vec<Curve> {
     let adaptive = runs.iter().filter(|run| !run.alphas.is_empty());
     let curve = |run: &History| {
-        let points = run.alphas.iter().map(|alphas| (f64::from(alphas.step), alphas.mean())).collect();
+        let points = run.alphas.iter().map(|alphas| (alphas.step as f64, alphas.mean())).collect();
         Curve { name: run.name.clone(), colour: SLOW, is_dashed: false, points }
     };
     adaptive.map(curve).collect()

@@ -1,6 +1,7 @@
 //! The results as text: a table for people, JSON for programs.
 
-use super::history::{Epoch, Guarded, History};
+use super::history::{Divergence, Epoch, Guarded, History};
+use super::settings::Settings;
 use lookahead_wgpu::Memory;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -9,7 +10,7 @@ use std::fmt::Write;
 /// The table's head.
 pub const HEAD: &str = concat!(
     "                                        test accuracy\n",
-    "epoch  train loss   test loss     fast      slow   average    seconds",
+    "epoch  train loss   test loss     fast      slow   average  elapsed s",
 );
 
 /// An epoch's line of the table.
@@ -29,8 +30,41 @@ pub fn row(epoch: &Epoch) -> String {
 
 /// What a guard came to, in words.
 pub fn guarded(guard: &Guarded) -> String {
-    let steps = if guard.skipped == 1 { "step" } else { "steps" };
-    format!("{} {steps} skipped; loss scale {}", guard.skipped, guard.loss_scale)
+    format!("{} skipped; loss scale {}", count(guard.skipped, "step", "s"), guard.loss_scale)
+}
+
+/// How the batches of an epoch make steps, where there are several to one.
+pub fn accumulated(images: usize, settings: &Settings) -> Option<String> {
+    let micro_batches = u64::from(settings.options.accumulate?);
+    let batches = (images as u64).div_ceil(u64::from(settings.batch));
+    let steps = batches.div_ceil(micro_batches);
+    let mut text = format!("an epoch's {} make {}", count(batches, "batch", "es"), count(steps, "step", "s"));
+    match batches % micro_batches {
+        0 => {}
+        rest if steps == 1 => text += &format!(", since there are no more than {rest}"),
+        rest => text += &format!(", the last of {}", count(rest, "batch", "es")),
+    }
+    Some(text)
+}
+
+/// What a run did not come to, where that leaves it as it began.
+pub fn idle(history: &History) -> Option<String> {
+    let steps = history.steps;
+    if steps == 0 {
+        let skipped = history.guard.map(|guard| count(guard.skipped, "step", "s"));
+        let why =
+            skipped.map(|steps| format!(": the guard skipped {steps}, whose gradients were not finite"));
+        return Some(format!("no step was taken{}", why.unwrap_or_default()));
+    }
+    let k = u64::from(history.lookahead.as_ref()?.k);
+    let taken = count(steps, "step", "s");
+    (steps < k).then(|| {
+        format!("no sync came: the run took {taken}, and k is {k}; the slow weights are the first ones")
+    })
+}
+
+fn count(number: u64, word: &str, plural: &str) -> String {
+    format!("{number} {word}{}", if number == 1 { "" } else { plural })
 }
 
 /// The last epoch of each run, side by side.
@@ -88,6 +122,9 @@ struct JsonRun<'a> {
     k: Option<u32>,
     alpha: Option<f64>,
     policy: Option<&'a str>,
+    steps: u64,
+    /// Where and how the run diverged and ended.
+    divergence: Option<&'a Divergence>,
     skipped_steps: Option<u64>,
     loss_scale: Option<f32>,
     memory_bytes: Value,
@@ -96,7 +133,7 @@ struct JsonRun<'a> {
 
 #[derive(Serialize)]
 struct JsonEpoch<'a> {
-    epoch: u32,
+    epoch: u64,
     train_loss: f64,
     test_loss: f64,
     test_accuracy: f64,
@@ -105,13 +142,14 @@ struct JsonEpoch<'a> {
     average_accuracy: Option<f64>,
     /// Of the last sync: one for the network, each group or each tensor.
     alphas: Option<&'a [f64]>,
-    seconds: f64,
+    seconds_since_start: f64,
+    seconds_of_epoch: f64,
 }
 
 impl<'a> JsonRun<'a> {
     fn new(run: &'a History) -> Self {
         let setting = run.lookahead.as_ref();
-        let epochs = run.epochs.iter().map(|epoch| JsonEpoch {
+        let epochs = run.epochs.iter().enumerate().map(|(index, epoch)| JsonEpoch {
             epoch: epoch.epoch,
             train_loss: epoch.train_loss,
             test_loss: epoch.test_loss,
@@ -120,7 +158,8 @@ impl<'a> JsonRun<'a> {
             slow_accuracy: epoch.slow_accuracy,
             average_accuracy: epoch.average_accuracy,
             alphas: run.alphas_of(epoch),
-            seconds: epoch.seconds,
+            seconds_since_start: epoch.seconds,
+            seconds_of_epoch: run.seconds_of(index),
         });
         Self {
             name: &run.name,
@@ -128,6 +167,8 @@ impl<'a> JsonRun<'a> {
             k: setting.map(|setting| setting.k),
             alpha: setting.map(|setting| setting.alpha),
             policy: setting.map(|setting| setting.policy.as_str()),
+            steps: run.steps,
+            divergence: run.divergence.as_ref(),
             skipped_steps: run.guard.map(|guard| guard.skipped),
             loss_scale: run.guard.map(|guard| guard.loss_scale),
             memory_bytes: memory(&run.memory),

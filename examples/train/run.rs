@@ -3,7 +3,7 @@
 use super::batches::{Batches, Images};
 use super::data::{CLASSES, Dataset};
 use super::device::ModelError;
-use super::history::{Alphas, Epoch, History, Sample, Setting};
+use super::history::{Alphas, Divergence, Epoch, History, Sample, Setting};
 use super::kernels::Kernels;
 use super::meter::{Meter, Tallies, Tally};
 use super::model::{Backward, Forward, Network, random_streams};
@@ -28,6 +28,12 @@ pub enum RunError {
     /// The network did.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// A snapshot counts more batches than there is memory for a history of.
+    #[error("the checkpoint counts {batches} batches, and the losses of these do not fit in memory")]
+    History {
+        /// Batches.
+        batches: u64,
+    },
 }
 
 /// A data set and the shaders on a GPU, for any number of runs.
@@ -76,10 +82,10 @@ pub struct Run {
     test: Test,
     /// The images in the order of the epoch under way, and how many epochs' orders were drawn.
     order: Vec<u32>,
-    orders: u32,
+    orders: u64,
     random: Xoshiro256PlusPlus,
     /// Batches that were submitted.
-    done: u32,
+    done: u64,
     /// Readings on their way, the oldest first.
     pending: VecDeque<Pending>,
     last_test: Option<Tested<Score>>,
@@ -90,7 +96,7 @@ pub struct Run {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Taken {
     /// Their images.
-    pub images: u32,
+    pub images: u64,
     /// The mean loss of these.
     pub loss: f64,
     /// Whether they end an epoch, whose summary is the history's last.
@@ -126,7 +132,7 @@ struct Pending {
     /// Its batches, counted within their epoch.
     batches: Range<u32>,
     /// Batches of all epochs up to its end.
-    step: u32,
+    step: u64,
     train: Tallies,
     alphas: Option<Reading>,
     test: Option<Tested<Tallies>>,
@@ -175,6 +181,7 @@ impl Run {
         };
 
         let batches = Batches::new(device, &bench.train, settings.batch).await?;
+        let batches = batches.in_steps_of(options.micro_batches());
         let meter = Meter::new(device, batches.count()).await?;
         let (weights, images) = (bindings(&read), &bench.train);
         let loss_scale = optimizer.loss_scale();
@@ -195,8 +202,11 @@ impl Run {
             samples: Vec::new(),
             alphas: Vec::new(),
             epochs: Vec::new(),
+            batches: batches.count(),
             memory: optimizer.memory(),
             guard: None,
+            steps: 0,
+            divergence: None,
         };
         Ok(Self {
             bench: bench.clone(),
@@ -221,14 +231,20 @@ impl Run {
     /// Goes on from a snapshot and the history up to it or longer. What a shorter one lacks is not a number.
     pub fn resume(&mut self, snapshot: &Snapshot, history: &History) -> Result<(), RunError> {
         self.optimizer.import(snapshot)?;
-        let steps = snapshot.steps + snapshot.skipped;
-        let micro_batches = u64::from(self.settings.options.micro_batches());
-        let done = steps.saturating_mul(micro_batches).saturating_add(u64::from(snapshot.gathered));
-        self.done = u32::try_from(done).unwrap_or(u32::MAX);
-        let History { memory, guard, .. } = self.history;
-        self.history = History { memory, guard, ..history.clone() };
-        self.history.truncate(self.done, self.batches.count());
-        self.history.losses.resize(self.done as usize, f64::NAN);
+        let steps = snapshot.steps.saturating_add(snapshot.skipped);
+        let done = self.batches.of_steps(steps).saturating_add(u64::from(snapshot.gathered));
+        let new = &self.history;
+        let mut history =
+            History { batches: new.batches, memory: new.memory, guard: new.guard, ..history.clone() };
+        history.truncate(done);
+        let missing = usize::try_from(done).ok().and_then(|done| done.checked_sub(history.losses.len()));
+        let Some(missing) = missing.filter(|missing| history.losses.try_reserve_exact(*missing).is_ok())
+        else {
+            return Err(RunError::History { batches: done });
+        };
+        history.losses.extend(std::iter::repeat_n(f64::NAN, missing));
+        self.history = history;
+        self.done = done;
         Ok(())
     }
 
@@ -248,13 +264,18 @@ impl Run {
     }
 
     /// Batches that were submitted.
-    pub fn done(&self) -> u32 {
+    pub fn done(&self) -> u64 {
         self.done
     }
 
     /// Whether the last batch was submitted.
     pub fn is_done(&self) -> bool {
-        self.done >= self.settings.epochs * self.batches.count()
+        self.done >= self.total()
+    }
+
+    /// Batches of the whole run.
+    pub fn total(&self) -> u64 {
+        u64::from(self.settings.epochs) * u64::from(self.batches.count())
     }
 
     /// Command buffers whose results were not taken in yet.
@@ -270,7 +291,8 @@ impl Run {
     /// Submits the next batches, at most so many, up to the next test or the end of an epoch; their results will
     /// be pending.
     pub async fn submit(&mut self, most: u32) -> Result<(), RunError> {
-        let first = self.done % self.batches.count();
+        let count = self.batches.count();
+        let first = (self.done % u64::from(count)) as u32;
         self.begin_epoch(first);
         let next_test = self.next_test(first);
         let end = next_test.min(first.saturating_add(most));
@@ -283,6 +305,10 @@ impl Run {
             self.backward.record(kernels, &mut pass);
             drop(pass);
             self.optimizer.step(&mut encoder)?;
+            // An epoch's last batches make a step even where they are fewer than the others'.
+            if batch + 1 == count && self.batches.has_short_step() {
+                self.optimizer.flush(&mut encoder)?;
+            }
         }
         let train = self.meter.read(device, &mut encoder, first..end).await?;
         let alphas = match self.optimizer.alphas() {
@@ -294,7 +320,7 @@ impl Run {
             false => None,
         };
         let submission = queue.submit([encoder.finish()]);
-        self.done += end - first;
+        self.done += u64::from(end - first);
         self.pending.push_back(Pending {
             submission,
             batches: first..end,
@@ -308,7 +334,7 @@ impl Run {
 
     /// Puts the images of the epoch that the next batch is of into their order. The meter goes on where it is.
     fn begin_epoch(&mut self, first: u32) {
-        let epoch = self.done / self.batches.count() + 1;
+        let epoch = self.done / u64::from(self.batches.count()) + 1;
         if self.orders == epoch {
             return;
         }
@@ -326,27 +352,63 @@ impl Run {
         let Some(Pending { batches, step, train, alphas, test, .. }) = self.pending.pop_front() else {
             return Ok(None);
         };
-        let (mut images, mut loss) = (0, 0.0);
+        let (mut images, mut loss) = (0u64, 0.0);
+        let first = self.history.losses.len();
         for (batch, tally) in batches.zip(&train.finish().await?) {
             let count = self.batches.images_of(batch);
             self.history.losses.push(f64::from(tally.loss) / f64::from(count));
-            images += count;
+            images += u64::from(count);
             loss += f64::from(tally.loss);
         }
+        self.note(Divergence::of_losses(&self.history.losses, first));
         if let Some(alphas) = alphas {
             self.take_alphas(step, &alphas.finish().await?);
         }
         if let Some(test) = test {
             self.take_test(step, test).await?;
         }
-        let is_end_of_epoch = step.is_multiple_of(self.batches.count());
+        let count = u64::from(self.batches.count());
+        let is_end_of_epoch = step.is_multiple_of(count);
         if is_end_of_epoch {
-            self.end_epoch(step / self.batches.count(), clock());
+            self.end_epoch(step / count, clock());
         }
-        Ok(Some(Taken { images, loss: loss / f64::from(images), is_end_of_epoch }))
+        Ok(Some(Taken { images, loss: loss / images as f64, is_end_of_epoch }))
     }
 
-    async fn take_test(&mut self, step: u32, test: Tested<Tallies>) -> Result<(), RunError> {
+    /// Submits a look at the loss that some test images have now, at the fast weights and at the slow ones.
+    pub async fn probe(&self) -> Result<(wgpu::SubmissionIndex, Vec<Tallies>), RunError> {
+        let Workbench { device, queue, kernels, .. } = &self.bench;
+        let Test { meter, fast, slow, .. } = &self.test;
+        let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let mut tallies = Vec::new();
+        for forward in std::iter::once(fast).chain(slow) {
+            meter.clear(&mut encoder);
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+            forward.record(kernels, &mut pass, 0);
+            drop(pass);
+            tallies.push(meter.read(device, &mut encoder, 0..1).await?);
+        }
+        Ok((queue.submit([encoder.finish()]), tallies))
+    }
+
+    /// Looks whether the run has diverged, by a snapshot and a probe of this moment, whose results are all in. The
+    /// history says so then.
+    pub async fn check(&mut self, snapshot: &Snapshot, probe: Vec<Tallies>) -> Result<(), RunError> {
+        let mut losses = Vec::new();
+        for tallies in probe {
+            losses.extend(tallies.finish().await?.iter().map(|tally| f64::from(tally.loss)));
+        }
+        self.note(Divergence::of_state(snapshot, &losses, self.done));
+        Ok(())
+    }
+
+    /// The first divergence counts.
+    fn note(&mut self, found: Option<Divergence>) {
+        let known = self.history.divergence.take();
+        self.history.divergence = known.or(found);
+    }
+
+    async fn take_test(&mut self, step: u64, test: Tested<Tallies>) -> Result<(), RunError> {
         let images = self.test.batches.images();
         let score = async |tallies: Tallies| -> Result<Score, RunError> {
             Ok(Score::new(&tallies.finish().await?, images))
@@ -373,7 +435,7 @@ impl Run {
     }
 
     /// Takes in what [`Optimizer::alphas`] held; before the first sync it is zero.
-    fn take_alphas(&mut self, step: u32, words: &[u32]) {
+    fn take_alphas(&mut self, step: u64, words: &[u32]) {
         let fixed = self.settings.lookahead.map_or(1.0, |(_, alpha, _)| alpha);
         let alphas = words.chunks_exact(2).map(|pair| f64::from(f32::from_bits(pair[0])));
         let values: Vec<_> = alphas.map(|alpha| if alpha < 0.0 { fixed } else { alpha }).collect();
@@ -383,7 +445,7 @@ impl Run {
     }
 
     /// Sums up the epoch; it ended with a test.
-    fn end_epoch(&mut self, epoch: u32, seconds: f64) {
+    fn end_epoch(&mut self, epoch: u64, seconds: f64) {
         let Some(Tested { fast, slow, average }) = &self.last_test else { return };
         let first = self.history.losses.len() - self.batches.count() as usize;
         let losses = (0..).zip(&self.history.losses[first..]);

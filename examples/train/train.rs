@@ -41,7 +41,7 @@ pub enum Progress<'a> {
     /// So many images were trained on, with this mean loss.
     Images {
         /// How many.
-        count: u32,
+        count: u64,
         /// Their mean loss.
         loss: f64,
     },
@@ -65,7 +65,7 @@ impl Workbench {
         Ok(Self { gpu, bench })
     }
 
-    /// Trains a new network, and reports to `watch`.
+    /// Trains a new network, and reports to `watch`. A run that diverges ends there, and its history says so.
     pub fn train(
         &self,
         settings: &Settings,
@@ -74,7 +74,7 @@ impl Workbench {
         self.run(pollster::block_on(Run::new(&self.bench, settings))?, watch, None)
     }
 
-    /// [`Self::train`], with checkpoints.
+    /// [`Self::train`], with checkpoints: none of a run that has diverged.
     pub fn train_with(
         &self,
         settings: &Settings,
@@ -86,7 +86,7 @@ impl Workbench {
             run.resume(snapshot, history)?;
             let batches = run.batches();
             for (index, loss) in (0..batches.count()).cycle().zip(&run.history().losses) {
-                watch(Progress::Images { count: batches.images_of(index), loss: *loss });
+                watch(Progress::Images { count: batches.images_of(index).into(), loss: *loss });
             }
             run.history().epochs.iter().for_each(|epoch| watch(Progress::Epoch(epoch)));
         }
@@ -102,25 +102,45 @@ impl Workbench {
         let began = Instant::now();
         let earlier = run.history().epochs.last().map_or(0.0, |epoch| epoch.seconds);
         let clock = || earlier + began.elapsed().as_secs_f64();
-        let every = checkpoints.as_ref().map_or(u32::MAX, |checkpoints| checkpoints.every.max(1));
-        while !run.is_done() {
-            let most = STEPS_EACH_SUBMIT.min(every - run.done() % every);
+        let every = checkpoints.as_ref().map_or(u64::MAX, |checkpoints| checkpoints.every.max(1));
+        let start = run.done();
+        while !run.is_done() && run.history().divergence.is_none() {
+            let most = every - run.done() % every;
+            let most = u32::try_from(most).map_or(STEPS_EACH_SUBMIT, |most| most.min(STEPS_EACH_SUBMIT));
             pollster::block_on(run.submit(most))?;
-            let kept = checkpoints.as_mut().filter(|_| run.done().is_multiple_of(every) || run.is_done());
-            let ahead = if kept.is_some() || run.is_done() { 0 } else { SUBMITS_AHEAD };
-            while run.pending() > ahead {
+            let is_due = run.done().is_multiple_of(every) && !run.is_done();
+            let ahead = if is_due || run.is_done() { 0 } else { SUBMITS_AHEAD };
+            while run.pending() > ahead && run.history().divergence.is_none() {
                 self.take_oldest(&mut run, &clock, watch)?;
             }
-            if let Some(checkpoints) = kept {
-                (checkpoints.keep)(&run.optimizer().export_blocking()?, run.history())?;
+            if is_due {
+                self.snapshot(&mut run, checkpoints.as_mut())?;
             }
         }
-        let mut history = run.history().clone();
+        let is_new = run.done() > start;
+        let snapshot = self.snapshot(&mut run, checkpoints.as_mut().filter(|_| is_new))?;
+        let mut history = History { steps: snapshot.steps, ..run.history().clone() };
         if run.optimizer().loss_scale().is_some() {
-            let counters = run.optimizer().counters_blocking()?;
-            history.guard = Some(Guarded { skipped: counters.skipped, loss_scale: counters.loss_scale });
+            let Snapshot { skipped, loss_scale, .. } = snapshot;
+            history.guard = Some(Guarded { skipped, loss_scale });
         }
         Ok(history)
+    }
+
+    /// A snapshot of a run whose results are all in, which is kept unless the run has diverged.
+    fn snapshot(
+        &self,
+        run: &mut Run,
+        checkpoints: Option<&mut Checkpoints<'_>>,
+    ) -> Result<Snapshot, TrainError> {
+        let snapshot = run.optimizer().export_blocking()?;
+        let (submission, probe) = pollster::block_on(run.probe())?;
+        self.gpu.device.poll(wgpu::PollType::Wait { submission_index: Some(submission), timeout: None })?;
+        pollster::block_on(run.check(&snapshot, probe))?;
+        if let Some(checkpoints) = checkpoints.filter(|_| run.history().divergence.is_none()) {
+            (checkpoints.keep)(&snapshot, run.history())?;
+        }
+        Ok(snapshot)
     }
 
     /// Waits for the oldest pending results and takes them in.
@@ -147,7 +167,7 @@ pub struct Checkpoints<'a> {
     /// Where it goes on from.
     pub start: Option<(Snapshot, History)>,
     /// Batches from one to the next, counted from the first one ever.
-    pub every: u32,
+    pub every: u64,
     /// Takes one.
     pub keep: &'a mut dyn FnMut(&Snapshot, &History) -> Result<(), CheckpointError>,
 }

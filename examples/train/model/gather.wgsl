@@ -12,7 +12,7 @@ struct Source {
 @group(0) @binding(0) var<uniform> source: Source;
 // Each image begins a new word.
 @group(0) @binding(1) var<storage, read> images: array<u32>;
-// The number of images in the batch, then their indices.
+// The number of images in the batch, what its sums are divided by, then the indices of the images.
 @group(0) @binding(2) var<storage, read> batch: array<u32>;
 @group(0) @binding(3) var<storage, read_write> inputs: array<f32>;
 
@@ -27,7 +27,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     // Rows past the end of a short last batch become zero.
     var pixels = vec4f();
     if (row < batch[0]) {
-        let bytes = vec4u(images[batch[1u + row] * words + word]) >> vec4u(0u, 8u, 16u, 24u);
+        let bytes = vec4u(images[batch[2u + row] * words + word]) >> vec4u(0u, 8u, 16u, 24u);
         pixels = vec4f(bytes & vec4u(255u)) * source.scale;
     }
     let first = row * source.pixels + 4u * word;

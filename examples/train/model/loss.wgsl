@@ -1,6 +1,6 @@
-// Softmax cross-entropy of one batch: the gradient of its mean, times a scale, with respect to the logits,
-// and, into the meter, its sum and the number of images whose largest logit is the right one. One workgroup, so
-// that the sum has one order and every run gives the same bits.
+// Softmax cross-entropy of one batch: the gradient of its sum, divided by the batch's share of its step and times a
+// scale, with respect to the logits; and, into the meter, its sum and the number of images whose largest logit is
+// the right one. One workgroup, so that the sum has one order and every run gives the same bits.
 
 struct Layer {
     rows: u32,
@@ -25,7 +25,7 @@ const WIDTH = 64u;
 @group(0) @binding(0) var<uniform> layer: Layer;
 @group(0) @binding(1) var<storage, read> logits: array<f32>;
 @group(0) @binding(2) var<storage, read> labels: array<u32>;
-// The number of images in the batch, then their indices.
+// The number of images in the batch, what its sums are divided by, then the indices of the images.
 @group(0) @binding(3) var<storage, read> batch: array<u32>;
 @group(0) @binding(4) var<storage, read_write> gradient: array<f32>;
 @group(0) @binding(5) var<storage, read_write> meter: Meter;
@@ -37,6 +37,7 @@ var<workgroup> shares: array<Tally, WIDTH>;
 fn main(@builtin(local_invocation_index) index: u32) {
     let classes = layer.outputs;
     let count = min(batch[0], layer.rows);
+    let divisor = bitcast<f32>(batch[1]);
     var own = Tally();
     for (var row = index; row < layer.rows; row += WIDTH) {
         let first = row * classes;
@@ -46,7 +47,7 @@ fn main(@builtin(local_invocation_index) index: u32) {
             }
             continue;
         }
-        let label = labels[batch[1u + row]];
+        let label = labels[batch[2u + row]];
         var largest = logits[first];
         var prediction = 0u;
         for (var k = 1u; k < classes; k++) {
@@ -63,7 +64,7 @@ fn main(@builtin(local_invocation_index) index: u32) {
         for (var k = 0u; k < classes; k++) {
             let probability = exp(logits[first + k] - largest) / sum;
             let target_probability = select(0.0, 1.0, k == label);
-            gradient[first + k] = (probability - target_probability) * loss_scale / f32(count);
+            gradient[first + k] = (probability - target_probability) * loss_scale / divisor;
         }
         own.loss += log(sum) + largest - logits[first + label];
         own.correct += select(0u, 1u, prediction == label);

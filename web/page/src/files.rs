@@ -1,6 +1,7 @@
 //! IDX files that were dropped: which is which, and the data set they make.
 
 use crate::data::{DataError, Dataset, Source, Split, read_images, read_labels};
+use crate::unpack::Unpacked;
 use std::io::Read;
 
 /// One image in so many is held out where no images to test on are given, as with the digits.
@@ -8,7 +9,6 @@ const TEST_EVERY: usize = 5;
 /// IDX files of images and of labels begin so.
 const IMAGES: [u8; 4] = [0, 0, 8, 3];
 const LABELS: [u8; 4] = [0, 0, 8, 1];
-const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// A file and what it holds.
 pub struct File {
@@ -45,10 +45,6 @@ pub enum FilesError {
 }
 
 impl File {
-    fn is_gzip(&self) -> bool {
-        self.bytes.starts_with(&GZIP)
-    }
-
     fn is_test(&self) -> bool {
         let name = self.name.to_lowercase();
         name.contains("test") || name.contains("t10k")
@@ -57,11 +53,7 @@ impl File {
     /// Whether it holds images, not labels.
     fn is_images(&self) -> Result<bool, FilesError> {
         let mut head = [0; 4];
-        let read = if self.is_gzip() {
-            flate2::read::MultiGzDecoder::new(self.bytes.as_slice()).read_exact(&mut head)
-        } else {
-            self.bytes.as_slice().read_exact(&mut head)
-        };
+        let read = Unpacked::new(self.bytes.as_slice()).and_then(|mut file| file.read_exact(&mut head));
         match (read, head) {
             (Ok(()), IMAGES) => Ok(true),
             (Ok(()), LABELS) => Ok(false),
@@ -70,12 +62,7 @@ impl File {
     }
 
     fn source(&self) -> Source<&[u8]> {
-        Source {
-            file: self.name.clone(),
-            reader: &self.bytes,
-            bytes: self.bytes.len() as u64,
-            is_gzip: self.is_gzip(),
-        }
+        Source { file: self.name.clone(), reader: &self.bytes, bytes: self.bytes.len() as u64 }
     }
 }
 

@@ -34,3 +34,5 @@ mod run;
 #[path = "../../../examples/train/settings.rs"]
 mod settings;
 mod trainer;
+#[path = "../../../examples/train/unpack.rs"]
+mod unpack;

@@ -59,9 +59,9 @@ struct News<'a> {
     /// Batches of an epoch.
     batches: u32,
     /// Batches of the whole run.
-    total: u32,
+    total: u64,
     /// Images that were trained on since the last news.
-    images: u32,
+    images: u64,
     is_done: bool,
     losses: &'a [f64],
     samples: &'a [Sample],
@@ -235,7 +235,7 @@ impl Trainer {
     }
 
     /// Keeps a run's state, where there is one; gives the images that it took in.
-    async fn keep(&mut self, id: u32) -> Result<u32, JsError> {
+    async fn keep(&mut self, id: u32) -> Result<u64, JsError> {
         let Some(training) = self.runs.get_mut(&id) else { return Ok(0) };
         let seconds = training.seconds;
         let images = training.take(0, &|| seconds).await?;
@@ -254,7 +254,7 @@ impl Training {
     }
 
     /// Takes results in until at most so many command buffers are ahead; gives the images of these.
-    async fn take(&mut self, ahead: usize, clock: &dyn Fn() -> f64) -> Result<u32, JsError> {
+    async fn take(&mut self, ahead: usize, clock: &dyn Fn() -> f64) -> Result<u64, JsError> {
         let mut images = 0;
         while self.run.pending() > ahead {
             let taken = self.run.take_oldest(clock).await.map_err(shown)?;
@@ -263,7 +263,7 @@ impl Training {
         Ok(images)
     }
 
-    fn news(&mut self, id: u32, images: u32) -> Result<String, JsError> {
+    fn news(&mut self, id: u32, images: u64) -> Result<String, JsError> {
         let History { name, losses, samples, alphas, epochs, .. } = self.run.history();
         let batches = self.run.batches().count();
         let text = json(&News {
@@ -271,7 +271,7 @@ impl Training {
             name,
             first: self.told.losses,
             batches,
-            total: batches * self.run.settings.epochs,
+            total: self.run.total(),
             images,
             is_done: self.run.is_done() && self.run.pending() == 0,
             losses: &losses[self.told.losses..],
