@@ -1,7 +1,7 @@
 //! Weights and gradients in the caller's buffers.
 
 use lookahead_wgpu::{
-    Builder, Field, Slice,
+    Builder, Field, Group, Slice,
     wgpu::{Buffer, BufferUsages},
 };
 
@@ -130,4 +130,40 @@ fn copies_that_a_borrowed_buffer_is_not_for() {
     let (v, w) = (Slice::new(&readable, 0, 16), Slice::new(&buffer, 16, 16));
     let mut optimizer = noop.build(sgd().borrowed("v", &[4], v).borrowed("w", &[2, 2], w));
     check(optimizer.import(&snapshot).unwrap_err(), "Range", &[&told[..], &["COPY_DST"]].concat());
+}
+
+#[test]
+fn gradients_that_lack_what_trains_again() {
+    let noop = Noop::new();
+    let buffer = noop.buffer(512, ALL);
+    let at = |offset| Slice::new(&buffer, offset, 16);
+    let builder = sgd().group(Group::new("head").frozen()).borrowed("v", &[4], at(0));
+    let mut optimizer =
+        noop.build(builder.borrowed_in("head", "w", &[4], at(64)).borrowed_in("head", "u", &[4], at(128)));
+    // What is given is checked as ever, frozen or not.
+    let refuse = |slices: &[(&str, Slice)]| optimizer.borrow_gradients_blocking(slices).unwrap_err();
+    check(refuse(&[("w", at(256))]), "UnknownName", &["no gradient of the tensor `v`", "there are: `w`"]);
+    check(refuse(&[("v", at(256)), ("w", at(264))]), "Overlap", &["gradients of `v`", "gradients of `w`"]);
+    check(refuse(&[("v", at(136))]), "Overlap", &["weights of `u`", "gradients of `v`"]);
+    check(refuse(&[("v", at(256)), ("u", at(500))]), "Range", &["gradients of `u`", "past the buffer"]);
+
+    let none = optimizer.borrow_gradients_blocking(&[("v", at(256))]).unwrap();
+    let one = optimizer.borrow_gradients_blocking(&[("v", at(256)), ("u", at(320))]).unwrap();
+    let all = [("v", at(256)), ("u", at(320)), ("w", at(384))];
+    let all = optimizer.borrow_gradients_blocking(&all).unwrap();
+    let mut encoder = noop.encoder();
+    for gradients in [&none, &one, &all] {
+        optimizer.step_with(&mut encoder, gradients).unwrap();
+    }
+    optimizer.set_frozen("head", false).unwrap();
+    let error = optimizer.step_with(&mut encoder, &none).unwrap_err();
+    check(error, "MissingGradients", &["lack those of `w`, `u`", "were frozen", "borrow them again"]);
+    let error = optimizer.step_with(&mut encoder, &one).unwrap_err();
+    check(error, "MissingGradients", &["lack those of `w`,", "borrow them again"]);
+    assert_eq!(optimizer.steps(), 3);
+    optimizer.step_with(&mut encoder, &all).unwrap();
+    optimizer.set_frozen("head", true).unwrap();
+    optimizer.step_with(&mut encoder, &none).unwrap();
+    noop.queue.submit([encoder.finish()]);
+    assert_eq!(optimizer.steps(), 5);
 }
