@@ -117,7 +117,7 @@ mod native {
 mod web {
     /// The event loop calls back, and nobody has to wait.
     #[derive(Clone, Default)]
-    pub(crate) struct Waiter;
+    pub(crate) struct Waiter {}
 
     impl Waiter {
         /// Nothing to do.
