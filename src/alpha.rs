@@ -43,6 +43,7 @@
 //!   ([`GradientAt::Synchronised`], the default). [`GradientAt::LastStep`] uses the gradient at theta_(k-1) instead.
 //! - **Scope.** One alpha for the model, for each group or for each tensor.
 //! - The gradient is that of the loss (and of L2 decay, where the rule has it), before centralisation and clipping.
+//!   That of a frozen group is not looked at: the model's alpha is found without it, and its own is the fixed one.
 
 use crate::{
     error::{Error, check_hyperparameter},

@@ -64,9 +64,9 @@ pub struct Memory {
     /// The control ring, the guard's tables, and what reductions need: not a multiple of the parameters, but for
     /// one value for each weight whose second moment the driver keeps whole (AdaFactor, small dimensions).
     ///
-    /// The ring grows by 512 bytes for each step and group (twice that where alpha is adaptive) that is recorded in
-    /// an encoder, in chunks of 256 such slots or more, and is given back when the device has done the encoder's
-    /// steps, or the encoder is dropped: at rest it has at most three chunks. Each [`Gradients`](crate::Gradients)
+    /// The ring has a slot of 512 bytes for each group of each step that is recorded (two at a sync with an adaptive
+    /// alpha), in chunks of 256 slots or more. It grows with the steps that wait in encoders, and shrinks to at most
+    /// three chunks when the device has done them or their encoders are dropped. Each [`Gradients`](crate::Gradients)
     /// has its tables here until it is dropped and its last step is done; downloads and exports have what is under
     /// way, and imports what the device has not copied yet.
     pub controls: u64,

@@ -28,7 +28,8 @@ use crate::{
 
 /// An optimizer over named tensors: a rule, with Lookahead around it or alone.
 ///
-/// All calls record or enqueue, and return at once; none but the downloads submits or waits.
+/// All calls record or enqueue, and return at once. None waits but the downloads and what is called blocking, and none
+/// submits but these, [`import`](Self::import) and [`import_weights`](Self::import_weights).
 pub struct Optimizer {
     pub(crate) device: wgpu::Device,
     pub(crate) queue: wgpu::Queue,
@@ -144,7 +145,8 @@ impl Optimizer {
     ///
     /// Everything recorded earlier in `encoder` comes before it, and what the steps of many encoders do
     /// does not depend on where one ends and the next begins. Encoders must be submitted in the order of
-    /// their steps.
+    /// their steps. A step takes 512 bytes a group of the device's memory until it is done
+    /// ([`Memory::controls`](crate::Memory::controls)).
     ///
     /// # Errors
     ///

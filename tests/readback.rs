@@ -395,3 +395,33 @@ fn copies(gpu: &Gpu, optimizer: &Optimizer) -> Vec<u32> {
     let words = slices.iter().flat_map(|slice| common::read_slice(gpu, slice));
     words.map(f32::to_bits).collect()
 }
+
+/// `cargo test --release --test readback -- --ignored --nocapture seconds`
+#[test]
+#[ignore = "for a quiet machine"]
+fn seconds_of_many_small_tensors() {
+    on_every_adapter(|gpu| {
+        let mut builder = Optimizer::builder(Adam::new(0.01)).lookahead(Lookahead::default());
+        for index in 0..2000 {
+            builder = builder.tensor(&format!("t{index}"), &[16, 16]);
+        }
+        let mut optimizer = builder.build_blocking(&gpu.device, &gpu.queue).unwrap();
+        let mut median = |run: &mut dyn FnMut(&mut Optimizer)| {
+            let mut times: Vec<_> = (0..5)
+                .map(|_| {
+                    let begun = Instant::now();
+                    run(&mut optimizer);
+                    submit(gpu, |_| ());
+                    gpu.device.poll(wgpu::PollType::wait_indefinitely()).unwrap();
+                    begun.elapsed().as_secs_f64()
+                })
+                .collect();
+            times.sort_by(f64::total_cmp);
+            times[2]
+        };
+        let mut snapshot = None;
+        let export = median(&mut |it| snapshot = Some(it.export_blocking().unwrap()));
+        let import = median(&mut |it| it.import(snapshot.as_ref().unwrap()).unwrap());
+        println!("{}: export {export:.3} s, import {import:.3} s", gpu.label());
+    });
+}

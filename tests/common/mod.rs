@@ -34,33 +34,21 @@ macro_rules! on_devices {
 
 /// A tensor's values.
 pub async fn download(optimizer: &Optimizer, field: Field<'_>, tensor: &str) -> Vec<f32> {
-    #[cfg(not(target_arch = "wasm32"))]
-    return optimizer.download_blocking(field, tensor).unwrap();
-    #[cfg(target_arch = "wasm32")]
     optimizer.download(field, tensor).await.unwrap()
 }
 
 /// The whole training state.
 pub async fn export(optimizer: &Optimizer) -> Snapshot {
-    #[cfg(not(target_arch = "wasm32"))]
-    return optimizer.export_blocking().unwrap();
-    #[cfg(target_arch = "wasm32")]
     optimizer.export().await.unwrap()
 }
 
 /// What is counted on the device.
 pub async fn counters(optimizer: &Optimizer) -> Counters {
-    #[cfg(not(target_arch = "wasm32"))]
-    return optimizer.counters_blocking().unwrap();
-    #[cfg(target_arch = "wasm32")]
     optimizer.counters().await.unwrap()
 }
 
 /// The alphas of the last sync.
 pub async fn alphas(optimizer: &Optimizer) -> Vec<Option<f32>> {
-    #[cfg(not(target_arch = "wasm32"))]
-    return optimizer.download_alphas_blocking().unwrap();
-    #[cfg(target_arch = "wasm32")]
     optimizer.download_alphas().await.unwrap()
 }
 
