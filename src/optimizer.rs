@@ -30,6 +30,21 @@ use crate::{
 ///
 /// All calls record or enqueue, and return at once. None waits but the downloads and what is called blocking, and none
 /// submits but these, [`import`](Self::import) and [`import_weights`](Self::import_weights).
+///
+/// # Buffers
+///
+/// What the optimizer gives out may be bound, copied from and written with these usages, and no other:
+///
+/// | call | usages | what may be written |
+/// |---|---|---|
+/// | [`weights`](Self::weights), [`slow_weights`](Self::slow_weights), [`half_weights`](Self::half_weights), [`average`](Self::average) | `STORAGE`, `COPY_SRC`, `COPY_DST` | weights, by [`upload`](Self::upload) at best, which writes the copies along |
+/// | [`gradients`](Self::gradients), [`curvature`](Self::curvature) | `STORAGE`, `COPY_SRC`, `COPY_DST` | all, before each step |
+/// | [`loss_scale`](Self::loss_scale) | `STORAGE`, `COPY_SRC`, `COPY_DST` | nothing |
+/// | [`gradient_norms`](Self::gradient_norms), [`alphas`](Self::alphas) | `STORAGE`, `COPY_SRC` | nothing |
+///
+/// None is `UNIFORM`, `VERTEX` or mappable: copy to a buffer of your own for that. Of borrowed tensors the weights'
+/// buffers need `STORAGE` (with `COPY_SRC` to be downloaded and exported, and `COPY_DST` to be uploaded and imported), and
+/// the gradients' `STORAGE` alone.
 pub struct Optimizer {
     pub(crate) device: wgpu::Device,
     pub(crate) queue: wgpu::Queue,

@@ -252,7 +252,9 @@ impl<'a> Text<'a> {
                     1 => "1 slot".to_owned(),
                     slots => format!("{slots} slots"),
                 };
-                return self.wrong(name.line, format!("this rule has {has}, `{array}[{slot}]` is not one"));
+                let what = if array == "state" { "rule" } else { "outer step" };
+                let told = format!("this {what} has {has}, `{array}[{slot}]` is not one");
+                return self.wrong(name.line, told);
             }
         }
         Ok(())

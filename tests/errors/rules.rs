@@ -173,3 +173,73 @@ fn slots_that_cannot_be() {
     }
     check(refuse(Broken { name: "", ..Broken::new(RIGHT) }), "Rule", &["has no name"]);
 }
+
+/// An outer step whose parts can be wrong one by one.
+#[derive(Debug, Clone)]
+struct Outward {
+    wgsl: &'static str,
+    slots: usize,
+    coefficient: f32,
+}
+
+const OUTWARD: &str = "fn outer(phi: vec4f, theta: vec4f, pull: f32) -> vec4f { return theta; }";
+
+impl lookahead_wgpu::Outer for Outward {
+    fn name(&self) -> &str {
+        "outward"
+    }
+
+    fn wgsl(&self) -> &str {
+        self.wgsl
+    }
+
+    fn slots(&self) -> Vec<Slot> {
+        ["a", "b"][..self.slots].iter().map(|name| Slot::zero(name)).collect()
+    }
+
+    fn coefficients(&self) -> [f32; 4] {
+        [self.coefficient; 4]
+    }
+
+    fn step(&self, _: f64, theta: f64, _: f64, _: f64, _: &mut [f64]) -> f64 {
+        theta
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+#[test]
+fn outer_steps_that_break_their_contract() {
+    let right = Outward { wgsl: OUTWARD, slots: 1, coefficient: 0.5 };
+    let noop = Noop::new();
+    let builder = |outer: Outward| {
+        Optimizer::builder(Broken::new(RIGHT)).lookahead(Lookahead::default()).outer(outer).tensor("w", &[3])
+    };
+    noop.build(builder(right.clone()));
+    let expected = "`fn outer(phi: vec4f, theta: vec4f, pull: f32) -> vec4f`";
+    for (outer, kind, told) in [
+        (
+            Outward { coefficient: f32::NAN, ..right.clone() },
+            "Rule",
+            &["coefficients", "NaN", "must be finite"][..],
+        ),
+        (Outward { wgsl: "", ..right.clone() }, "Rule", &["has no", expected]),
+        (
+            Outward { wgsl: "fn outer(phi: vec4f) -> vec4f { return phi; }", ..right.clone() },
+            "Shader",
+            &["it has `fn outer(phi: vec4f) -> vec4f`", expected],
+        ),
+        (
+            Outward {
+                wgsl: "fn outer(phi: vec4f, theta: vec4f, pull: f32) -> vec4f { return outer_state[1]; }",
+                ..right.clone()
+            },
+            "Shader",
+            &["has 1 slot, `outer_state[1]` is not one"],
+        ),
+    ] {
+        check(noop.refuse(builder(outer)), kind, told);
+    }
+}

@@ -95,3 +95,34 @@ fn tensors_larger_than_a_binding_have_no_single_slice() {
     let sizes: Vec<_> = optimizer.weights_slices("w").unwrap().iter().map(|slice| slice.size).collect();
     assert_eq!(sizes, [2048, 2048, 304]);
 }
+
+/// As the documentation of `Optimizer` has them.
+#[test]
+fn usages_of_the_buffers_that_are_given_out() {
+    use lookahead_wgpu::{
+        AdaptiveAlpha, Average, Guard, Half, Lookahead, alpha::Curvature, wgpu::BufferUsages,
+    };
+    let builder = crate::sgd()
+        .lookahead(Lookahead::default())
+        .half_weights(Half::F16)
+        .average(Average::Ema { decay: 0.9 })
+        .adaptive(AdaptiveAlpha::new(0.1).curvature(Curvature::Given))
+        .guard(Guard::default())
+        .tensor("w", &[3]);
+    let optimizer = Noop::new().build(builder);
+    let read = BufferUsages::STORAGE | BufferUsages::COPY_SRC;
+    for slice in [
+        optimizer.weights("w").unwrap(),
+        optimizer.slow_weights("w").unwrap(),
+        optimizer.half_weights("w").unwrap(),
+        optimizer.average("w").unwrap(),
+        optimizer.gradients("w").unwrap(),
+        optimizer.curvature("w").unwrap(),
+        optimizer.loss_scale().unwrap(),
+    ] {
+        assert_eq!(slice.buffer.usage(), read | BufferUsages::COPY_DST);
+    }
+    for buffer in [optimizer.gradient_norms().unwrap(), optimizer.alphas().unwrap()] {
+        assert_eq!(buffer.usage(), read);
+    }
+}
