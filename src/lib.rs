@@ -59,5 +59,5 @@ pub use readback::Field;
 pub use rules::Rule;
 pub use schedule::Schedule;
 pub use settings::Traffic;
-pub use snapshot::{GroupSnapshot, Snapshot, TensorSnapshot};
+pub use snapshot::{CycleSnapshot, GroupSnapshot, ImportOptions, Snapshot, TensorSnapshot, Weights};
 pub use wgpu;

@@ -1190,6 +1190,8 @@ mod command_line {
             since_rescaled: 0,
             gathered: 0,
             outer: "interpolation".to_owned(),
+            loss_scaling: None,
+            schedule: None,
             groups: Vec::new(),
             tensors: Vec::new(),
         };
