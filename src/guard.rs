@@ -433,3 +433,29 @@ impl GuardState {
         pass.dispatch_workgroups(1, 1, 1);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As `shaders/guard.wgsl` writes them, one step and one count after the other.
+    #[test]
+    fn tables_are_those_of_the_last_steps() {
+        let by_step = |step: u64| [step as f32, -1.0];
+        let by_count = |count: u64, row: &mut Vec<u32>| row.extend([count as u32 + 7, 8, 9]);
+        for (steps, count) in [(0, 0), (1, 1), (3, 2), (4096, 4095), (4097, 4096), (10_000, 9_000)] {
+            let (start, width) = (3 * ROWS as usize, 4);
+            let mut expected = vec![0; start + width * ROWS as usize];
+            for step in 0..steps {
+                let row = 3 * (step % ROWS) as usize;
+                let words = [step as u32 + 1, (step as f32).to_bits(), (-1.0f32).to_bits()];
+                expected[row..row + 3].copy_from_slice(&words);
+            }
+            for count in 1..=count {
+                let row = start + width * (count % ROWS) as usize;
+                expected[row..row + width].copy_from_slice(&[count as u32, count as u32 + 7, 8, 9]);
+            }
+            assert_eq!(tables(steps, count, 2, by_step, by_count), expected, "{steps}, {count}");
+        }
+    }
+}

@@ -256,7 +256,7 @@ fn entries_of_unknown_types_are_left_alone() {
     assert_eq!(report.left_over, ["another", "other.scales"]);
     assert_eq!((report.imported.len(), report.missing.len()), (3, 0));
     // Asked for, it is told.
-    let text = format!("{}", "x".repeat(100));
+    let text = "x".repeat(100);
     for (dtype, told) in [("F6_E9M9", "in F6_E9M9, and F32, F64"), (&text, "xxx..., and F32, F64")] {
         header["bias.momentum_buffer"]["dtype"] = json!(dtype);
         refused(snapshot().import_torch(&join(&header, &data)), &["`bias.momentum_buffer`", told]);
