@@ -1,5 +1,5 @@
 // What every dispatch of a step is told. One slot of the control ring holds both blocks.
-struct Control {
+struct La_Control {
     flags: u32,
     lr: f32,
     pull: f32,   // 1 - alpha: how far the fast weights go back towards the slow ones at a sync
@@ -16,21 +16,22 @@ struct Control {
     initial: array<vec4f, 2>, // the state slots' initial values
 }
 
-const UPDATE = 1u;   // take an inner step
-const SYNC = 2u;     // then pull fast weights back and store them as the slow ones
-const SEED = 4u;     // the slow weights start as the fast weights before this step
-const AVERAGE = 8u;  // take the weights into the average
-const GATHER = 16u;  // only add the gradient to the accumulated one
-const FRESH = 32u;   // which starts at zero
-const FIXED = 64u;   // the sync has no gradient: take the fixed alpha
+const LA_UPDATE = 1u;   // take an inner step
+const LA_SYNC = 2u;     // then pull fast weights back and store them as the slow ones
+const LA_SEED = 4u;     // the slow weights start as the fast weights before this step
+const LA_AVERAGE = 8u;  // take the weights into the average
+const LA_GATHER = 16u;  // only add the gradient to the accumulated one
+const LA_FRESH = 32u;   // which starts at zero
+const LA_FIXED = 64u;   // the sync has no gradient: take the fixed alpha
+const LA_GATHERED = 128u; // the gradient is the accumulated one alone
 
-@group(0) @binding(0) var<uniform> control: Control;
+@group(0) @binding(0) var<uniform> control: La_Control;
 @group(0) @binding(1) var<uniform> hyper: Hyper;
 
 // What almost every step does is known when its pipeline is made; 0 where it is not. Some drivers pay for
 // the side of a branch that is not taken.
-override FLAGS: u32 = 0u;
+override LA_FLAGS: u32 = 0u;
 
-fn does(what: u32) -> bool {
-    return (select(control.flags, FLAGS, FLAGS != 0u) & what) != 0u;
+fn la_does(what: u32) -> bool {
+    return (select(control.flags, LA_FLAGS, LA_FLAGS != 0u) & what) != 0u;
 }

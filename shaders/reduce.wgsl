@@ -1,15 +1,15 @@
 // The sums over a workgroup, in a fixed order. To be called in uniform control flow.
-override WORKGROUP: u32;
-var<workgroup> sums: array<vec2f, WORKGROUP>;
+override LA_WORKGROUP: u32;
+var<workgroup> la_sums: array<La_Sum, LA_WORKGROUP>;
 
-fn workgroup_sum(local: u32, value: vec2f) -> vec2f {
-    sums[local] = value;
-    for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
+fn la_workgroup_sum(local: u32, value: La_Sum) -> La_Sum {
+    la_sums[local] = value;
+    for (var half = LA_WORKGROUP / 2u; half > 0u; half /= 2u) {
         workgroupBarrier();
         if local < half {
-            sums[local] += sums[local + half];
+            la_sums[local] += la_sums[local + half];
         }
     }
     workgroupBarrier();
-    return sums[0];
+    return la_sums[0];
 }

@@ -1,37 +1,37 @@
 // One inner step of a window, with the Lookahead sync fused into the k-th: one thread a vec4.
-override WORKGROUP: u32;
+override LA_WORKGROUP: u32;
 
-@compute @workgroup_size(WORKGROUP)
-fn step(@builtin(global_invocation_id) id: vec3u) {
-    if id.x >= window.count || !does(~0u) {
+@compute @workgroup_size(LA_WORKGROUP)
+fn la_step(@builtin(global_invocation_id) id: vec3u) {
+    if id.x >= la_window.count || !la_does(~0u) {
         return;
     }
-    let i = window.first + id.x;
-    let place = locate(i);
-    if does(GATHER) {
-        gather(i, load_gradient(place));
+    let i = la_window.first + id.x;
+    let place = la_locate(i);
+    if la_does(LA_GATHER) {
+        la_gather(i, la_load_gradient(place));
         return;
     }
-    let before = load_weights(place);
+    let before = la_load_weights(place);
     var after = before;
-    if does(UPDATE) || STATE_SYNCS {
-        load_state(i);
+    if la_does(LA_UPDATE) || LA_STATE_SYNCS {
+        la_load_state(i);
     }
-    if does(UPDATE) {
-        let g = gradient(i, place);
-        observe(i, g);
-        load_trust(i);
-        after = update(before - control.shrink * before, normalise(i, g + control.l2 * before));
+    if la_does(LA_UPDATE) {
+        let g = la_gradient(i, place);
+        la_observe(i, g);
+        la_load_trust(i);
+        after = update(before - control.shrink * before, la_normalise(i, g + control.l2 * before));
     }
-    if does(SYNC) {
-        after = sync(i, before, after);
-    } else if does(SEED) {
-        seed(i, before);
+    if la_does(LA_SYNC) {
+        after = la_sync(i, before, after);
+    } else if la_does(LA_SEED) {
+        la_seed(i, before);
     }
-    average(i, after);
-    store_weights(place, after);
-    if does(UPDATE) || STATE_SYNCS {
-        store_state(i);
+    la_average(i, after);
+    la_store_weights(place, after);
+    if la_does(LA_UPDATE) || LA_STATE_SYNCS {
+        la_store_state(i);
     }
-    store_copy(i, after);
+    la_store_copy(i, after);
 }

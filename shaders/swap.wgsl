@@ -1,14 +1,14 @@
 // Exchanges the weights with something else, in place and without losing a bit of either.
-override WORKGROUP: u32;
+override LA_WORKGROUP: u32;
 
-@compute @workgroup_size(WORKGROUP)
-fn swap(@builtin(global_invocation_id) id: vec3u) {
-    if id.x >= window.count {
+@compute @workgroup_size(LA_WORKGROUP)
+fn la_swap(@builtin(global_invocation_id) id: vec3u) {
+    if id.x >= la_window.count {
         return;
     }
-    let i = window.first + id.x;
-    let place = locate(i);
-    let other = exchange(i, load_weights(place));
-    store_weights(place, other);
-    store_copy(i, other);
+    let i = la_window.first + id.x;
+    let place = la_locate(i);
+    let other = la_exchange(i, la_load_weights(place));
+    la_store_weights(place, other);
+    la_store_copy(i, other);
 }

@@ -44,7 +44,10 @@
 //! - **Scope.** One alpha for the model, for each group or for each tensor.
 //! - The gradient is that of the loss (and of L2 decay, where the rule has it), before centralisation and clipping.
 
-use crate::error::{Error, check_hyperparameter};
+use crate::{
+    error::{Error, check_hyperparameter},
+    lookahead::check_alpha,
+};
 
 /// alpha found anew at every sync, on the GPU, from the gradient and a diagonal estimate Â of the curvature:
 ///
@@ -95,13 +98,14 @@ impl AdaptiveAlpha {
     }
 
     pub(crate) fn check(&self) -> Result<(), Error> {
-        let allowed = self.alpha_low > 0.0 && self.alpha_low <= 1.0;
-        check_hyperparameter("alpha_low", self.alpha_low, allowed, "in (0, 1]")?;
+        check_alpha("alpha_low", self.alpha_low)?;
         match self.curvature {
-            Curvature::Fisher { decay } => {
-                let allowed = (0.0..1.0).contains(&decay);
-                check_hyperparameter("the Fisher's decay", decay, allowed, "in [0, 1)")
-            }
+            Curvature::Fisher { decay } => check_hyperparameter(
+                "the Fisher's decay",
+                decay,
+                |decay| (0.0..1.0).contains(&decay),
+                "in [0, 1)",
+            ),
             _ => Ok(()),
         }
     }

@@ -30,7 +30,9 @@
 //! # }
 //! ```
 //!
-//! Steps that a guard skips do not count.
+//! Steps that a guard skips do not count. Steps are counted from 0, or from the last
+//! [`reseed`](crate::Optimizer::reseed), which begins the average anew: call it after weights were loaded in mid-training,
+//! or the average remembers the old ones. Of a frozen group the average goes on, towards the weights as they stay.
 
 use crate::error::{Error, check_hyperparameter};
 
@@ -79,12 +81,15 @@ impl Average {
 
     pub(crate) fn check(&self) -> Result<(), Error> {
         match *self {
-            Self::Ema { decay } => {
-                check_hyperparameter("the average's decay", decay, (0.0..1.0).contains(&decay), "in [0, 1)")
-            }
+            Self::Ema { decay } => check_hyperparameter(
+                "the average's decay",
+                decay,
+                |decay| (0.0..1.0).contains(&decay),
+                "in [0, 1)",
+            ),
             Self::Polyak { .. } => Ok(()),
             Self::Swa { every, .. } => {
-                check_hyperparameter("the average's period", every as f64, every >= 1, "at least 1")
+                check_hyperparameter("the average's period", every as f64, |every| every >= 1.0, "at least 1")
             }
         }
     }

@@ -20,6 +20,7 @@ use crate::{
     layout::{Layout, TensorSpec, VALUE, Window},
     limits::{Bounds, check_bindings},
     lookahead::{Lookahead, StatePolicy, flags},
+    memory::Tally,
     optimizer::{Gradients, Optimizer, Pipelines, WindowBuffers},
     options::Options,
     outer::Outer,
@@ -29,6 +30,7 @@ use crate::{
     reduction::{BindGroupLayouts, Reductions},
     rules::Rule,
     schedule::Schedule,
+    waiting::Waiter,
 };
 
 /// A tensor as the caller named it.
@@ -108,6 +110,13 @@ impl Builder {
     /// its gradient.
     pub fn centralise(mut self) -> Self {
         self.options.centralise = true;
+        self
+    }
+
+    /// With the objective maximised, as PyTorch's `maximize`: gradients change their sign before clipping, weight decay
+    /// and the rule see them. The gradient buffers themselves are left as they are.
+    pub fn maximize(mut self) -> Self {
+        self.options.maximize = true;
         self
     }
 
@@ -282,15 +291,17 @@ impl Builder {
             check_weights(&layout, weights)?;
         }
 
-        for tensor in layout.tensors.iter().filter(|tensor| recipes[tensor.group].centralises()) {
-            if tensor.len > u64::from(u32::MAX) {
-                let (tensor, shape) = (tensor.name.clone(), tensor.shape.clone());
-                return Err(Error::Shape {
-                    tensor,
-                    shape,
-                    problem: "too many elements to be centralised (2^32)",
-                });
-            }
+        // The tables of rows and moments count values in u32.
+        for tensor in layout.tensors.iter().filter(|tensor| tensor.len > u64::from(u32::MAX)) {
+            let recipe = &recipes[tensor.group];
+            let problem = if recipe.centralises() {
+                "too many elements to be centralised (2^32)"
+            } else if recipe.is_factored() {
+                "a rule with factored second moments takes at most 2^32 - 1 elements"
+            } else {
+                continue;
+            };
+            return Err(Error::Shape { tensor: tensor.name.clone(), shape: tensor.shape.clone(), problem });
         }
         let table = recipes.iter().any(Recipe::table);
         for recipe in &recipes {
@@ -306,7 +317,8 @@ impl Builder {
         let own_layouts: Vec<_> =
             recipes.iter().map(|recipe| kernels.layout(&recipe.own_bindings())).collect();
         let copy_layout = options.half_weights.map(|_| kernels.layout(&[(0, Binding::ReadWrite)]));
-        let ring = ControlRing::new(device, &kernels, groups.len())?;
+        let tally = Tally::default();
+        let ring = ControlRing::new(device, &kernels, groups.len(), tally.clone())?;
 
         let mut pipelines = Vec::new();
         for (recipe, own) in recipes.iter().zip(&own_layouts) {
@@ -441,10 +453,13 @@ impl Builder {
             slow,
             half_weights,
             windows,
-            own: Arc::new(Gradients { id, runs: runs? }),
+            own: Arc::new(Gradients::new(id, runs?, vec![], &tally)),
+            tally,
+            waiter: Waiter::default(),
             id,
             steps: 0,
             gathered: 0,
+            average_start: 0,
             swapped: None,
             norm_is_stale: false,
         })

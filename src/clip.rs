@@ -4,6 +4,10 @@ use crate::error::{Error, check_hyperparameter};
 
 /// How gradients are bounded before weight decay and the rule see them. The gradient buffers
 /// themselves are left as they are.
+///
+/// Norms are right for finite gradients of any size, though their squares, or the norm itself, lie beyond f32's range
+/// (values below 1.2e-38 count as 0). A NaN stays one: by value where it is, by norm in all that the norm is of, as in
+/// PyTorch. An infinity is bounded by value; by norm it becomes NaN, and all else in the norm 0.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub enum Clip {
     /// Not at all.
@@ -23,7 +27,7 @@ impl Clip {
         match self {
             Self::None => Ok(()),
             Self::Value(bound) | Self::GlobalNorm(bound) | Self::TensorNorm(bound) => {
-                check_hyperparameter("clip", bound, bound > 0.0, "finite and positive")
+                check_hyperparameter("clip", bound, |bound| bound > 0.0, "finite and positive")
             }
         }
     }

@@ -2,12 +2,10 @@
 //!
 //! A `Queue::write_buffer` lands before the next submit, whatever was recorded when. So every recorded
 //! step has a slot of its own, which nothing overwrites until the device is done with it: a thousand
-//! steps in one encoder read a thousand slots.
+//! steps in one encoder read a thousand slots. An encoder that was never submitted gives its slots back when it is
+//! dropped.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU32, Ordering},
-};
+use std::sync::Arc;
 
 use bytemuck::{Pod, Zeroable};
 use futures::FutureExt;
@@ -17,6 +15,7 @@ use crate::{
     gpu,
     guard::Order,
     kernels::Binding,
+    memory::{Held, Tally},
     pipelines::Kernels,
     rules::{MAX_HYPER, MAX_SLOTS},
 };
@@ -51,26 +50,33 @@ pub(crate) const SLOT: usize = 2 * BLOCK;
 /// Slots in a chunk, where steps do not need more at once.
 const SLOTS: u32 = 256;
 
-/// How many full chunks wait for the device. Beyond them the oldest is dropped (what still uses it keeps
-/// it alive) and a new one is made.
-const RETIRED: usize = 8;
+/// How many full chunks are kept, to be used again. Beyond them the oldest is dropped, and wgpu frees it with the last
+/// encoder that uses it.
+const KEPT: usize = 2;
 
 /// One chunk of the ring.
 struct Chunk {
     buffer: wgpu::Buffer,
     bind_group: wgpu::BindGroup,
     next: u32,
-    /// Steps recorded with slots of this chunk, and how many of them the device has done.
-    recorded: u32,
-    done: Arc<AtomicU32>,
+    /// Its bytes. Every encoder has a share until the device is done with it or it is dropped unsubmitted.
+    held: Arc<Held>,
+}
+
+impl Chunk {
+    fn is_free(&self) -> bool {
+        Arc::strong_count(&self.held) == 1
+    }
 }
 
 pub(crate) struct ControlRing {
     device: wgpu::Device,
     pub layout: wgpu::BindGroupLayout,
+    tally: Tally,
     slots: u32,
     current: Chunk,
-    retired: Vec<Chunk>,
+    /// Full ones, the oldest first.
+    full: Vec<Chunk>,
     /// The slots of the step at hand.
     bytes: Vec<u8>,
     hyper: Vec<f32>,
@@ -78,7 +84,7 @@ pub(crate) struct ControlRing {
 
 impl ControlRing {
     /// A ring for steps of up to `groups` slots.
-    pub fn new(device: &wgpu::Device, kernels: &Kernels, groups: usize) -> Result<Self, Error> {
+    pub fn new(device: &wgpu::Device, kernels: &Kernels, groups: usize, tally: Tally) -> Result<Self, Error> {
         let layout = kernels.layout(&[(0, Binding::DynamicUniform), (1, Binding::DynamicUniform)]);
         let offered = device.limits().max_buffer_size;
         let needed = (2 * groups * SLOT) as u64;
@@ -89,21 +95,17 @@ impl ControlRing {
         // A step of an adaptive sync takes two a group.
         let slots =
             (SLOTS.max(2 * groups as u32)).min((offered / SLOT as u64).min(u64::from(u32::MAX)) as u32);
-        let current = chunk(device, &layout, slots)?;
+        let current = chunk(device, &layout, slots, &tally)?;
         Ok(Self {
             device: device.clone(),
             layout,
+            tally,
             slots,
             current,
-            retired: vec![],
+            full: vec![],
             bytes: vec![],
             hyper: vec![],
         })
-    }
-
-    /// Bytes of the ring as it is.
-    pub fn bytes(&self) -> u64 {
-        (1 + self.retired.len() as u64) * u64::from(self.slots) * SLOT as u64
     }
 
     /// Begins the slots of a step.
@@ -117,21 +119,28 @@ impl ControlRing {
     }
 
     /// Adds a slot; `hyper` pushes the members of the group's `Hyper`.
-    pub fn push(&mut self, control: &Control, hyper: impl FnOnce(&mut Vec<f32>)) {
+    pub fn push(
+        &mut self,
+        control: &Control,
+        hyper: impl FnOnce(&mut Vec<f32>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         self.hyper.clear();
-        hyper(&mut self.hyper);
+        hyper(&mut self.hyper)?;
         self.hyper.resize(MAX_HYPER, 0.0);
         let start = self.bytes.len();
         self.bytes.extend_from_slice(bytemuck::bytes_of(control));
         self.bytes.resize(start + BLOCK, 0);
         self.bytes.extend_from_slice(bytemuck::cast_slice(&self.hyper));
+        Ok(())
     }
 
-    /// Writes the slots, and gives the bind group and the first slot's offset in it.
+    /// Writes the slots, and gives the bind group and the first slot's offset in it. `tables`: those that the step
+    /// binds, which live as long as the slots.
     pub fn write(
         &mut self,
         queue: &wgpu::Queue,
         encoder: &wgpu::CommandEncoder,
+        tables: Arc<Held>,
     ) -> Result<(wgpu::BindGroup, u32), Error> {
         let count = (self.bytes.len() / SLOT) as u32;
         if self.current.next + count > self.slots {
@@ -141,28 +150,21 @@ impl ControlRing {
         let offset = current.next * SLOT as u32;
         queue.write_buffer(&current.buffer, u64::from(offset), &self.bytes);
         current.next += count;
-        current.recorded += 1;
-        let done = current.done.clone();
-        encoder.on_submitted_work_done(move || {
-            done.fetch_add(1, Ordering::Release);
-        });
+        let held = (current.held.clone(), tables);
+        // Where the encoder is never submitted, it drops them with the call.
+        encoder.on_submitted_work_done(move || drop(held));
         Ok((current.bind_group.clone(), offset))
     }
 
     /// Goes on to a chunk that the device no longer reads, or to a new one.
     fn turn(&mut self) -> Result<(), Error> {
-        let free = |chunk: &Chunk| chunk.done.load(Ordering::Acquire) == chunk.recorded;
-        let next = match self.retired.iter().position(free) {
-            Some(index) => {
-                let mut chunk = self.retired.remove(index);
-                (chunk.next, chunk.recorded, chunk.done) = (0, 0, Arc::default());
-                chunk
-            }
-            None => chunk(&self.device, &self.layout, self.slots)?,
+        let next = match self.full.iter().position(Chunk::is_free) {
+            Some(index) => Chunk { next: 0, ..self.full.remove(index) },
+            None => chunk(&self.device, &self.layout, self.slots, &self.tally)?,
         };
-        self.retired.push(std::mem::replace(&mut self.current, next));
-        if self.retired.len() > RETIRED {
-            self.retired.remove(0);
+        self.full.push(std::mem::replace(&mut self.current, next));
+        if self.full.len() > KEPT {
+            self.full.remove(0);
         }
         Ok(())
     }
@@ -185,7 +187,12 @@ pub(crate) fn slot_offset(first: u32, index: usize) -> [u32; 2] {
     [first + (index * SLOT) as u32; 2]
 }
 
-fn chunk(device: &wgpu::Device, layout: &wgpu::BindGroupLayout, slots: u32) -> Result<Chunk, Error> {
+fn chunk(
+    device: &wgpu::Device,
+    layout: &wgpu::BindGroupLayout,
+    slots: u32,
+    tally: &Tally,
+) -> Result<Chunk, Error> {
     let (chunk, problem) = gpu::scoped(device, || {
         let buffer = device.create_buffer(&wgpu::BufferDescriptor {
             label: Some("lookahead controls"),
@@ -198,7 +205,8 @@ fn chunk(device: &wgpu::Device, layout: &wgpu::BindGroupLayout, slots: u32) -> R
             layout,
             entries: &slot_entries(&buffer),
         });
-        Chunk { buffer, bind_group, next: 0, recorded: 0, done: Arc::default() }
+        let held = Arc::new(tally.hold(buffer.size()));
+        Chunk { buffer, bind_group, next: 0, held }
     });
     // Off the web the answer is there at once; on the web a failure shows at the submit.
     match problem.now_or_never() {

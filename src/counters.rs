@@ -32,61 +32,46 @@ pub struct GroupCounters {
 }
 
 impl Optimizer {
-    /// How far training is, once everything submitted so far is done. With a guard this is a readback, though no
-    /// step waits for it; something must poll the device meanwhile, as [`counters_blocking`](Self::counters_blocking)
-    /// does.
+    /// How far training is, once everything submitted so far is done. With a guard this is a readback, which ends by
+    /// itself as a [`download`](Self::download) does, though no step waits for it.
     ///
     /// # Errors
     ///
     /// [`Error::DeviceLost`], [`Error::OutOfMemory`].
     pub async fn counters(&self) -> Result<Counters, Error> {
-        Ok(self.clock().await?.into())
+        let clock = match &self.guard {
+            Some(guard) => {
+                let clock = Slice::whole(&guard.clock);
+                ClockWords::from_bytes(&self.copy_back([clock].into_iter()).bytes().await?)
+            }
+            None => self.host_clock(),
+        };
+        Ok(clock.into())
     }
 
-    /// [`Self::counters`], polling the device and waiting for it.
+    /// [`Self::counters`], waiting for it.
     ///
     /// # Errors
     ///
     /// As [`Self::counters`].
     #[cfg(not(target_arch = "wasm32"))]
     pub fn counters_blocking(&self) -> Result<Counters, Error> {
-        Ok(self.clock_blocking()?.into())
+        pollster::block_on(self.counters())
     }
 
-    pub(crate) async fn clock(&self) -> Result<ClockWords, Error> {
-        match self.start_clock()? {
-            Ok(clock) => Ok(clock),
-            Err(download) => Ok(decoded(&download.bytes().await?)),
+    /// What a guard's clock would hold, where there is none.
+    pub(crate) fn host_clock(&self) -> ClockWords {
+        let groups = self.groups.iter().map(|group| (group.clock.count, group.clock.position)).collect();
+        ClockWords {
+            steps: self.steps,
+            skipped: 0,
+            tracker: 0,
+            scale: 1.0,
+            unscale: 1.0,
+            average_start: self.average_start,
+            groups,
+            cycles: self.groups.iter().map(|group| Cycle::of(group.lookahead.as_ref())).collect(),
         }
-    }
-
-    #[cfg(not(target_arch = "wasm32"))]
-    pub(crate) fn clock_blocking(&self) -> Result<ClockWords, Error> {
-        match self.start_clock()? {
-            Ok(clock) => Ok(clock),
-            Err(download) => {
-                self.wait()?;
-                Ok(decoded(&pollster::block_on(download.bytes())?))
-            }
-        }
-    }
-
-    /// What a guard's clock would hold, or its readback.
-    fn start_clock(&self) -> Result<Result<ClockWords, crate::readback::Download>, Error> {
-        let Some(guard) = &self.guard else {
-            let groups = self.groups.iter().map(|group| (group.clock.count, group.clock.position)).collect();
-            return Ok(Ok(ClockWords {
-                steps: self.steps,
-                skipped: 0,
-                tracker: 0,
-                scale: 1.0,
-                unscale: 1.0,
-                groups,
-                cycles: self.groups.iter().map(|group| Cycle::of(group.lookahead.as_ref())).collect(),
-            }));
-        };
-        let slice = Slice::whole(&guard.clock);
-        Ok(Err(self.copy_back(vec![slice], 0, None)?))
     }
 
     /// The adaptive alphas of the last sync that the device has done, one for the model, or one a group or tensor,
@@ -96,38 +81,25 @@ impl Optimizer {
     ///
     /// [`Error::DeviceLost`], [`Error::OutOfMemory`].
     pub async fn download_alphas(&self) -> Result<Vec<Option<f32>>, Error> {
-        match self.start_alphas()? {
-            None => Ok(vec![]),
-            Some(download) => Ok(alphas(&download.values().await?)),
-        }
+        let Some(buffer) = self.alphas() else { return Ok(vec![]) };
+        let len = (buffer.size() / 4) as usize;
+        let download = self.copy_back([Slice::whole(buffer)].into_iter());
+        Ok(alphas(&download.values(len, None).await?))
     }
 
-    /// [`Self::download_alphas`], polling the device and waiting for it.
+    /// [`Self::download_alphas`], waiting for it.
     ///
     /// # Errors
     ///
     /// As [`Self::download_alphas`].
     #[cfg(not(target_arch = "wasm32"))]
     pub fn download_alphas_blocking(&self) -> Result<Vec<Option<f32>>, Error> {
-        let Some(download) = self.start_alphas()? else { return Ok(vec![]) };
-        self.wait()?;
-        Ok(alphas(&pollster::block_on(download.values())?))
-    }
-
-    fn start_alphas(&self) -> Result<Option<crate::readback::Download>, Error> {
-        let Some(buffer) = self.alphas() else { return Ok(None) };
-        let len = (buffer.size() / 4) as usize;
-        Ok(Some(self.copy_back(vec![Slice::whole(buffer)], len, None)?))
+        pollster::block_on(self.download_alphas())
     }
 }
 
 fn alphas(results: &[f32]) -> Vec<Option<f32>> {
     results.chunks_exact(2).map(|result| (result[0] > 0.0).then_some(result[0])).collect()
-}
-
-fn decoded(bytes: &[u8]) -> ClockWords {
-    let words: Vec<u32> = bytes.chunks_exact(4).map(bytemuck::pod_read_unaligned).collect();
-    ClockWords::decode(&words)
 }
 
 impl From<ClockWords> for Counters {

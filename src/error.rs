@@ -136,8 +136,8 @@ pub enum Error {
         /// Why it does not apply.
         problem: &'static str,
     },
-    /// A hyperparameter is outside its range.
-    #[error("{name} = {value} is not allowed: it must be {allowed}")]
+    /// A hyperparameter is outside its range, or would be where the GPU computes with it, in f32.
+    #[error("{name} = {} is not allowed: it must be {allowed}{}", number(*.value), as_f32(*.value, .allowed))]
     Hyperparameter {
         /// The hyperparameter.
         name: String,
@@ -198,13 +198,22 @@ pub enum Error {
         /// What the compiler said, with the line quoted.
         message: String,
     },
+    /// Gradients were borrowed without those of tensors that were frozen, and these train now.
+    #[error(
+        "the gradients lack those of {tensors}, which were frozen when `borrow_gradients` was called and are not any \
+         more; borrow them again with a slice for each, or freeze their groups again"
+    )]
+    MissingGradients {
+        /// The tensors.
+        tensors: String,
+    },
     /// k or alpha may change between cycles only.
     #[error(
         "{what} can change between cycles only, and the group `{group}` is at step {position} of \
          {k}; wait for the sync or call `sync_now` first"
     )]
     MidCycle {
-        /// `k`, `alpha` or `frozen`.
+        /// `k` or `alpha`.
         what: &'static str,
         /// The group.
         group: String,
@@ -212,6 +221,19 @@ pub enum Error {
         position: u32,
         /// The cycle's length.
         k: u32,
+    },
+    /// A step has some of its micro-batches.
+    #[error(
+        "{call} is possible between steps only, and {gathered} of {micro_batches} micro-batches are gathered for the \
+         next one; call `flush` or `discard` first"
+    )]
+    Gathering {
+        /// The call.
+        call: &'static str,
+        /// Micro-batches gathered.
+        gathered: u32,
+        /// Micro-batches of a step.
+        micro_batches: u32,
     },
     /// The guard alone knows.
     #[error("{call} needs what only the GPU knows where a guard may skip steps; ask `counters`")]
@@ -304,17 +326,54 @@ pub(crate) fn list<'a>(known: impl Iterator<Item = &'a str>) -> String {
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
-/// `Ok` where a hyperparameter is allowed and finite in f32, else the error that says what it must be.
+/// `Ok` where `is_allowed` holds for a hyperparameter both as it is and rounded to f32, with which the GPU computes;
+/// else the error that says what it must be. A value that f32 has as infinite, or as 0 or a subnormal number (which
+/// GPUs take for 0) though it is not 0, is not allowed whatever `is_allowed` says.
+///
+/// # Errors
+///
+/// [`Error::Hyperparameter`].
+///
+/// ```
+/// use lookahead_wgpu::check_hyperparameter;
+/// let check = |decay| check_hyperparameter("decay", decay, |decay| (0.0..1.0).contains(&decay), "in [0, 1)");
+/// assert!(check(0.999).is_ok());
+/// assert!(check(1.0 - 1e-9).is_err(), "it is 1 in f32");
+/// assert!(check(1e-50).is_err(), "it is 0 in f32");
+/// ```
 pub fn check_hyperparameter(
     name: &str,
     value: f64,
-    is_allowed: bool,
+    is_allowed: impl Fn(f64) -> bool,
     allowed: &'static str,
 ) -> Result<(), Error> {
-    let fits = (value as f32).is_finite();
-    if is_allowed && fits {
-        return Ok(());
+    let error = |allowed| Err(Error::Hyperparameter { name: name.to_owned(), value, allowed });
+    let rounded = value as f32;
+    if !is_allowed(value) {
+        return error(allowed);
     }
-    let allowed = if value.is_finite() && !fits { "at most 3.4e38, as f32 is on the GPU" } else { allowed };
-    Err(Error::Hyperparameter { name: name.to_owned(), value, allowed })
+    if !rounded.is_finite() {
+        return error(if value.is_finite() { "at most 3.4e38" } else { allowed });
+    }
+    if value != 0.0 && rounded.abs() < f32::MIN_POSITIVE {
+        return error("at least 1.2e-38 where it is not 0");
+    }
+    if is_allowed(f64::from(rounded)) { Ok(()) } else { error(allowed) }
+}
+
+/// A number in a message: without rows of zeros.
+fn number(value: f64) -> String {
+    let is_plain = value == 0.0 || (1e-4..1e16).contains(&value.abs());
+    if is_plain { format!("{value}") } else { format!("{value:?}") }
+}
+
+/// What f32 makes of a refused value, where the range alone does not say why it was.
+fn as_f32(value: f64, allowed: &str) -> String {
+    let rounded = f64::from(value as f32);
+    let (is_lost, is_rounded) = (value != 0.0 && rounded == 0.0, allowed.contains(&format!("{rounded})")));
+    if value.is_finite() && (is_lost || is_rounded && rounded != value || rounded.is_infinite()) {
+        format!(", and the GPU computes in f32, where it is {rounded:?}")
+    } else {
+        String::new()
+    }
 }

@@ -71,7 +71,10 @@ impl Group {
         Self { alpha: Some(alpha), ..self }
     }
 
-    /// Frozen: no inner steps, but syncs as any other group.
+    /// Frozen: no inner steps. A group that is frozen within a cycle ends it with its sync (at once with
+    /// [`sync_now`](crate::Optimizer::sync_now)), so that fast and slow weights are equal; from then on no bit of its
+    /// weights, slow weights, state and outer step's buffers changes, and unfrozen it begins a new cycle. Its gradients
+    /// are not looked at. An [average](crate::average) of its weights goes on, towards the weights as they stay.
     pub fn frozen(self) -> Self {
         Self { frozen: true, ..self }
     }
@@ -129,6 +132,12 @@ impl GroupState {
 }
 
 impl GroupState {
+    /// Pushes the rule's `Hyper` for the step with this count, if it is as many finite members as there are.
+    pub fn hyper(&self, count: u64, out: &mut Vec<f32>) -> Result<(), Error> {
+        self.rule.hyper(count, out);
+        crate::kernels::check_hyper(self.rule.as_ref(), count, self.hypers as usize, out)
+    }
+
     /// The learning rate of a step at which the schedule gives `factor`.
     pub fn learning_rate_at(&self, factor: f64) -> f64 {
         self.learning_rate * self.factor * factor
@@ -301,5 +310,5 @@ pub(crate) fn check_replaces(here: &dyn Rule, rule: &dyn Rule) -> Result<(), Err
 }
 
 pub(crate) fn check_factor(factor: f64) -> Result<(), Error> {
-    check_hyperparameter("learning rate factor", factor, factor >= 0.0, "finite and at least 0")
+    check_hyperparameter("learning rate factor", factor, |factor| factor >= 0.0, "finite and at least 0")
 }

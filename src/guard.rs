@@ -106,18 +106,20 @@ impl Default for LossScale {
 impl LossScale {
     fn check(&self) -> Result<(), Error> {
         let in_range = (1e-30..=1e30).contains(&self.initial);
-        check_hyperparameter("initial loss scale", self.initial, in_range, "in [1e-30, 1e30]")?;
+        check_hyperparameter("initial loss scale", self.initial, |_| in_range, "in [1e-30, 1e30]")?;
         let growth = (1.0..=1e6).contains(&self.growth);
-        check_hyperparameter("loss scale growth", self.growth, growth, "in [1, 1e6]")?;
+        check_hyperparameter("loss scale growth", self.growth, |_| growth, "in [1, 1e6]")?;
         let backoff = (1e-6..=1.0).contains(&self.backoff);
-        check_hyperparameter("loss scale backoff", self.backoff, backoff, "in [1e-6, 1]")?;
+        check_hyperparameter("loss scale backoff", self.backoff, |_| backoff, "in [1e-6, 1]")?;
         let interval = f64::from(self.interval);
-        check_hyperparameter("loss scale interval", interval, self.interval >= 1, "at least 1")
+        check_hyperparameter("loss scale interval", interval, |interval| interval >= 1.0, "at least 1")
     }
 }
 
 /// Word of the clock that holds 1 / loss scale.
 pub(crate) const UNSCALE: usize = 4;
+/// Word of the clock that holds the steps taken when the average was begun.
+const AVERAGE_START: usize = 5;
 /// Word of the clock that holds the loss scale: byte 256, so that it can be bound.
 pub(crate) const SCALE: usize = 64;
 /// Word of the clock at which the groups begin.
@@ -184,6 +186,8 @@ pub(crate) struct ClockWords {
     pub scale: f32,
     /// 1 / scale, as the GPU rounded it.
     pub unscale: f32,
+    /// Steps taken when the average was begun.
+    pub average_start: u64,
     /// Count and position of each group.
     pub groups: Vec<(u64, u32)>,
     /// What each group's cycle has latched.
@@ -208,7 +212,8 @@ impl Cycle {
 }
 
 impl ClockWords {
-    pub fn decode(words: &[u32]) -> Self {
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        let words: Vec<u32> = bytes.chunks_exact(4).map(bytemuck::pod_read_unaligned).collect();
         let groups = || words.get(GROUPS..).unwrap_or_default().chunks_exact(4);
         Self {
             steps: u64::from(words[0]),
@@ -216,6 +221,7 @@ impl ClockWords {
             tracker: words[2],
             scale: f32::from_bits(words[SCALE]),
             unscale: f32::from_bits(words[UNSCALE]),
+            average_start: u64::from(words[AVERAGE_START]),
             groups: groups().map(|group| (u64::from(group[0]), group[1])).collect(),
             cycles: groups().map(|group| Cycle { k: group[2], pull: f32::from_bits(group[3]) }).collect(),
         }
@@ -227,6 +233,7 @@ impl ClockWords {
         words[1] = self.skipped as u32;
         words[2] = self.tracker;
         words[UNSCALE] = self.unscale.to_bits();
+        words[AVERAGE_START] = self.average_start as u32;
         words[SCALE] = self.scale.to_bits();
         for ((count, position), cycle) in self.groups.iter().zip(&self.cycles) {
             words.extend([*count as u32, *position, cycle.k, cycle.pull.to_bits()]);
@@ -275,6 +282,7 @@ pub(crate) async fn clock(device: &wgpu::Device, guard: Guard, groups: usize) ->
         tracker: 0,
         scale,
         unscale: scale.recip(),
+        average_start: 0,
         groups: vec![(0, 0); groups],
         cycles: vec![Cycle::of(None); groups],
     };

@@ -4,19 +4,27 @@
 //! the gradient before it, and what becomes of the weights after it, each a small file. Composition is joining
 //! texts: the rule's comes first, so that line numbers in a compiler's message are the rule's own.
 
+mod check;
+mod text;
+#[cfg(feature = "validate")]
+mod validate;
+
 use std::fmt::Write;
 
 use crate::{
     alpha::{Curvature, Scope},
     clip::Clip,
-    error::Error,
     guard,
     lookahead::{Lookahead, StatePolicy},
     options::Options,
     planes::Planes,
     precision::Half,
-    rules::{MAX_HYPER, MAX_SLOTS, Rule},
+    rules::Rule,
 };
+
+pub use check::{NAMES, check, check_outer};
+pub(crate) use check::{check_coefficients, check_hyper};
+pub use text::BUILTINS;
 
 /// Where weights and gradients lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -79,7 +87,7 @@ impl Access {
 pub struct Source {
     /// What it is, in words.
     pub name: String,
-    /// The entry point; its `override WORKGROUP: u32` is the workgroup size.
+    /// The entry point; its `override LA_WORKGROUP: u32` is the workgroup size.
     pub entry: &'static str,
     /// The whole module.
     pub wgsl: String,
@@ -116,6 +124,30 @@ pub enum Measure {
 impl Measure {
     /// Every measure, in the order in which a step takes them.
     pub(crate) const ALL: [Self; 5] = [Self::Rows, Self::Norm, Self::Trust, Self::Scale, Self::Alpha];
+
+    /// It sums squares.
+    fn is_norm(self) -> bool {
+        matches!(self, Self::Norm | Self::Trust | Self::Scale)
+    }
+
+    /// Values of a partial sum: two plain ones, or what `shaders/squares.wgsl` has for a norm, or for two.
+    pub(crate) fn sums(self) -> u64 {
+        match self {
+            Self::Rows | Self::Alpha => 2,
+            Self::Norm => 4,
+            Self::Trust | Self::Scale => 8,
+        }
+    }
+
+    /// The type of a partial sum.
+    fn sum_wgsl(self) -> String {
+        let sum = match self.sums() {
+            2 => "vec2f",
+            4 => "vec4f",
+            _ => "mat2x4f",
+        };
+        format!("alias La_Sum = {sum};")
+    }
 }
 
 impl Recipe<'_> {
@@ -138,7 +170,7 @@ impl Recipe<'_> {
         let adaptive = self.lookahead.is_some() && self.options.adaptive.is_some();
         let all = [
             (self.centralises(), Measure::Rows),
-            (self.options.clip.is_norm() || self.options.guard.is_some(), Measure::Norm),
+            (self.options.measures_norm(), Measure::Norm),
             (self.rule.trust().is_some(), Measure::Trust),
             (self.is_factored(), Measure::Scale),
             (adaptive, Measure::Alpha),
@@ -164,14 +196,18 @@ impl Recipe<'_> {
         parts.push(self.copy().to_owned());
         parts.extend(self.rest());
         parts.push(include_str!("../shaders/step.wgsl").to_owned());
-        self.source("step", "step", parts)
+        self.source("step", "la_step", parts)
     }
 
     /// The first pass of a reduction.
     pub fn partial(&self, measure: Measure) -> Source {
         let mut parts = self.common();
+        parts.push(measure.sum_wgsl());
         if measure != Measure::Rows {
             parts.push(include_str!("../shaders/reduce.wgsl").to_owned());
+        }
+        if measure.is_norm() {
+            parts.push(include_str!("../shaders/squares.wgsl").to_owned());
         }
         match measure {
             Measure::Rows => parts.push(include_str!("../shaders/measure/row.wgsl").to_owned()),
@@ -179,7 +215,7 @@ impl Recipe<'_> {
             Measure::Trust => {
                 parts.extend(self.rest());
                 let stores = self.rule.trust().is_some_and(|trust| trust.measure_stores);
-                parts.push(format!("const MEASURE_STORES = {stores};"));
+                parts.push(format!("const LA_MEASURE_STORES = {stores};"));
                 parts.push(include_str!("../shaders/measure/trust.wgsl").to_owned());
             }
             Measure::Scale => {
@@ -189,7 +225,7 @@ impl Recipe<'_> {
             Measure::Alpha => {
                 parts.extend(self.slow_storage());
                 let at = self.planes().curvature_at().unwrap_or(0);
-                parts.push(format!("const CURVATURE_AT = {at}u;"));
+                parts.push(format!("const LA_CURVATURE_AT = {at}u;"));
                 let curvature = match self.options.adaptive.map(|adaptive| adaptive.curvature) {
                     Some(Curvature::Raw | Curvature::Given) => {
                         include_str!("../shaders/curvature/raw.wgsl")
@@ -206,7 +242,7 @@ impl Recipe<'_> {
             _ => include_str!("../shaders/partial.wgsl"),
         };
         parts.push(pass.to_owned());
-        self.source(&format!("partial {measure:?}"), "partial", parts)
+        self.source(&format!("partial {measure:?}"), "la_partial", parts)
     }
 
     /// The first pass over the gradient of a rule whose second moment is the driver's.
@@ -215,7 +251,7 @@ impl Recipe<'_> {
         parts.push(self.clip().to_owned());
         parts.push(include_str!("../shaders/gradient.wgsl").to_owned());
         parts.push(include_str!("../shaders/moments/sums.wgsl").to_owned());
-        self.source("sums", "sums", parts)
+        self.source("sums", "la_sums", parts)
     }
 
     /// The kernel that exchanges weights and slow weights.
@@ -233,7 +269,7 @@ impl Recipe<'_> {
         parts.push(self.copy().to_owned());
         parts.push(exchange.to_owned());
         parts.push(include_str!("../shaders/swap.wgsl").to_owned());
-        self.source("swap", "swap", parts)
+        self.source("swap", "la_swap", parts)
     }
 
     fn source(&self, kind: &str, entry: &'static str, parts: Vec<String>) -> Source {
@@ -251,6 +287,7 @@ impl Recipe<'_> {
             parts.push("struct Hyper { none: f32 }");
         }
         parts.push(include_str!("../shaders/control.wgsl"));
+        parts.push(include_str!("../shaders/nan.wgsl"));
         parts.extend(self.access.wgsl(self.options.half_gradients));
         let options = self.options;
         let uses = |half| options.half_gradients == Some(half) || options.half_weights == Some(half);
@@ -283,8 +320,8 @@ impl Recipe<'_> {
         parts.push(self.state(&planes));
         let resets = self.lookahead.is_some_and(|lookahead| lookahead.policy == StatePolicy::Reset);
         parts.push(format!(
-            "const STATE_RESETS = {resets};\nconst OUTER_SLOTS = {}u;\nconst OUTER_AT = {}u;\nconst FISHER_AT = {}u;\nconst AVERAGE_AT = {}u;\n\
-             const ACCUMULATED_AT = {}u;",
+            "const LA_STATE_RESETS = {resets};\nconst LA_OUTER_SLOTS = {}u;\nconst LA_OUTER_AT = {}u;\nconst LA_FISHER_AT = {}u;\nconst LA_AVERAGE_AT = {}u;\n\
+             const LA_ACCUMULATED_AT = {}u;",
             planes.outer.len(),
             planes.outer_at(),
             planes.fisher_at(),
@@ -325,10 +362,10 @@ impl Recipe<'_> {
             parts.push(include_str!("../shaders/slow/none.wgsl").to_owned());
             return parts;
         }
-        let (load, store) = (per_slot(planes.outer.len(), "outer_state", "load_outer_slot"), {
+        let (load, store) = (per_slot(planes.outer.len(), "outer_state", "la_load_outer_slot"), {
             let mut text = String::new();
             for slot in 0..planes.outer.len() {
-                let _ = writeln!(text, "    store_outer_slot({slot}u, i, outer_state[{slot}]);");
+                let _ = writeln!(text, "    la_store_outer_slot({slot}u, i, outer_state[{slot}]);");
             }
             text
         });
@@ -336,7 +373,9 @@ impl Recipe<'_> {
             parts.push(include_str!("../shaders/outer/no_slots.wgsl").to_owned());
         } else {
             parts.push(include_str!("../shaders/outer/slots.wgsl").to_owned());
-            parts.push(format!("fn load_outer(i: u32) {{\n{load}}}\n\nfn store_outer(i: u32) {{\n{store}}}"));
+            parts.push(format!(
+                "fn la_load_outer(i: u32) {{\n{load}}}\n\nfn la_store_outer(i: u32) {{\n{store}}}"
+            ));
         }
         parts.push(self.options.outer.wgsl().to_owned());
         parts.push(include_str!("../shaders/slow/weights.wgsl").to_owned());
@@ -382,15 +421,15 @@ impl Recipe<'_> {
             Some(StatePolicy::Reset) => include_str!("../shaders/state/reset.wgsl"),
             _ => include_str!("../shaders/state/kept.wgsl"),
         };
-        let load = per_slot(slots, "state", "load_slot");
+        let load = per_slot(slots, "state", "la_load_slot");
         let (mut store, mut sync_calls) = (String::new(), String::new());
         for slot in 0..slots {
-            let _ = writeln!(store, "    store_slot({slot}u, i, state[{slot}]);");
-            let _ = writeln!(sync_calls, "    state[{slot}] = sync_slot({slot}u, i, state[{slot}]);");
+            let _ = writeln!(store, "    la_store_slot({slot}u, i, state[{slot}]);");
+            let _ = writeln!(sync_calls, "    state[{slot}] = la_sync_slot({slot}u, i, state[{slot}]);");
         }
         let calls = format!(
-            "const SLOTS = {slots}u;\n\nfn load_state(i: u32) {{\n{load}}}\n\nfn store_state(i: u32) {{\n{store}}}\n\n\
-             fn sync_state(i: u32) {{\n{sync_calls}}}\n"
+            "const LA_SLOTS = {slots}u;\n\nfn la_load_state(i: u32) {{\n{load}}}\n\nfn la_store_state(i: u32) {{\n{store}}}\n\n\
+             fn la_sync_state(i: u32) {{\n{sync_calls}}}\n"
         );
         [include_str!("../shaders/state/slots.wgsl"), sync, &calls].join("\n")
     }
@@ -427,21 +466,25 @@ pub fn finish(measure: Measure, scaled: bool) -> Source {
         Measure::Alpha => include_str!("../shaders/conclude/alpha.wgsl"),
     };
     let unscale =
-        format!("const UNSCALE = {}u;\n{}", guard::UNSCALE, include_str!("../shaders/gain/unscale.wgsl"));
+        format!("const LA_UNSCALE = {}u;\n{}", guard::UNSCALE, include_str!("../shaders/gain/unscale.wgsl"));
     let gain = match (measure, scaled) {
         (Measure::Norm, true) => unscale.as_str(),
         (Measure::Norm, false) => include_str!("../shaders/gain/one.wgsl"),
         _ => "",
     };
-    let ranges = include_str!("../shaders/ranges.wgsl");
-    let parts = match measure {
-        Measure::Rows => [ranges, include_str!("../shaders/finish_rows.wgsl"), "", gain, conclude],
+    let sum = measure.sum_wgsl();
+    let mut parts = vec![sum.as_str(), include_str!("../shaders/ranges.wgsl")];
+    match measure {
+        Measure::Rows => parts.push(include_str!("../shaders/finish_rows.wgsl")),
         _ => {
-            let reduce = include_str!("../shaders/reduce.wgsl");
-            [ranges, reduce, include_str!("../shaders/finish.wgsl"), gain, conclude]
+            parts.extend([include_str!("../shaders/reduce.wgsl"), include_str!("../shaders/finish.wgsl")]);
         }
-    };
-    Source { name: format!("finished {measure:?}"), entry: "finish", wgsl: parts.join("\n") }
+    }
+    if measure.is_norm() {
+        parts.push(include_str!("../shaders/split.wgsl"));
+    }
+    parts.extend([gain, conclude]);
+    Source { name: format!("finished {measure:?}"), entry: "la_finish", wgsl: parts.join("\n") }
 }
 
 /// What becomes of the first pass's sums: the second moments, and the means of each matrix's rows.
@@ -458,8 +501,8 @@ pub fn moments() -> [Source; 2] {
         include_str!("../shaders/moments/means.wgsl"),
     ];
     [
-        Source { name: "second moments".to_owned(), entry: "fold", wgsl: fold.join("\n") },
-        Source { name: "means of rows".to_owned(), entry: "means", wgsl: means.join("\n") },
+        Source { name: "second moments".to_owned(), entry: "la_fold", wgsl: fold.join("\n") },
+        Source { name: "means of rows".to_owned(), entry: "la_means", wgsl: means.join("\n") },
     ]
 }
 
@@ -477,13 +520,13 @@ pub fn sync_moments(policy: StatePolicy) -> Option<Source> {
         policy,
         include_str!("../shaders/moments/sync.wgsl"),
     ];
-    Some(Source { name: "sync of second moments".to_owned(), entry: "sync", wgsl: parts.join("\n") })
+    Some(Source { name: "sync of second moments".to_owned(), entry: "la_sync", wgsl: parts.join("\n") })
 }
 
 /// The kernel that decides whether a step is taken.
 pub fn decide() -> Source {
     let wgsl = include_str!("../shaders/guard.wgsl").to_owned();
-    Source { name: "guard".to_owned(), entry: "decide", wgsl }
+    Source { name: "guard".to_owned(), entry: "la_decide", wgsl }
 }
 
 /// Every kernel that a rule can need with these options: each access and policy. For checking a rule, or
@@ -518,145 +561,6 @@ pub fn all(rule: &dyn Rule, options: &Options) -> Vec<Source> {
         sources.push(decide());
     }
     sources
-}
-
-/// Checks a rule's contract and, with the feature `validate`, its WGSL.
-///
-/// # Errors
-///
-/// [`Error::Hyperparameter`], [`Error::Rule`] or [`Error::Shader`].
-pub fn check(rule: &dyn Rule) -> Result<(), Error> {
-    let broken = |problem: String| Error::Rule { rule: rule.name().to_owned(), problem };
-    if rule.name().is_empty() {
-        return Err(broken("has no name".to_owned()));
-    }
-    rule.check()?;
-    rule.weight_decay().check()?;
-    let slots = rule.slots();
-    if let Some(slot) =
-        slots.iter().find(|slot| rule.factored(1).is_some() && slot.name.starts_with("exp_avg_sq"))
-    {
-        return Err(broken(format!(
-            "has a slot called `{}`, as the driver's own second moment is",
-            slot.name
-        )));
-    }
-    if slots.len() > MAX_SLOTS {
-        return Err(broken(format!("has {} state slots, and {MAX_SLOTS} is the most", slots.len())));
-    }
-    for (index, slot) in slots.iter().enumerate() {
-        if slots[..index].iter().any(|other| other.name == slot.name) {
-            return Err(broken(format!("has two state slots called `{}`", slot.name)));
-        }
-        if !slot.initial.is_finite() {
-            return Err(broken(format!("starts the slot `{}` at {}", slot.name, slot.initial)));
-        }
-    }
-    let mut hyper = Vec::new();
-    rule.hyper(1, &mut hyper);
-    if hyper.len() > MAX_HYPER {
-        return Err(broken(format!("gives {} members of `Hyper`; {MAX_HYPER} is the most", hyper.len())));
-    }
-    if let Some(factored) = rule.factored(1) {
-        factored.check()?;
-        let due = [factored.decay as f32, (1.0 - factored.decay) as f32];
-        if hyper.get(..2) != Some(due.as_slice()) {
-            return Err(broken(format!(
-                "has a second moment of the driver's: the first members of `Hyper` must be {due:?}, not {hyper:?}"
-            )));
-        }
-        if rule.trust().is_some() {
-            return Err(broken("has a second moment of the driver's and a trust ratio; take one".to_owned()));
-        }
-    }
-    #[cfg(feature = "validate")]
-    validate::check(rule, hyper.len())?;
-    Ok(())
-}
-
-/// naga's view of a rule.
-#[cfg(feature = "validate")]
-mod validate {
-    use super::*;
-    use naga::{Scalar, TypeInner, valid};
-
-    /// Checks a rule between the parts that have the most names, in either way in.
-    pub fn check(rule: &dyn Rule, hyper: usize) -> Result<(), Error> {
-        [Access::Owned, Access::Borrowed].into_iter().try_for_each(|access| check_with(rule, access, hyper))
-    }
-
-    fn check_with(rule: &dyn Rule, access: Access, hyper: usize) -> Result<(), Error> {
-        let interpolate = Lookahead::default().policy(StatePolicy::Interpolate);
-        let options = Options { clip: Clip::TensorNorm(1.0), ..Options::default() };
-        let recipe = Recipe { rule, lookahead: Some(&interpolate), options: &options, access };
-        check_text(rule, &recipe.step().wgsl, hyper)?;
-        if recipe.is_factored() {
-            check_text(rule, &recipe.sums().wgsl, hyper)?;
-            check_text(rule, &recipe.partial(Measure::Scale).wgsl, hyper)?;
-        }
-        match rule.trust() {
-            Some(_) => check_text(rule, &recipe.partial(Measure::Trust).wgsl, hyper),
-            None => Ok(()),
-        }
-    }
-
-    fn check_text(rule: &dyn Rule, source: &str, hyper: usize) -> Result<(), Error> {
-        let name = rule.name();
-        let lines = rule.wgsl().lines().count();
-        let error = |line: Option<u32>, message: String| {
-            let line = line.unwrap_or(0);
-            let mut message = message.trim_end().to_owned();
-            if line as usize > lines {
-                message += &format!(
-                    "\n(the rule's text ends at line {lines}; it must hold `struct Hyper` and \
-                     `fn update(w: vec4f, g: vec4f) -> vec4f`, and no name of the driver's)"
-                );
-            }
-            Error::Shader { rule: name.to_owned(), line, message }
-        };
-        let module = naga::front::wgsl::parse_str(source).map_err(|problem| {
-            let line = problem.location(source).map(|at| at.line_number);
-            error(line, problem.emit_to_string_with_path(source, name))
-        })?;
-        check_hyper(rule, &module, hyper)?;
-        let mut validator =
-            valid::Validator::new(valid::ValidationFlags::all(), valid::Capabilities::empty());
-        validator.validate(&module).map(|_| ()).map_err(|problem| {
-            // A whole function and what is wrong in it: the latter is the shortest.
-            let spans = problem.spans().map(|(span, _)| span);
-            let shortest = spans.min_by_key(|span| span.to_range().map_or(usize::MAX, |range| range.len()));
-            let line = shortest.map(|span| span.location(source).line_number);
-            error(line, problem.emit_to_string_with_path(source, name))
-        })
-    }
-
-    /// `Hyper` must be what `Rule::hyper` pushes, or every member after the first is read from a wrong
-    /// place.
-    fn check_hyper(rule: &dyn Rule, module: &naga::Module, pushed: usize) -> Result<(), Error> {
-        let broken = |problem: String| Err(Error::Rule { rule: rule.name().to_owned(), problem });
-        let hyper = module.types.iter().find(|(_, ty)| ty.name.as_deref() == Some("Hyper"));
-        let Some((_, naga::Type { inner: TypeInner::Struct { members, .. }, .. })) = hyper else {
-            return broken("has no `struct Hyper` in its WGSL".to_owned());
-        };
-        for (member, due) in members.iter().zip((0..).step_by(4)) {
-            let name = member.name.as_deref().unwrap_or("?");
-            if module.types[member.ty].inner != TypeInner::Scalar(Scalar::F32) {
-                return broken(format!("has the member `{name}` in `Hyper`, which is no `f32`"));
-            }
-            let offset = member.offset;
-            if offset != due {
-                return broken(format!(
-                    "has the member `{name}` of `Hyper` at byte {offset}, not at byte {due}; leave \
-                     `@size` and `@align` out"
-                ));
-            }
-        }
-        if members.len() != pushed.max(1) {
-            let found = members.len();
-            return broken(format!("has {found} members in `Hyper`, and `Rule::hyper` gives {pushed}"));
-        }
-        Ok(())
-    }
 }
 
 /// One binding of a bind group layout.

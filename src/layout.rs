@@ -17,6 +17,10 @@ pub(crate) const BLOCK: u64 = 128;
 /// Bytes of one value.
 pub(crate) const VALUE: u64 = 4;
 
+/// Values that an optimizer holds at most. The host keeps tables of where each buffer's share of them lies, and no device
+/// has memory for more.
+const MOST_VALUES: u64 = 1 << 36;
+
 /// Down to a multiple of a block.
 pub(crate) fn down(values: u64) -> u64 {
     values - values % BLOCK
@@ -103,6 +107,7 @@ impl Layout {
         }
         let mut tensors = Vec::with_capacity(specs.len());
         let mut names = HashSet::new();
+        let mut total = 0;
         for spec in specs {
             if spec.name.is_empty() {
                 return Err(Error::EmptyName { what: "tensor" });
@@ -110,10 +115,17 @@ impl Layout {
             if !names.insert(spec.name.as_str()) {
                 return Err(Error::DuplicateName { what: "tensor", name: spec.name.clone() });
             }
+            let len = count(spec)?;
+            total += len;
+            if total > MOST_VALUES {
+                let (tensor, shape) = (spec.name.clone(), spec.shape.clone());
+                let problem = "with the tensors before it, that is more than 2^36 elements (256 GiB)";
+                return Err(Error::Shape { tensor, shape, problem });
+            }
             tensors.push(Tensor {
                 name: spec.name.clone(),
                 shape: spec.shape.clone(),
-                len: count(spec)?,
+                len,
                 group: spec.group,
                 pieces: vec![],
             });
@@ -167,11 +179,6 @@ impl Layout {
         })
     }
 
-    /// The tensor called `name`.
-    pub fn tensor(&self, name: &str) -> Result<&Tensor, Error> {
-        Ok(&self.tensors[self.find(name)?])
-    }
-
     /// The windows that `piece` lies in, each with the part of the piece that it holds, as a range of
     /// the window.
     pub fn windows_of<'a>(&'a self, piece: &'a Piece) -> impl Iterator<Item = (usize, Range<u64>)> + 'a {
@@ -222,11 +229,10 @@ fn count(spec: &TensorSpec) -> Result<u64, Error> {
     let error = |problem| Error::Shape { tensor: spec.name.clone(), shape: spec.shape.clone(), problem };
     let len = spec.shape.iter().try_fold(1u64, |len, &size| len.checked_mul(size as u64));
     match len {
-        // Room for offsets in bytes, rounded up to blocks.
-        Some(len) if len >= 1 << 48 => Err(error("more than 2^48 elements")),
+        Some(len) if len > MOST_VALUES => Err(error("more than 2^36 elements (256 GiB)")),
         Some(0) => Err(error("no elements; leave the tensor out")),
         Some(len) => Ok(len),
-        None => Err(error("more than 2^48 elements")),
+        None => Err(error("more than 2^36 elements (256 GiB)")),
     }
 }
 
@@ -260,7 +266,7 @@ mod tests {
 
     #[test]
     fn shapes_without_elements_and_huge_ones_are_refused() {
-        for shape in [vec![0], vec![3, 0], vec![usize::MAX, 2], vec![1 << 48]] {
+        for shape in [vec![0], vec![3, 0], vec![usize::MAX, 2], vec![1 << 40], vec![(1 << 36) + 1]] {
             let spec = TensorSpec { name: "w".into(), shape, group: 0 };
             let error = Layout::new(&[spec], &[0], &bounds(1 << 20, 1 << 20), 0).unwrap_err();
             assert!(matches!(error, Error::Shape { .. }), "{error}");

@@ -1,4 +1,59 @@
-#![doc = include_str!("../README.md")]
+//! The **Lookahead optimizer** ([Zhang, Lucas, Hinton, Ba, 2019](https://arxiv.org/abs/1907.08610): *k steps forward, 1
+//! step back*) as portable compute shaders on [wgpu](https://wgpu.rs), for Vulkan, Metal, DX12 and WebGPU.
+//!
+//! An inner optimizer, the [rule](rules), updates the fast weights theta k times; then the slow weights phi move a
+//! fraction alpha towards them, and the fast weights restart there:
+//!
+//! ```text
+//! phi <- phi + alpha (theta - phi);   theta <- phi
+//! ```
+//!
+//! ```
+//! use lookahead_wgpu::{Field, Lookahead, Optimizer, gpu::Gpu, rules::Adam};
+//!
+//! # fn main() -> Result<(), lookahead_wgpu::Error> {
+//! let gpu = Gpu::open_blocking(None)?; // or a wgpu device and queue that you have
+//! let mut optimizer = Optimizer::builder(Adam::new(0.05))
+//!     .lookahead(Lookahead::new(5, 0.5)) // k, alpha; left out: the rule alone
+//!     .tensor("weight", &[28, 10])
+//!     .build_blocking(&gpu.device, &gpu.queue)?;
+//! optimizer.upload("weight", &[1.0; 280])?;
+//! let gradient = optimizer.gradients("weight")?; // a range of a plain `wgpu::Buffer`, for your kernels to write
+//! let mut encoder = gpu.device.create_command_encoder(&Default::default());
+//! // ... record your kernels that write the gradient ...
+//! optimizer.step(&mut encoder)?; // one inner step, with the sync in every fifth; gradients stay as they are
+//! gpu.queue.submit([encoder.finish()]);
+//! let trained = optimizer.download_blocking(Field::SlowWeights, "weight")?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | what | where |
+//! |---|---|
+//! | settings, tensors and groups of an optimizer | [`Builder`], [`Group`], [`Schedule`] |
+//! | an optimizer at work: steps, syncs, evaluation, settings that change | [`Optimizer`] |
+//! | inner optimizers, with formulas and conventions, and one of your own | [`rules`] |
+//! | k, alpha, and what becomes of a rule's state at a sync | [`Lookahead`], [`StatePolicy`] |
+//! | an alpha found anew at every sync | [`alpha`] |
+//! | momentum at the syncs: heavy ball, Nesterov (DiLoCo, SNOO), SlowMo | [`outer`] |
+//! | averages of the weights: EMA, Polyak, SWA | [`average`] |
+//! | steps skipped where a gradient is not finite, and loss scaling | [`guard`] |
+//! | f16 and bf16 without `shader-f16` | [`precision`] |
+//! | clipping, accumulation over micro-batches | [`Clip`], [`Accumulation`] |
+//! | the training state in files, and PyTorch's | [`checkpoint`], [`Snapshot`] |
+//! | weights and gradients in buffers of yours | [`Builder::borrowed`], [`Slice`] |
+//! | memory and bytes moved | [`Memory`], [`Traffic`] |
+//! | a device to begin with, natively and in a browser | [`gpu`] |
+//! | the f64 reference | [`twin`] |
+//! | the paper's section 3 in closed form | [`analysis`] |
+//! | the kernels' texts | [`kernels`] |
+//!
+//! Calls record or enqueue and return at once; errors say what was wrong, with the values, and have changed nothing.
+//!
+//! # Features
+//!
+//! - `validate` (on by default): the WGSL of every rule is checked by naga before the device sees it, so that a mistake
+//!   in a rule of one's own is an error that quotes the line.
 #![warn(missing_docs)]
 #![forbid(unsafe_code)]
 // Files and blocking calls are not there in a browser; their links are checked natively.
@@ -37,7 +92,9 @@ mod schedule;
 mod settings;
 mod snapshot;
 mod tensors;
+mod transfer;
 pub mod twin;
+mod waiting;
 
 pub use access::Slice;
 pub use accumulate::Accumulation;
@@ -61,3 +118,8 @@ pub use schedule::Schedule;
 pub use settings::Traffic;
 pub use snapshot::{CycleSnapshot, GroupSnapshot, ImportOptions, Snapshot, TensorSnapshot, Weights};
 pub use wgpu;
+
+/// The README's example is compiled and run with the documentation's.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

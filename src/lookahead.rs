@@ -33,9 +33,8 @@ impl Lookahead {
     }
 
     pub(crate) fn check(&self) -> Result<(), Error> {
-        check_hyperparameter("k", f64::from(self.k), self.k >= 1, "at least 1")?;
-        let allowed = self.alpha > 0.0 && self.alpha <= 1.0;
-        check_hyperparameter("alpha", self.alpha, allowed, "in (0, 1]")
+        check_hyperparameter("k", f64::from(self.k), |k| k >= 1.0, "at least 1")?;
+        check_alpha("alpha", self.alpha)
     }
 }
 
@@ -44,6 +43,13 @@ impl Default for Lookahead {
     fn default() -> Self {
         Self::new(5, 0.5)
     }
+}
+
+/// Refuses a slow step size with which slow weights would not move: the GPU is told `1 - alpha`, which f32 has as 1
+/// where alpha is below 2^-25.
+pub(crate) fn check_alpha(name: &str, alpha: f64) -> Result<(), Error> {
+    check_hyperparameter(name, alpha, |alpha| alpha > 0.0 && alpha <= 1.0, "in (0, 1]")?;
+    check_hyperparameter(name, alpha, |alpha| (1.0 - alpha) as f32 != 1.0, "at least 3e-8")
 }
 
 /// What becomes of the rule's state (every slot of it) at a sync.
@@ -68,6 +74,7 @@ pub(crate) mod flags {
     pub const GATHER: u32 = 16;
     pub const FRESH: u32 = 32;
     pub const FIXED: u32 = 64;
+    pub const GATHERED: u32 = 128;
 }
 
 /// Where a group stands: the host's half of the schedule.
@@ -75,7 +82,7 @@ pub(crate) mod flags {
 pub(crate) struct Clock {
     /// Inner steps since the state was last initialised.
     pub count: u64,
-    /// Inner steps since the last sync.
+    /// Steps since the last sync; 0 where there is nothing to synchronise, as in a frozen group after its sync.
     pub position: u32,
     /// The next dispatch copies the fast weights to the slow ones first.
     pub seed: bool,
@@ -100,6 +107,9 @@ impl Clock {
         let update = if frozen { 0 } else { flags::UPDATE };
         let Some(lookahead) = lookahead else { return [update, 0] };
         let seed = if self.seed { flags::SEED } else { 0 };
+        if frozen && self.position == 0 {
+            return [seed, 0];
+        }
         match adaptive {
             Some(GradientAt::Synchronised) if self.position >= lookahead.k => [seed, flags::SYNC],
             Some(GradientAt::LastStep) if self.position + 1 >= lookahead.k => [update | seed, flags::SYNC],
@@ -108,9 +118,11 @@ impl Clock {
         }
     }
 
-    /// What a sync between steps does.
+    /// What a sync between steps does: at the start of a cycle no weight has moved, and an outer step's momentum
+    /// would move them.
     pub fn next_sync(&self) -> u32 {
-        flags::SYNC | flags::FIXED | if self.seed { flags::SEED } else { 0 }
+        let sync = if self.position == 0 { 0 } else { flags::SYNC | flags::FIXED };
+        sync | if self.seed { flags::SEED } else { 0 }
     }
 
     /// After a step that did this.
@@ -123,7 +135,7 @@ impl Clock {
         self.seed = false;
         if done & flags::SYNC != 0 {
             self.synced(lookahead);
-        } else {
+        } else if done & flags::UPDATE != 0 || self.position > 0 {
             self.position += 1;
         }
     }
@@ -192,10 +204,35 @@ mod tests {
     }
 
     #[test]
-    fn frozen_groups_are_synchronised_and_not_updated() {
+    fn frozen_groups_rest_and_are_seeded_all_the_same() {
         let (bits, clock) = fused(Some(Lookahead::new(2, 0.5)), true, 4);
-        assert_eq!(bits, [flags::SEED, flags::SYNC, 0, flags::SYNC]);
-        assert_eq!(clock.count, 0);
+        assert_eq!(bits, [flags::SEED, 0, 0, 0]);
+        assert_eq!((clock.count, clock.position), (0, 0));
+    }
+
+    #[test]
+    fn a_group_frozen_within_a_cycle_ends_it_and_rests() {
+        let lookahead = Lookahead::new(3, 0.5);
+        let (_, mut clock) = fused(Some(lookahead), false, 1);
+        let bits: Vec<Phases> = (0..5)
+            .map(|_| {
+                let phases = clock.next_step(Some(&lookahead), None, true);
+                clock.step_taken(phases, Some(&lookahead));
+                phases
+            })
+            .collect();
+        assert_eq!(bits, [[0, 0], [flags::SYNC, 0], [0, 0], [0, 0], [0, 0]]);
+        assert_eq!((clock.count, clock.position), (1, 0));
+    }
+
+    #[test]
+    fn a_sync_between_steps_has_nothing_to_do_at_the_start_of_a_cycle() {
+        let lookahead = Lookahead::new(3, 0.5);
+        assert_eq!(Clock::new().next_sync(), flags::SEED);
+        let (_, clock) = fused(Some(lookahead), false, 3);
+        assert_eq!(clock.next_sync(), 0);
+        let (_, clock) = fused(Some(lookahead), false, 4);
+        assert_eq!(clock.next_sync(), flags::SYNC | flags::FIXED);
     }
 
     #[test]

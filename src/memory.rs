@@ -1,9 +1,44 @@
 //! The memory report: bytes on the device, exactly, by what they are for.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
 use crate::{layout::VALUE, optimizer::Optimizer, readback::Field};
 
-/// Bytes of the buffers that an optimizer made, by what they are for. Tensors start at multiples of 512 bytes:
-/// what that leaves free is counted with them.
+/// Bytes of what comes and goes: chunks of the control ring, tables of borrowed gradients, buffers of transfers.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Tally(Arc<AtomicU64>);
+
+impl Tally {
+    /// Counts these bytes until what is given back is dropped.
+    pub fn hold(&self, bytes: u64) -> Held {
+        self.0.fetch_add(bytes, Ordering::Relaxed);
+        Held { tally: self.clone(), bytes }
+    }
+
+    /// All that are counted now.
+    pub fn bytes(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Bytes that a [`Tally`] counts.
+#[derive(Debug)]
+pub(crate) struct Held {
+    tally: Tally,
+    bytes: u64,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.tally.0.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// Bytes of the buffers that an optimizer made and that are alive, by what they are for. Tensors start at multiples of
+/// 512 bytes: what that leaves free is counted with them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Memory {
     /// The weights; 0 where they are borrowed.
@@ -28,6 +63,12 @@ pub struct Memory {
     pub half_weights: u64,
     /// The control ring, the guard's tables, and what reductions need: not a multiple of the parameters, but for
     /// one value for each weight whose second moment the driver keeps whole (AdaFactor, small dimensions).
+    ///
+    /// The ring grows by 512 bytes for each step and group (twice that where alpha is adaptive) that is recorded in
+    /// an encoder, in chunks of 256 such slots or more, and is given back when the device has done the encoder's
+    /// steps, or the encoder is dropped: at rest it has at most three chunks. Each [`Gradients`](crate::Gradients)
+    /// has its tables here until it is dropped and its last step is done; downloads and exports have what is under
+    /// way, and imports what the device has not copied yet.
     pub controls: u64,
 }
 
@@ -72,7 +113,7 @@ impl std::fmt::Display for Memory {
 }
 
 impl Optimizer {
-    /// What the optimizer's buffers take on the device.
+    /// What the optimizer's buffers take on the device now.
     pub fn memory(&self) -> Memory {
         let sum = |buffers: &[wgpu::Buffer]| buffers.iter().map(wgpu::Buffer::size).sum();
         let mut memory = Memory {
@@ -80,10 +121,9 @@ impl Optimizer {
             gradients: sum(&self.gradients),
             slow_weights: sum(&self.slow),
             half_weights: sum(&self.half_weights),
-            controls: self.ring.bytes()
+            controls: self.tally.bytes()
                 + self.reductions.bytes()
-                + self.guard.as_ref().map_or(0, |guard| guard.bytes())
-                + self.own.bytes(),
+                + self.guard.as_ref().map_or(0, |guard| guard.bytes()),
             ..Memory::default()
         };
         for window in &self.layout.windows {

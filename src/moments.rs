@@ -116,11 +116,6 @@ impl Plan {
         let mut tensors = Vec::new();
         for tensor in &layout.tensors {
             let factored = recipes[tensor.group].rule.factored(1);
-            if factored.is_some() && tensor.len > u64::from(u32::MAX) {
-                let (tensor, shape) = (tensor.name.clone(), tensor.shape.clone());
-                let problem = "a rule with factored second moments takes at most 2^32 - 1 elements";
-                return Err(Error::Shape { tensor, shape, problem });
-            }
             let moment = |factored: Factored| Moment::new(&tensor.shape, factored.least_dimension, &mut next);
             tensors.push(factored.map(moment));
         }
@@ -548,6 +543,7 @@ fn alpha_of(options: &Options, start: u32, group: usize, tensor: usize) -> u32 {
 /// The f64 twin of all passes, one tensor at a time.
 pub(crate) mod twin {
     use super::{Factored, dimensions};
+    use crate::rules::maximum;
 
     /// A tensor's moment at the start: rows and columns, or the whole.
     pub fn initial(shape: &[usize], factored: &Factored) -> Vec<Vec<f64>> {
@@ -597,8 +593,8 @@ pub(crate) mod twin {
         let rms = |values: &[f64]| {
             (values.iter().map(|value| value * value).sum::<f64>() / values.len() as f64).sqrt()
         };
-        let clipped = factored.clipping_threshold.map_or(1.0, |threshold| (rms(&u) / threshold).max(1.0));
-        let scale = if factored.scales_by_weights { rms(weights).max(1e-3) } else { 1.0 };
+        let clipped = factored.clipping_threshold.map_or(1.0, |threshold| maximum(rms(&u) / threshold, 1.0));
+        let scale = if factored.scales_by_weights { maximum(rms(weights), 1e-3) } else { 1.0 };
         u.iter_mut().for_each(|u| *u *= scale / clipped);
         u
     }

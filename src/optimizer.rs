@@ -2,6 +2,8 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+#[cfg(doc)]
+use crate::accumulate::Accumulation;
 use crate::{
     access::{Binder, Run, Slice, check_disjoint},
     alpha::{GradientAt, Scope},
@@ -11,15 +13,17 @@ use crate::{
     gpu,
     group::GroupState,
     guard::{GuardState, Order, ROWS, kind, tables},
-    kernels::{Access, Measure, Recipe},
-    layout::Layout,
+    kernels::{Access, Measure, Recipe, check_coefficients},
+    layout::{Layout, Tensor},
     lookahead::{Lookahead, Phases, StatePolicy, flags},
+    memory::{Held, Tally},
     options::Options,
     pipelines::StepPipelines,
     planes::Planes,
     reduction::Reductions,
     rules::{MAX_SLOTS, Ranger, Rule, WeightDecay},
     schedule::Schedule,
+    waiting::Waiter,
 };
 
 /// An optimizer over named tensors: a rule, with Lookahead around it or alone.
@@ -28,6 +32,10 @@ use crate::{
 pub struct Optimizer {
     pub(crate) device: wgpu::Device,
     pub(crate) queue: wgpu::Queue,
+    /// What waits for the device when values are read back.
+    pub(crate) waiter: Waiter,
+    /// What of the memory comes and goes.
+    pub(crate) tally: Tally,
     pub(crate) access_layouts: Vec<(Access, wgpu::BindGroupLayout)>,
     /// Bytes of the largest binding.
     pub(crate) binding_limit: u64,
@@ -57,6 +65,8 @@ pub struct Optimizer {
     pub(crate) steps: u64,
     /// Micro-batches gathered for the next step.
     pub(crate) gathered: u32,
+    /// The step at which the average began.
+    pub(crate) average_start: u64,
     /// What the weights are exchanged with.
     pub(crate) swapped: Option<Swapped>,
     /// A group was frozen, and its partial sums are still there.
@@ -90,14 +100,19 @@ pub(crate) struct WindowBuffers {
 #[derive(Debug)]
 pub struct Gradients {
     /// The optimizer's.
-    pub(crate) id: u64,
+    id: u64,
     pub(crate) runs: Vec<Run>,
+    /// Tensors that have none, since they were frozen.
+    missing: Vec<usize>,
+    /// Bytes of the tables.
+    held: Arc<Held>,
 }
 
 impl Gradients {
-    /// Bytes of the tables.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.runs.iter().map(Run::bytes).sum()
+    /// `missing`: tensors that have none.
+    pub(crate) fn new(id: u64, runs: Vec<Run>, missing: Vec<usize>, tally: &Tally) -> Self {
+        let held = Arc::new(tally.hold(runs.iter().map(Run::bytes).sum()));
+        Self { id, runs, missing, held }
     }
 }
 
@@ -133,7 +148,8 @@ impl Optimizer {
     ///
     /// # Errors
     ///
-    /// [`Error::LearningRate`] where the schedule gives none, [`Error::Swapped`] between two
+    /// [`Error::LearningRate`] where the schedule gives none, [`Error::Rule`] where the rule's hyperparameters at
+    /// this step or the outer step's coefficients are not finite, [`Error::Swapped`] between two
     /// [`swap_slow`](Self::swap_slow), [`Error::Ownership`] where gradients are borrowed. Nothing was
     /// recorded or counted then.
     pub fn step(&mut self, encoder: &mut wgpu::CommandEncoder) -> Result<(), Error> {
@@ -151,7 +167,8 @@ impl Optimizer {
     ///
     /// # Errors
     ///
-    /// As [`Self::step`].
+    /// As [`Self::step`], and [`Error::MissingGradients`] where they lack those of tensors that were frozen when they
+    /// were borrowed and are not any more.
     pub fn step_with(
         &mut self,
         encoder: &mut wgpu::CommandEncoder,
@@ -168,6 +185,12 @@ impl Optimizer {
                 call: "step_with",
                 problem: "was given gradients that another optimizer borrowed",
             });
+        }
+        let tensors = gradients.missing.iter().map(|tensor| &self.layout.tensors[*tensor]);
+        let train = tensors.filter(|tensor| !self.groups[tensor.group].frozen);
+        let mut names = train.map(|tensor| tensor.name.as_str()).peekable();
+        if names.peek().is_some() {
+            return Err(Error::MissingGradients { tensors: list(names) });
         }
         self.record_step(encoder, gradients)
     }
@@ -186,6 +209,38 @@ impl Optimizer {
             self.gathered += 1;
             return Ok(());
         }
+        self.take_step(encoder, gradients, None)
+    }
+
+    /// Takes the step that a [gathering](Accumulation) of micro-batches has not enough of yet, with those that are
+    /// there: their mean or their sum. At the end of an epoch, say. What lies in the gradients is not looked at. Returns
+    /// whether there was a step to take: without a micro-batch nothing is recorded.
+    ///
+    /// # Errors
+    ///
+    /// As [`step`](Self::step).
+    pub fn flush(&mut self, encoder: &mut wgpu::CommandEncoder) -> Result<bool, Error> {
+        self.check_not_swapped("flush")?;
+        if self.gathered == 0 {
+            return Ok(false);
+        }
+        let own = self.own.clone();
+        self.take_step(encoder, &own, Some(self.gathered))?;
+        Ok(true)
+    }
+
+    /// Forgets the micro-batches that were gathered for the next step, and returns how many there were.
+    pub fn discard(&mut self) -> u32 {
+        std::mem::take(&mut self.gathered)
+    }
+
+    /// `flushed`: how many micro-batches were gathered, where the step has no other.
+    fn take_step(
+        &mut self,
+        encoder: &mut wgpu::CommandEncoder,
+        gradients: &Gradients,
+        flushed: Option<u32>,
+    ) -> Result<(), Error> {
         let factor = self.checked_factor()?;
         if self.guard.is_some() {
             self.start(encoder)?;
@@ -202,7 +257,10 @@ impl Optimizer {
             let last = usize::from(phases[1] != 0);
             phases[last] |= flags::AVERAGE;
         }
-        let plan = Plan { phases, factor, share, is_step: true, command: 0 };
+        if flushed.is_some() {
+            phases.iter_mut().flatten().filter(|bits| **bits != 0).for_each(|bits| *bits |= flags::GATHERED);
+        }
+        let plan = Plan { phases, factor, share, is_step: true, command: 0, flushed };
         self.record(encoder, &plan, gradients)?;
         for (group, phases) in self.groups.iter_mut().zip(taken) {
             group.clock.step_taken(phases, group.lookahead.as_ref());
@@ -214,6 +272,7 @@ impl Optimizer {
 
     /// What the weights after a step weigh in the average; none where it leaves the average alone.
     fn share(&self, step: u64) -> Option<f64> {
+        let step = step.checked_sub(self.average_start)?;
         self.options.average.and_then(|average| average.weight(step))
     }
 
@@ -271,22 +330,29 @@ impl Optimizer {
         if !(seeds || self.options.average.is_some() && self.steps == 0) {
             return Ok(());
         }
-        let average = match self.options.average {
-            Some(_) if self.steps == 0 => flags::AVERAGE,
-            _ => 0,
-        };
-        let phases = self.groups.iter().map(|group| {
-            let seed = if group.lookahead.is_some() { flags::SEED } else { 0 };
-            [seed | average, 0]
-        });
-        let command = if average == 0 { kind::RESEED } else { kind::START };
-        let plan = Plan { phases: phases.collect(), share: Some(1.0), command, ..Plan::default() };
-        let own = self.own.clone();
-        self.record(encoder, &plan, &own)?;
+        // Of the step that this is for, so that nothing is recorded where that is refused.
+        let mut hyper = Vec::new();
+        for group in &self.groups {
+            hyper.clear();
+            group.hyper(group.clock.count + 1, &mut hyper)?;
+        }
+        self.record_start(encoder, self.options.average.is_some() && self.steps == 0)?;
         for group in &mut self.groups {
             group.clock.seed = false;
         }
         Ok(())
+    }
+
+    /// Records the copy of the weights to the slow ones, and to the average.
+    fn record_start(&mut self, encoder: &mut wgpu::CommandEncoder, averages: bool) -> Result<(), Error> {
+        let (average, command) = if averages { (flags::AVERAGE, kind::START) } else { (0, kind::RESEED) };
+        let phases = self.groups.iter().map(|group| {
+            let seed = if group.lookahead.is_some() { flags::SEED } else { 0 };
+            [seed | average, 0]
+        });
+        let plan = Plan { phases: phases.collect(), share: Some(1.0), command, ..Plan::default() };
+        let own = self.own.clone();
+        self.record(encoder, &plan, &own)
     }
 
     /// Records the reductions and the dispatches of a plan: one a run for every group whose flags are not 0, and a
@@ -299,6 +365,7 @@ impl Optimizer {
     ) -> Result<(), Error> {
         // A guard decides on whole steps and syncs; gathering changes nothing that it would have to protect.
         let guarded = self.guard.is_some() && (plan.is_step || plan.command != 0);
+        check_coefficients(self.options.outer.as_ref())?;
         if guarded {
             self.refresh_tables(encoder)?;
         }
@@ -307,25 +374,24 @@ impl Optimizer {
         for (index, slots) in slots.iter_mut().enumerate() {
             let phases = plan.phases[index];
             if guarded {
-                let control = self.control(index, 0, plan, true);
-                let rule = self.groups[index].rule.clone();
+                let bits = if plan.flushed.is_some() { flags::GATHERED } else { 0 };
+                let control = self.control(index, bits, plan, true);
                 let count = self.told_count(index, plan);
                 *slots = [self.ring.len(); 2];
-                self.ring.push(&control, |out| rule.hyper(count, out));
+                self.ring.push(&control, |out| self.groups[index].hyper(count, out))?;
                 continue;
             }
             for (phase, &bits) in phases.iter().enumerate().filter(|(_, bits)| **bits != 0) {
                 let control = self.control(index, bits, plan, phase == 1);
-                let rule = self.groups[index].rule.clone();
                 let count = self.groups[index].clock.count + 1;
                 slots[phase] = self.ring.len();
-                self.ring.push(&control, |out| rule.hyper(count, out));
+                self.ring.push(&control, |out| self.groups[index].hyper(count, out))?;
             }
         }
         if self.ring.len() == 0 {
             return Ok(());
         }
-        let (controls, first) = self.ring.write(&self.queue, encoder)?;
+        let (controls, first) = self.ring.write(&self.queue, encoder, gradients.held.clone())?;
         let updates = |group: usize| {
             let frozen = self.groups[group].frozen;
             plan.is_step && if guarded { !frozen } else { plan.phases[group][0] & flags::UPDATE != 0 }
@@ -342,9 +408,11 @@ impl Optimizer {
             }
             plan.phases[group][1] & flags::SYNC != 0
         };
+        // The gradient of a frozen group finds no alpha: nobody need have computed it.
+        let finds_alpha = |group: usize| syncs(group) && !self.groups[group].frozen;
         if let Some(alpha) = self.reductions.find(Measure::Alpha)
             && (0..self.groups.len()).any(syncs)
-            && !(0..self.groups.len()).all(syncs)
+            && !(0..self.groups.len()).all(finds_alpha)
         {
             alpha.clear(encoder);
         }
@@ -368,15 +436,16 @@ impl Optimizer {
                 return;
             };
             let alpha = measure == Measure::Alpha;
-            let concerned = |group: usize| match measure {
+            let is_due = |group: usize| match measure {
                 Measure::Alpha => syncs(group),
                 // Of a group whose gradient finds alpha alone, too: the norm is over all that are not frozen.
                 Measure::Rows | Measure::Norm => any_update && !self.groups[group].frozen,
                 Measure::Trust | Measure::Scale => updates(group),
             };
-            if !(0..self.groups.len()).any(concerned) {
+            if !(0..self.groups.len()).any(is_due) {
                 return;
             }
+            let concerned = |group: usize| if alpha { finds_alpha(group) } else { is_due(group) };
             let decided = matches!(measure, Measure::Trust | Measure::Scale | Measure::Alpha);
             for run in gradients.runs.iter().filter(|run| concerned(group_of(run))) {
                 let group = group_of(run);
@@ -477,7 +546,7 @@ impl Optimizer {
             l2,
             shrink: lr * decoupled,
             decay,
-            gain: self.options.gain() as f32,
+            gain: self.options.gain(plan.flushed.unwrap_or(self.options.micro_batches())) as f32,
             outer: self.options.outer.coefficients(),
             share: plan.share.unwrap_or(-1.0) as f32,
             draw: self.steps as u32,
@@ -560,9 +629,9 @@ impl Optimizer {
         pass.dispatch_workgroups(run.threads.div_ceil(self.workgroup), 1, 1);
     }
 
-    /// Synchronises now, in the middle of a cycle or not, and begins the next cycle: at the end of
-    /// training, say. An adaptive alpha has no gradient then, and the fixed one is taken. Groups without
-    /// Lookahead are left alone.
+    /// Synchronises now and begins the next cycle: at the end of training, say. An adaptive alpha has no gradient
+    /// then, and the fixed one is taken. Groups without Lookahead are left alone, and so are those that have taken no
+    /// step since their last sync: nothing has moved there, so that two calls in a row do what one does.
     ///
     /// # Errors
     ///
@@ -586,22 +655,25 @@ impl Optimizer {
         Ok(())
     }
 
-    /// The slow weights start again as a copy of the fast ones, the outer step's buffers at zero, and a new cycle
-    /// begins: after weights were loaded, say. The first step does this by itself.
+    /// What follows the weights starts again from them: the slow weights as their copy with the outer step's buffers at
+    /// zero and a new cycle, and an [average](crate::average) as if this were its step 0. To be called after weights
+    /// were loaded or written once training has begun: else the slow weights would pull them back, and the average
+    /// would remember the old ones. The rule's state is kept. The first step does this by itself.
     ///
     /// # Errors
     ///
-    /// As [`Self::sync_now`].
+    /// [`Error::NoLookahead`] where there are neither slow weights nor an average; [`Error::Swapped`].
     pub fn reseed(&mut self, encoder: &mut wgpu::CommandEncoder) -> Result<(), Error> {
-        self.check_lookahead()?;
+        let averages = self.options.average.is_some();
+        if !averages {
+            self.check_lookahead()?;
+        }
         self.check_not_swapped("reseed")?;
-        let phases = vec![[flags::SEED, 0]; self.groups.len()];
-        let plan = Plan { phases, command: kind::RESEED, ..Plan::default() };
-        let own = self.own.clone();
-        self.record(encoder, &plan, &own)?;
+        self.record_start(encoder, averages)?;
         for group in &mut self.groups {
             (group.clock.seed, group.clock.position) = (false, 0);
         }
+        self.average_start = self.steps;
         Ok(())
     }
 
@@ -674,8 +746,10 @@ impl Optimizer {
         self.swapped = if self.swapped.is_some() { None } else { Some(what) };
     }
 
-    /// Tells where the gradients of borrowed tensors lie: one slice for each tensor, by name, in any order.
-    /// Making one costs bind groups and small tables; keep and reuse it where the buffers stay.
+    /// Tells where the gradients of borrowed tensors lie: one slice for each tensor, by name, in any order. Tensors of
+    /// groups that are frozen now may be left out, since their gradients are never read; once such a group is let
+    /// go, [`step_with`](Self::step_with) needs gradients that were borrowed with its slices. Making one costs bind
+    /// groups and small tables ([`memory`](Self::memory) counts them); keep and reuse it where the buffers stay.
     ///
     /// # Errors
     ///
@@ -701,22 +775,26 @@ impl Optimizer {
                 return Err(Error::DuplicateName { what: "tensor", name: name.to_string() });
             }
         }
-        if let Some(index) = gradients.iter().position(Option::is_none) {
+        let missing: Vec<usize> = (0..tensors.len()).filter(|index| gradients[*index].is_none()).collect();
+        if let Some(index) = missing.iter().find(|index| !self.groups[tensors[**index].group].frozen) {
             return Err(Error::UnknownName {
                 what: "gradient of the tensor",
-                name: tensors[index].name.clone(),
+                name: tensors[*index].name.clone(),
                 known: list(slices.iter().map(|(name, _)| *name)),
             });
         }
-        let gradients: Vec<Slice> = gradients.into_iter().flatten().cloned().collect();
-        let ranges =
-            |role: &'static str| tensors.iter().map(move |tensor| format!("{role} of `{}`", tensor.name));
-        let all = ranges("weights").zip(weights).chain(ranges("gradients").zip(&gradients));
-        check_disjoint(all.collect())?;
+        let name = |role: &str, tensor: &Tensor| format!("{role} of `{}`", tensor.name);
+        let ranges = tensors.iter().zip(weights).map(|(tensor, slice)| (name("weights", tensor), slice));
+        let given = tensors.iter().zip(&gradients);
+        let given = given.filter_map(|(tensor, slice)| Some((name("gradients", tensor), (*slice)?)));
+        check_disjoint(ranges.chain(given).collect())?;
+        // A frozen group's dispatches read no gradients: the weights stand in for those that are missing.
+        let stand_in = gradients.iter().zip(weights).map(|(slice, weights)| slice.unwrap_or(weights));
+        let gradients: Vec<Slice> = stand_in.cloned().collect();
         let (runs, problem) = gpu::scoped(&self.device, || self.borrowed_runs(weights, &gradients));
         match problem.await {
             Some(problem) => Err(gpu::error(&self.device, &problem, "the gradients' bind groups")),
-            None => Ok(Gradients { id: self.id, runs: runs? }),
+            None => Ok(Gradients::new(self.id, runs?, missing, &self.tally)),
         }
     }
 
@@ -788,4 +866,6 @@ struct Plan {
     is_step: bool,
     /// What a guard is told instead of a step.
     command: u32,
+    /// The step's gradient is that of so many gathered micro-batches, and no other.
+    flushed: Option<u32>,
 }

@@ -30,12 +30,16 @@ pub struct Options {
     pub centralise: bool,
     /// Steps with a gradient that is not finite are skipped.
     pub guard: Option<Guard>,
+    /// Gradient norms are kept to be read, though nothing is clipped or guarded.
+    pub gradient_norms: bool,
     /// A half-width copy of the weights is kept.
     pub half_weights: Option<Half>,
     /// Gradients are half-width.
     pub half_gradients: Option<Half>,
     /// Slow weights are bf16, rounded at random.
     pub slow_bf16: bool,
+    /// The objective is maximised.
+    pub maximize: bool,
 }
 
 impl Default for Options {
@@ -48,9 +52,11 @@ impl Default for Options {
             accumulate: None,
             centralise: false,
             guard: None,
+            gradient_norms: false,
             half_weights: None,
             half_gradients: None,
             slow_bf16: false,
+            maximize: false,
         }
     }
 }
@@ -58,11 +64,16 @@ impl Default for Options {
 impl Options {
     pub(crate) fn check(&self) -> Result<(), Error> {
         self.clip.check()?;
-        self.outer.check()?;
+        crate::kernels::check_outer(self.outer.as_ref())?;
         self.adaptive.map_or(Ok(()), |adaptive| adaptive.check())?;
         self.average.map_or(Ok(()), |average| average.check())?;
         self.accumulate.map_or(Ok(()), |accumulate| accumulate.check())?;
         self.guard.map_or(Ok(()), |guard| guard.check())
+    }
+
+    /// Every step takes the norm of the gradient: for clipping, for a guard, or to be read.
+    pub(crate) fn measures_norm(&self) -> bool {
+        self.clip.is_norm() || self.guard.is_some() || self.gradient_norms
     }
 
     /// The format of the slow weights, where it is not f32.
@@ -75,8 +86,9 @@ impl Options {
         self.accumulate.map_or(1, |accumulate| accumulate.micro_batches)
     }
 
-    /// What the sum of a step's gradients is multiplied with.
-    pub(crate) fn gain(&self) -> f64 {
-        self.accumulate.map_or(1.0, |accumulate| accumulate.gain())
+    /// What the sum of the gradients of so many micro-batches is multiplied with.
+    pub(crate) fn gain(&self, micro_batches: u32) -> f64 {
+        let gain = self.accumulate.map_or(1.0, |accumulate| accumulate.gain(micro_batches));
+        if self.maximize { -gain } else { gain }
     }
 }

@@ -19,7 +19,9 @@ use crate::{
 /// An outer step. Its WGSL holds `fn outer(phi: vec4f, theta: vec4f, pull: f32) -> vec4f`, which sees four slow
 /// and four fast weights and `pull = 1 - alpha`, reads `control.lr` and `control.outer` (the coefficients),
 /// reads and writes `outer_state[0]`, ... (zero after the slow weights are seeded) and returns the new slow
-/// weights.
+/// weights. It may use all of WGSL's own functions and the driver's `la_is_nan`, `la_sign`, `la_min`, `la_max` and
+/// `la_clamp`, as [rules](crate::rules) do, whose page says which names are the driver's; a helper of its own must have
+/// another name than those of the rules that it is used with.
 pub trait Outer: std::fmt::Debug + Send + Sync {
     /// The name, for messages and snapshots.
     fn name(&self) -> &str;
@@ -30,7 +32,7 @@ pub trait Outer: std::fmt::Debug + Send + Sync {
     /// The buffers, each of as many values as there are weights.
     fn slots(&self) -> Vec<Slot>;
 
-    /// `control.outer`.
+    /// `control.outer`; must be finite.
     fn coefficients(&self) -> [f32; 4];
 
     /// The f64 twin of `fn outer`, for one weight.
@@ -187,5 +189,5 @@ impl Outer for SlowMo {
 }
 
 fn check_momentum(name: &str, momentum: f64) -> Result<(), Error> {
-    check_hyperparameter(name, momentum, (0.0..1.0).contains(&momentum), "in [0, 1)")
+    check_hyperparameter(name, momentum, |momentum| (0.0..1.0).contains(&momentum), "in [0, 1)")
 }

@@ -108,7 +108,7 @@ impl Kernels {
                 info.messages.iter().find_map(|message| message.location).map_or(0, |at| at.line_number);
             return Err(Error::Shader { rule: rule.to_owned(), line, message: problem.to_string() });
         }
-        let constants = [("WORKGROUP", f64::from(self.workgroup)), ("FLAGS", f64::from(flags))];
+        let constants = [("LA_WORKGROUP", f64::from(self.workgroup)), ("LA_FLAGS", f64::from(flags))];
         let (pipeline, problem) = gpu::scoped(&self.device, || {
             let layout = self.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
                 label: Some(&source.name),

@@ -1,14 +1,11 @@
-//! Reading values back to the host. The only part of the crate that submits.
-
-use futures::channel::oneshot;
+//! What can be read back to the host, and where it lies.
 
 use crate::{
     access::Slice,
     error::{Error, list},
-    gpu,
     layout::VALUE,
     optimizer::Optimizer,
-    precision::{Half, decode},
+    transfer::Source,
 };
 
 /// What there is of a tensor.
@@ -74,8 +71,11 @@ impl<'a> Field<'a> {
 }
 
 impl Optimizer {
-    /// A tensor's values, once everything submitted so far is done. On native targets something must poll
-    /// the device meanwhile; [`download_blocking`](Self::download_blocking) does.
+    /// A tensor's values, as they are when everything submitted before this call is done: the copy is begun by the
+    /// call, so that the optimizer is free while the values are under way.
+    ///
+    /// The future needs nobody to poll the device, and ends under any executor: natively a thread, which all futures
+    /// of an optimizer share, polls it while they wait.
     ///
     /// # Errors
     ///
@@ -86,94 +86,54 @@ impl Optimizer {
         field: Field<'_>,
         tensor: &str,
     ) -> impl Future<Output = Result<Vec<f32>, Error>> + use<> {
-        // The copy is begun by the call, so that the optimizer is free while the values are under way.
-        let download = self.start_download(field, tensor);
-        async move { download?.values().await }
+        let source = self.layout.find(tensor).and_then(|index| self.source(field, index));
+        let download =
+            source.map(|Source { slices, len, half }| (self.copy_back(slices.into_iter()), len, half));
+        async move {
+            let (download, len, half) = download?;
+            download.values(len, half).await
+        }
     }
 
-    /// [`Self::download`], polling the device and waiting for it.
+    /// [`Self::download`], waiting for it.
     ///
     /// # Errors
     ///
     /// As [`Self::download`].
     #[cfg(not(target_arch = "wasm32"))]
     pub fn download_blocking(&self, field: Field<'_>, tensor: &str) -> Result<Vec<f32>, Error> {
-        let download = self.start_download(field, tensor)?;
-        self.wait()?;
-        pollster::block_on(download.values())
+        pollster::block_on(self.download(field, tensor))
     }
 
-    /// Waits for everything submitted.
-    #[cfg(not(target_arch = "wasm32"))]
-    pub(crate) fn wait(&self) -> Result<(), Error> {
-        self.device.poll(wgpu::PollType::wait_indefinitely()).map(|_| ()).map_err(|problem| lost(&problem))
-    }
-
-    pub(crate) fn start_download(&self, field: Field<'_>, tensor: &str) -> Result<Download, Error> {
-        let (slices, half) = self.origin(field, tensor)?;
-        let index = self.layout.find(tensor)?;
-        let len = self.field_len(field, index) as usize;
-        self.copy_back(slices, len, half)
-    }
-
-    /// Copies slices of buffers, which hold `len` values one after the other, to where they can be read.
-    pub(crate) fn copy_back(
-        &self,
-        slices: Vec<Slice>,
-        len: usize,
-        half: Option<Half>,
-    ) -> Result<Download, Error> {
-        let (stagings, problem) = gpu::scoped(&self.device, || {
-            let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-            let stagings: Vec<_> = slices
-                .iter()
-                .map(|slice| {
-                    let staging = self.device.create_buffer(&wgpu::BufferDescriptor {
-                        label: Some("lookahead readback"),
-                        size: slice.size,
-                        usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
-                        mapped_at_creation: false,
-                    });
-                    encoder.copy_buffer_to_buffer(&slice.buffer, slice.offset, &staging, 0, slice.size);
-                    let (sender, receiver) = oneshot::channel();
-                    encoder.map_buffer_on_submit(&staging, wgpu::MapMode::Read, .., move |result| {
-                        // The receiver may have lost interest.
-                        let _ = sender.send(result);
-                    });
-                    (staging, receiver)
-                })
-                .collect();
-            self.queue.submit([encoder.finish()]);
-            stagings
-        });
-        Ok(Download { device: self.device.clone(), stagings, problem, len, half })
-    }
-
-    /// Where a field of a tensor is now, and its format.
-    fn origin(&self, field: Field<'_>, name: &str) -> Result<(Vec<Slice>, Option<Half>), Error> {
-        let group = &self.groups[self.layout.tensor(name)?.group];
+    /// Where a field of a tensor is to be read now.
+    pub(crate) fn source(&self, field: Field<'_>, tensor: usize) -> Result<Source, Error> {
+        let group = self.layout.tensors[tensor].group;
         if matches!(field, Field::Weights | Field::SlowWeights | Field::Average) {
             self.check_not_swapped("download")?;
         }
-        let (slices, half) = match field {
-            Field::Gradients => (self.gradients_slices(name)?, self.options.half_gradients),
-            Field::SlowWeights => {
-                let slow = self.slow_weights_slices(name)?;
-                // The next step seeds them.
-                let (weights, half) = (self.weights_slices(name)?, self.options.slow_half());
-                if group.clock.seed { (weights, None) } else { (slow, half) }
-            }
-            Field::Weights => (self.weights_slices(name)?, None),
-            // The first step begins it.
-            Field::Average if self.steps == 0 && self.options.average.is_some() => {
-                (self.weights_slices(name)?, None)
-            }
-            plane => (self.plane_slices(plane, name)?, None),
+        let source = self.place(field, tensor)?;
+        // The next step seeds the slow weights, and the first one begins the average.
+        let stand_in = match field {
+            Field::SlowWeights => self.groups[group].clock.seed,
+            Field::Average => self.steps == 0,
+            _ => false,
         };
-        for slice in &slices {
-            slice.check_usage("values", name, wgpu::BufferUsages::COPY_SRC)?;
+        let source = if stand_in { self.place(Field::Weights, tensor)? } else { source };
+        for slice in &source.slices {
+            slice.check_usage("values", &self.layout.tensors[tensor].name, wgpu::BufferUsages::COPY_SRC)?;
         }
-        Ok((slices, half))
+        Ok(source)
+    }
+
+    /// Where a field of a tensor lies.
+    pub(crate) fn place(&self, field: Field<'_>, tensor: usize) -> Result<Source, Error> {
+        let (slices, half) = match field {
+            Field::Weights => (self.weights_of(tensor), None),
+            Field::SlowWeights => (self.slow_weights_of(tensor)?, self.options.slow_half()),
+            Field::Gradients => (self.gradients_of(tensor)?, self.options.half_gradients),
+            plane => (self.plane_slices(plane, tensor)?, None),
+        };
+        Ok(Source { slices, len: self.field_len(field, tensor) as usize, half })
     }
 
     /// The second moments of a tensor that are the driver's.
@@ -194,8 +154,7 @@ impl Optimizer {
     }
 
     /// Where a plane of a tensor lies: one slice for each window.
-    pub(crate) fn plane_slices(&self, field: Field<'_>, name: &str) -> Result<Vec<Slice>, Error> {
-        let index = self.layout.find(name)?;
+    pub(crate) fn plane_slices(&self, field: Field<'_>, index: usize) -> Result<Vec<Slice>, Error> {
         if let Some((_, at, len)) = self.moment(field, index) {
             let factors = self.reductions.factors.as_ref();
             return Ok(factors
@@ -223,47 +182,4 @@ impl Optimizer {
         });
         Ok(slices.collect())
     }
-}
-
-type Mapped = oneshot::Receiver<Result<(), wgpu::BufferAsyncError>>;
-
-/// Values under way.
-pub(crate) struct Download {
-    device: wgpu::Device,
-    stagings: Vec<(wgpu::Buffer, Mapped)>,
-    problem: gpu::Problem,
-    len: usize,
-    half: Option<Half>,
-}
-
-impl Download {
-    /// The bytes.
-    pub async fn bytes(self) -> Result<Vec<u8>, Error> {
-        if let Some(problem) = self.problem.await {
-            return Err(gpu::error(&self.device, &problem, "the readback"));
-        }
-        let mut bytes = Vec::new();
-        for (staging, mapped) in self.stagings {
-            mapped
-                .await
-                .map_err(|_| lost(&"the device dropped the request"))?
-                .map_err(|problem| lost(&problem))?;
-            let view = staging.get_mapped_range(..).map_err(|problem| lost(&problem))?;
-            bytes.extend_from_slice(&view);
-            drop(view);
-            // A browser frees a buffer that is no longer used when it collects garbage, which may be late.
-            staging.destroy();
-        }
-        Ok(bytes)
-    }
-
-    /// The values.
-    pub async fn values(self) -> Result<Vec<f32>, Error> {
-        let (len, half) = (self.len, self.half);
-        Ok(decode(&self.bytes().await?, len, half))
-    }
-}
-
-fn lost(problem: &dyn std::fmt::Display) -> Error {
-    Error::DeviceLost { doing: "reading values back".to_owned(), message: problem.to_string() }
 }

@@ -15,6 +15,7 @@ use crate::{
     moments::{Moments, Plan},
     options::Options,
     pipelines::Kernels,
+    rules::minimum,
 };
 
 /// Values that one workgroup of the first pass sums.
@@ -231,12 +232,13 @@ impl Reductions {
                 let buffer = |label, values: u64, usage| {
                     device.create_buffer(&wgpu::BufferDescriptor {
                         label: Some(label),
-                        size: values.max(2) * VALUE,
+                        size: values.max(measure.sums()) * VALUE,
                         usage: wgpu::BufferUsages::STORAGE | usage,
                         mapped_at_creation: false,
                     })
                 };
-                let partials = buffer("lookahead partial sums", 2 * total, wgpu::BufferUsages::COPY_DST);
+                let partials =
+                    buffer("lookahead partial sums", measure.sums() * total, wgpu::BufferUsages::COPY_DST);
                 let results =
                     buffer("lookahead results", 2 * ranges.len() as u64, wgpu::BufferUsages::COPY_SRC);
                 let words: &[u32] = bytemuck::cast_slice(&ranges);
@@ -415,7 +417,7 @@ fn ranges(
 ) -> (Vec<Range>, HashMap<(usize, u64), u32>, u64) {
     let alpha_scope = options.adaptive.map_or(Scope::Model, |adaptive| adaptive.scope);
     let alpha_low = options.adaptive.map_or(1.0, |adaptive| adaptive.alpha_low) as f32;
-    let norm = [options.clip.norm_bound() as f32, options.gain() as f32];
+    let norm = [options.clip.norm_bound() as f32, 0.0];
     let tensors = layout.tensors.len();
     let mut ranges = match measure {
         Measure::Rows => {
@@ -502,5 +504,5 @@ fn ranges(
 /// The f64 twin of both passes of the norm: of `values`, and the factor that clips it.
 pub(crate) fn norm(values: impl Iterator<Item = f64>, max_norm: f64) -> (f64, f64) {
     let norm = values.map(|value| value * value).sum::<f64>().sqrt();
-    (norm, (max_norm / (norm + 1e-6)).min(1.0))
+    (norm, minimum(max_norm / (norm + 1e-6), 1.0))
 }

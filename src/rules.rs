@@ -52,10 +52,34 @@
 //! # A rule of one's own
 //!
 //! Implement [`Rule`]: the WGSL text holds `struct Hyper` (members of type `f32` only, in the order in
-//! which [`Rule::hyper`] pushes them) and `fn update(w: vec4f, g: vec4f) -> vec4f`, which sees four
-//! weights and their gradients, reads `hyper` and the learning rate `control.lr`, reads and writes the slots
-//! `state[0]`, `state[1]`, ... (each a `vec4f`) and returns the new weights. Gradient clipping, weight decay,
-//! windows, tails and the Lookahead sync are the driver's. `examples/custom_rule` is one such rule, whole.
+//! which [`Rule::hyper`] pushes them; left out where it pushes none) and
+//! `fn update(w: vec4f, g: vec4f) -> vec4f`, which sees four weights and their gradients and returns the new
+//! weights. Gradient clipping, weight decay, windows, tails and the Lookahead sync are the driver's.
+//! `examples/custom_rule` is one such rule, whole. What it may use, besides all of WGSL's own functions:
+//!
+//! | name | what |
+//! |---|---|
+//! | `hyper` | the members of `Hyper` |
+//! | `control.lr` | the learning rate of the step |
+//! | `control.decay` | the weight decay, where it is [`WeightDecay::Direction`], else 0 |
+//! | `state[0]`, `state[1]`, ... | the slots, to be read and written, each a `vec4f` |
+//! | `trust` | the tensor's trust ratio, in `update` of a rule that has a [`Trust`] |
+//! | `la_trusted(v)` | `trust * v`, right where the ratio itself lies below f32's range, too |
+//! | `la_is_nan(v)` | which of four values are NaN, a `vec4<bool>`; `v != v` may be optimised away |
+//! | `la_sign(v)`, `la_min(a, b)`, `la_max(a, b)`, `la_clamp(v, low, high)` | as WGSL's of `vec4f`, but a NaN stays one, as in PyTorch; WGSL leaves open what its own give |
+//!
+//! Helper functions, constants, types and private variables may have any name but WGSL's own functions' and types',
+//! `control`, `hyper`, `state`, `trust`, `outer`, `outer_state`, and all that begin with `la_` (in either case):
+//! those are the driver's.
+//!
+//! # Numbers at the ends of f32's range
+//!
+//! A gradient that is NaN makes its weight NaN, under every rule and option, unless a [guard](crate::guard) skips the
+//! step. Norms, trust ratios and row means are right for finite gradients of any size (of at least 1.2e-38), though their
+//! squares would leave f32's range. Second moments are squares that are stored, as in PyTorch and optax: a gradient
+//! beyond 1.8e19 makes them infinite for good, and the rules that divide by their root (Adagrad, RMSProp, Adadelta, Adam,
+//! AMSGrad, NAdam, RAdam, AdaBelief, LAMB, AdaFactor) then no longer move that weight; one below 1e-19 has a second
+//! moment of 0, or nearly, and `eps` decides. Where such gradients are to be expected, clip them by value or norm.
 
 mod adabelief;
 mod adadelta;
@@ -101,7 +125,8 @@ pub struct Step {
 }
 
 /// The trust ratio of a tensor (LARS, LAMB), with `w` its weights and `u` what the rule's `measure` gives for
-/// them: `coefficient ||w|| / (||u|| + eps)`, and 1 where either norm is zero.
+/// them: `coefficient ||w|| / (||u|| + eps)`, and 1 where either norm is zero. Norms of any size are right, and a NaN
+/// in either makes the ratio NaN. A ratio beyond f32's largest number counts as that.
 ///
 /// The rule's WGSL then holds `fn measure(w: vec4f, g: vec4f) -> vec4f` too, which is called for all weights of
 /// the tensor before any `update`.
@@ -149,12 +174,17 @@ pub struct Factored {
 
 impl Factored {
     pub(crate) fn check(&self) -> Result<(), Error> {
-        let is_normal = self.eps as f32 >= f32::MIN_POSITIVE;
+        let is_normal = |eps| eps >= f64::from(f32::MIN_POSITIVE);
         check_hyperparameter("eps", self.eps, is_normal, "at least 1.2e-38")?;
         let size = self.least_dimension as f64;
-        check_hyperparameter("min_dim_size_to_factor", size, size >= 1.0, "at least 1")?;
+        check_hyperparameter("min_dim_size_to_factor", size, |size| size >= 1.0, "at least 1")?;
         let threshold = self.clipping_threshold.unwrap_or(1.0);
-        check_hyperparameter("clipping_threshold", threshold, threshold as f32 > 0.0, "finite and above 0")
+        check_hyperparameter(
+            "clipping_threshold",
+            threshold,
+            |threshold| threshold > 0.0,
+            "finite and above 0",
+        )
     }
 }
 
@@ -208,7 +238,7 @@ impl WeightDecay {
 
     pub(crate) fn check(self) -> Result<(), Error> {
         let factor = self.factor();
-        check_hyperparameter("weight_decay", factor, factor >= 0.0, "finite and at least 0")
+        check_hyperparameter("weight_decay", factor, |factor| factor >= 0.0, "finite and at least 0")
     }
 }
 
@@ -246,7 +276,8 @@ pub trait Rule: std::fmt::Debug + Send + Sync {
     }
 
     /// Pushes the members of `Hyper`, in their order, for the step with this count (t, from 1). What depends
-    /// on the count alone (bias corrections) is computed here, in f64, not once per weight.
+    /// on the count alone (bias corrections) is computed here, in f64, not once per weight. They must be finite
+    /// and as many at every count: a step at which they are not is refused.
     fn hyper(&self, count: u64, out: &mut Vec<f32>);
 
     /// The f64 twin of the WGSL `update`, for one weight.
@@ -342,8 +373,18 @@ pub const MAX_SLOTS: usize = 8;
 /// The most members that a rule's `Hyper` may have.
 pub const MAX_HYPER: usize = 64;
 
+/// The larger of two numbers, and NaN where one is; `f64::max` would give the other.
+pub(crate) fn maximum(a: f64, b: f64) -> f64 {
+    if a.is_nan() || a > b { a } else { b }
+}
+
+/// The smaller of two numbers, and NaN where one is.
+pub(crate) fn minimum(a: f64, b: f64) -> f64 {
+    -maximum(-a, -b)
+}
+
 fn check_learning_rate(lr: f64) -> Result<(), Error> {
-    check_hyperparameter("lr", lr, lr >= 0.0, "finite and at least 0")
+    check_hyperparameter("lr", lr, |lr| lr >= 0.0, "finite and at least 0")
 }
 
 /// A truth value as [`Rule::hyperparameters`] gives it.

@@ -88,20 +88,20 @@ impl Schedule {
     }
 
     pub(crate) fn check(&self) -> Result<(), Error> {
-        let positive = |name, value: f64| check_hyperparameter(name, value, value > 0.0, "positive");
+        let positive = |name, value: f64| check_hyperparameter(name, value, |value| value > 0.0, "positive");
         match &self.0 {
             Kind::Constant | Kind::Custom(_) => Ok(()),
             Kind::Steps(decays) => decays.iter().try_for_each(|(_, factor)| {
-                check_hyperparameter("step decay factor", *factor, *factor >= 0.0, "at least 0")
+                check_hyperparameter("step decay factor", *factor, |factor| factor >= 0.0, "at least 0")
             }),
             Kind::Transformer { width, warmup } => {
                 positive("transformer width", f64::from(*width))?;
                 positive("transformer warmup", *warmup as f64)
             }
             Kind::Cosine { warmup, total, floor } => {
-                check_hyperparameter("cosine floor", *floor, *floor >= 0.0, "at least 0")?;
+                check_hyperparameter("cosine floor", *floor, |floor| floor >= 0.0, "at least 0")?;
                 let longer = total > warmup;
-                check_hyperparameter("cosine total", *total as f64, longer, "larger than the warm-up")
+                check_hyperparameter("cosine total", *total as f64, |_| longer, "larger than the warm-up")
             }
         }
     }

@@ -41,7 +41,7 @@ impl Optimizer {
         Ok(self.group(group)?.clock.count)
     }
 
-    /// Inner steps of a group since its last sync, from 0 to k - 1 (to k with an adaptive alpha whose gradient is
+    /// Steps of a group since its last sync, from 0 to k - 1 (to k with an adaptive alpha whose gradient is
     /// taken at theta_k). At 0 fast and slow weights are equal, but for the rounding of bf16.
     ///
     /// # Errors
@@ -143,7 +143,7 @@ impl Optimizer {
     /// [`Error::Hyperparameter`], [`Error::UnknownName`].
     pub fn set_learning_rate(&mut self, group: &str, lr: f64) -> Result<(), Error> {
         let group = self.group_mut(group)?;
-        check_hyperparameter("lr", lr, lr >= 0.0, "finite and at least 0")?;
+        check_hyperparameter("lr", lr, |lr| lr >= 0.0, "finite and at least 0")?;
         group.learning_rate = lr;
         Ok(())
     }
@@ -160,17 +160,18 @@ impl Optimizer {
         Ok(())
     }
 
-    /// Freezes a group (no inner steps, but syncs as any other) or lets it go on.
+    /// Freezes a group, as [`Group::frozen`](crate::Group::frozen) says, or lets it go on. Within a cycle its weights
+    /// move once more, at the cycle's sync; call [`sync_now`](Self::sync_now) first for that to be now.
     ///
     /// # Errors
     ///
-    /// [`Error::UnknownName`]; [`Error::MidCycle`] between the micro-batches of a step; [`Error::Guarded`] as
+    /// [`Error::UnknownName`]; [`Error::Gathering`] between the micro-batches of a step; [`Error::Guarded`] as
     /// [`set_k`](Self::set_k).
     pub fn set_frozen(&mut self, group: &str, frozen: bool) -> Result<(), Error> {
         self.check_lockstep(group, "set_frozen")?;
         if self.gathered > 0 {
-            let (position, k) = (self.gathered, self.options.micro_batches());
-            return Err(Error::MidCycle { what: "frozen", group: group.to_owned(), position, k });
+            let (gathered, micro_batches) = (self.gathered, self.options.micro_batches());
+            return Err(Error::Gathering { call: "set_frozen", gathered, micro_batches });
         }
         self.group_mut(group)?.frozen = frozen;
         self.norm_is_stale |= frozen;
@@ -238,7 +239,10 @@ impl Optimizer {
                 traffic.step += 2 * value * (u64::from(planes.fisher) + u64::from(planes.average));
                 traffic.step += self.options.half_weights.map_or(0, |half| bytes(tensor.len, Some(half)));
             }
-            if let Some(lookahead) = group.lookahead {
+            if group.frozen {
+                // An average goes on: both are read, and written.
+                traffic.step += 4 * value * u64::from(planes.average);
+            } else if let Some(lookahead) = group.lookahead {
                 let interpolates = lookahead.policy == StatePolicy::Interpolate;
                 traffic.sync += 2 * slow + if interpolates { state + 4 * moment_bytes } else { 0 };
                 traffic.sync += 2 * value * planes.outer.len() as u64;

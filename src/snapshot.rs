@@ -6,14 +6,15 @@ mod options;
 pub use options::{ImportOptions, Weights};
 
 use crate::{
+    access::Slice,
     error::Error,
     group::GroupState,
     guard::{ClockWords, Cycle},
-    layout::Tensor,
     lookahead::StatePolicy,
     optimizer::Optimizer,
     readback::Field,
     schedule::Schedule,
+    transfer::{Reader, Writer},
 };
 use fit::Fit;
 
@@ -35,6 +36,8 @@ pub struct Snapshot {
     pub since_rescaled: u32,
     /// Micro-batches gathered for the next step.
     pub gathered: u32,
+    /// Steps taken when the average was begun: 0, or those before the last [`reseed`](Optimizer::reseed).
+    pub average_start: u64,
     /// The outer step's name.
     pub outer: String,
     /// The loss scale is a dynamic one; none where a file of an older version does not tell.
@@ -106,32 +109,43 @@ pub struct TensorSnapshot {
 }
 
 impl Optimizer {
-    /// Everything, once all that was submitted is done. Steps that are recorded must have been submitted. On
-    /// native targets something must poll the device meanwhile; [`export_blocking`](Self::export_blocking)
-    /// does.
+    /// Everything, once all that was submitted is done. Steps that are recorded must have been submitted. All values
+    /// are copied side by side, by one submit and with one wait for each 64 MiB, however many tensors there are; the
+    /// future ends by itself, as a [`download`](Self::download) does.
     ///
     /// # Errors
     ///
     /// [`Error::Swapped`], [`Error::Range`] where a borrowed buffer lacks the usage `COPY_SRC`,
     /// [`Error::DeviceLost`], [`Error::OutOfMemory`].
     pub async fn export(&self) -> Result<Snapshot, Error> {
-        let mut tensors = Vec::new();
-        for (name, field) in self.fields() {
-            tensors.push(self.download(field, name).await?);
-        }
-        self.snapshot(self.clock().await?, tensors)
+        let (clock, values) = self.read_state().await?;
+        self.snapshot(clock, values)
     }
 
-    /// [`Self::export`], polling the device and waiting for it.
+    /// [`Self::export`], waiting for it.
     ///
     /// # Errors
     ///
     /// As [`Self::export`].
     #[cfg(not(target_arch = "wasm32"))]
     pub fn export_blocking(&self) -> Result<Snapshot, Error> {
-        let values = self.fields().into_iter().map(|(name, field)| self.download_blocking(field, name));
-        let values = values.collect::<Result<_, _>>()?;
-        self.snapshot(self.clock_blocking()?, values)
+        pollster::block_on(self.export())
+    }
+
+    /// The clock, and every field of every tensor in the order in which `snapshot` takes their values.
+    async fn read_state(&self) -> Result<(ClockWords, Vec<Vec<f32>>), Error> {
+        let fields = (0..self.layout.tensors.len())
+            .flat_map(|tensor| self.fields_of(tensor).into_iter().map(move |field| (tensor, field)));
+        let sources = fields.map(|(tensor, field)| self.source(field, tensor));
+        let sources = sources.collect::<Result<Vec<_>, _>>()?;
+        let clock = self.guard.as_ref().map(|guard| Slice::whole(&guard.clock));
+        let slices = clock.iter().chain(sources.iter().flat_map(|source| &source.slices));
+        let mut reader = Reader::new(self, slices.cloned());
+        let clock = match &clock {
+            Some(clock) => ClockWords::from_bytes(&reader.slice(clock).await?),
+            None => self.host_clock(),
+        };
+        Ok((clock, reader.all(&sources).await?))
     }
 
     /// Goes on from a snapshot of the same tensors, in groups of the same names, rules and policies, whatever their
@@ -161,11 +175,13 @@ impl Optimizer {
     pub fn import_with(&mut self, snapshot: &Snapshot, options: ImportOptions) -> Result<(), Error> {
         self.check_not_swapped("import")?;
         let fit = self.fit(snapshot, &options)?;
-        for (tensor, fields) in self.layout.tensors.iter().zip(&fit.tensors) {
+        let mut writer = Writer::new(self);
+        for (tensor, fields) in fit.tensors.iter().enumerate() {
             for (field, values) in fields {
-                self.write_field(*field, tensor, values)?;
+                writer.field(*field, tensor, values)?;
             }
         }
+        writer.finish()?;
         self.go_on(fit)
     }
 
@@ -173,6 +189,7 @@ impl Optimizer {
     fn go_on(&mut self, fit: Fit<'_>) -> Result<(), Error> {
         self.steps = fit.clock.steps;
         self.gathered = fit.gathered;
+        self.average_start = fit.clock.average_start;
         self.schedule = fit.schedule.unwrap_or_else(|| self.schedule.clone());
         for (index, from) in fit.groups.into_iter().enumerate() {
             // The partial sums of a frozen group's norm may still be there.
@@ -191,24 +208,6 @@ impl Optimizer {
         self.write_clock(&fit.clock)
     }
 
-    /// Writes one field of a tensor.
-    pub(crate) fn write_field(&self, field: Field<'_>, tensor: &Tensor, values: &[f32]) -> Result<(), Error> {
-        let name = &tensor.name;
-        match field {
-            Field::Weights => {
-                self.write(&self.weights_slices(name)?, values, None)?;
-                self.write_copy(tensor, values)
-            }
-            Field::SlowWeights => {
-                self.write(&self.slow_weights_slices(name)?, values, self.options.slow_half())
-            }
-            Field::Gradients => {
-                self.write(&self.gradients_slices(name)?, values, self.options.half_gradients)
-            }
-            plane => self.write(&self.plane_slices(plane, name)?, values, None),
-        }
-    }
-
     /// Sets the guard's clock.
     fn write_clock(&self, clock: &ClockWords) -> Result<(), Error> {
         let Some(guard) = &self.guard else { return Ok(()) };
@@ -220,15 +219,6 @@ impl Optimizer {
             Some(Some(problem)) => Err(crate::gpu::error(&self.device, &problem, "writing the clock")),
             _ => Ok(()),
         }
-    }
-
-    /// Every field of every tensor, in the order in which `snapshot` takes their values.
-    fn fields(&self) -> Vec<(&str, Field<'static>)> {
-        let mut fields = Vec::new();
-        for (index, tensor) in self.layout.tensors.iter().enumerate() {
-            fields.extend(self.fields_of(index).into_iter().map(|field| (tensor.name.as_str(), field)));
-        }
-        fields
     }
 
     /// What is kept of a tensor. Gradients come anew with every step.
@@ -264,6 +254,7 @@ impl Optimizer {
             loss_unscale: clock.unscale,
             since_rescaled: clock.tracker,
             gathered: self.gathered,
+            average_start: clock.average_start,
             outer: self.options.outer.name().to_owned(),
             loss_scaling: Some(self.options.guard.is_some_and(|guard| guard.loss_scale.is_some())),
             schedule: Some(self.schedule.clone()),

@@ -49,7 +49,7 @@ impl Optimizer {
     ///
     /// As [`Self::weights`], and [`Error::UnknownName`] where no copy is kept.
     pub fn half_weights(&self, tensor: &str) -> Result<Slice, Error> {
-        let found = self.layout.tensor(tensor)?;
+        let found = self.layout.find(tensor)?;
         if self.half_weights.is_empty() {
             return Err(Error::UnknownName {
                 what: "half-width copy of",
@@ -57,7 +57,7 @@ impl Optimizer {
                 known: "none: build with `half_weights`".to_owned(),
             });
         }
-        one(tensor, flat(&self.half_weights, found, self.options.half_weights))
+        one(tensor, self.half_weights_of(found))
     }
 
     /// The average of a tensor's weights, to bind in kernels that evaluate.
@@ -66,7 +66,7 @@ impl Optimizer {
     ///
     /// As [`Self::weights`], and [`Error::UnknownName`] where no average is kept.
     pub fn average(&self, tensor: &str) -> Result<Slice, Error> {
-        one(tensor, self.plane_slices(Field::Average, tensor)?)
+        one(tensor, self.plane_slices(Field::Average, self.layout.find(tensor)?)?)
     }
 
     /// Where the caller writes the curvature of a tensor, for
@@ -76,7 +76,7 @@ impl Optimizer {
     ///
     /// As [`Self::weights`], and [`Error::UnknownName`] where the curvature is not the caller's.
     pub fn curvature(&self, tensor: &str) -> Result<Slice, Error> {
-        one(tensor, self.plane_slices(Field::Curvature, tensor)?)
+        one(tensor, self.plane_slices(Field::Curvature, self.layout.find(tensor)?)?)
     }
 
     /// Fast weights of a tensor of any size: the slices hold its values one after the other.
@@ -85,11 +85,19 @@ impl Optimizer {
     ///
     /// [`Error::UnknownName`].
     pub fn weights_slices(&self, tensor: &str) -> Result<Vec<Slice>, Error> {
-        let index = self.layout.find(tensor)?;
-        Ok(match &self.borrowed {
-            Some(weights) => vec![weights[index].clone()],
-            None => flat(&self.weights, &self.layout.tensors[index], None),
-        })
+        Ok(self.weights_of(self.layout.find(tensor)?))
+    }
+
+    pub(crate) fn weights_of(&self, tensor: usize) -> Vec<Slice> {
+        match &self.borrowed {
+            Some(weights) => vec![weights[tensor].clone()],
+            None => flat(&self.weights, &self.layout.tensors[tensor], None),
+        }
+    }
+
+    /// The half-width copy of a tensor's weights, which there must be.
+    pub(crate) fn half_weights_of(&self, tensor: usize) -> Vec<Slice> {
+        flat(&self.half_weights, &self.layout.tensors[tensor], self.options.half_weights)
     }
 
     /// Gradients of a tensor of any size.
@@ -98,14 +106,17 @@ impl Optimizer {
     ///
     /// [`Error::UnknownName`], [`Error::Ownership`].
     pub fn gradients_slices(&self, tensor: &str) -> Result<Vec<Slice>, Error> {
-        let tensor = self.layout.tensor(tensor)?;
+        self.gradients_of(self.layout.find(tensor)?)
+    }
+
+    pub(crate) fn gradients_of(&self, tensor: usize) -> Result<Vec<Slice>, Error> {
         if self.borrowed.is_some() {
             return Err(Error::Ownership {
                 call: "gradients",
                 problem: "are the caller's for borrowed tensors",
             });
         }
-        Ok(flat(&self.gradients, tensor, self.options.half_gradients))
+        Ok(flat(&self.gradients, &self.layout.tensors[tensor], self.options.half_gradients))
     }
 
     /// Slow weights of a tensor of any size.
@@ -114,7 +125,11 @@ impl Optimizer {
     ///
     /// [`Error::UnknownName`], [`Error::NoLookahead`].
     pub fn slow_weights_slices(&self, tensor: &str) -> Result<Vec<Slice>, Error> {
-        let tensor = self.layout.tensor(tensor)?;
+        self.slow_weights_of(self.layout.find(tensor)?)
+    }
+
+    pub(crate) fn slow_weights_of(&self, tensor: usize) -> Result<Vec<Slice>, Error> {
+        let tensor = &self.layout.tensors[tensor];
         if self.slow.is_empty() {
             return Err(Error::NoLookahead { of: format!("the tensor `{}`", tensor.name) });
         }
@@ -141,12 +156,17 @@ impl Optimizer {
             slices[0].check_usage("weights", &tensor.name, wgpu::BufferUsages::COPY_DST)?;
         }
         self.write(&slices, values, None)?;
-        let is_first = self.steps == 0 || self.groups[tensor.group].clock.seed;
-        if !self.slow.is_empty() && is_first {
+        if self.seeds_with_weights(index) {
             let half = self.options.slow_half();
             self.write(&flat(&self.slow, tensor, half), values, half)?;
         }
         self.write_copy(tensor, values)
+    }
+
+    /// New weights of a tensor are its slow weights, too.
+    pub(crate) fn seeds_with_weights(&self, tensor: usize) -> bool {
+        let group = self.layout.tensors[tensor].group;
+        !self.slow.is_empty() && (self.steps == 0 || self.groups[group].clock.seed)
     }
 
     /// Writes the half-width copy of a tensor's weights, if there is one.

@@ -26,6 +26,7 @@ pub struct Twin {
     rows: Vec<usize>,
     shapes: Vec<Vec<usize>>,
     gathered: u32,
+    average_start: u64,
     /// Steps taken.
     pub steps: u64,
     /// Steps that the guard skipped.
@@ -76,6 +77,7 @@ impl Twin {
             slow_moments: moments.clone(),
             moments,
             gathered: 0,
+            average_start: 0,
             steps: 0,
             skipped: 0,
             slow_weights: weights.clone(),
@@ -126,6 +128,29 @@ impl Twin {
         }
     }
 
+    /// One call of the optimizer's `flush`, at this learning rate.
+    pub fn flush(&mut self, learning_rate: f64) {
+        let gathered = std::mem::take(&mut self.gathered);
+        if gathered > 0 {
+            self.take_step(self.accumulated.clone(), gathered, learning_rate);
+        }
+    }
+
+    /// One call of the optimizer's `discard`.
+    pub fn discard(&mut self) {
+        self.gathered = 0;
+    }
+
+    /// One call of the optimizer's `reseed`.
+    pub fn reseed(&mut self) {
+        self.slow_weights.clone_from(&self.weights);
+        self.average.clone_from(&self.weights);
+        let slots = initial(&self.options.outer.slots());
+        self.outer.iter_mut().flatten().for_each(|outer| outer.clone_from(&slots));
+        (self.clock.seed, self.clock.position) = (false, 0);
+        self.average_start = self.steps;
+    }
+
     /// One call of the optimizer's `step`, at this learning rate.
     pub fn step(&mut self, gradients: &[Vec<f64>], learning_rate: f64) {
         let micro_batches = self.options.micro_batches();
@@ -141,11 +166,16 @@ impl Twin {
             self.gathered = 0;
             total.clone_from(&self.accumulated);
         }
+        self.take_step(total, micro_batches, learning_rate);
+    }
+
+    /// Takes a step with the sum of so many micro-batches' gradients.
+    fn take_step(&mut self, mut total: Vec<Vec<f64>>, micro_batches: u32, learning_rate: f64) {
         if self.options.guard.is_some() && !total.iter().flatten().all(|value| value.is_finite()) {
             self.skipped += 1;
             return;
         }
-        let gain = self.options.gain();
+        let gain = self.options.gain(micro_batches);
         total.iter_mut().flatten().for_each(|value| *value *= gain);
         let adaptive = self.options.adaptive.filter(|_| self.lookahead.is_some());
         let phases =
@@ -163,7 +193,9 @@ impl Twin {
             self.alphas = adaptive.map_or(vec![], |adaptive| self.find_alphas(&adaptive, &total, count));
             self.sync(&lookahead, learning_rate);
         }
-        if let Some(share) = self.options.average.and_then(|average| average.weight(self.steps)) {
+        if let Some(share) =
+            self.options.average.and_then(|average| average.weight(self.steps - self.average_start))
+        {
             for (mean, weight) in self.average.iter_mut().flatten().zip(self.weights.iter().flatten()) {
                 *mean += share * (weight - *mean);
             }

@@ -89,6 +89,7 @@ fn snapshot() -> Snapshot {
         loss_unscale: 1.0,
         since_rescaled: 0,
         gathered: 0,
+        average_start: 3,
         outer: "interpolation".to_owned(),
         loss_scaling: Some(false),
         schedule: Some(Schedule::steps([(30, 0.1)])),

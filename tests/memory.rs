@@ -97,6 +97,8 @@ fn the_report_is_what_the_device_allocates() {
             half_weights: Some(Half::F16),
             half_gradients: Some(Half::Bf16),
             slow_bf16: true,
+            maximize: true,
+            gradient_norms: true,
         };
         let interpolate = Lookahead::default().policy(StatePolicy::Interpolate);
         for (lookahead, options) in [

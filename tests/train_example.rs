@@ -1189,6 +1189,7 @@ mod command_line {
             loss_unscale: 1.0,
             since_rescaled: 0,
             gathered: 0,
+            average_start: 0,
             outer: "interpolation".to_owned(),
             loss_scaling: None,
             schedule: None,

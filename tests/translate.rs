@@ -79,6 +79,35 @@ fn every_kernel_is_glsl_es_3_10() {
     });
 }
 
+/// A rule may give its helpers any name that is not on the list, and may call all of WGSL's functions.
+#[test]
+fn every_name_of_the_drivers_begins_with_la_or_is_on_the_list() {
+    use lookahead_wgpu::kernels::{BUILTINS, NAMES};
+    assert!(!NAMES.iter().any(|name| BUILTINS.contains(name)));
+    let mut seen = std::collections::BTreeSet::new();
+    for source in sources::all() {
+        let module = naga::front::wgsl::parse_str(&source.wgsl).unwrap();
+        let constants = module.constants.iter().map(|(_, constant)| &constant.name);
+        let overrides = module.overrides.iter().map(|(_, value)| &value.name);
+        let variables = module.global_variables.iter().map(|(_, variable)| &variable.name);
+        let functions = module.functions.iter().map(|(_, function)| &function.name);
+        let types = module.types.iter().map(|(_, ty)| &ty.name);
+        let all =
+            constants.chain(overrides).chain(variables).chain(functions).chain(types).flatten().cloned();
+        let entries = module.entry_points.iter().map(|entry| entry.name.clone());
+        let aliases = source.wgsl.lines().filter_map(|line| line.strip_prefix("alias "));
+        let aliases = aliases.filter_map(|line| Some(line.split_once(' ')?.0.to_owned()));
+        for name in all.chain(entries).chain(aliases) {
+            // LAMB has a helper of its own.
+            let is_known = NAMES.contains(&name.as_str()) || name == "direction";
+            assert!(is_known || name.to_lowercase().starts_with("la_"), "{}: `{name}`", source.name);
+            seen.insert(name);
+        }
+    }
+    assert!(NAMES.iter().all(|name| seen.contains(*name)), "not all of the list is there: {seen:?}");
+    assert!(seen.len() > 120, "{} names", seen.len());
+}
+
 /// Calls `translate` with each kernel's entry point, a workgroup size, and the module in which that size
 /// stands for the override.
 fn for_every_kernel(translate: impl Fn(&str, u32, &Module, &ModuleInfo)) {
@@ -90,7 +119,7 @@ fn for_every_kernel(translate: impl Fn(&str, u32, &Module, &ModuleInfo)) {
             .validate(&module)
             .unwrap_or_else(|error| panic!("{}: {}", source.name, error.emit_to_string(&source.wgsl)));
         for constants in sources::constants(&source) {
-            let workgroup = constants["WORKGROUP"] as u32;
+            let workgroup = constants["LA_WORKGROUP"] as u32;
             let entry_point = Some((ShaderStage::Compute, source.entry));
             let constants: PipelineConstants =
                 constants.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();

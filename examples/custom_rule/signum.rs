@@ -45,7 +45,7 @@ impl Rule for Signum {
     }
 
     fn check(&self) -> Result<(), Error> {
-        check_hyperparameter("lr", self.lr, self.lr >= 0.0, "finite and at least 0")?;
-        check_hyperparameter("beta", self.beta, (0.0..1.0).contains(&self.beta), "in [0, 1)")
+        check_hyperparameter("lr", self.lr, |lr| lr >= 0.0, "finite and at least 0")?;
+        check_hyperparameter("beta", self.beta, |beta| (0.0..1.0).contains(&beta), "in [0, 1)")
     }
 }

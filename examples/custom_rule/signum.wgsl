@@ -9,5 +9,5 @@ struct Hyper {
 fn update(w: vec4f, g: vec4f) -> vec4f {
     let m = hyper.beta * state[0] + hyper.rest * g;
     state[0] = m;
-    return w - control.lr * sign(m);
+    return w - control.lr * la_sign(m);
 }

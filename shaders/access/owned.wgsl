@@ -1,16 +1,16 @@
 // Weights and gradients in the flat layout's own buffers.
-@group(1) @binding(1) var<storage, read_write> weights: array<vec4f>;
+@group(1) @binding(1) var<storage, read_write> la_weights: array<vec4f>;
 
-alias Place = u32;
+alias La_Place = u32;
 
-fn locate(i: u32) -> Place {
+fn la_locate(i: u32) -> La_Place {
     return i;
 }
 
-fn load_weights(at: Place) -> vec4f {
-    return weights[at];
+fn la_load_weights(at: La_Place) -> vec4f {
+    return la_weights[at];
 }
 
-fn store_weights(at: Place, w: vec4f) {
-    weights[at] = w;
+fn la_store_weights(at: La_Place, w: vec4f) {
+    la_weights[at] = w;
 }

@@ -1,4 +1,4 @@
 // 1 - alpha.
-fn pull(i: u32) -> f32 {
+fn la_pull(i: u32) -> f32 {
     return control.pull;
 }

@@ -1,1 +1,1 @@
-fn average(i: u32, w: vec4f) {}
+fn la_average(i: u32, w: vec4f) {}

@@ -1,3 +1,3 @@
-fn centralise(i: u32, g: vec4f) -> vec4f {
+fn la_centralise(i: u32, g: vec4f) -> vec4f {
     return g;
 }

@@ -1,4 +1,4 @@
 // One factor for the whole model.
-fn clip(i: u32, g: vec4f) -> vec4f {
-    return factors[window.clip] * g;
+fn la_clip(i: u32, g: vec4f) -> vec4f {
+    return la_times(la_factors[la_window.clip], g);
 }

@@ -1,3 +1,3 @@
-fn clip(i: u32, g: vec4f) -> vec4f {
+fn la_clip(i: u32, g: vec4f) -> vec4f {
     return g;
 }

@@ -1,4 +1,4 @@
 // One factor for each tensor.
-fn clip(i: u32, g: vec4f) -> vec4f {
-    return factors[window.clip + tensor_of(i)] * g;
+fn la_clip(i: u32, g: vec4f) -> vec4f {
+    return la_times(la_factors[la_window.clip + la_tensor_of(i)], g);
 }

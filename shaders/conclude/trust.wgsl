@@ -1,6 +1,18 @@
 // The trust ratio, as optax.scale_by_trust_ratio. settings: coefficient, eps.
-fn conclude(at: u32, settings: vec2f, sum: vec2f) -> f32 {
-    let norms = sqrt(sum);
-    let ratio = settings.x * norms.x / (norms.y + settings.y);
-    return select(ratio, 1.0, norms.x == 0.0 || norms.y == 0.0);
+fn la_conclude(at: u32, settings: vec2f, sum: La_Sum) -> f32 {
+    let wrong = vec2f(sum[0].w, sum[1].w);
+    let weights = la_norm(sum[0]);
+    let direction = la_norm(sum[1]);
+    let is_zero = vec2f(weights.mantissa, direction.mantissa) == vec2f();
+    if any(is_zero & (wrong == vec2f())) {
+        return 1.0;
+    }
+    if any(wrong >= vec2f(0x1p64)) || all(wrong > vec2f()) {
+        return la_not_finite(0x7fc00000u);
+    }
+    if any(wrong > vec2f()) {
+        return la_not_finite(select(0u, 0x7f800000u, wrong.x > 0.0));
+    }
+    let scaled = la_product(la_split(settings.x), weights);
+    return la_factor(la_quotient(scaled, la_plus(direction, settings.y)));
 }

@@ -1,4 +1,4 @@
 // v^, the bias-corrected second moment (or empirical Fisher).
-fn curvature(i: u32) -> vec4f {
-    return control.curvature.x * planes[plane(CURVATURE_AT, i)];
+fn la_curvature(i: u32) -> vec4f {
+    return control.curvature.x * la_planes[la_plane(LA_CURVATURE_AT, i)];
 }

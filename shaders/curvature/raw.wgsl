@@ -1,4 +1,4 @@
 // v, or what the caller wrote.
-fn curvature(i: u32) -> vec4f {
-    return planes[plane(CURVATURE_AT, i)];
+fn la_curvature(i: u32) -> vec4f {
+    return la_planes[la_plane(LA_CURVATURE_AT, i)];
 }

@@ -1,3 +1,3 @@
-fn observe(i: u32, g: vec4f) {}
+fn la_observe(i: u32, g: vec4f) {}
 
-fn forget(i: u32) {}
+fn la_forget(i: u32) {}

@@ -1,3 +1,3 @@
-fn gain() -> f32 {
+fn la_gain() -> f32 {
     return 1.0;
 }

@@ -1,6 +1,6 @@
 // Every step has one gradient.
-fn gather(i: u32, g: vec4f) {}
+fn la_gather(i: u32, g: vec4f) {}
 
-fn raw_gradient(i: u32, place: Place) -> vec4f {
-    return load_gradient(place);
+fn la_raw_gradient(i: u32, place: La_Place) -> vec4f {
+    return la_load_gradient(place);
 }

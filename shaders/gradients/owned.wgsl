@@ -1,5 +1,5 @@
-@group(1) @binding(2) var<storage, read> gradients: array<vec4f>;
+@group(1) @binding(2) var<storage, read> la_gradients: array<vec4f>;
 
-fn load_gradient(at: Place) -> vec4f {
-    return gradients[at];
+fn la_load_gradient(at: La_Place) -> vec4f {
+    return la_gradients[at];
 }

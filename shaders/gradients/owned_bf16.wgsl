@@ -1,5 +1,5 @@
-@group(1) @binding(2) var<storage, read> gradients: array<vec2u>;
+@group(1) @binding(2) var<storage, read> la_gradients: array<vec2u>;
 
-fn load_gradient(at: Place) -> vec4f {
-    return unpack_bf16(gradients[at]);
+fn la_load_gradient(at: La_Place) -> vec4f {
+    return la_unpack_bf16(la_gradients[at]);
 }

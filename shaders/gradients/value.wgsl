@@ -1,3 +1,3 @@
-fn gradient_value(at: u32) -> f32 {
-    return bitcast<f32>(gradient_word(at));
+fn la_gradient_value(at: u32) -> f32 {
+    return bitcast<f32>(la_gradient_word(at));
 }

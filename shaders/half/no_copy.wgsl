@@ -1,1 +1,1 @@
-fn store_copy(i: u32, w: vec4f) {}
+fn la_store_copy(i: u32, w: vec4f) {}

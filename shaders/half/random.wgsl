@@ -1,6 +1,6 @@
 // Random bits by number, not by sequence: the same on every adapter and in every run. The generator is
 // pcg4d (Jarzynski and Olano, "Hash functions for GPU rendering", 2020).
-fn pcg4d(seed: vec4u) -> vec4u {
+fn la_pcg4d(seed: vec4u) -> vec4u {
     var v = seed * 1664525u + vec4u(1013904223u);
     v += v.yzxy * v.wxyz;
     v ^= v >> vec4u(16u);
@@ -9,7 +9,7 @@ fn pcg4d(seed: vec4u) -> vec4u {
 }
 
 // Up or down at random, so that the mean is exact. `number` differs between any two vec4s of a step.
-fn pack_bf16_at_random(values: vec4f, number: u32, window_number: u32) -> vec2u {
-    let bits = pcg4d(vec4u(number, control.draw, window_number, 0x9e3779b9u)) >> vec4u(16u);
-    return join_bf16(add_below(bitcast<vec4u>(values), bits));
+fn la_pack_bf16_at_random(values: vec4f, number: u32, window_number: u32) -> vec2u {
+    let bits = la_pcg4d(vec4u(number, control.draw, window_number, 0x9e3779b9u)) >> vec4u(16u);
+    return la_join_bf16(la_add_below(bitcast<vec4u>(values), bits));
 }

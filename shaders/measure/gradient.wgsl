@@ -1,10 +1,9 @@
 // The squares of the gradient, and whether a value of it is not finite.
-fn measures() -> bool {
+fn la_measures() -> bool {
     return true;
 }
 
-fn measured(i: u32, inside: vec4<bool>) -> vec2f {
-    let g = select(vec4f(), centralise(i, raw_gradient(i, locate(i))), inside);
-    let exponents = bitcast<vec4u>(g) & vec4u(0x7f800000u);
-    return vec2f(dot(g, g), select(0.0, 1.0, any(exponents == vec4u(0x7f800000u))));
+fn la_measured(i: u32, inside: vec4<bool>) -> La_Sum {
+    let g = control.gain * la_centralise(i, la_raw_gradient(i, la_locate(i)));
+    return la_squares_of(select(vec4f(), g, inside));
 }

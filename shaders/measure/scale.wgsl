@@ -1,12 +1,12 @@
 // The squares of the weights and of the gradient over the root of its second moment.
-fn measures() -> bool {
-    return does(UPDATE);
+fn la_measures() -> bool {
+    return la_does(LA_UPDATE);
 }
 
-fn measured(i: u32, inside: vec4<bool>) -> vec2f {
-    let place = locate(i);
-    let w = load_weights(place);
+fn la_measured(i: u32, inside: vec4<bool>) -> La_Sum {
+    let place = la_locate(i);
+    let w = la_load_weights(place);
     let a = select(vec4f(), w, inside);
-    let b = select(vec4f(), over_root(i, gradient(i, place) + control.l2 * w), inside);
-    return vec2f(dot(a, a), dot(b, b));
+    let b = select(vec4f(), la_over_root(i, la_gradient(i, place) + control.l2 * w), inside);
+    return mat2x4f(la_squares_of(a), la_squares_of(b));
 }

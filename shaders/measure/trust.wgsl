@@ -1,17 +1,17 @@
 // The squares of the weights and of the rule's direction.
-fn measures() -> bool {
-    return does(UPDATE);
+fn la_measures() -> bool {
+    return la_does(LA_UPDATE);
 }
 
-fn measured(i: u32, inside: vec4<bool>) -> vec2f {
-    let place = locate(i);
-    let w = load_weights(place);
-    load_state(i);
-    let direction = measure(w, gradient(i, place) + control.l2 * w);
-    if MEASURE_STORES {
-        store_state(i);
+fn la_measured(i: u32, inside: vec4<bool>) -> La_Sum {
+    let place = la_locate(i);
+    let w = la_load_weights(place);
+    la_load_state(i);
+    let direction = measure(w, la_gradient(i, place) + control.l2 * w);
+    if LA_MEASURE_STORES {
+        la_store_state(i);
     }
     let a = select(vec4f(), w, inside);
     let b = select(vec4f(), direction, inside);
-    return vec2f(dot(a, a), dot(b, b));
+    return mat2x4f(la_squares_of(a), la_squares_of(b));
 }

@@ -1,27 +1,27 @@
-// Some of the entries of a tensor's second moment, side by side in `factors`: a workgroup's.
-override WORKGROUP: u32;
+// Some of the entries of a tensor's second moment, side by side in `la_factors`: a workgroup's.
+override LA_WORKGROUP: u32;
 
-struct Entries {
-    at: u32,      // the first, in `factors`
+struct La_Entries {
+    at: u32,      // the first, in `la_factors`
     slow: u32,    // its slow copy, where there is one
     count: u32,
     number: u32,  // the first one's number in the tensor
     sheets: u32,  // the sheets that have partial sums of them
     end: u32,     // one past the last
-    alpha: u32,   // where in `factors` the tensor's alpha is
+    alpha: u32,   // where in `la_factors` the tensor's alpha is
     weight: f32,  // 1 / how many squares an entry is the mean of
     eps: f32,
 }
 
 // Partial sums of some of a tensor's entries: so many of each.
-struct Sheet {
+struct La_Sheet {
     number: u32,  // the first entry's
     entries: u32,
     partial: u32,
     count: u32,
 }
 
-@group(1) @binding(0) var<storage, read> tasks: array<Entries>;
-@group(1) @binding(1) var<storage, read> sheets: array<Sheet>;
-@group(1) @binding(2) var<storage, read> partials: array<f32>;
-@group(1) @binding(3) var<storage, read_write> factors: array<f32>;
+@group(1) @binding(0) var<storage, read> la_tasks: array<La_Entries>;
+@group(1) @binding(1) var<storage, read> la_sheets: array<La_Sheet>;
+@group(1) @binding(2) var<storage, read> la_partials: array<f32>;
+@group(1) @binding(3) var<storage, read_write> la_factors: array<f32>;

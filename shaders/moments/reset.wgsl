@@ -1,4 +1,4 @@
 // Policy reset: they start again.
-fn sync_entry(task: Entries, j: u32) {
-    factors[task.at + j] = 0.0;
+fn la_sync_entry(task: La_Entries, j: u32) {
+    la_factors[task.at + j] = 0.0;
 }

@@ -1,3 +1,3 @@
-fn normalise(i: u32, g: vec4f) -> vec4f {
+fn la_normalise(i: u32, g: vec4f) -> vec4f {
     return g;
 }

@@ -1,3 +1,3 @@
-fn load_outer(i: u32) {}
+fn la_load_outer(i: u32) {}
 
-fn store_outer(i: u32) {}
+fn la_store_outer(i: u32) {}

@@ -11,7 +11,7 @@ struct Hyper {
 
 fn update(w: vec4f, g: vec4f) -> vec4f {
     let m = hyper.beta1 * state[0] + hyper.rest1 * g;
-    let u = max(hyper.beta2 * state[1], abs(g) + hyper.eps);
+    let u = la_max(hyper.beta2 * state[1], abs(g) + hyper.eps);
     state[0] = m;
     state[1] = u;
     return w - (control.lr * hyper.bias1) * m / u;

@@ -15,7 +15,7 @@ struct Hyper {
 fn update(w: vec4f, g: vec4f) -> vec4f {
     let m = hyper.beta1 * state[0] + hyper.rest1 * g;
     let v = hyper.beta2 * state[1] + hyper.rest2 * g * g;
-    let x = max(state[2], v);
+    let x = la_max(state[2], v);
     state[0] = m;
     state[1] = v;
     state[2] = x;

@@ -12,7 +12,7 @@ fn measure(w: vec4f, g: vec4f) -> vec4f {
 }
 
 fn update(w: vec4f, g: vec4f) -> vec4f {
-    let d = (control.lr * trust) * g;
+    let d = control.lr * la_trusted(g);
     let b = hyper.momentum * state[0] + d;
     state[0] = b;
     return w - (hyper.own * d + hyper.past * b);

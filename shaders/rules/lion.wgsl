@@ -9,7 +9,7 @@ struct Hyper {
 }
 
 fn update(w: vec4f, g: vec4f) -> vec4f {
-    let direction = sign(hyper.beta1 * state[0] + hyper.rest1 * g);
+    let direction = la_sign(hyper.beta1 * state[0] + hyper.rest1 * g);
     state[0] = hyper.beta2 * state[0] + hyper.rest2 * g;
     return w - control.lr * direction;
 }

@@ -14,5 +14,5 @@ fn update(w: vec4f, g: vec4f) -> vec4f {
     state[0] = v;
     state[1] = a;
     // A variance of 0 may come out a little below it.
-    return w - control.lr * g / (sqrt(max(v - a * a, vec4f())) + hyper.eps);
+    return w - control.lr * g / (sqrt(la_max(v - a * a, vec4f())) + hyper.eps);
 }

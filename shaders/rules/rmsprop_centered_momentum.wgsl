@@ -13,7 +13,7 @@ fn update(w: vec4f, g: vec4f) -> vec4f {
     let v = hyper.alpha * state[0] + hyper.rest * g * g;
     let a = hyper.alpha * state[1] + hyper.rest * g;
     // A variance of 0 may come out a little below it.
-    let b = hyper.momentum * state[2] + g / (sqrt(max(v - a * a, vec4f())) + hyper.eps);
+    let b = hyper.momentum * state[2] + g / (sqrt(la_max(v - a * a, vec4f())) + hyper.eps);
     state[0] = v;
     state[1] = a;
     state[2] = b;

@@ -1,9 +1,9 @@
-@group(2) @binding(1) var<storage, read_write> slow: array<vec2u>;
+@group(2) @binding(1) var<storage, read_write> la_slow: array<vec2u>;
 
-fn load_slow(i: u32) -> vec4f {
-    return unpack_bf16(slow[i]);
+fn la_load_slow(i: u32) -> vec4f {
+    return la_unpack_bf16(la_slow[i]);
 }
 
-fn store_slow(i: u32, phi: vec4f) {
-    slow[i] = pack_bf16_at_random(phi, i, window.number);
+fn la_store_slow(i: u32, phi: vec4f) {
+    la_slow[i] = la_pack_bf16_at_random(phi, i, la_window.number);
 }

@@ -1,20 +1,20 @@
 // Lookahead: the slow weights phi.
-fn seed(i: u32, before: vec4f) {
-    store_slow(i, before);
-    load_outer(i);
-    store_outer(i);
+fn la_seed(i: u32, before: vec4f) {
+    la_store_slow(i, before);
+    la_load_outer(i);
+    la_store_outer(i);
 }
 
-fn sync(i: u32, before: vec4f, after: vec4f) -> vec4f {
+fn la_sync(i: u32, before: vec4f, after: vec4f) -> vec4f {
     var phi = before;
-    if !does(SEED) {
-        phi = load_slow(i);
+    if !la_does(LA_SEED) {
+        phi = la_load_slow(i);
     }
-    load_outer(i);
-    let synced = outer(phi, after, pull(i));
-    store_outer(i);
-    store_slow(i, synced);
-    sync_state(i);
-    forget(i);
+    la_load_outer(i);
+    let synced = outer(phi, after, la_pull(i));
+    la_store_outer(i);
+    la_store_slow(i, synced);
+    la_sync_state(i);
+    la_forget(i);
     return synced;
 }

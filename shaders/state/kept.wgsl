@@ -1,6 +1,6 @@
 // Policy maintain: nothing is done at the sync.
-const STATE_SYNCS = false;
+const LA_STATE_SYNCS = false;
 
-fn sync_slot(slot: u32, i: u32, value: vec4f) -> vec4f {
+fn la_sync_slot(slot: u32, i: u32, value: vec4f) -> vec4f {
     return value;
 }

@@ -1,8 +1,8 @@
 // A rule without state.
-const STATE_SYNCS = false;
+const LA_STATE_SYNCS = false;
 
-fn load_state(i: u32) {}
+fn la_load_state(i: u32) {}
 
-fn store_state(i: u32) {}
+fn la_store_state(i: u32) {}
 
-fn sync_state(i: u32) {}
+fn la_sync_state(i: u32) {}

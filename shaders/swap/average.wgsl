@@ -1,7 +1,7 @@
 // Exchanges weights and average.
-fn exchange(i: u32, w: vec4f) -> vec4f {
-    let at = plane(AVERAGE_AT, i);
-    let other = planes[at];
-    planes[at] = w;
+fn la_exchange(i: u32, w: vec4f) -> vec4f {
+    let at = la_plane(LA_AVERAGE_AT, i);
+    let other = la_planes[at];
+    la_planes[at] = w;
     return other;
 }

@@ -1,1 +1,1 @@
-fn load_trust(i: u32) {}
+fn la_load_trust(i: u32) {}

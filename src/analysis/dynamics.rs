@@ -164,7 +164,7 @@ pub fn stability_bound(momentum: f64, curvatures: &[f64]) -> Result<f64, Error> 
 }
 
 fn check_momentum(momentum: f64) -> Result<(), Error> {
-    check_hyperparameter("momentum", momentum, (0.0..1.0).contains(&momentum), "in [0, 1)")
+    check_hyperparameter("momentum", momentum, |momentum| (0.0..1.0).contains(&momentum), "in [0, 1)")
 }
 
 /// The condition number up to which heavy ball with this momentum can oscillate at every curvature at once
@@ -187,8 +187,8 @@ pub fn critical_condition_number(momentum: f64) -> Result<f64, Error> {
 /// [`Error::Hyperparameter`] where the condition number kappa is not finite and at least 1, or `count` is 0.
 pub fn log_spaced_curvatures(condition_number: f64, count: usize) -> Result<Vec<f64>, Error> {
     let allowed = condition_number >= 1.0;
-    check_hyperparameter("condition_number", condition_number, allowed, "finite and at least 1")?;
-    check_hyperparameter("count", count as f64, count >= 1, "at least 1")?;
+    check_hyperparameter("condition_number", condition_number, |_| allowed, "finite and at least 1")?;
+    check_hyperparameter("count", count as f64, |count| count >= 1.0, "at least 1")?;
     let last = (count - 1).max(1) as f64;
     Ok((0..count).rev().map(|i| condition_number.powf(-(i as f64) / last)).collect())
 }

@@ -149,7 +149,7 @@ impl NoisyQuadratic {
     pub fn equivalent_alpha(&self, sgd_learning_rate: f64, learning_rate: f64, k: u32) -> Result<f64, Error> {
         let allowed = sgd_learning_rate > 0.0 && sgd_learning_rate <= learning_rate;
         let range = "in (0, gamma], with gamma the learning rate within Lookahead";
-        check_hyperparameter("sgd_learning_rate", sgd_learning_rate, allowed, range)?;
+        check_hyperparameter("sgd_learning_rate", sgd_learning_rate, |_| allowed, range)?;
         let wanted = self.excess(&self.sgd_variance(sgd_learning_rate)?);
         self.lookahead_variance(learning_rate, &Lookahead::new(k, 1.0))?;
         // V_LA* grows with alpha.

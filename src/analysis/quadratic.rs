@@ -123,7 +123,7 @@ impl Quadratic {
         curvature: &[f64],
         alpha_low: f64,
     ) -> Result<f64, Error> {
-        check_hyperparameter("alpha_low", alpha_low, alpha_low > 0.0 && alpha_low <= 1.0, "in (0, 1]")?;
+        check_hyperparameter("alpha_low", alpha_low, |alpha| alpha > 0.0 && alpha <= 1.0, "in (0, 1]")?;
         self.check("theta_0", theta_0)?;
         self.check("curvature", curvature)?;
         let gradient = self.gradient(theta_k)?;

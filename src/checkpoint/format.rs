@@ -42,6 +42,8 @@ struct Header {
     loss_unscale: f32,
     since_rescaled: u32,
     gathered: u32,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    average_start: u64,
     outer: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     loss_scaling: Option<bool>,
@@ -136,6 +138,10 @@ struct TensorHeader {
     fields: Vec<String>,
 }
 
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
 /// What every version has.
 #[derive(Deserialize)]
 struct Version {
@@ -223,6 +229,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Snapshot, String> {
         loss_unscale: header.loss_unscale,
         since_rescaled: header.since_rescaled,
         gathered: header.gathered,
+        average_start: header.average_start,
         outer: header.outer,
         loss_scaling: header.loss_scaling,
         schedule: header.schedule.map(ScheduleHeader::schedule),
@@ -299,6 +306,7 @@ impl Header {
             loss_unscale: snapshot.loss_unscale,
             since_rescaled: snapshot.since_rescaled,
             gathered: snapshot.gathered,
+            average_start: snapshot.average_start,
             outer: snapshot.outer.clone(),
             loss_scaling: snapshot.loss_scaling,
             schedule: snapshot.schedule.as_ref().and_then(ScheduleHeader::of),

@@ -13,6 +13,7 @@ use crate::{
     error::{Error, list},
     optimizer::Optimizer,
     readback::Field,
+    transfer::Writer,
 };
 
 /// What bytes are called in errors.
@@ -73,28 +74,25 @@ impl Optimizer {
 
     /// The bytes of a safetensors file with one field of every tensor, by the tensor's name, in F32: the weights,
     /// the slow weights, the average, or any other that every tensor has. The metadata are `format: pt`, as
-    /// PyTorch's tools want them. On native targets something must poll the device meanwhile.
+    /// PyTorch's tools want them. The future ends by itself, as a [`download`](Self::download) does.
     ///
     /// # Errors
     ///
     /// What [`download`](Self::download) gives; [`Error::Checkpoint`] where a tensor is called `__metadata__`.
     pub async fn export_weights(&self, field: Field<'_>) -> Result<Vec<u8>, Error> {
-        let mut values = Vec::new();
-        for (name, _) in self.tensors() {
-            values.push(self.download(field, name).await?);
-        }
+        let sources = (0..self.layout.tensors.len()).map(|tensor| self.source(field, tensor));
+        let values = self.read(sources.collect::<Result<_, _>>()?).await?;
         self.encode_weights(&values)
     }
 
-    /// [`export_weights`](Self::export_weights), polling the device and waiting for it.
+    /// [`export_weights`](Self::export_weights), waiting for it.
     ///
     /// # Errors
     ///
     /// As [`export_weights`](Self::export_weights).
     #[cfg(not(target_arch = "wasm32"))]
     pub fn export_weights_blocking(&self, field: Field<'_>) -> Result<Vec<u8>, Error> {
-        let values = self.tensors().map(|(name, _)| self.download_blocking(field, name));
-        self.encode_weights(&values.collect::<Result<Vec<_>, _>>()?)
+        pollster::block_on(self.export_weights(field))
     }
 
     /// [`export_weights`](Self::export_weights) to a file, which is replaced at once as by
@@ -108,14 +106,14 @@ impl Optimizer {
         file::write(path.as_ref(), &self.export_weights(field).await?, file::Kind::Weights)
     }
 
-    /// [`save_weights`](Self::save_weights), polling the device and waiting for it.
+    /// [`save_weights`](Self::save_weights), waiting for it.
     ///
     /// # Errors
     ///
     /// As [`save_weights`](Self::save_weights).
     #[cfg(not(target_arch = "wasm32"))]
     pub fn save_weights_blocking(&self, path: impl AsRef<Path>, field: Field<'_>) -> Result<(), Error> {
-        file::write(path.as_ref(), &self.export_weights_blocking(field)?, file::Kind::Weights)
+        pollster::block_on(self.save_weights(path, field))
     }
 
     /// [`save_weights`](Self::save_weights), over a regular file of any kind.
@@ -128,14 +126,14 @@ impl Optimizer {
         file::write(path.as_ref(), &self.export_weights(field).await?, file::Kind::Any)
     }
 
-    /// [`save_weights_over`](Self::save_weights_over), polling the device and waiting for it.
+    /// [`save_weights_over`](Self::save_weights_over), waiting for it.
     ///
     /// # Errors
     ///
     /// As [`save_weights`](Self::save_weights).
     #[cfg(not(target_arch = "wasm32"))]
     pub fn save_weights_over_blocking(&self, path: impl AsRef<Path>, field: Field<'_>) -> Result<(), Error> {
-        file::write(path.as_ref(), &self.export_weights_blocking(field)?, file::Kind::Any)
+        pollster::block_on(self.save_weights_over(path, field))
     }
 
     fn encode_weights(&self, values: &[Vec<f32>]) -> Result<Vec<u8>, Error> {
@@ -160,7 +158,7 @@ impl Optimizer {
             match contents.take(name) {
                 Ok(None) => missing.push(name),
                 Ok(Some(entry)) => match converted(name, &entry, shape) {
-                    Ok(values) => weights.push((name.to_owned(), values)),
+                    Ok(values) => weights.push(values),
                     Err(problem) => problems.push(problem),
                 },
                 Err(problem) => problems.push(problem),
@@ -177,9 +175,11 @@ impl Optimizer {
                 slice.check_usage("weights", name, wgpu::BufferUsages::COPY_DST)?;
             }
         }
-        for (name, values) in weights {
-            self.upload(&name, &values)?;
+        let mut writer = Writer::new(self);
+        for (tensor, values) in weights.iter().enumerate() {
+            writer.weights(tensor, values)?;
         }
+        writer.finish()?;
         Ok(contents.names().map(str::to_owned).collect())
     }
 }

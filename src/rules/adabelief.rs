@@ -120,6 +120,6 @@ impl Rule for AdaBelief {
         check_learning_rate(self.lr)?;
         check_betas(self.betas)?;
         check_eps(self.eps)?;
-        check_hyperparameter("eps_root", self.eps_root, self.eps_root >= 0.0, "finite and at least 0")
+        check_hyperparameter("eps_root", self.eps_root, |eps| eps >= 0.0, "finite and at least 0")
     }
 }

@@ -101,7 +101,7 @@ impl Rule for Adadelta {
 
     fn check(&self) -> Result<(), Error> {
         check_learning_rate(self.lr)?;
-        check_hyperparameter("rho", self.rho, (0.0..1.0).contains(&self.rho), "in [0, 1)")?;
-        check_hyperparameter("eps", self.eps, self.eps > 0.0, "positive")
+        check_hyperparameter("rho", self.rho, |rho| (0.0..1.0).contains(&rho), "in [0, 1)")?;
+        check_hyperparameter("eps", self.eps, |eps| eps > 0.0, "positive")
     }
 }

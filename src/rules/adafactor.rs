@@ -185,9 +185,12 @@ impl Rule for AdaFactor {
 
     fn check(&self) -> Result<(), Error> {
         check_learning_rate(self.lr)?;
-        let is_rate = self.decay_rate > 0.0;
-        check_hyperparameter("decay_rate", self.decay_rate, is_rate, "finite and above 0")?;
-        let in_range = (0.0..1.0).contains(&self.momentum);
-        check_hyperparameter("momentum", self.momentum, in_range, "in [0, 1)")
+        check_hyperparameter("decay_rate", self.decay_rate, |rate| rate > 0.0, "finite and above 0")?;
+        check_hyperparameter(
+            "momentum",
+            self.momentum,
+            |momentum| (0.0..1.0).contains(&momentum),
+            "in [0, 1)",
+        )
     }
 }

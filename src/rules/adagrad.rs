@@ -111,7 +111,7 @@ impl Rule for Adagrad {
         check_learning_rate(self.lr)?;
         let initial = self.initial_accumulator_value;
         for (name, value) in [("lr_decay", self.lr_decay), ("initial_accumulator_value", initial)] {
-            check_hyperparameter(name, value, value >= 0.0, "finite and at least 0")?;
+            check_hyperparameter(name, value, |value| value >= 0.0, "finite and at least 0")?;
         }
         check_eps(self.eps)
     }

@@ -1,6 +1,6 @@
 //! Adam and AdamW, as `torch.optim.Adam` and `torch.optim.AdamW`.
 
-use super::{Rule, SecondMoment, Slot, Step, WeightDecay, check_learning_rate};
+use super::{Rule, SecondMoment, Slot, Step, WeightDecay, check_learning_rate, maximum};
 use crate::error::{Error, check_hyperparameter};
 
 /// Adam (Kingma and Ba, 2015) as `torch.optim.Adam`, with L2 weight decay:
@@ -112,7 +112,7 @@ impl Rule for Adam {
         state[1] = beta2 * state[1] + (1.0 - beta2) * gradient * gradient;
         let mut v = state[1];
         if self.amsgrad {
-            state[2] = state[2].max(v);
+            state[2] = maximum(state[2], v);
             v = state[2];
         }
         let (m, v) = (state[0] / bias1, v / bias2);
@@ -139,13 +139,13 @@ pub(super) fn bias_corrections(betas: (f64, f64), count: u64) -> (f64, f64) {
 
 pub(super) fn check_betas(betas: (f64, f64)) -> Result<(), Error> {
     for (name, beta) in [("beta1", betas.0), ("beta2", betas.1)] {
-        check_hyperparameter(name, beta, (0.0..1.0).contains(&beta), "in [0, 1)")?;
+        check_hyperparameter(name, beta, |beta| (0.0..1.0).contains(&beta), "in [0, 1)")?;
     }
     Ok(())
 }
 
 pub(super) fn check_eps(eps: f64) -> Result<(), Error> {
-    check_hyperparameter("eps", eps, eps >= 0.0, "finite and at least 0")
+    check_hyperparameter("eps", eps, |eps| eps >= 0.0, "finite and at least 0")
 }
 
 /// AdamW (Loshchilov and Hutter, 2019) as `torch.optim.AdamW`: [`Adam`] with the weight decay

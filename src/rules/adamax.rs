@@ -3,7 +3,7 @@
 use super::{
     Rule, Slot, Step, WeightDecay,
     adam::{bias_corrections, check_betas, check_eps},
-    check_learning_rate,
+    check_learning_rate, maximum,
 };
 use crate::error::Error;
 
@@ -96,7 +96,7 @@ impl Rule for Adamax {
         let (bias1, _) = bias_corrections(self.betas, step.count);
         let (beta1, beta2) = self.betas;
         state[0] = beta1 * state[0] + (1.0 - beta1) * gradient;
-        state[1] = (beta2 * state[1]).max(gradient.abs() + self.eps);
+        state[1] = maximum(beta2 * state[1], gradient.abs() + self.eps);
         weight - step.learning_rate * state[0] / bias1 / state[1]
     }
 

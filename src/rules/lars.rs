@@ -113,12 +113,17 @@ impl Rule for Lars {
     fn check(&self) -> Result<(), Error> {
         check_learning_rate(self.lr)?;
         let momentum = self.momentum;
-        check_hyperparameter("momentum", momentum, momentum >= 0.0, "finite and at least 0")?;
+        check_hyperparameter("momentum", momentum, |momentum| momentum >= 0.0, "finite and at least 0")?;
         if self.nesterov {
-            check_hyperparameter("momentum", momentum, momentum > 0.0, "positive for Nesterov")?;
+            check_hyperparameter("momentum", momentum, |momentum| momentum > 0.0, "positive for Nesterov")?;
         }
         let coefficient = self.trust_coefficient;
-        check_hyperparameter("trust_coefficient", coefficient, coefficient >= 0.0, "finite and at least 0")?;
+        check_hyperparameter(
+            "trust_coefficient",
+            coefficient,
+            |coefficient| coefficient >= 0.0,
+            "finite and at least 0",
+        )?;
         check_eps(self.eps)
     }
 }

@@ -165,7 +165,7 @@ impl Rule for NAdam {
         check_betas(self.betas)?;
         check_eps(self.eps)?;
         let decay = self.momentum_decay;
-        check_hyperparameter("momentum_decay", decay, decay >= 0.0, "finite and at least 0")
+        check_hyperparameter("momentum_decay", decay, |decay| decay >= 0.0, "finite and at least 0")
     }
 }
 

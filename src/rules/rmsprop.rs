@@ -1,6 +1,6 @@
 //! RMSprop, centred or not, with or without momentum, as `torch.optim.RMSprop`.
 
-use super::{Rule, SecondMoment, Slot, Step, WeightDecay, adam::check_eps, check_learning_rate};
+use super::{Rule, SecondMoment, Slot, Step, WeightDecay, adam::check_eps, check_learning_rate, maximum};
 use crate::error::{Error, check_hyperparameter};
 
 /// RMSprop (Tieleman and Hinton, 2012; centred: Graves, 2013) as `torch.optim.RMSprop`, with L2 weight decay:
@@ -129,7 +129,7 @@ impl Rule for RmsProp {
         let mut variance = state[0];
         if self.centered {
             state[1] = mean(state[1], gradient);
-            variance = (variance - state[1] * state[1]).max(0.0);
+            variance = maximum(variance - state[1] * state[1], 0.0);
         }
         let mut direction = gradient / (variance.sqrt() + self.eps);
         if let (true, Some(buffer)) = (self.has_momentum(), state.last_mut()) {
@@ -145,8 +145,8 @@ impl Rule for RmsProp {
 
     fn check(&self) -> Result<(), Error> {
         check_learning_rate(self.lr)?;
-        check_hyperparameter("alpha", self.alpha, (0.0..1.0).contains(&self.alpha), "in [0, 1)")?;
+        check_hyperparameter("alpha", self.alpha, |alpha| (0.0..1.0).contains(&alpha), "in [0, 1)")?;
         check_eps(self.eps)?;
-        check_hyperparameter("momentum", self.momentum, self.momentum >= 0.0, "finite and at least 0")
+        check_hyperparameter("momentum", self.momentum, |momentum| momentum >= 0.0, "finite and at least 0")
     }
 }

@@ -120,11 +120,21 @@ impl Rule for Sgd {
 
     fn check(&self) -> Result<(), Error> {
         check_learning_rate(self.lr)?;
-        check_hyperparameter("momentum", self.momentum, self.momentum >= 0.0, "finite and at least 0")?;
-        check_hyperparameter("dampening", self.dampening, true, "finite")?;
+        check_hyperparameter("momentum", self.momentum, |momentum| momentum >= 0.0, "finite and at least 0")?;
+        check_hyperparameter("dampening", self.dampening, |_| true, "finite")?;
         if self.nesterov {
-            check_hyperparameter("momentum", self.momentum, self.momentum > 0.0, "positive for Nesterov")?;
-            check_hyperparameter("dampening", self.dampening, self.dampening == 0.0, "0 for Nesterov")?;
+            check_hyperparameter(
+                "momentum",
+                self.momentum,
+                |momentum| momentum > 0.0,
+                "positive for Nesterov",
+            )?;
+            check_hyperparameter(
+                "dampening",
+                self.dampening,
+                |dampening| dampening == 0.0,
+                "0 for Nesterov",
+            )?;
         }
         Ok(())
     }

@@ -93,8 +93,8 @@ struct Differences {
     begins_lookahead: bool,
     ends_lookahead: bool,
     outer: bool,
-    /// The snapshot has an average.
-    has_average: bool,
+    /// The snapshot has no average, and the optimizer one.
+    begins_average: bool,
     begins_loss_scale: bool,
     ends_loss_scale: bool,
 }
@@ -181,6 +181,7 @@ impl Optimizer {
             tracker,
             scale,
             unscale,
+            average_start: if differences.begins_average { snapshot.steps } else { snapshot.average_start },
             groups: groups.iter().map(|group| (group.clock.count, group.clock.position)).collect(),
             cycles,
         };
@@ -195,6 +196,10 @@ impl Optimizer {
             findings.add(format!("it counts {steps} steps, and 2^53 is the most"));
         } else if self.guard.is_some() && steps.max(snapshot.skipped) > u64::from(u32::MAX) {
             findings.add(format!("it counts {steps} steps, and a guard counts to 2^32"));
+        }
+        let (start, steps) = (snapshot.average_start, snapshot.steps);
+        if start > steps {
+            findings.add(format!("its average began after {start} steps, and it counts {steps}"));
         }
         let scale = snapshot.loss_scale;
         if !(1e-30..=1e30).contains(&scale) {
@@ -221,11 +226,12 @@ impl Optimizer {
         findings: &mut Findings<'_>,
     ) -> Differences {
         let average = Field::Average.to_string();
+        let has_average = snapshot.tensors.iter().any(|tensor| tensor.values(&average).is_some());
         let mut differences = Differences {
             begins_lookahead: false,
             ends_lookahead: false,
             outer: false,
-            has_average: snapshot.tensors.iter().any(|tensor| tensor.values(&average).is_some()),
+            begins_average: self.options.average.is_some() && !has_average,
             begins_loss_scale: false,
             ends_loss_scale: false,
         };
@@ -260,7 +266,7 @@ impl Optimizer {
                 findings.differs(Change::BeginOuter, differ);
             }
         }
-        match (differences.has_average, self.options.average.is_some()) {
+        match (has_average, self.options.average.is_some()) {
             (false, true) if !snapshot.tensors.is_empty() => {
                 findings.differs(Change::BeginAverage, || "it has no average of the weights".to_owned());
             }
@@ -338,12 +344,7 @@ impl Optimizer {
             }
         }
         for outcome in [
-            check_hyperparameter(
-                "lr",
-                fitted.learning_rate,
-                fitted.learning_rate >= 0.0,
-                "finite and at least 0",
-            ),
+            check_hyperparameter("lr", fitted.learning_rate, |lr| lr >= 0.0, "finite and at least 0"),
             check_factor(fitted.factor),
             fitted.weight_decay.check(),
             there.map_or(Ok(()), |lookahead| lookahead.check()),
@@ -455,7 +456,7 @@ impl Optimizer {
                 Field::SlowWeights => begins_lookahead,
                 Field::SlowState(_) => changes_policy,
                 Field::Outer(_) => begins_lookahead || differences.outer,
-                Field::Average => !differences.has_average,
+                Field::Average => differences.begins_average,
                 Field::Accumulated => snapshot.gathered == 0,
                 Field::Fisher | Field::Curvature => true,
                 Field::Weights | Field::Gradients | Field::State(_) => false,

@@ -80,8 +80,8 @@ impl ImportOptions {
         Self { end_outer: true, ..self }
     }
 
-    /// An average begins as a copy of the weights. Where it is a mean over steps, its `from` should be the snapshot's
-    /// `steps` or more: earlier ones count as if they all had had these weights.
+    /// An average begins: as a copy of the weights, and with the next step as at the start of training, from which its
+    /// steps are counted.
     pub fn begin_average(self) -> Self {
         Self { begin_average: true, ..self }
     }

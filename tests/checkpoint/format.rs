@@ -118,6 +118,7 @@ fn snapshots() -> impl Strategy<Value = Snapshot> {
                 loss_unscale,
                 since_rescaled,
                 gathered,
+                average_start: skipped,
                 outer,
                 loss_scaling,
                 schedule,

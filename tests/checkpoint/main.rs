@@ -61,6 +61,7 @@ fn snapshot() -> Snapshot {
         loss_unscale: 1.0 / 65536.0,
         since_rescaled: 17,
         gathered: 1,
+        average_start: 5,
         outer: "interpolation".to_owned(),
         loss_scaling: Some(true),
         schedule: Some(Schedule::cosine(10, 100, 0.1)),

@@ -1,7 +1,7 @@
 //! Rules of one's own that are wrong in their Rust half, or only where another access is built.
 
 use lookahead_wgpu::{
-    Error, Lookahead, Optimizer, Rule, kernels,
+    Error, Guard, Lookahead, Optimizer, Options, Rule, kernels,
     rules::{Slot, Step},
 };
 
@@ -75,15 +75,79 @@ fn the_rule_that_is_broken_below_is_right() {
     kernels::check(&Broken::new(RIGHT)).unwrap();
 }
 
-/// A name that only another access uses is found when that access is built.
+/// A rule whose hyperparameters are what they should be until a step.
+#[derive(Debug, Clone)]
+struct Late {
+    bad: Vec<f32>,
+    from: u64,
+}
+
+impl Rule for Late {
+    fn name(&self) -> &str {
+        "late"
+    }
+
+    fn wgsl(&self) -> &str {
+        RIGHT
+    }
+
+    fn slots(&self) -> Vec<Slot> {
+        vec![]
+    }
+
+    fn learning_rate(&self) -> f64 {
+        0.1
+    }
+
+    fn hyper(&self, count: u64, out: &mut Vec<f32>) {
+        if count < self.from { out.push(0.1) } else { out.extend(&self.bad) }
+    }
+
+    fn update(&self, step: &Step, weight: f64, gradient: f64, _: &mut [f64]) -> f64 {
+        weight - step.learning_rate * gradient
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+/// Without naga's help: at the build, and at the step from which they are wrong, where nothing is recorded then.
 #[test]
-fn names_of_the_borrowed_accesses() {
-    use lookahead_wgpu::{Slice, wgpu::BufferUsages};
+fn hyperparameters_that_are_not_finite_or_too_few_or_many() {
     let noop = Noop::new();
-    let buffer = noop.buffer(64, BufferUsages::STORAGE);
-    let wgsl: &'static str = format!("{RIGHT}fn locate() {{}}\n").leak();
-    let builder = Optimizer::builder(Broken::new(wgsl)).borrowed("w", &[4], Slice::new(&buffer, 0, 16));
-    check(noop.refuse(builder), "Shader", &["rule `broken`", "redefinition of `locate`"]);
+    for (bad, told) in [
+        (vec![f32::NAN], "gives NaN as member 1 of `Hyper` at count"),
+        (vec![f32::INFINITY], "gives inf as member 1 of `Hyper` at count"),
+        (vec![], "gives 0 members of `Hyper` at count"),
+        (vec![0.1; 2], "gives 2 members of `Hyper` at count"),
+    ] {
+        let early = Late { bad: bad.clone(), from: 1 };
+        let at_once = kernels::check(&early).unwrap_err();
+        assert!(matches!(at_once, Error::Rule { .. }), "{at_once}");
+        for (guard, lookahead) in [(None, None), (Some(Guard::default()), Some(Lookahead::new(2, 0.5)))] {
+            let options = Options { guard, ..Options::default() };
+            let mut builder = Optimizer::builder(Late { bad: bad.clone(), from: 4 }).options(options);
+            if let Some(lookahead) = lookahead {
+                builder = builder.lookahead(lookahead);
+            }
+            let mut optimizer = noop.build(builder.tensor("w", &[3]));
+            for _ in 0..3 {
+                noop.step(&mut optimizer).unwrap();
+            }
+            if lookahead.is_some() {
+                let mut encoder = noop.encoder();
+                optimizer.sync_now(&mut encoder).unwrap();
+            }
+            for _ in 0..2 {
+                let error = noop.step(&mut optimizer).unwrap_err();
+                check(error, "Rule", &["the rule `late`", told, "at count 4"]);
+            }
+            if guard.is_none() {
+                assert_eq!(optimizer.step_count("default").unwrap(), 3);
+            }
+        }
+    }
 }
 
 #[test]
@@ -91,7 +155,7 @@ fn numbers_of_hyper_members_that_cannot_be() {
     let error = refuse(Broken { hyper: vec![0.1; 65], ..Broken::new(RIGHT) });
     check(error, "Rule", &["gives 65 members of `Hyper`; 64 is the most"]);
     let error = refuse(Broken { hyper: vec![], ..Broken::new(RIGHT) });
-    check(error, "Shader", &["redefinition of `Hyper`"]);
+    check(error, "Rule", &["has 1 members in `Hyper`, and `Rule::hyper` gives 0"]);
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! Hyperparameters, at the start and while training.
 
 use lookahead_wgpu::{
-    Clip, Error, Group, Lookahead, Optimizer, Rule, Schedule,
+    AdaptiveAlpha, Average, Builder, Clip, Error, Group, Lookahead, Optimizer, Rule, Schedule,
+    outer::{HeavyBall, Nesterov, SlowMo},
     rules::{
-        AdaBelief, Adadelta, Adagrad, Adam, AdamW, Adamax, Lamb, Lars, Lion, NAdam, RAdam, Ranger, RmsProp,
-        Sgd,
+        AdaBelief, AdaFactor, Adadelta, Adagrad, Adam, AdamW, Adamax, Lamb, Lars, Lion, NAdam, RAdam, Ranger,
+        RmsProp, Sgd,
     },
 };
 
@@ -30,17 +31,19 @@ fn hyperparameters_of_the_rules_outside_their_ranges() {
     let heavy_ball = Sgd::new(0.1).momentum(0.9);
     let mut refused: Vec<(Box<dyn Rule>, String)> = vec![];
     for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.1, 1e39] {
-        refused.push((Box::new(Sgd::new(bad)), format!("lr = {bad}")));
-        refused.push((Box::new(Adam::new(bad)), format!("lr = {bad}")));
-        refused.push((Box::new(AdamW::new(bad)), format!("lr = {bad}")));
-        refused.push((Box::new(Sgd::new(0.1).momentum(bad)), format!("momentum = {bad}")));
-        refused.push((Box::new(Adam::default().eps(bad)), format!("eps = {bad}")));
-        refused.push((Box::new(Sgd::new(0.1).weight_decay(bad)), format!("weight_decay = {bad}")));
-        refused.push((Box::new(Adam::default().weight_decay(bad)), format!("weight_decay = {bad}")));
-        refused.push((Box::new(AdamW::default().weight_decay(bad)), format!("weight_decay = {bad}")));
+        refused.push((Box::new(Sgd::new(bad)), format!("lr = {}", shown(bad))));
+        refused.push((Box::new(Adam::new(bad)), format!("lr = {}", shown(bad))));
+        refused.push((Box::new(AdamW::new(bad)), format!("lr = {}", shown(bad))));
+        refused.push((Box::new(Sgd::new(0.1).momentum(bad)), format!("momentum = {}", shown(bad))));
+        refused.push((Box::new(Adam::default().eps(bad)), format!("eps = {}", shown(bad))));
+        refused.push((Box::new(Sgd::new(0.1).weight_decay(bad)), format!("weight_decay = {}", shown(bad))));
+        refused.push((Box::new(Adam::default().weight_decay(bad)), format!("weight_decay = {}", shown(bad))));
+        refused
+            .push((Box::new(AdamW::default().weight_decay(bad)), format!("weight_decay = {}", shown(bad))));
     }
     for bad in [f64::NAN, f64::INFINITY, -0.1, 1e39] {
-        let mut refuse = |rule: Box<dyn Rule>, name: &str| refused.push((rule, format!("{name} = {bad}")));
+        let mut refuse =
+            |rule: Box<dyn Rule>, name: &str| refused.push((rule, format!("{name} = {}", shown(bad))));
         refuse(Box::new(Adagrad::new(bad)), "lr");
         refuse(Box::new(Adagrad::default().lr_decay(bad)), "lr_decay");
         refuse(Box::new(Adagrad::default().initial_accumulator_value(bad)), "initial_accumulator_value");
@@ -83,7 +86,8 @@ fn hyperparameters_of_the_rules_outside_their_ranges() {
     }
     refused.push((Box::new(Adadelta::default().eps(0.0)), "eps = 0".to_owned()));
     for bad in [f64::NAN, f64::INFINITY, -0.1, 1.0, 1.1] {
-        let mut refuse = |rule: Box<dyn Rule>, name: &str| refused.push((rule, format!("{name} = {bad}")));
+        let mut refuse =
+            |rule: Box<dyn Rule>, name: &str| refused.push((rule, format!("{name} = {}", shown(bad))));
         refuse(Box::new(RmsProp::default().alpha(bad)), "alpha");
         refuse(Box::new(Adadelta::default().rho(bad)), "rho");
         refuse(Box::new(Adamax::default().betas(bad, 0.999)), "beta1");
@@ -95,11 +99,11 @@ fn hyperparameters_of_the_rules_outside_their_ranges() {
         refuse(Box::new(Lamb::new(0.1).betas(bad, 0.999)), "beta1");
     }
     for bad in [f64::NAN, f64::INFINITY, -0.1, 1.0, 1.1] {
-        refused.push((Box::new(Adam::default().betas(bad, 0.999)), format!("beta1 = {bad}")));
-        refused.push((Box::new(AdamW::default().betas(0.9, bad)), format!("beta2 = {bad}")));
+        refused.push((Box::new(Adam::default().betas(bad, 0.999)), format!("beta1 = {}", shown(bad))));
+        refused.push((Box::new(AdamW::default().betas(0.9, bad)), format!("beta2 = {}", shown(bad))));
     }
     for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
-        refused.push((Box::new(heavy_ball.clone().dampening(bad)), format!("dampening = {bad}")));
+        refused.push((Box::new(heavy_ball.clone().dampening(bad)), format!("dampening = {}", shown(bad))));
     }
     refused.push((Box::new(Sgd::new(0.1).nesterov(true)), "momentum = 0".to_owned()));
     let nesterov = Lars::new(0.1).momentum(0.0).nesterov(true);
@@ -119,9 +123,9 @@ fn settings_of_groups_outside_their_ranges() {
     let noop = Noop::new();
     let refuse = |group: Group| noop.refuse(lookahead(5, 0.5).group(group));
     for bad in [f64::NAN, f64::INFINITY, -1.0] {
-        let told = format!("weight_decay = {bad}");
+        let told = format!("weight_decay = {}", shown(bad));
         check(refuse(Group::new("head").weight_decay(bad)), "Hyperparameter", &[&told]);
-        let told = format!("learning rate factor = {bad}");
+        let told = format!("learning rate factor = {}", shown(bad));
         check(refuse(Group::new("head").learning_rate_factor(bad)), "Hyperparameter", &[&told]);
     }
     check(refuse(Group::new("head").rule(Sgd::new(-2.0))), "Hyperparameter", &["lr = -2"]);
@@ -132,7 +136,7 @@ fn clipping_bounds_outside_their_range() {
     let noop = Noop::new();
     for bad in [0.0, -1.0, f64::NAN, f64::INFINITY] {
         for clip in [Clip::Value(bad), Clip::GlobalNorm(bad), Clip::TensorNorm(bad)] {
-            let told = format!("clip = {bad}");
+            let told = format!("clip = {}", shown(bad));
             let error = noop.refuse(sgd().tensor("w", &[1]).clip(clip));
             check(error, "Hyperparameter", &[&told, "finite and positive"]);
         }
@@ -199,7 +203,7 @@ fn changes_outside_their_ranges_or_of_unknown_groups() {
     for (change, name) in changes {
         for bad in [f64::NAN, f64::INFINITY, -0.1, 1e39] {
             let error = change(&mut optimizer, "head", bad).unwrap_err();
-            check(error, "Hyperparameter", &[&format!("{name} = {bad}")]);
+            check(error, "Hyperparameter", &[&format!("{name} = {}", shown(bad))]);
         }
         check(change(&mut optimizer, "body", 1.0).unwrap_err(), "UnknownName", &unknown);
     }
@@ -211,4 +215,65 @@ fn changes_outside_their_ranges_or_of_unknown_groups() {
     check(optimizer.position("body").unwrap_err(), "UnknownName", &unknown);
     check(optimizer.lookahead("body").unwrap_err(), "UnknownName", &unknown);
     check(optimizer.learning_rate("body").unwrap_err(), "UnknownName", &unknown);
+}
+
+/// What is positive, or below 1, must be so for the GPU, which computes in f32.
+#[test]
+fn hyperparameters_that_f32_rounds_out_of_their_ranges() {
+    let noop = Noop::new();
+    let below_one = 1.0 - 1e-9;
+    let refused: Vec<(Builder, &str)> = vec![
+        (with(Adam::new(0.1).eps(1e-50)), "eps"),
+        (with(Adam::new(0.1).eps(1e-40)), "eps"), // a subnormal number, which GPUs take for 0
+        (with(Adam::new(0.1).betas(below_one, 0.999)), "beta1"),
+        (with(Adam::new(0.1).betas(0.9, below_one)), "beta2"),
+        (with(Adam::new(1e-50)), "lr"),
+        (with(Adam::new(0.1).weight_decay(1e-50)), "weight_decay"),
+        (with(AdamW::new(0.1).betas(0.9, below_one)), "beta2"),
+        (with(Adadelta::default().eps(1e-50)), "eps"),
+        (with(Adadelta::default().rho(below_one)), "rho"),
+        (with(Adagrad::default().eps(1e-50)), "eps"),
+        (with(RmsProp::default().alpha(below_one)), "alpha"),
+        (with(Adamax::default().eps(1e-50)), "eps"),
+        (with(AdaBelief::default().eps_root(1e-50)), "eps_root"),
+        (with(Lion::default().betas(below_one, 0.99)), "beta1"),
+        (with(Lamb::new(0.1).betas(0.9, below_one)), "beta2"),
+        (with(Sgd::new(0.1).momentum(1e-50)), "momentum"),
+        (with(Lars::new(0.1).trust_coefficient(1e-50)), "trust_coefficient"),
+        (with(AdaFactor::new(0.1).momentum(below_one)), "momentum"),
+        (sgd().clip(Clip::GlobalNorm(1e-50)), "clip"),
+        (sgd().clip(Clip::TensorNorm(1e-50)), "clip"),
+        (sgd().clip(Clip::Value(1e-50)), "clip"),
+        (sgd().average(Average::Ema { decay: below_one }), "the average's decay"),
+        (sgd().group(Group::new("head").learning_rate_factor(1e-50)), "learning rate factor"),
+        (sgd().schedule(Schedule::steps([(1, 1e-50)])), "step decay factor"),
+        (lookahead(5, 1e-50), "alpha"),
+        (lookahead(5, 1e-9), "alpha"), // 1 - alpha is 1
+        (lookahead(5, 0.5).adaptive(AdaptiveAlpha::new(1e-50)), "alpha_low"),
+        (lookahead(5, 0.5).adaptive(AdaptiveAlpha::new(1e-9)), "alpha_low"),
+        (lookahead(5, 0.5).outer(HeavyBall { momentum: below_one }), "outer momentum"),
+        (lookahead(5, 0.5).outer(Nesterov { momentum: below_one }), "outer momentum"),
+        (lookahead(5, 0.5).outer(SlowMo { momentum: below_one }), "slow momentum"),
+    ];
+    for (builder, name) in refused {
+        check(noop.refuse(builder), "Hyperparameter", &[&format!("{name} = "), "is not allowed"]);
+    }
+    let error = noop.refuse(with(Adam::new(0.1).betas(below_one, 0.999)));
+    check(error, "Hyperparameter", &["0.999999999", "in [0, 1)", "in f32, where it is 1.0"]);
+    let error = noop.refuse(sgd().clip(Clip::GlobalNorm(1e-50)));
+    check(error, "Hyperparameter", &["at least 1.2e-38", "in f32, where it is 0.0"]);
+    noop.build(with(Adam::new(0.0).eps(0.0).betas(0.0, 0.0)));
+    noop.build(lookahead(5, 1e-7));
+    let mut optimizer = noop.build(lookahead(5, 0.5));
+    check(optimizer.set_learning_rate("default", 1e-50).unwrap_err(), "Hyperparameter", &["lr = 1e-50"]);
+    check(optimizer.set_alpha("default", 1e-9).unwrap_err(), "Hyperparameter", &["alpha = 1e-9"]);
+}
+
+fn with(rule: impl Rule + 'static) -> Builder {
+    Optimizer::builder(rule).tensor("w", &[4])
+}
+
+/// A number as messages have it.
+fn shown(value: f64) -> String {
+    if value.abs() < 1e16 { value.to_string() } else { format!("{value:?}") }
 }

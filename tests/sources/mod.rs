@@ -17,10 +17,11 @@ use lookahead_wgpu::{
 /// chooses, and a smaller device's) and what a step's pipeline knows of its flags: nothing, an update, an
 /// update with a sync.
 pub fn constants(source: &Source) -> Vec<BTreeMap<&'static str, f64>> {
-    let workgroup = |size| BTreeMap::from([("WORKGROUP", size)]);
+    let workgroup = |size| BTreeMap::from([("LA_WORKGROUP", size)]);
     let mut constants = vec![workgroup(64.0), workgroup(256.0)];
-    if source.entry == "step" {
-        constants.extend([1.0, 3.0].map(|flags| BTreeMap::from([("WORKGROUP", 256.0), ("FLAGS", flags)])));
+    if source.entry == "la_step" {
+        constants
+            .extend([1.0, 3.0].map(|flags| BTreeMap::from([("LA_WORKGROUP", 256.0), ("LA_FLAGS", flags)])));
     }
     constants
 }
@@ -40,6 +41,8 @@ fn everything() -> [Options; 3] {
             slow_bf16: true,
             outer: Arc::new(Nesterov::default()),
             clip: Clip::GlobalNorm(1.0),
+            maximize: false,
+            gradient_norms: true,
         },
         Options {
             adaptive: adaptive(Curvature::Given, Scope::Tensor),

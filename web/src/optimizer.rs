@@ -227,7 +227,7 @@ impl Optimizer {
     pub fn set_k(&self, k: f64, group: Option<String>) -> Result<(), Problem> {
         // JavaScript's numbers would become a u32 without a word.
         let is_allowed = k >= 1.0 && k.fract() == 0.0 && k <= f64::from(u32::MAX);
-        check_hyperparameter("k", k, is_allowed, "a whole number from 1 to 4294967295")?;
+        check_hyperparameter("k", k, |_| is_allowed, "a whole number from 1 to 4294967295")?;
         Ok(self.alive("setK")?.set_k(group_name(&group), k as u32)?)
     }
 

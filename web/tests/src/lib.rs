@@ -4,6 +4,8 @@
 
 #[path = "../../../tests/adafactor.rs"]
 mod adafactor;
+#[path = "../../../tests/between.rs"]
+mod between;
 #[path = "../../../tests/golden.rs"]
 mod golden;
 #[path = "../../../tests/guard.rs"]
@@ -31,8 +33,9 @@ use wasm_bindgen::{JsError, prelude::wasm_bindgen};
 type DeviceTest = for<'a> fn(&'a Gpu) -> LocalBoxFuture<'a, ()>;
 
 /// The files whose tests run here, besides [`GOLDEN`].
-const FILES: [(&str, &[(&str, DeviceTest)]); 6] = [
+const FILES: [(&str, &[(&str, DeviceTest)]); 7] = [
     ("adafactor", adafactor::TESTS),
+    ("between", between::TESTS),
     ("guard", guard::TESTS),
     ("half", half::TESTS),
     ("lookahead", lookahead::TESTS),

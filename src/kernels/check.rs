@@ -1,0 +1,260 @@
+//! Whether a rule or an outer step keeps its contract, and plain words for what is wrong where it does not.
+
+use super::text::{self, BUILTINS, Declaration, Token};
+use crate::{
+    error::Error,
+    outer::Outer,
+    rules::{MAX_HYPER, MAX_SLOTS, Rule, Slot},
+};
+
+/// The names of the driver's that rules and outer steps know; all others of its begin with `la_`.
+pub const NAMES: [&str; 9] =
+    ["Hyper", "control", "hyper", "measure", "outer", "outer_state", "state", "trust", "update"];
+
+/// The names of [`NAMES`] that are a rule's or an outer step's to declare.
+const DECLARED: [&str; 4] = ["Hyper", "measure", "outer", "update"];
+
+/// Checks a rule's contract and, with the feature `validate`, its WGSL.
+///
+/// # Errors
+///
+/// [`Error::Hyperparameter`], [`Error::Rule`] or [`Error::Shader`].
+pub fn check(rule: &dyn Rule) -> Result<(), Error> {
+    let broken = |problem: String| Error::Rule { rule: rule.name().to_owned(), problem };
+    if rule.name().is_empty() {
+        return Err(broken("has no name".to_owned()));
+    }
+    rule.check()?;
+    rule.weight_decay().check()?;
+    let slots = rule.slots();
+    if let Some(slot) =
+        slots.iter().find(|slot| rule.factored(1).is_some() && slot.name.starts_with("exp_avg_sq"))
+    {
+        return Err(broken(format!(
+            "has a slot called `{}`, as the driver's own second moment is",
+            slot.name
+        )));
+    }
+    check_slots(&slots).map_err(broken)?;
+    let mut hyper = Vec::new();
+    rule.hyper(1, &mut hyper);
+    if hyper.len() > MAX_HYPER {
+        return Err(broken(format!("gives {} members of `Hyper`; {MAX_HYPER} is the most", hyper.len())));
+    }
+    check_hyper(rule, 1, hyper.len(), &hyper)?;
+    if let Some(factored) = rule.factored(1) {
+        factored.check()?;
+        let due = [factored.decay as f32, (1.0 - factored.decay) as f32];
+        if hyper.get(..2) != Some(due.as_slice()) {
+            return Err(broken(format!(
+                "has a second moment of the driver's: the first members of `Hyper` must be {due:?}, not {hyper:?}"
+            )));
+        }
+        if rule.trust().is_some() {
+            return Err(broken("has a second moment of the driver's and a trust ratio; take one".to_owned()));
+        }
+    }
+    if let Some(trust) = rule.trust() {
+        for (what, value) in [("coefficient", trust.coefficient), ("eps", trust.eps)] {
+            if !((value as f32).is_finite() && value >= 0.0) {
+                return Err(broken(format!(
+                    "has {value} for the {what} of its trust ratio, which must be finite and at least 0"
+                )));
+            }
+        }
+    }
+    let text = Text::new(rule.name(), rule.wgsl())?;
+    text.check_names()?;
+    text.check_hyper(hyper.len())?;
+    let weights = [("w", "vec4f"), ("g", "vec4f")];
+    text.check_signature("update", &weights, "vec4f")?;
+    if rule.trust().is_some() {
+        text.check_signature("measure", &weights, "vec4f")?;
+    }
+    text.check_slots("state", slots.len())?;
+    #[cfg(feature = "validate")]
+    super::validate::check(rule)?;
+    Ok(())
+}
+
+/// Checks an outer step's contract, as far as that goes without a compiler.
+///
+/// # Errors
+///
+/// [`Error::Hyperparameter`], [`Error::Rule`] or [`Error::Shader`].
+pub fn check_outer(outer: &dyn Outer) -> Result<(), Error> {
+    outer.check()?;
+    check_coefficients(outer)?;
+    let slots = outer.slots();
+    check_slots(&slots).map_err(|problem| Error::Rule { rule: outer.name().to_owned(), problem })?;
+    let text = Text::new(outer.name(), outer.wgsl())?;
+    text.check_names()?;
+    let parameters = [("phi", "vec4f"), ("theta", "vec4f"), ("pull", "f32")];
+    text.check_signature("outer", &parameters, "vec4f")?;
+    text.check_slots("outer_state", slots.len())
+}
+
+/// Refuses coefficients of an outer step that are not finite.
+pub(crate) fn check_coefficients(outer: &dyn Outer) -> Result<(), Error> {
+    let coefficients = outer.coefficients();
+    if coefficients.iter().all(|value| value.is_finite()) {
+        return Ok(());
+    }
+    let problem = format!("gives the coefficients {coefficients:?}, which must be finite");
+    Err(Error::Rule { rule: outer.name().to_owned(), problem })
+}
+
+/// Refuses what [`Rule::hyper`] gave for the step with this count, if it is not `due` finite members.
+pub(crate) fn check_hyper(rule: &dyn Rule, count: u64, due: usize, hyper: &[f32]) -> Result<(), Error> {
+    let broken = |problem: String| Err(Error::Rule { rule: rule.name().to_owned(), problem });
+    if hyper.len() != due {
+        let found = hyper.len();
+        return broken(format!("gives {found} members of `Hyper` at count {count}, and it has {due}"));
+    }
+    match hyper.iter().zip(1..).find(|(value, _)| !value.is_finite()) {
+        Some((value, number)) => {
+            broken(format!("gives {value} as member {number} of `Hyper` at count {count}; it must be finite"))
+        }
+        None => Ok(()),
+    }
+}
+
+fn check_slots(slots: &[Slot]) -> Result<(), String> {
+    if slots.len() > MAX_SLOTS {
+        return Err(format!("has {} state slots, and {MAX_SLOTS} is the most", slots.len()));
+    }
+    for (index, slot) in slots.iter().enumerate() {
+        if slots[..index].iter().any(|other| other.name == slot.name) {
+            return Err(format!("has two state slots called `{}`", slot.name));
+        }
+        if !slot.initial.is_finite() {
+            return Err(format!("starts the slot `{}` at {}", slot.name, slot.initial));
+        }
+    }
+    Ok(())
+}
+
+/// A rule's or an outer step's WGSL.
+struct Text<'a> {
+    name: &'a str,
+    tokens: Vec<Token<'a>>,
+    declarations: Vec<Declaration<'a>>,
+}
+
+impl<'a> Text<'a> {
+    fn new(name: &'a str, wgsl: &'a str) -> Result<Self, Error> {
+        let tokens = text::tokens(wgsl).map_err(|line| Error::Shader {
+            rule: name.to_owned(),
+            line,
+            message: "the comment is never closed".to_owned(),
+        })?;
+        let declarations = text::declarations(&tokens);
+        Ok(Self { name, tokens, declarations })
+    }
+
+    fn broken(&self, problem: String) -> Result<(), Error> {
+        Err(Error::Rule { rule: self.name.to_owned(), problem })
+    }
+
+    fn wrong(&self, line: u32, message: String) -> Result<(), Error> {
+        Err(Error::Shader { rule: self.name.to_owned(), line, message })
+    }
+
+    fn find(&self, kind: &str, name: &str) -> Option<&Declaration<'a>> {
+        self.declarations.iter().find(|found| found.kind == kind && found.name == name)
+    }
+
+    /// Refuses names that are the driver's or WGSL's own.
+    fn check_names(&self) -> Result<(), Error> {
+        for &Declaration { name, line, .. } in &self.declarations {
+            if name.to_lowercase().starts_with("la_") {
+                let told = format!("`{name}` is a name of the driver's, as all that begin with `la_` are");
+                return self.wrong(line, told);
+            }
+            if NAMES.contains(&name) && !DECLARED.contains(&name) {
+                return self.wrong(line, format!("`{name}` is a name of the driver's"));
+            }
+            if BUILTINS.contains(&name) || text::TYPES.contains(&name) {
+                return self.wrong(
+                    line,
+                    format!("`{name}` is WGSL's own, which the driver uses; take another name"),
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// `Hyper` must be what [`Rule::hyper`] pushes, or every member after the first is read from a wrong place.
+    fn check_hyper(&self, pushed: usize) -> Result<(), Error> {
+        let Some(hyper) = self.find("struct", "Hyper") else {
+            return match pushed {
+                0 => Ok(()),
+                _ => self
+                    .broken(format!("has no `struct Hyper` in its WGSL, and `Rule::hyper` gives {pushed}")),
+            };
+        };
+        let members = hyper.members();
+        for member in &members {
+            let (name, ty) = (member.name, text::resolved(&member.ty, &self.declarations));
+            if ty != "f32" {
+                return self.broken(format!(
+                    "has the member `{name}` in `Hyper`, which is no `f32`: the type is {ty}, expected f32"
+                ));
+            }
+            if member.has_attributes {
+                return self.broken(format!(
+                    "has attributes at the member `{name}` of `Hyper`; leave `@size` and `@align` out, so that \
+                     members lie side by side"
+                ));
+            }
+        }
+        if members.len() != pushed {
+            let found = members.len();
+            return self.broken(format!("has {found} members in `Hyper`, and `Rule::hyper` gives {pushed}"));
+        }
+        Ok(())
+    }
+
+    /// Refuses a function that the driver cannot call.
+    fn check_signature(&self, name: &str, due: &[(&str, &str)], returns: &str) -> Result<(), Error> {
+        let written = |parameters: &[(&str, &str)], returned: &str| {
+            let parameters: Vec<_> = parameters.iter().map(|(name, ty)| format!("{name}: {ty}")).collect();
+            let arrow = if returned.is_empty() { String::new() } else { format!(" -> {returned}") };
+            format!("`fn {name}({}){arrow}`", parameters.join(", "))
+        };
+        let expected = written(due, returns);
+        let Some(function) = self.find("fn", name) else {
+            return self.broken(format!("has no {expected} in its WGSL"));
+        };
+        let members = function.members();
+        let resolved = |ty: &str| text::resolved(ty, &self.declarations);
+        let types = members.iter().map(|member| resolved(&member.ty));
+        let fits =
+            types.eq(due.iter().map(|(_, ty)| (*ty).to_owned())) && resolved(&function.returned()) == returns;
+        if fits {
+            return Ok(());
+        }
+        let found: Vec<_> = members.iter().map(|member| (member.name, member.ty.as_str())).collect();
+        let found = written(&found, &function.returned());
+        self.wrong(function.line, format!("it has {found}, and {expected} is expected"))
+    }
+
+    /// Refuses `state[2]` where there are two slots.
+    fn check_slots(&self, array: &str, slots: usize) -> Result<(), Error> {
+        for (index, window) in self.tokens.windows(4).enumerate() {
+            let [name, open, number, close] = window else { continue };
+            let is_member = index > 0 && self.tokens[index - 1].text == ".";
+            let is_access = name.text == array && open.text == "[" && close.text == "]" && !is_member;
+            let Ok(slot) = number.text.trim_end_matches(['u', 'i']).parse::<usize>() else { continue };
+            if is_access && slot >= slots {
+                let has = match slots {
+                    0 => "no slots".to_owned(),
+                    1 => "1 slot".to_owned(),
+                    slots => format!("{slots} slots"),
+                };
+                return self.wrong(name.line, format!("this rule has {has}, `{array}[{slot}]` is not one"));
+            }
+        }
+        Ok(())
+    }
+}
