@@ -26,9 +26,16 @@
 //!
 //! A run that is stopped after any step, saved, loaded into an optimizer that was built alike and continued on the
 //! same adapter is bit-equal to the run that never stopped, in the middle of a cycle and between two micro-batches
-//! too. What is not the optimizer's is the caller's to keep: the data's order, seeds, and, where they were changed
-//! on the way, learning rates, k and alpha, which the file tells ([`GroupSnapshot`](crate::GroupSnapshot)) and
-//! [`Optimizer::import`](crate::Optimizer::import) leaves as they were built.
+//! too. Everything that has a setter comes back as it was: what is frozen, learning rates and their factors, weight
+//! decay, the rule's hyperparameters, k, alpha, the schedule. What is not the optimizer's is the caller's to keep: the
+//! data's order, seeds, and a schedule that is a function ([`Schedule::custom`](crate::Schedule::custom)), which no
+//! file can hold. It is built again, and goes on from the count of steps, which is in the file. A rule of one's own
+//! has its hyperparameters in the file where it names them
+//! ([`Rule::hyperparameters`](crate::Rule::hyperparameters)).
+//!
+//! Tensors and groups are matched by name, whatever their order. What differs otherwise is refused, all of it in one
+//! error, unless it is asked for by name: Lookahead around a rule that ran alone or the other way round, an average, an
+//! outer step, loss scaling, settings of the optimizer's own. [`ImportOptions`](crate::ImportOptions) has them.
 //!
 //! # What is in a file
 //!
@@ -37,11 +44,15 @@
 //! `slow_weights/layer1.weight`, `state.exp_avg/layer1.weight`. Every f32 is kept bit for bit, NaN included. The one
 //! text in `__metadata__`, under `lookahead-wgpu`, is a JSON object with the format's name and version, a checksum
 //! (CRC-32) of all that follows and of all values, the counters, the groups (rule, policy, count, position in the
-//! cycle, learning rate, k, alpha), and the tensors in the optimizer's order with the fields of each. Floating-point
+//! cycle, and all settings), and the tensors in the optimizer's order with the fields of each. Floating-point
 //! numbers are JSON texts there, since they must give the same bits back. One snapshot always gives the same bytes.
+//! The format is in its version 2; files of version 1, which lack what is frozen, weight decay, hyperparameters and
+//! schedule, are read, and the optimizer's own stay.
 //!
 //! Files are replaced at once: a crash while saving leaves the file as it was, and perhaps a temporary one beside
-//! it, whose name starts with a dot and ends in `.tmp`; nothing ever reads that.
+//! it, whose name starts with a dot and ends in `.tmp`; nothing ever reads that. Only a file of the same kind is
+//! replaced, or an empty one: never a device, pipe or folder, and what else bears the name only where
+//! [`save_over`](crate::Snapshot::save_over) says so.
 //!
 //! A file that was cut short, damaged, edited, or is something else is an [`Error`](crate::Error) that says what
 //! is wrong, never a panic, and reading it takes a small multiple of its own size in memory, whatever it claims.
@@ -50,14 +61,17 @@
 //! # Weights alone
 //!
 //! [`Optimizer::load_weights`](crate::Optimizer::load_weights) reads the safetensors file of a model: an entry for
-//! each tensor, by its name, in F32, F64, F16 or BF16. [`Optimizer::save_weights`](crate::Optimizer::save_weights)
+//! each tensor, by its name, in F32, F64, F16 or BF16. Other entries may be of any type. Where the names are others,
+//! [`load_weights_with`](crate::Optimizer::load_weights_with) takes a function from the file's to the tensors', and
+//! [`without_wrappers`] is the one for models that PyTorch saved wrapped. [`Optimizer::save_weights`](crate::Optimizer::save_weights)
 //! writes one, of the weights, the slow weights or an average.
 //!
 //! # State from and to PyTorch
 //!
 //! [`Snapshot::to_torch`](crate::Snapshot::to_torch) and [`Snapshot::import_torch`](crate::Snapshot::import_torch)
 //! exchange the state of the rules that PyTorch has too, under its names. The slow weights are not among them: after
-//! an import they are the snapshot's. In Python:
+//! an import they are the snapshot's. Parameters without state there, frozen or never used, keep theirs here, and
+//! [`TorchImport`] tells which. In Python:
 //!
 //! ```python
 //! from safetensors.torch import load_file, save_file
@@ -89,5 +103,9 @@ mod exact;
 #[cfg(not(target_arch = "wasm32"))]
 mod file;
 mod format;
+mod names;
 mod torch;
 mod weights;
+
+pub use names::without_wrappers;
+pub use torch::TorchImport;

@@ -1,6 +1,11 @@
 //! How far training is: on the host, or where a guard may skip steps, on the GPU.
 
-use crate::{access::Slice, error::Error, guard::ClockWords, optimizer::Optimizer};
+use crate::{
+    access::Slice,
+    error::Error,
+    guard::{ClockWords, Cycle},
+    optimizer::Optimizer,
+};
 
 /// How far training is.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,6 +70,7 @@ impl Optimizer {
             unscale: 1.0,
             average_start: self.average_start,
             groups,
+            cycles: self.groups.iter().map(|group| Cycle::of(group.lookahead.as_ref())).collect(),
         }
     }
 

@@ -270,6 +270,17 @@ pub enum Error {
         /// What is wrong.
         problem: String,
     },
+    /// Where a file is to be written there is something that it does not replace.
+    #[error(
+        "`{path}` is {found}, which a save does not replace; give another path, or remove it first (`save_over` and \
+         `save_weights_over` replace any regular file)"
+    )]
+    Occupied {
+        /// The file.
+        path: String,
+        /// What is there, in words.
+        found: String,
+    },
     /// The file system refused.
     #[error("{doing} `{path}`: {problem}")]
     File {

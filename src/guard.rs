@@ -43,7 +43,7 @@
 //!
 //! **Limits**: what only the GPU knows cannot be asked of the host: [`Optimizer::step_count`] and
 //! [`Optimizer::position`] are errors, [`Optimizer::counters`] tells. `set_k` and `set_alpha` take effect at the next
-//! cycle, whenever that is. Tables hold what a step needs that is late by up to 4096 skipped ones; after so many no
+//! cycle, whenever that is; all other settings at the next step, however many were skipped. Tables hold what a step needs that is late by up to 4096 skipped ones; after so many no
 //! more are taken, until the state is exported and imported.
 //!
 //! [`Optimizer::step_count`]: crate::Optimizer::step_count
@@ -54,11 +54,14 @@
 // scale. The host goes on as if no step were skipped, and each step's order brings what the GPU will need at that
 // step or, where it lags behind, later: the schedule's factor by step, the rule's hyperparameters by count.
 
+use futures::FutureExt;
+
 use crate::{
     controls::{ControlRing, SLOT, slot_entries},
     error::{Error, check_hyperparameter},
     gpu,
     kernels::{self, Binding, Decision},
+    lookahead::Lookahead,
     pipelines::Kernels,
 };
 
@@ -186,8 +189,11 @@ pub(crate) struct GuardState {
     /// Tells the step's kernels what it would be, and changes nothing else.
     preview: wgpu::ComputePipeline,
     bind_group: wgpu::BindGroup,
+    tables_buffer: wgpu::Buffer,
     /// Where each group's tables start, in words.
     tables: Vec<u32>,
+    /// Groups whose tables tell of settings that were changed since.
+    stale: Vec<bool>,
     loss_scale: LossScale,
 }
 
@@ -205,12 +211,31 @@ pub(crate) struct ClockWords {
     pub average_start: u64,
     /// Count and position of each group.
     pub groups: Vec<(u64, u32)>,
+    /// What each group's cycle has latched.
+    pub cycles: Vec<Cycle>,
+}
+
+/// k and 1 - alpha of a cycle: what they were when it began.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Cycle {
+    pub k: u32,
+    pub pull: f32,
+}
+
+impl Cycle {
+    /// Of a cycle that begins with these settings.
+    pub fn of(lookahead: Option<&Lookahead>) -> Self {
+        lookahead.map_or(Self { k: 1, pull: 0.0 }, |lookahead| Self {
+            k: lookahead.k,
+            pull: (1.0 - lookahead.alpha) as f32,
+        })
+    }
 }
 
 impl ClockWords {
     pub fn from_bytes(bytes: &[u8]) -> Self {
         let words: Vec<u32> = bytes.chunks_exact(4).map(bytemuck::pod_read_unaligned).collect();
-        let groups = words.get(GROUPS..).unwrap_or_default().chunks_exact(4);
+        let groups = || words.get(GROUPS..).unwrap_or_default().chunks_exact(4);
         Self {
             steps: u64::from(words[0]),
             skipped: u64::from(words[1]),
@@ -218,12 +243,12 @@ impl ClockWords {
             scale: f32::from_bits(words[SCALE]),
             unscale: f32::from_bits(words[UNSCALE]),
             average_start: u64::from(words[AVERAGE_START]),
-            groups: groups.map(|group| (u64::from(group[0]), group[1])).collect(),
+            groups: groups().map(|group| (u64::from(group[0]), group[1])).collect(),
+            cycles: groups().map(|group| Cycle { k: group[2], pull: f32::from_bits(group[3]) }).collect(),
         }
     }
 
-    /// `latched`: k and 1 - alpha of each group's cycle.
-    pub fn encode(&self, latched: &[(u32, f32)]) -> Vec<u32> {
+    pub fn encode(&self) -> Vec<u32> {
         let mut words = vec![0; GROUPS];
         words[0] = self.steps as u32;
         words[1] = self.skipped as u32;
@@ -231,11 +256,42 @@ impl ClockWords {
         words[UNSCALE] = self.unscale.to_bits();
         words[AVERAGE_START] = self.average_start as u32;
         words[SCALE] = self.scale.to_bits();
-        for ((count, position), (k, pull)) in self.groups.iter().zip(latched) {
-            words.extend([*count as u32, *position, *k, pull.to_bits()]);
+        for ((count, position), cycle) in self.groups.iter().zip(&self.cycles) {
+            words.extend([*count as u32, *position, cycle.k, cycle.pull.to_bits()]);
         }
         words
     }
+}
+
+/// A group's tables, as the last `ROWS` steps would have written them: the row of each step before `steps`, and of
+/// each count up to `count`, the latest. `by_step` gives a step's factor and share, `by_count` adds a count's row.
+pub(crate) fn tables(
+    steps: u64,
+    count: u64,
+    hypers: u32,
+    by_step: impl Fn(u64) -> [f32; 2],
+    by_count: impl Fn(u64, &mut Vec<u32>),
+) -> Vec<u32> {
+    let width = 2 + hypers as usize;
+    let mut words = vec![0; ROWS as usize * (3 + width)];
+    let (step_rows, count_rows) = words.split_at_mut(3 * ROWS as usize);
+    for step in steps.saturating_sub(ROWS)..steps {
+        let [factor, share] = by_step(step);
+        let row = 3 * (step % ROWS) as usize;
+        step_rows[row..row + 3].copy_from_slice(&[step as u32 + 1, factor.to_bits(), share.to_bits()]);
+    }
+    let mut row = Vec::new();
+    for count in (count + 1).saturating_sub(ROWS).max(1)..=count {
+        row.clear();
+        by_count(count, &mut row);
+        let at = width * (count % ROWS) as usize;
+        let place = &mut count_rows[at..at + width];
+        place
+            .iter_mut()
+            .zip(std::iter::once(count as u32).chain(row.iter().copied()))
+            .for_each(|(to, from)| *to = from);
+    }
+    words
 }
 
 /// A clock at its start.
@@ -249,8 +305,9 @@ pub(crate) async fn clock(device: &wgpu::Device, guard: Guard, groups: usize) ->
         unscale: scale.recip(),
         average_start: 0,
         groups: vec![(0, 0); groups],
+        cycles: vec![Cycle::of(None); groups],
     };
-    let words = words.encode(&vec![(1, 0.0); groups]);
+    let words = words.encode();
     let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
     let (clock, problem) = gpu::scoped(device, || gpu::filled(device, "lookahead clock", &words, usage));
     match problem.await {
@@ -311,7 +368,7 @@ impl GuardState {
                 })
             };
             let live = buffer("lookahead live controls", live_bytes, Usages::STORAGE | Usages::UNIFORM);
-            let tables = buffer("lookahead guard tables", 4 * words, Usages::STORAGE);
+            let tables = buffer("lookahead guard tables", 4 * words, Usages::STORAGE | Usages::COPY_DST);
             let all = [Some(&clock), Some(&live), Some(&tables), Some(results), tried];
             let entries: Vec<_> = (0..)
                 .zip(all.into_iter().flatten())
@@ -330,14 +387,27 @@ impl GuardState {
                 layout: &ring.layout,
                 entries: &slot_entries(&live),
             });
-            (live, bind_group)
+            (live, bind_group, tables)
         });
         if let Some(problem) = problem.await {
             return Err(gpu::error(device, &problem, "the guard's buffers"));
         }
-        let (live, bind_group) = made;
+        let (live, bind_group, tables_buffer) = made;
+        let stale = vec![false; tables.len()];
         let table_bytes = 4 * words;
-        Ok(Self { clock, live, live_bytes, table_bytes, pipeline, preview, bind_group, tables, loss_scale })
+        Ok(Self {
+            clock,
+            live,
+            live_bytes,
+            table_bytes,
+            pipeline,
+            preview,
+            bind_group,
+            tables_buffer,
+            tables,
+            stale,
+            loss_scale,
+        })
     }
 
     /// Bytes of the clock, the live controls and the tables.
@@ -358,6 +428,41 @@ impl GuardState {
         }
     }
 
+    /// A group's tables tell of settings that were changed: the next step brings new ones.
+    pub fn set_stale(&mut self, group: usize) {
+        self.stale[group] = true;
+    }
+
+    /// The groups whose tables are stale.
+    pub fn stale(&self) -> Vec<usize> {
+        (0..self.stale.len()).filter(|group| self.stale[*group]).collect()
+    }
+
+    /// All tables are new.
+    pub fn refreshed(&mut self) {
+        self.stale.fill(false);
+    }
+
+    /// Records that a group's tables are these words, as [`tables`] gives them.
+    pub fn replace_tables(
+        &self,
+        device: &wgpu::Device,
+        encoder: &mut wgpu::CommandEncoder,
+        group: usize,
+        words: &[u32],
+    ) -> Result<(), Error> {
+        let (_, problem) = gpu::scoped(device, || {
+            let usage = wgpu::BufferUsages::COPY_SRC;
+            let tables = gpu::filled(device, "lookahead new guard tables", words, usage);
+            let at = 4 * u64::from(self.tables[group]);
+            encoder.copy_buffer_to_buffer(&tables, 0, &self.tables_buffer, at, tables.size());
+        });
+        match problem.now_or_never() {
+            Some(Some(problem)) => Err(gpu::error(device, &problem, "the guard's new tables")),
+            _ => Ok(()),
+        }
+    }
+
     /// Records the decision for one group, whose order lies at `offset` of the ring, or a preview of it.
     pub fn record(
         &self,
@@ -370,5 +475,31 @@ impl GuardState {
         pass.set_bind_group(0, controls, offset);
         pass.set_bind_group(1, &self.bind_group, &[]);
         pass.dispatch_workgroups(1, 1, 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As `shaders/guard.wgsl` writes them, one step and one count after the other.
+    #[test]
+    fn tables_are_those_of_the_last_steps() {
+        let by_step = |step: u64| [step as f32, -1.0];
+        let by_count = |count: u64, row: &mut Vec<u32>| row.extend([count as u32 + 7, 8, 9]);
+        for (steps, count) in [(0, 0), (1, 1), (3, 2), (4096, 4095), (4097, 4096), (10_000, 9_000)] {
+            let (start, width) = (3 * ROWS as usize, 4);
+            let mut expected = vec![0; start + width * ROWS as usize];
+            for step in 0..steps {
+                let row = 3 * (step % ROWS) as usize;
+                let words = [step as u32 + 1, (step as f32).to_bits(), (-1.0f32).to_bits()];
+                expected[row..row + 3].copy_from_slice(&words);
+            }
+            for count in 1..=count {
+                let row = start + width * (count % ROWS) as usize;
+                expected[row..row + width].copy_from_slice(&[count as u32, count as u32 + 7, 8, 9]);
+            }
+            assert_eq!(tables(steps, count, 2, by_step, by_count), expected, "{steps}, {count}");
+        }
     }
 }

@@ -116,7 +116,7 @@ pub use readback::Field;
 pub use rules::Rule;
 pub use schedule::Schedule;
 pub use settings::Traffic;
-pub use snapshot::{GroupSnapshot, Snapshot, TensorSnapshot};
+pub use snapshot::{CycleSnapshot, GroupSnapshot, ImportOptions, Snapshot, TensorSnapshot, Weights};
 pub use wgpu;
 
 /// The README's example is compiled and run with the documentation's.

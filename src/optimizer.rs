@@ -12,7 +12,7 @@ use crate::{
     error::{Error, list},
     gpu,
     group::GroupState,
-    guard::{GuardState, Order, kind},
+    guard::{GuardState, Order, ROWS, kind, tables},
     kernels::{Access, Measure, Recipe, check_coefficients},
     layout::{Layout, Tensor},
     lookahead::{Lookahead, Phases, StatePolicy, flags},
@@ -263,7 +263,7 @@ impl Optimizer {
             self.start(encoder)?;
         }
         let gradient_at = self.gradient_at();
-        let share = self.options.average.and_then(|average| average.weight(self.steps - self.average_start));
+        let share = self.share(self.steps);
         let mut phases: Vec<Phases> = self
             .groups
             .iter()
@@ -287,16 +287,53 @@ impl Optimizer {
         Ok(())
     }
 
+    /// What the weights after a step weigh in the average; none where it leaves the average alone.
+    fn share(&self, step: u64) -> Option<f64> {
+        let step = step.checked_sub(self.average_start)?;
+        self.options.average.and_then(|average| average.weight(step))
+    }
+
     /// The schedule's factor, if every group's learning rate can be used.
     fn checked_factor(&self) -> Result<f64, Error> {
-        let factor = self.schedule.factor(self.steps);
+        self.check_factor_of(&self.schedule, self.steps)
+    }
+
+    /// A schedule's factor at a step, if every group's learning rate can be used.
+    pub(crate) fn check_factor_of(&self, schedule: &Schedule, step: u64) -> Result<f64, Error> {
+        let factor = schedule.factor(step);
         for group in &self.groups {
             let value = group.learning_rate_at(factor);
             if !((value as f32).is_finite() && value >= 0.0) {
-                return Err(Error::LearningRate { step: self.steps, group: group.name.clone(), value });
+                return Err(Error::LearningRate { step, group: group.name.clone(), value });
             }
         }
         Ok(factor)
+    }
+
+    /// Records new tables for a guard where settings were changed that it keeps by step or count: it may be behind the
+    /// host, and take steps yet for which the host has told it the old ones.
+    fn refresh_tables(&mut self, encoder: &mut wgpu::CommandEncoder) -> Result<(), Error> {
+        let Some(guard) = &self.guard else { return Ok(()) };
+        for group in guard.stale() {
+            let state = &self.groups[group];
+            let resets = state.lookahead.is_some_and(|it| it.policy == StatePolicy::Reset);
+            let by_step =
+                |step: u64| [self.schedule.factor(step) as f32, self.share(step).unwrap_or(-1.0) as f32];
+            let by_count = |count: u64, row: &mut Vec<u32>| {
+                let mut hyper = Vec::new();
+                state.rule.hyper(count, &mut hyper);
+                row.push(self.curvature_settings(group, count)[0].to_bits());
+                row.extend(hyper.into_iter().map(f32::to_bits));
+            };
+            // Counts that start again with each cycle may be ahead of the host's.
+            let count = if resets { ROWS } else { state.clock.count };
+            let words = tables(self.steps, count, state.hypers, by_step, by_count);
+            guard.replace_tables(&self.device, encoder, group, &words)?;
+        }
+        if let Some(guard) = &mut self.guard {
+            guard.refreshed();
+        }
+        Ok(())
     }
 
     /// Where the gradient of the adaptive alpha is taken, if it is adaptive.
@@ -346,6 +383,9 @@ impl Optimizer {
         // A guard decides on whole steps and syncs; gathering changes nothing that it would have to protect.
         let guarded = self.guard.is_some() && (plan.is_step || plan.command != 0);
         check_coefficients(self.options.outer.as_ref())?;
+        if guarded {
+            self.refresh_tables(encoder)?;
+        }
         self.ring.begin();
         let mut slots = vec![[0; 2]; plan.phases.len()];
         for (index, slots) in slots.iter_mut().enumerate() {

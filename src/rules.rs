@@ -261,6 +261,20 @@ pub trait Rule: std::fmt::Debug + Send + Sync {
         WeightDecay::None
     }
 
+    /// The hyperparameters besides learning rate and weight decay, by name: what a
+    /// [`Snapshot`](crate::Snapshot) keeps of the rule, so that those that [`set_rule`](crate::Optimizer::set_rule)
+    /// changed come back. Truth values are 0 and 1. None by default: after an import they are as built then.
+    fn hyperparameters(&self) -> Vec<(&'static str, f64)> {
+        vec![]
+    }
+
+    /// The same rule with other values of all that [`hyperparameters`](Self::hyperparameters) names; none where one is
+    /// missing or cannot be taken. [`check`](Self::check) sees to their ranges.
+    fn with_hyperparameters(&self, value: &dyn Fn(&str) -> Option<f64>) -> Option<Box<dyn Rule>> {
+        let _ = value;
+        None
+    }
+
     /// Pushes the members of `Hyper`, in their order, for the step with this count (t, from 1). What depends
     /// on the count alone (bias corrections) is computed here, in f64, not once per weight. They must be finite
     /// and as many at every count: a step at which they are not is refused.
@@ -321,6 +335,12 @@ impl Rule for Box<dyn Rule> {
     fn weight_decay(&self) -> WeightDecay {
         (**self).weight_decay()
     }
+    fn hyperparameters(&self) -> Vec<(&'static str, f64)> {
+        (**self).hyperparameters()
+    }
+    fn with_hyperparameters(&self, value: &dyn Fn(&str) -> Option<f64>) -> Option<Box<dyn Rule>> {
+        (**self).with_hyperparameters(value)
+    }
     fn hyper(&self, count: u64, out: &mut Vec<f32>) {
         (**self).hyper(count, out);
     }
@@ -365,4 +385,13 @@ pub(crate) fn minimum(a: f64, b: f64) -> f64 {
 
 fn check_learning_rate(lr: f64) -> Result<(), Error> {
     check_hyperparameter("lr", lr, |lr| lr >= 0.0, "finite and at least 0")
+}
+
+/// A truth value as [`Rule::hyperparameters`] gives it.
+fn truth(value: f64) -> Option<bool> {
+    match value {
+        0.0 => Some(false),
+        1.0 => Some(true),
+        _ => None,
+    }
 }

@@ -14,10 +14,10 @@ use crate::error::{Error, check_hyperparameter};
 /// assert_eq!(schedule.factor(30), 0.1);
 /// ```
 #[derive(Clone, Default)]
-pub struct Schedule(Kind);
+pub struct Schedule(pub(crate) Kind);
 
 #[derive(Clone, Default)]
-enum Kind {
+pub(crate) enum Kind {
     #[default]
     Constant,
     Steps(Vec<(u64, f64)>),
@@ -103,6 +103,26 @@ impl Schedule {
                 let longer = total > warmup;
                 check_hyperparameter("cosine total", *total as f64, |_| longer, "larger than the warm-up")
             }
+        }
+    }
+}
+
+/// Functions are equal where they are one and the same.
+impl PartialEq for Schedule {
+    fn eq(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Kind::Constant, Kind::Constant) => true,
+            (Kind::Steps(a), Kind::Steps(b)) => a == b,
+            (
+                Kind::Transformer { width, warmup },
+                Kind::Transformer { width: other_width, warmup: other_warmup },
+            ) => (width, warmup) == (other_width, other_warmup),
+            (
+                Kind::Cosine { warmup, total, floor },
+                Kind::Cosine { warmup: other_warmup, total: other_total, floor: other_floor },
+            ) => (warmup, total, floor) == (other_warmup, other_total, other_floor),
+            (Kind::Custom(a), Kind::Custom(b)) => Arc::ptr_eq(a, b),
+            _ => false,
         }
     }
 }

@@ -262,11 +262,14 @@ impl Optimizer {
         self.groups.iter().find(|group| group.name == name).ok_or_else(|| self.unknown_group(name))
     }
 
-    fn group_mut(&mut self, name: &str) -> Result<&mut GroupState, Error> {
-        match self.groups.iter().position(|group| group.name == name) {
-            Some(index) => Ok(&mut self.groups[index]),
-            None => Err(self.unknown_group(name)),
-        }
+    pub(crate) fn group_mut(&mut self, name: &str) -> Result<&mut GroupState, Error> {
+        let index = self.group_index(name)?;
+        Ok(&mut self.groups[index])
+    }
+
+    pub(crate) fn group_index(&self, name: &str) -> Result<usize, Error> {
+        let found = self.groups.iter().position(|group| group.name == name);
+        found.ok_or_else(|| self.unknown_group(name))
     }
 
     fn unknown_group(&self, name: &str) -> Error {

@@ -1,17 +1,27 @@
 //! The whole training state on the host: to survive a lost device, or to move to another one.
 
+mod fit;
+mod options;
+
+pub use options::{ImportOptions, Weights};
+
 use crate::{
     access::Slice,
     error::Error,
-    guard::ClockWords,
-    lookahead::{Clock, StatePolicy},
+    group::GroupState,
+    guard::{ClockWords, Cycle},
+    lookahead::StatePolicy,
     optimizer::Optimizer,
     readback::Field,
+    schedule::Schedule,
     transfer::{Reader, Writer},
 };
+use fit::Fit;
 
-/// All that training goes on from: weights, slow weights, state and counters. A run that is exported,
-/// imported into a new optimizer of the same tensors and continued is bit-equal to one that never stopped.
+/// All that training goes on from: weights, slow weights, state, counters, and everything that has a setter. A run that
+/// is exported, imported into a new optimizer of the same tensors and continued is bit-equal to one that never stopped.
+///
+/// Tensors and groups are known by their names: their order is of no matter.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Snapshot {
     /// Steps taken, over all cycles.
@@ -30,6 +40,11 @@ pub struct Snapshot {
     pub average_start: u64,
     /// The outer step's name.
     pub outer: String,
+    /// The loss scale is a dynamic one; none where a file of an older version does not tell.
+    pub loss_scaling: Option<bool>,
+    /// The schedule. None where it is not known: a file does not hold a [`Schedule::custom`], nor one of an older
+    /// version any. The optimizer's own then stays, and goes on from `steps`.
+    pub schedule: Option<Schedule>,
     /// One for each group.
     pub groups: Vec<GroupSnapshot>,
     /// One for each tensor.
@@ -59,6 +74,24 @@ pub struct GroupSnapshot {
     pub k: Option<u32>,
     /// alpha; none for the rule alone.
     pub alpha: Option<f64>,
+    /// Frozen; none where a file of an older version does not tell.
+    pub frozen: Option<bool>,
+    /// The weight decay, of the rule's kind; none where a file of an older version does not tell.
+    pub weight_decay: Option<f64>,
+    /// The rule's, as [`Rule::hyperparameters`](crate::Rule::hyperparameters) gives them. None in files of older
+    /// versions.
+    pub hyperparameters: Vec<(String, f64)>,
+    /// The cycle under way, where it began with another k or alpha: with a guard they change at its end.
+    pub cycle: Option<CycleSnapshot>,
+}
+
+/// What a cycle under way began with.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct CycleSnapshot {
+    /// k.
+    pub k: u32,
+    /// 1 - alpha, as the GPU has it.
+    pub pull: f32,
 }
 
 /// A tensor's values.
@@ -74,9 +107,6 @@ pub struct TensorSnapshot {
     /// `state.exp_avg`), in the optimizer's order. bf16 values are given as the f32 they stand for.
     pub fields: Vec<(String, Vec<f32>)>,
 }
-
-/// Steps that a counter can hold: all of them exact in f64.
-const MAX_STEPS: u64 = 1 << 53;
 
 impl Optimizer {
     /// Everything, once all that was submitted is done. Steps that are recorded must have been submitted. All values
@@ -118,50 +148,70 @@ impl Optimizer {
         Ok((clock, reader.all(&sources).await?))
     }
 
-    /// Goes on from a snapshot. Tensors, rules, policies and what is kept of each tensor must be those of the
-    /// optimizer that exported it. Learning rates, k, alpha and which groups are frozen may differ, and stay the
-    /// optimizer's: a cycle that was under way ends with its k and alpha.
+    /// Goes on from a snapshot of the same tensors, in groups of the same names, rules and policies, whatever their
+    /// order. Everything that has a setter becomes what it was when the snapshot was made, as in PyTorch's
+    /// `load_state_dict`: learning rates and their factors, weight decay, hyperparameters, k, alpha, what is frozen,
+    /// the schedule where the snapshot has it. To change one on the way, call its setter afterwards, or see
+    /// [`ImportOptions::keep_settings`].
+    ///
+    /// bf16 slow weights are rounded by bits that are drawn for each place in the buffer: with the tensors in another
+    /// order they are others.
     ///
     /// # Errors
     ///
-    /// [`Error::Snapshot`], with nothing written; [`Error::Swapped`].
+    /// [`Error::Snapshot`], which lists all that does not fit and names the option of [`import_with`](Self::import_with)
+    /// that would take it; [`Error::Swapped`]; [`Error::Range`] where a borrowed buffer lacks the usage `COPY_DST`.
+    /// Nothing was written then.
     pub fn import(&mut self, snapshot: &Snapshot) -> Result<(), Error> {
+        self.import_with(snapshot, ImportOptions::new())
+    }
+
+    /// [`Self::import`] of a snapshot of an optimizer that was built otherwise: Lookahead around a rule that ran alone,
+    /// say, or an average that there was none of. [`ImportOptions`] says what is begun and what is given up.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::import`].
+    pub fn import_with(&mut self, snapshot: &Snapshot, options: ImportOptions) -> Result<(), Error> {
         self.check_not_swapped("import")?;
-        self.check_snapshot(snapshot)?;
+        let fit = self.fit(snapshot, &options)?;
         let mut writer = Writer::new(self);
-        for (index, from) in snapshot.tensors.iter().enumerate() {
-            for (field, values) in self.fields_of(index).into_iter().zip(&from.fields) {
-                writer.field(field, index, &values.1)?;
+        for (tensor, fields) in fit.tensors.iter().enumerate() {
+            for (field, values) in fields {
+                writer.field(*field, tensor, values)?;
             }
         }
         writer.finish()?;
-        for (group, from) in self.groups.iter_mut().zip(&snapshot.groups) {
-            group.clock = Clock { count: from.count, position: from.position, seed: !from.seeded };
+        self.go_on(fit)
+    }
+
+    /// Takes over all that is not a tensor's.
+    fn go_on(&mut self, fit: Fit<'_>) -> Result<(), Error> {
+        self.steps = fit.clock.steps;
+        self.gathered = fit.gathered;
+        self.average_start = fit.clock.average_start;
+        self.schedule = fit.schedule.unwrap_or_else(|| self.schedule.clone());
+        for (index, from) in fit.groups.into_iter().enumerate() {
+            // The partial sums of a frozen group's norm may still be there.
+            self.norm_is_stale |= from.frozen;
+            let group = &mut self.groups[index];
+            group.clock = from.clock;
+            group.learning_rate = from.learning_rate;
+            group.factor = from.factor;
+            group.weight_decay = from.weight_decay;
+            group.lookahead = from.lookahead;
+            group.frozen = from.frozen;
+            if let Some(rule) = from.rule {
+                self.replace_rule(index, rule);
+            }
         }
-        self.steps = snapshot.steps;
-        self.gathered = snapshot.gathered;
-        self.average_start = snapshot.average_start;
-        self.write_clock(snapshot)
+        self.write_clock(&fit.clock)
     }
 
     /// Sets the guard's clock.
-    fn write_clock(&self, snapshot: &Snapshot) -> Result<(), Error> {
+    fn write_clock(&self, clock: &ClockWords) -> Result<(), Error> {
         let Some(guard) = &self.guard else { return Ok(()) };
-        let clock = ClockWords {
-            steps: snapshot.steps,
-            skipped: snapshot.skipped,
-            tracker: snapshot.since_rescaled,
-            scale: snapshot.loss_scale,
-            unscale: snapshot.loss_unscale,
-            average_start: snapshot.average_start,
-            groups: snapshot.groups.iter().map(|group| (group.count, group.position)).collect(),
-        };
-        let latched: Vec<_> = self
-            .groups
-            .iter()
-            .map(|group| group.lookahead.map_or((1, 0.0), |l| (l.k, (1.0 - l.alpha) as f32)))
-            .collect();
-        let words = clock.encode(&latched);
+        let words = clock.encode();
         let (_, problem) = crate::gpu::scoped(&self.device, || {
             self.queue.write_buffer(&guard.clock, 0, bytemuck::cast_slice(&words));
         });
@@ -192,19 +242,11 @@ impl Optimizer {
             fields: self.fields_of(index).iter().map(Field::to_string).zip(values.by_ref()).collect(),
         });
         let tensors = tensors.collect();
-        let group = |(group, &(count, position)): (&crate::group::GroupState, &(u64, u32))| GroupSnapshot {
-            name: group.name.clone(),
-            rule: group.rule.name().to_owned(),
-            policy: group.lookahead.map(|lookahead| lookahead.policy),
-            count,
-            position,
-            seeded: !group.clock.seed,
-            learning_rate: group.learning_rate,
-            learning_rate_factor: group.factor,
-            k: group.lookahead.map(|lookahead| lookahead.k),
-            alpha: group.lookahead.map(|lookahead| lookahead.alpha),
-        };
-        let groups = self.groups.iter().zip(&clock.groups).map(group).collect();
+        let clocks = clock.groups.iter().zip(&clock.cycles);
+        let groups = self.groups.iter().zip(clocks);
+        let groups =
+            groups.map(|(group, (&(count, position), cycle))| group_snapshot(group, count, position, *cycle));
+        let groups = groups.collect();
         Ok(Snapshot {
             steps: clock.steps,
             skipped: clock.skipped,
@@ -214,122 +256,44 @@ impl Optimizer {
             gathered: self.gathered,
             average_start: clock.average_start,
             outer: self.options.outer.name().to_owned(),
+            loss_scaling: Some(self.options.guard.is_some_and(|guard| guard.loss_scale.is_some())),
+            schedule: Some(self.schedule.clone()),
             groups,
             tensors,
         })
     }
+}
 
-    fn check_snapshot(&self, snapshot: &Snapshot) -> Result<(), Error> {
-        let differ = |problem: String| Err(Error::Snapshot { problem });
-        let steps =
-            snapshot.groups.iter().map(|group| group.count).chain([snapshot.steps]).max().unwrap_or(0);
-        if steps >= MAX_STEPS {
-            return differ(format!("it counts {steps} steps, and 2^53 is the most"));
-        }
-        if snapshot.average_start > snapshot.steps {
-            let (start, steps) = (snapshot.average_start, snapshot.steps);
-            return differ(format!("its average began after {start} steps, and it counts {steps}"));
-        }
-        if self.guard.is_some() && steps.max(snapshot.skipped) > u64::from(u32::MAX) {
-            return differ(format!("it counts {steps} steps, and a guard counts to 2^32"));
-        }
-        let scale = snapshot.loss_scale;
-        if !(1e-30..=1e30).contains(&scale) {
-            return differ(format!("its loss scale is {scale}, and must be in [1e-30, 1e30]"));
-        }
-        let unscale = snapshot.loss_unscale;
-        if !(0.999..=1.001).contains(&(unscale * scale)) {
-            return differ(format!("its loss scale is {scale}, and the inverse of it {unscale}"));
-        }
-        let (here, there) = (self.options.micro_batches(), snapshot.gathered);
-        if there >= here {
-            return differ(format!("{there} micro-batches are gathered in it, and a step has {here} here"));
-        }
-        if self.guard.is_none() && there > 0 && snapshot.loss_scale != 1.0 {
-            return differ(format!(
-                "what it has gathered is scaled by {}, and nothing unscales it here",
-                snapshot.loss_scale
-            ));
-        }
-        let (here, there) = (self.options.outer.name(), &snapshot.outer);
-        if here != there {
-            return differ(format!("its outer step is `{there}`, and `{here}` here"));
-        }
-        let (here, there) = (self.groups.len(), snapshot.groups.len());
-        if here != there {
-            return differ(format!("it has {there} groups, and the optimizer has {here}"));
-        }
-        for (group, from) in self.groups.iter().zip(&snapshot.groups) {
-            let name = &group.name;
-            if *name != from.name {
-                return differ(format!("its group `{}` is `{name}` here", from.name));
-            }
-            if group.rule.name() != from.rule {
-                let (there, here) = (&from.rule, group.rule.name());
-                return differ(format!(
-                    "the rule of the group `{name}` is `{there}` in it and `{here}` here"
-                ));
-            }
-            let policy = group.lookahead.map(|lookahead| lookahead.policy);
-            if policy != from.policy {
-                let there = from.policy;
-                return differ(format!(
-                    "the policy of the group `{name}` is {there:?} in it and {policy:?} here"
-                ));
-            }
-            // A cycle whose alpha takes a gradient at theta_k has one more step.
-            let synchronised = self.options.adaptive.map(|adaptive| adaptive.gradient)
-                == Some(crate::alpha::GradientAt::Synchronised);
-            let k =
-                group.lookahead.map_or(1, |lookahead| lookahead.k.saturating_add(u32::from(synchronised)));
-            if from.position >= k {
-                let position = from.position;
-                return differ(format!("the group `{name}` is at step {position} of a cycle of {k} here"));
-            }
-        }
-        let (here, there) = (self.layout.tensors.len(), snapshot.tensors.len());
-        if here != there {
-            return differ(format!("it has {there} tensors, and the optimizer has {here}"));
-        }
-        for (index, (tensor, from)) in self.layout.tensors.iter().zip(&snapshot.tensors).enumerate() {
-            let name = &tensor.name;
-            if *name != from.name || tensor.shape != from.shape {
-                let (there, here) = (&from.shape, &tensor.shape);
-                return differ(format!("its tensor `{}` {there:?} is `{name}` {here:?} here", from.name));
-            }
-            let (there, here) = (&from.group, &self.groups[tensor.group].name);
-            if here != there {
-                return differ(format!("the group of its tensor `{name}` is `{there}`, and `{here}` here"));
-            }
-            let mut expected = self.fields_of(index).into_iter();
-            for (kept, values) in &from.fields {
-                let len = match expected.next() {
-                    Some(field) if field.to_string() == *kept => self.field_len(field, index),
-                    Some(field) => {
-                        return differ(format!("`{name}` has `{kept}` in it where `{field}` is due here"));
-                    }
-                    None => return differ(format!("`{name}` has `{kept}` in it, which is not due here")),
-                };
-                if values.len() as u64 != len {
-                    let found = values.len();
-                    return differ(format!("`{kept}` of `{name}` has {found} values, not {len}"));
-                }
-            }
-            if let Some(field) = expected.next() {
-                return differ(format!("`{field}` of `{name}` is missing in it"));
-            }
-            if let Some(slices) = &self.borrowed {
-                slices[index].check_usage("weights", name, wgpu::BufferUsages::COPY_DST)?;
-            }
-        }
-        Ok(())
+/// Where a group stands; `cycle` is what its cycle has latched.
+fn group_snapshot(group: &GroupState, count: u64, position: u32, cycle: Cycle) -> GroupSnapshot {
+    let latched = position > 0 && group.lookahead.is_some() && cycle != Cycle::of(group.lookahead.as_ref());
+    let hyperparameters = group.rule.hyperparameters().into_iter();
+    GroupSnapshot {
+        name: group.name.clone(),
+        rule: group.rule.name().to_owned(),
+        policy: group.lookahead.map(|lookahead| lookahead.policy),
+        count,
+        position,
+        seeded: !group.clock.seed,
+        learning_rate: group.learning_rate,
+        learning_rate_factor: group.factor,
+        k: group.lookahead.map(|lookahead| lookahead.k),
+        alpha: group.lookahead.map(|lookahead| lookahead.alpha),
+        frozen: Some(group.frozen),
+        weight_decay: Some(group.weight_decay.factor()),
+        hyperparameters: hyperparameters.map(|(name, value)| (name.to_owned(), value)).collect(),
+        cycle: latched.then_some(CycleSnapshot { k: cycle.k, pull: cycle.pull }),
     }
 }
 
 impl TensorSnapshot {
     /// The values of a field, if it is there.
     pub fn field(&self, field: Field<'_>) -> Option<&[f32]> {
-        let name = field.to_string();
-        self.fields.iter().find(|(other, _)| *other == name).map(|(_, values)| values.as_slice())
+        self.values(&field.to_string())
+    }
+
+    /// The values of a field by its name.
+    fn values(&self, field: &str) -> Option<&[f32]> {
+        self.fields.iter().find(|(other, _)| other == field).map(|(_, values)| values.as_slice())
     }
 }

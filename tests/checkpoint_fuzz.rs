@@ -7,7 +7,10 @@ use std::{
     cell::Cell,
 };
 
-use lookahead_wgpu::{GroupSnapshot, Optimizer, Snapshot, StatePolicy, TensorSnapshot, rules::Sgd, wgpu};
+use lookahead_wgpu::{
+    CycleSnapshot, GroupSnapshot, Optimizer, Schedule, Snapshot, StatePolicy, TensorSnapshot, rules::Sgd,
+    wgpu,
+};
 use rand::{Rng, RngExt, SeedableRng, rngs::SmallRng};
 
 /// The system's allocator, which counts what each thread holds.
@@ -68,6 +71,10 @@ fn snapshot() -> Snapshot {
         learning_rate_factor: 1.0,
         k: Some(5),
         alpha: Some(0.5),
+        frozen: Some(false),
+        weight_decay: Some(0.01),
+        hyperparameters: vec![("eps".to_owned(), 1e-8)],
+        cycle: Some(CycleSnapshot { k: 3, pull: 0.5 }),
     };
     let tensor = |name: &str, group: &str, shape: &[usize], fields: &[&str]| TensorSnapshot {
         name: name.to_owned(),
@@ -84,6 +91,8 @@ fn snapshot() -> Snapshot {
         gathered: 0,
         average_start: 3,
         outer: "interpolation".to_owned(),
+        loss_scaling: Some(false),
+        schedule: Some(Schedule::steps([(30, 0.1)])),
         groups: vec![group("default", "adam"), group("head", "sgd")],
         tensors: vec![
             tensor("w", "default", &[2, 3], &["weights", "slow_weights", "state.exp_avg"]),

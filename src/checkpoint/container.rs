@@ -1,16 +1,19 @@
 //! The safetensors container: named tensors of bytes after a JSON header.
 //!
-//! `safetensors` writes it. Its reader keeps the last of two entries of one name, and holds the whole header as
-//! generic values, tens of times the header's size, before it looks at them; so the header is read here, straight
-//! into the entries, and what is wrong is told with the entry's name.
+//! `safetensors` writes it. Its reader keeps the last of two entries of one name, holds the whole header as
+//! generic values, tens of times the header's size, before it looks at them, and refuses a file for one entry of a type
+//! that it does not know; so the header is read here, straight into the entries, and what is wrong is told with the
+//! entry's name. Of entries that nobody asks for, only their places must be right.
 
 use std::{
     collections::{BTreeMap, HashSet},
     fmt,
 };
 
-use safetensors::tensor::{Dtype, TensorInfo, TensorView};
-use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
+use safetensors::tensor::{Dtype, TensorView};
+use serde::de::{
+    Deserialize, Deserializer, Error as _, IntoDeserializer, MapAccess, Visitor, value::Error as Unknown,
+};
 
 /// The entry of the header that is no tensor.
 const METADATA: &str = "__metadata__";
@@ -21,17 +24,49 @@ pub const PREFIX: usize = 8;
 /// Bytes that a header may have, for `safetensors` as well.
 const MAX_HEADER: u64 = 100_000_000;
 
+/// The type of an entry's values.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Type {
+    Known(Dtype),
+    /// Some other program's, or a later version's.
+    Unknown(String),
+}
+
+impl fmt::Display for Type {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Known(dtype) => dtype.fmt(f),
+            Self::Unknown(name) => match name.char_indices().nth(32) {
+                Some((end, _)) => write!(f, "{}...", &name[..end]),
+                None => f.write_str(name),
+            },
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Type {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        let known: Result<Dtype, Unknown> = Dtype::deserialize(name.as_str().into_deserializer());
+        Ok(known.map_or(Self::Unknown(name), Self::Known))
+    }
+}
+
 /// One tensor's bytes.
 #[derive(Debug, Clone)]
 pub struct Entry<'a> {
-    pub dtype: Dtype,
+    pub dtype: Type,
     pub shape: Vec<usize>,
     pub data: &'a [u8],
 }
 
 impl<'a> Entry<'a> {
     pub fn f32(shape: &[usize], values: &'a [f32]) -> Self {
-        Self { dtype: Dtype::F32, shape: shape.to_vec(), data: bytemuck::cast_slice(values) }
+        Self::new(Dtype::F32, shape, bytemuck::cast_slice(values))
+    }
+
+    pub fn new(dtype: Dtype, shape: &[usize], data: &'a [u8]) -> Self {
+        Self { dtype: Type::Known(dtype), shape: shape.to_vec(), data }
     }
 
     /// The values of an f32 entry, bit for bit.
@@ -45,10 +80,10 @@ impl<'a> Entry<'a> {
             Some(data.as_chunks::<N>().0.iter().map(|bytes| value(*bytes)).collect())
         }
         match self.dtype {
-            Dtype::F32 => Some(self.values()),
-            Dtype::F64 => map(self.data, |bytes| f64::from_le_bytes(bytes) as f32),
-            Dtype::F16 => map(self.data, |bytes| half::f16::from_le_bytes(bytes).to_f32()),
-            Dtype::BF16 => map(self.data, |bytes| half::bf16::from_le_bytes(bytes).to_f32()),
+            Type::Known(Dtype::F32) => Some(self.values()),
+            Type::Known(Dtype::F64) => map(self.data, |bytes| f64::from_le_bytes(bytes) as f32),
+            Type::Known(Dtype::F16) => map(self.data, |bytes| half::f16::from_le_bytes(bytes).to_f32()),
+            Type::Known(Dtype::BF16) => map(self.data, |bytes| half::bf16::from_le_bytes(bytes).to_f32()),
             _ => None,
         }
     }
@@ -58,7 +93,52 @@ impl<'a> Entry<'a> {
 #[derive(Debug)]
 pub struct Contents<'a> {
     pub metadata: BTreeMap<String, String>,
-    pub entries: BTreeMap<String, Entry<'a>>,
+    entries: BTreeMap<String, Entry<'a>>,
+    /// The names in the file, where the entries have others.
+    originals: BTreeMap<String, String>,
+}
+
+impl<'a> Contents<'a> {
+    /// With each entry under another name.
+    pub fn renamed(self, rename: impl Fn(&str) -> String) -> Result<Self, String> {
+        let mut renamed = Self { entries: BTreeMap::new(), originals: BTreeMap::new(), ..self };
+        for (original, entry) in self.entries {
+            let name = rename(&original);
+            if renamed.entries.insert(name.clone(), entry).is_some() {
+                let other = renamed.originals.get(&name).unwrap_or(&name);
+                return Err(format!("has `{other}` and `{original}`, both of which are mapped to `{name}`"));
+            }
+            if name != original {
+                renamed.originals.insert(name, original);
+            }
+        }
+        Ok(renamed)
+    }
+
+    /// Whether an entry is there.
+    pub fn has(&self, name: &str) -> bool {
+        self.entries.contains_key(name)
+    }
+
+    /// Takes an entry out, whose bytes must be as many as its shape says; a type that is not known has no size.
+    pub fn take(&mut self, name: &str) -> Result<Option<Entry<'a>>, String> {
+        let Some(entry) = self.entries.remove(name) else { return Ok(None) };
+        if let Type::Known(dtype) = entry.dtype {
+            let bits = count(&entry.shape).and_then(|count| count.checked_mul(dtype.bitsize()));
+            if bits != entry.data.len().checked_mul(8) {
+                let (shape, size) = (shown(&entry.shape), entry.data.len());
+                return Err(format!(
+                    "has a wrong header: `{name}` is {dtype} of the shape {shape}, in {size} bytes"
+                ));
+            }
+        }
+        Ok(Some(entry))
+    }
+
+    /// The names in the file of the entries that are left.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.entries.keys().map(|name| self.originals.get(name).unwrap_or(name).as_str())
+    }
 }
 
 /// The number of values of a shape, if memory could hold them.
@@ -77,12 +157,15 @@ pub fn write(entries: Vec<(String, Entry<'_>)>, metadata: (&str, String)) -> Res
     }
     let mut views = Vec::with_capacity(entries.len());
     for (name, entry) in &entries {
-        let size = count(&entry.shape).and_then(|count| Some(count.checked_mul(entry.dtype.bitsize())? / 8));
+        let Type::Known(dtype) = entry.dtype else {
+            return Err(format!("cannot be written: `{name}` is {}", entry.dtype));
+        };
+        let size = count(&entry.shape).and_then(|count| Some(count.checked_mul(dtype.bitsize())? / 8));
         if size != Some(entry.data.len()) {
             let (shape, found) = (&entry.shape, entry.data.len());
             return Err(format!("cannot be written: `{name}` has the shape {shape:?} and {found} bytes"));
         }
-        let view = TensorView::new(entry.dtype, entry.shape.clone(), entry.data);
+        let view = TensorView::new(dtype, entry.shape.clone(), entry.data);
         views.push((name, view.map_err(|problem| format!("cannot be written: {problem}"))?));
     }
     let metadata = [(metadata.0.to_owned(), metadata.1)].into_iter().collect();
@@ -93,12 +176,12 @@ pub fn write(entries: Vec<(String, Entry<'_>)>, metadata: (&str, String)) -> Res
 pub fn read(bytes: &[u8]) -> Result<Contents<'_>, String> {
     let Header { metadata, entries } = check(bytes, bytes.len() as u64)?;
     let data = bytes.get(head(bytes, bytes.len() as u64)?..).unwrap_or_default();
-    let slice = |(name, info): (String, TensorInfo)| {
+    let slice = |(name, info): (String, Info)| {
         let (start, end) = info.data_offsets;
         let data = data.get(start..end).unwrap_or_default();
         (name, Entry { dtype: info.dtype, shape: info.shape, data })
     };
-    Ok(Contents { metadata, entries: entries.into_iter().map(slice).collect() })
+    Ok(Contents { metadata, entries: entries.into_iter().map(slice).collect(), originals: BTreeMap::new() })
 }
 
 /// Bytes before the values of a file of `len` bytes that starts with these.
@@ -131,8 +214,8 @@ pub fn check(bytes: &[u8], len: u64) -> Result<Header, String> {
     Ok(header)
 }
 
-/// The entries follow each other without gaps, each as long as its shape says, to the end of the file.
-fn check_offsets(entries: &BTreeMap<String, TensorInfo>, len: u64) -> Result<(), String> {
+/// The entries follow each other without gaps, to the end of the file.
+fn check_offsets(entries: &BTreeMap<String, Info>, len: u64) -> Result<(), String> {
     let mut order: Vec<_> = entries.iter().collect();
     order.sort_by_key(|(_, info)| info.data_offsets);
     let mut due = 0;
@@ -141,14 +224,6 @@ fn check_offsets(entries: &BTreeMap<String, TensorInfo>, len: u64) -> Result<(),
         if start != due || end < start {
             return Err(format!(
                 "has a wrong header: `{name}` lies at {start}..{end} where byte {due} is due"
-            ));
-        }
-        let bits = count(&info.shape).and_then(|count| count.checked_mul(info.dtype.bitsize()));
-        if bits != (end - start).checked_mul(8) {
-            let (shape, dtype, size) = (&info.shape, info.dtype, end - start);
-            return Err(format!(
-                "has a wrong header: `{name}` is {dtype} of the shape {}, in {size} bytes",
-                shown(shape)
             ));
         }
         due = end;
@@ -171,9 +246,17 @@ pub fn shown(shape: &[usize]) -> String {
     }
 }
 
+/// What the header says of an entry.
+#[derive(serde::Deserialize)]
+struct Info {
+    dtype: Type,
+    shape: Vec<usize>,
+    data_offsets: (usize, usize),
+}
+
 pub struct Header {
-    metadata: BTreeMap<String, String>,
-    entries: BTreeMap<String, TensorInfo>,
+    pub metadata: BTreeMap<String, String>,
+    entries: BTreeMap<String, Info>,
 }
 
 impl<'de> Deserialize<'de> for Header {
@@ -198,7 +281,7 @@ impl<'de> Visitor<'de> for HeaderVisitor {
             let is_new = if name == METADATA {
                 metadata.replace(map.next_value::<Metadata>()?.0).is_none()
             } else {
-                let info = map.next_value::<TensorInfo>();
+                let info = map.next_value::<Info>();
                 let info = info.map_err(|problem| A::Error::custom(format!("`{name}`: {problem}")))?;
                 entries.insert(name.clone(), info).is_none()
             };

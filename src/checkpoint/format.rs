@@ -3,22 +3,25 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    container::{self, Contents, Entry, shown},
+    container::{self, Entry, Type, shown},
     exact,
 };
 use crate::{
     error::Error,
     lookahead::StatePolicy,
     readback::Field,
-    snapshot::{GroupSnapshot, Snapshot, TensorSnapshot},
+    schedule::{Kind, Schedule},
+    snapshot::{CycleSnapshot, GroupSnapshot, Snapshot, TensorSnapshot},
 };
 
 /// The key of all that is not a tensor, in `__metadata__`.
-const KEY: &str = "lookahead-wgpu";
+pub(super) const KEY: &str = "lookahead-wgpu";
 
 /// The format's name and version.
 const FORMAT: &str = "checkpoint";
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
+/// The oldest that is read: of the settings it has learning rates, factors, k and alpha alone.
+const OLDEST: u64 = 1;
 
 /// What the bytes are called in errors.
 const CHECKPOINT: &str = "the checkpoint";
@@ -42,6 +45,10 @@ struct Header {
     #[serde(default, skip_serializing_if = "is_zero")]
     average_start: u64,
     outer: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    loss_scaling: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    schedule: Option<ScheduleHeader>,
     groups: Vec<GroupHeader>,
     tensors: Vec<TensorHeader>,
 }
@@ -62,6 +69,56 @@ struct GroupHeader {
     k: Option<u32>,
     #[serde(with = "exact::maybe")]
     alpha: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    frozen: Option<bool>,
+    #[serde(default, with = "exact::maybe", skip_serializing_if = "Option::is_none")]
+    weight_decay: Option<f64>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    hyperparameters: Vec<Hyperparameter>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cycle: Option<CycleHeader>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Hyperparameter {
+    name: String,
+    #[serde(with = "exact::float64")]
+    value: f64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CycleHeader {
+    k: u32,
+    #[serde(with = "exact::float32")]
+    pull: f32,
+}
+
+/// A schedule that can be written.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+enum ScheduleHeader {
+    Constant,
+    Steps(Vec<Decay>),
+    Transformer {
+        width: u32,
+        warmup: u64,
+    },
+    Cosine {
+        warmup: u64,
+        total: u64,
+        #[serde(with = "exact::float64")]
+        floor: f64,
+    },
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Decay {
+    step: u64,
+    #[serde(with = "exact::float64")]
+    factor: f64,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -126,13 +183,14 @@ fn encode(snapshot: &Snapshot) -> Result<Vec<u8>, String> {
             ));
         }
     }
-    let mut header = Header::of(snapshot);
+    let mut header = Header::of(snapshot, VERSION);
     header.crc32 = checksum(&header, snapshot)?;
     container::write(entries, (KEY, text(&header)?))
 }
 
 pub(super) fn decode(bytes: &[u8]) -> Result<Snapshot, String> {
-    let Contents { metadata, mut entries } = container::read(bytes)?;
+    let mut contents = container::read(bytes)?;
+    let metadata = std::mem::take(&mut contents.metadata);
     let Some(text) = metadata.get(KEY) else {
         return Err(format!(
             "is a safetensors file without `{KEY}` in its metadata, so that it is no checkpoint; \
@@ -141,10 +199,10 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Snapshot, String> {
     };
     let wrong = |problem| format!("has wrong metadata: {problem}");
     let Version { format, version } = serde_json::from_str(text).map_err(wrong)?;
-    if format != FORMAT || version != VERSION {
+    if format != FORMAT || !(OLDEST..=VERSION).contains(&version) {
         return Err(format!(
             "is of the format `{format}`, version {version}, and this version of the crate reads `{FORMAT}`, \
-             version {VERSION}"
+             versions {OLDEST} to {VERSION}"
         ));
     }
     let header: Header = serde_json::from_str(text).map_err(wrong)?;
@@ -155,13 +213,13 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Snapshot, String> {
         for field in names {
             check_field(&field)?;
             let key = key(&field, &name);
-            let entry = entries.remove(&key).ok_or_else(|| format!("lacks the entry `{key}`"))?;
+            let entry = contents.take(&key)?.ok_or_else(|| format!("lacks the entry `{key}`"))?;
             check_entry(&key, &entry, &shape, &field)?;
             fields.push((field, entry.values()));
         }
         tensors.push(TensorSnapshot { name, group, shape, fields });
     }
-    if let Some(key) = entries.keys().next() {
+    if let Some(key) = contents.names().next() {
         return Err(format!("has the entry `{key}`, of which its metadata does not speak"));
     }
     let snapshot = Snapshot {
@@ -173,10 +231,12 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Snapshot, String> {
         gathered: header.gathered,
         average_start: header.average_start,
         outer: header.outer,
+        loss_scaling: header.loss_scaling,
+        schedule: header.schedule.map(ScheduleHeader::schedule),
         groups: header.groups.into_iter().map(GroupHeader::snapshot).collect(),
         tensors,
     };
-    let found = checksum(&Header::of(&snapshot), &snapshot)?;
+    let found = checksum(&Header::of(&snapshot, version), &snapshot)?;
     if found != stated {
         return Err(format!(
             "was damaged or edited: its checksum is {found:08x}, and was {stated:08x} when it was written"
@@ -208,7 +268,7 @@ fn is_state(field: &str) -> bool {
 }
 
 fn check_entry(key: &str, entry: &Entry<'_>, shape: &[usize], field: &str) -> Result<(), String> {
-    if entry.dtype != safetensors::Dtype::F32 {
+    if entry.dtype != Type::Known(safetensors::Dtype::F32) {
         return Err(format!("has `{key}` in {}, and F32 is due", entry.dtype));
     }
     // How many values a factored second moment has, the import knows.
@@ -235,10 +295,10 @@ fn checksum(header: &Header, snapshot: &Snapshot) -> Result<u32, String> {
 
 impl Header {
     /// With a checksum of 0.
-    fn of(snapshot: &Snapshot) -> Self {
+    fn of(snapshot: &Snapshot, version: u64) -> Self {
         Self {
             format: FORMAT.to_owned(),
-            version: VERSION,
+            version,
             crc32: 0,
             steps: snapshot.steps,
             skipped: snapshot.skipped,
@@ -248,6 +308,8 @@ impl Header {
             gathered: snapshot.gathered,
             average_start: snapshot.average_start,
             outer: snapshot.outer.clone(),
+            loss_scaling: snapshot.loss_scaling,
+            schedule: snapshot.schedule.as_ref().and_then(ScheduleHeader::of),
             groups: snapshot.groups.iter().map(GroupHeader::of).collect(),
             tensors: snapshot.tensors.iter().map(TensorHeader::of).collect(),
         }
@@ -271,6 +333,10 @@ impl GroupHeader {
             learning_rate_factor: group.learning_rate_factor,
             k: group.k,
             alpha: group.alpha,
+            frozen: group.frozen,
+            weight_decay: group.weight_decay,
+            hyperparameters: group.hyperparameters.iter().map(Hyperparameter::of).collect(),
+            cycle: group.cycle.map(|cycle| CycleHeader { k: cycle.k, pull: cycle.pull }),
         }
     }
 
@@ -290,6 +356,40 @@ impl GroupHeader {
             learning_rate_factor: self.learning_rate_factor,
             k: self.k,
             alpha: self.alpha,
+            frozen: self.frozen,
+            weight_decay: self.weight_decay,
+            hyperparameters: self.hyperparameters.into_iter().map(|it| (it.name, it.value)).collect(),
+            cycle: self.cycle.map(|cycle| CycleSnapshot { k: cycle.k, pull: cycle.pull }),
+        }
+    }
+}
+
+impl Hyperparameter {
+    fn of((name, value): &(String, f64)) -> Self {
+        Self { name: name.clone(), value: *value }
+    }
+}
+
+impl ScheduleHeader {
+    /// None of a function.
+    fn of(schedule: &Schedule) -> Option<Self> {
+        Some(match schedule.0 {
+            Kind::Constant => Self::Constant,
+            Kind::Steps(ref decays) => {
+                Self::Steps(decays.iter().map(|&(step, factor)| Decay { step, factor }).collect())
+            }
+            Kind::Transformer { width, warmup } => Self::Transformer { width, warmup },
+            Kind::Cosine { warmup, total, floor } => Self::Cosine { warmup, total, floor },
+            Kind::Custom(_) => return None,
+        })
+    }
+
+    fn schedule(self) -> Schedule {
+        match self {
+            Self::Constant => Schedule::constant(),
+            Self::Steps(decays) => Schedule::steps(decays.into_iter().map(|it| (it.step, it.factor))),
+            Self::Transformer { width, warmup } => Schedule::transformer(width, warmup),
+            Self::Cosine { warmup, total, floor } => Schedule::cosine(warmup, total, floor),
         }
     }
 }

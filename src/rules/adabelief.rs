@@ -86,6 +86,16 @@ impl Rule for AdaBelief {
         WeightDecay::Decoupled(self.weight_decay)
     }
 
+    fn hyperparameters(&self) -> Vec<(&'static str, f64)> {
+        let (beta1, beta2) = self.betas;
+        vec![("beta1", beta1), ("beta2", beta2), ("eps", self.eps), ("eps_root", self.eps_root)]
+    }
+
+    fn with_hyperparameters(&self, value: &dyn Fn(&str) -> Option<f64>) -> Option<Box<dyn Rule>> {
+        let (betas, eps) = ((value("beta1")?, value("beta2")?), value("eps")?);
+        Some(Box::new(Self { betas, eps, eps_root: value("eps_root")?, ..self.clone() }))
+    }
+
     fn hyper(&self, count: u64, out: &mut Vec<f32>) {
         let (bias1, bias2) = bias_corrections(self.betas, count);
         let (beta1, beta2) = self.betas;

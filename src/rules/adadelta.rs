@@ -74,6 +74,14 @@ impl Rule for Adadelta {
         WeightDecay::L2(self.weight_decay)
     }
 
+    fn hyperparameters(&self) -> Vec<(&'static str, f64)> {
+        vec![("rho", self.rho), ("eps", self.eps)]
+    }
+
+    fn with_hyperparameters(&self, value: &dyn Fn(&str) -> Option<f64>) -> Option<Box<dyn Rule>> {
+        Some(Box::new(Self { rho: value("rho")?, eps: value("eps")?, ..self.clone() }))
+    }
+
     fn hyper(&self, _count: u64, out: &mut Vec<f32>) {
         out.extend([self.rho, 1.0 - self.rho, self.eps].map(|value| value as f32));
     }

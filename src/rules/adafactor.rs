@@ -1,6 +1,6 @@
 //! AdaFactor, as `optax.adafactor`.
 
-use super::{Factored, Rule, Slot, Step, WeightDecay, check_learning_rate};
+use super::{Factored, Rule, Slot, Step, WeightDecay, check_learning_rate, truth};
 use crate::error::{Error, check_hyperparameter};
 
 /// AdaFactor (Shazeer and Stern, 2018) as `optax.adafactor`:
@@ -130,6 +130,32 @@ impl Rule for AdaFactor {
 
     fn weight_decay(&self) -> WeightDecay {
         WeightDecay::Decoupled(self.weight_decay)
+    }
+
+    fn hyperparameters(&self) -> Vec<(&'static str, f64)> {
+        vec![
+            ("decay_rate", self.decay_rate),
+            ("eps", self.eps),
+            ("min_dim_size_to_factor", self.min_dim_size_to_factor as f64),
+            // None bounds nothing.
+            ("clipping_threshold", self.clipping_threshold.unwrap_or(f64::INFINITY)),
+            ("multiply_by_parameter_scale", f64::from(u8::from(self.multiply_by_parameter_scale))),
+            ("relative_step", f64::from(u8::from(self.relative_step))),
+            ("momentum", self.momentum),
+        ]
+    }
+
+    fn with_hyperparameters(&self, value: &dyn Fn(&str) -> Option<f64>) -> Option<Box<dyn Rule>> {
+        Some(Box::new(Self {
+            decay_rate: value("decay_rate")?,
+            eps: value("eps")?,
+            min_dim_size_to_factor: value("min_dim_size_to_factor")? as usize,
+            clipping_threshold: Some(value("clipping_threshold")?).filter(|bound| *bound != f64::INFINITY),
+            multiply_by_parameter_scale: truth(value("multiply_by_parameter_scale")?)?,
+            relative_step: truth(value("relative_step")?)?,
+            momentum: value("momentum")?,
+            ..self.clone()
+        }))
     }
 
     fn hyper(&self, count: u64, out: &mut Vec<f32>) {

@@ -87,6 +87,17 @@ impl Rule for Adagrad {
         WeightDecay::L2(self.weight_decay)
     }
 
+    fn hyperparameters(&self) -> Vec<(&'static str, f64)> {
+        let initial = self.initial_accumulator_value;
+        vec![("lr_decay", self.lr_decay), ("initial_accumulator_value", initial), ("eps", self.eps)]
+    }
+
+    fn with_hyperparameters(&self, value: &dyn Fn(&str) -> Option<f64>) -> Option<Box<dyn Rule>> {
+        let (lr_decay, eps) = (value("lr_decay")?, value("eps")?);
+        let initial_accumulator_value = value("initial_accumulator_value")?;
+        Some(Box::new(Self { lr_decay, initial_accumulator_value, eps, ..self.clone() }))
+    }
+
     fn hyper(&self, count: u64, out: &mut Vec<f32>) {
         out.extend([self.factor(count), self.eps].map(|value| value as f32));
     }

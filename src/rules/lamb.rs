@@ -78,6 +78,14 @@ impl Rule for Lamb {
         WeightDecay::Direction(self.weight_decay)
     }
 
+    fn hyperparameters(&self) -> Vec<(&'static str, f64)> {
+        vec![("beta1", self.betas.0), ("beta2", self.betas.1), ("eps", self.eps)]
+    }
+
+    fn with_hyperparameters(&self, value: &dyn Fn(&str) -> Option<f64>) -> Option<Box<dyn Rule>> {
+        Some(Box::new(Self { betas: (value("beta1")?, value("beta2")?), eps: value("eps")?, ..self.clone() }))
+    }
+
     fn hyper(&self, count: u64, out: &mut Vec<f32>) {
         let (bias1, bias2) = bias_corrections(self.betas, count);
         let (beta1, beta2) = self.betas;

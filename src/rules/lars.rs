@@ -1,6 +1,6 @@
 //! LARS, as `optax.lars`.
 
-use super::{Rule, Slot, Step, Trust, WeightDecay, adam::check_eps, check_learning_rate};
+use super::{Rule, Slot, Step, Trust, WeightDecay, adam::check_eps, check_learning_rate, truth};
 use crate::error::{Error, check_hyperparameter};
 
 /// LARS (You et al., 2017) as `optax.lars`, with L2 weight decay and a trust ratio for each tensor:
@@ -78,6 +78,21 @@ impl Rule for Lars {
 
     fn weight_decay(&self) -> WeightDecay {
         WeightDecay::L2(self.weight_decay)
+    }
+
+    fn hyperparameters(&self) -> Vec<(&'static str, f64)> {
+        vec![
+            ("momentum", self.momentum),
+            ("nesterov", f64::from(u8::from(self.nesterov))),
+            ("trust_coefficient", self.trust_coefficient),
+            ("eps", self.eps),
+        ]
+    }
+
+    fn with_hyperparameters(&self, value: &dyn Fn(&str) -> Option<f64>) -> Option<Box<dyn Rule>> {
+        let (momentum, nesterov) = (value("momentum")?, truth(value("nesterov")?)?);
+        let (trust_coefficient, eps) = (value("trust_coefficient")?, value("eps")?);
+        Some(Box::new(Self { momentum, nesterov, trust_coefficient, eps, ..self.clone() }))
     }
 
     fn hyper(&self, _count: u64, out: &mut Vec<f32>) {

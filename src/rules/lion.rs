@@ -65,6 +65,14 @@ impl Rule for Lion {
         WeightDecay::Decoupled(self.weight_decay)
     }
 
+    fn hyperparameters(&self) -> Vec<(&'static str, f64)> {
+        vec![("beta1", self.betas.0), ("beta2", self.betas.1)]
+    }
+
+    fn with_hyperparameters(&self, value: &dyn Fn(&str) -> Option<f64>) -> Option<Box<dyn Rule>> {
+        Some(Box::new(Self { betas: (value("beta1")?, value("beta2")?), ..self.clone() }))
+    }
+
     fn hyper(&self, _count: u64, out: &mut Vec<f32>) {
         let (beta1, beta2) = self.betas;
         out.extend([beta1, 1.0 - beta1, beta2, 1.0 - beta2].map(|value| value as f32));

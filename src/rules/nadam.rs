@@ -3,7 +3,7 @@
 use super::{
     Rule, SecondMoment, Slot, Step, WeightDecay,
     adam::{bias_corrections, check_betas, check_eps},
-    check_learning_rate,
+    check_learning_rate, truth,
 };
 use crate::error::{Error, check_hyperparameter};
 
@@ -115,6 +115,24 @@ impl Rule for NAdam {
 
     fn weight_decay(&self) -> WeightDecay {
         WeightDecay::L2(self.weight_decay)
+    }
+
+    fn hyperparameters(&self) -> Vec<(&'static str, f64)> {
+        let (beta1, beta2) = self.betas;
+        vec![
+            ("beta1", beta1),
+            ("beta2", beta2),
+            ("eps", self.eps),
+            ("momentum_decay", self.momentum_decay),
+            ("before_torch_2", f64::from(u8::from(self.before_torch_2))),
+        ]
+    }
+
+    fn with_hyperparameters(&self, value: &dyn Fn(&str) -> Option<f64>) -> Option<Box<dyn Rule>> {
+        let (betas, eps) = ((value("beta1")?, value("beta2")?), value("eps")?);
+        let before_torch_2 = truth(value("before_torch_2")?)?;
+        let momentum_decay = value("momentum_decay")?;
+        Some(Box::new(Self { betas, eps, momentum_decay, before_torch_2, ..self.clone() }))
     }
 
     fn hyper(&self, count: u64, out: &mut Vec<f32>) {

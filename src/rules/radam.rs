@@ -90,6 +90,14 @@ impl Rule for RAdam {
         WeightDecay::L2(self.weight_decay)
     }
 
+    fn hyperparameters(&self) -> Vec<(&'static str, f64)> {
+        vec![("beta1", self.betas.0), ("beta2", self.betas.1), ("eps", self.eps)]
+    }
+
+    fn with_hyperparameters(&self, value: &dyn Fn(&str) -> Option<f64>) -> Option<Box<dyn Rule>> {
+        Some(Box::new(Self { betas: (value("beta1")?, value("beta2")?), eps: value("eps")?, ..self.clone() }))
+    }
+
     fn hyper(&self, count: u64, out: &mut Vec<f32>) {
         let (bias1, bias2) = bias_corrections(self.betas, count);
         let (beta1, beta2) = self.betas;
@@ -183,6 +191,15 @@ impl Rule for Ranger {
 
     fn weight_decay(&self) -> WeightDecay {
         WeightDecay::Decoupled(self.0.weight_decay)
+    }
+
+    fn hyperparameters(&self) -> Vec<(&'static str, f64)> {
+        self.0.hyperparameters()
+    }
+
+    fn with_hyperparameters(&self, value: &dyn Fn(&str) -> Option<f64>) -> Option<Box<dyn Rule>> {
+        let eps = value("eps")?;
+        Some(Box::new(self.clone().betas(value("beta1")?, value("beta2")?).eps(eps)))
     }
 
     fn hyper(&self, count: u64, out: &mut Vec<f32>) {

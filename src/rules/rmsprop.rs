@@ -107,6 +107,17 @@ impl Rule for RmsProp {
         WeightDecay::L2(self.weight_decay)
     }
 
+    fn hyperparameters(&self) -> Vec<(&'static str, f64)> {
+        let mut all = vec![("alpha", self.alpha), ("eps", self.eps)];
+        all.extend(self.has_momentum().then_some(("momentum", self.momentum)));
+        all
+    }
+
+    fn with_hyperparameters(&self, value: &dyn Fn(&str) -> Option<f64>) -> Option<Box<dyn Rule>> {
+        let momentum = if self.has_momentum() { value("momentum")? } else { 0.0 };
+        Some(Box::new(Self { alpha: value("alpha")?, eps: value("eps")?, momentum, ..self.clone() }))
+    }
+
     fn hyper(&self, _count: u64, out: &mut Vec<f32>) {
         out.extend([self.alpha, 1.0 - self.alpha, self.eps].map(|value| value as f32));
         out.extend(self.has_momentum().then_some(self.momentum as f32));

@@ -86,6 +86,21 @@ impl Rule for Sgd {
         WeightDecay::L2(self.weight_decay)
     }
 
+    fn hyperparameters(&self) -> Vec<(&'static str, f64)> {
+        if self.momentum == 0.0 {
+            return vec![];
+        }
+        vec![("momentum", self.momentum), ("dampening", self.dampening)]
+    }
+
+    fn with_hyperparameters(&self, value: &dyn Fn(&str) -> Option<f64>) -> Option<Box<dyn Rule>> {
+        if self.momentum == 0.0 {
+            return Some(Box::new(self.clone()));
+        }
+        let (momentum, dampening) = (value("momentum")?, value("dampening")?);
+        Some(Box::new(Self { momentum, dampening, ..self.clone() }))
+    }
+
     fn hyper(&self, count: u64, out: &mut Vec<f32>) {
         if self.momentum == 0.0 {
             return;

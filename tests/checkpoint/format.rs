@@ -1,7 +1,7 @@
 //! Bytes to snapshots and back.
 
 use crate::{refused, snapshot};
-use lookahead_wgpu::{GroupSnapshot, Snapshot, StatePolicy, TensorSnapshot};
+use lookahead_wgpu::{CycleSnapshot, GroupSnapshot, Schedule, Snapshot, StatePolicy, TensorSnapshot};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -12,10 +12,13 @@ fn same(a: &Snapshot, b: &Snapshot) -> bool {
         let mut bits = vec![rest.loss_scale.to_bits().into(), rest.loss_unscale.to_bits().into()];
         (rest.loss_scale, rest.loss_unscale) = (0.0, 0.0);
         for group in &mut rest.groups {
-            let numbers = [group.learning_rate, group.learning_rate_factor, group.alpha.unwrap_or(0.0)];
-            bits.extend(numbers.map(f64::to_bits));
-            (group.learning_rate, group.learning_rate_factor) = (0.0, 0.0);
-            group.alpha = group.alpha.map(|_| 0.0);
+            let mut numbers = vec![&mut group.learning_rate, &mut group.learning_rate_factor];
+            numbers.extend(group.alpha.iter_mut().chain(&mut group.weight_decay));
+            numbers.extend(group.hyperparameters.iter_mut().map(|(_, value)| value));
+            bits.extend(numbers.into_iter().map(|number| std::mem::take(number).to_bits()));
+            bits.extend(
+                group.cycle.iter_mut().map(|cycle| u64::from(std::mem::take(&mut cycle.pull).to_bits())),
+            );
         }
         for (_, values) in rest.tensors.iter_mut().flat_map(|tensor| &mut tensor.fields) {
             bits.extend(values.iter().map(|value| u64::from(value.to_bits())));
@@ -40,9 +43,13 @@ fn groups() -> impl Strategy<Value = GroupSnapshot> {
     let names = (any::<String>(), any::<String>());
     let counters = (any::<u64>(), any::<u32>(), any::<bool>());
     let numbers = (float64(), float64(), any::<Option<u32>>(), prop::option::of(float64()));
-    (names, prop::sample::select(policies.to_vec()), counters, numbers).prop_map(
-        |((name, rule), policy, (count, position, seeded), numbers)| {
+    let hyperparameters = prop::collection::vec((any::<String>(), float64()), 0..3);
+    let cycle = prop::option::of((any::<u32>(), float32()));
+    let others = (any::<Option<bool>>(), prop::option::of(float64()), hyperparameters, cycle);
+    (names, prop::sample::select(policies.to_vec()), counters, numbers, others).prop_map(
+        |((name, rule), policy, (count, position, seeded), numbers, others)| {
             let (learning_rate, learning_rate_factor, k, alpha) = numbers;
+            let (frozen, weight_decay, hyperparameters, cycle) = others;
             GroupSnapshot {
                 name,
                 rule,
@@ -54,6 +61,10 @@ fn groups() -> impl Strategy<Value = GroupSnapshot> {
                 learning_rate_factor,
                 k,
                 alpha,
+                frozen,
+                weight_decay,
+                hyperparameters,
+                cycle: cycle.map(|(k, pull)| CycleSnapshot { k, pull }),
             }
         },
     )
@@ -80,11 +91,26 @@ fn tensors() -> impl Strategy<Value = Vec<TensorSnapshot>> {
     })
 }
 
+fn schedules() -> impl Strategy<Value = Option<Schedule>> {
+    let factor = || -1e300..1e300f64;
+    prop_oneof![
+        Just(None),
+        Just(Some(Schedule::constant())),
+        prop::collection::vec((any::<u64>(), factor()), 0..3)
+            .prop_map(|decays| Some(Schedule::steps(decays))),
+        any::<(u32, u64)>().prop_map(|(width, warmup)| Some(Schedule::transformer(width, warmup))),
+        (any::<(u64, u64)>(), factor())
+            .prop_map(|((warmup, total), floor)| Some(Schedule::cosine(warmup, total, floor))),
+    ]
+}
+
 fn snapshots() -> impl Strategy<Value = Snapshot> {
     let counters =
         (any::<u64>(), any::<u64>(), (float32(), float32()), any::<u32>(), any::<u32>(), any::<String>());
-    (counters, prop::collection::vec(groups(), 0..3), tensors().prop_shuffle()).prop_map(
-        |((steps, skipped, (loss_scale, loss_unscale), since_rescaled, gathered, outer), groups, tensors)| {
+    let settings = (any::<Option<bool>>(), schedules());
+    (counters, settings, prop::collection::vec(groups(), 0..3), tensors().prop_shuffle()).prop_map(
+        |(counters, (loss_scaling, schedule), groups, tensors)| {
+            let (steps, skipped, (loss_scale, loss_unscale), since_rescaled, gathered, outer) = counters;
             Snapshot {
                 steps,
                 skipped,
@@ -94,6 +120,8 @@ fn snapshots() -> impl Strategy<Value = Snapshot> {
                 gathered,
                 average_start: skipped,
                 outer,
+                loss_scaling,
+                schedule,
                 groups,
                 tensors,
             }
@@ -164,7 +192,8 @@ fn what_is_wrong_with_a_file_is_told() {
     refused(Snapshot::from_bytes(cut), &["is cut short: 240 bytes of values are due, and 235 are there"]);
     refused(Snapshot::from_bytes(&bytes[..40]), &["cut short"]);
     refused(Snapshot::from_bytes(&[&bytes[..], &[0; 3]].concat()), &["3 bytes after the last value"]);
-    refused(described(|it| it["version"] = json!(2)), &["version 2", "reads `checkpoint`, version 1"]);
+    refused(described(|it| it["version"] = json!(3)), &["version 3", "reads `checkpoint`, versions 1 to 2"]);
+    refused(described(|it| it["version"] = json!(0)), &["version 0"]);
     refused(described(|it| it["format"] = json!("other")), &["format `other`"]);
     refused(described(|it| it["steps"] = json!(-1)), &["has wrong metadata", "-1"]);
     refused(described(|it| it["steps"] = json!(1.5)), &["has wrong metadata", "1.5"]);
@@ -190,7 +219,7 @@ fn what_is_wrong_with_a_file_is_told() {
         changed(|header, _| header[key]["dtype"] = json!("F64")),
         &[key, "F64 of the shape [3, 2], in 24"],
     );
-    refused(changed(|header, _| header[key]["dtype"] = json!("F33")), &[key, "unknown variant `F33`"]);
+    refused(changed(|header, _| header[key]["dtype"] = json!("F33")), &[key, "in F33, and F32 is due"]);
     refused(changed(|header, _| header[key]["shape"] = json!([2, 3])), &[key, "[2, 3]"]);
     refused(
         changed(|header, _| header[key]["shape"] = json!([1u64 << 60, 1u64 << 60])),
@@ -211,6 +240,45 @@ fn what_is_wrong_with_a_file_is_told() {
         (header[key], header[other]) = (b, a);
     };
     refused(changed(|header, _| swap(header)), &["damaged or edited"]);
+}
+
+/// Of entries that are not asked for only the places matter.
+#[test]
+fn entries_of_unknown_types_are_left_alone() {
+    let (mut header, mut data) = parts(&snapshot().to_torch().unwrap());
+    let end = data.len();
+    data.extend([0; 7]);
+    let odd = json!({"dtype": "F6_E9M9", "shape": [3], "data_offsets": [end, end + 3]});
+    header["other.scales"] = odd;
+    // Not as long as its shape says, which is its reader's affair.
+    header["another"] = json!({"dtype": "F32", "shape": [2, 2], "data_offsets": [end + 3, end + 7]});
+    let mut found = snapshot();
+    let report = found.import_torch(&join(&header, &data)).unwrap();
+    assert_eq!(report.left_over, ["another", "other.scales"]);
+    assert_eq!((report.imported.len(), report.missing.len()), (3, 0));
+    // Asked for, it is told.
+    let text = "x".repeat(100);
+    for (dtype, told) in [("F6_E9M9", "in F6_E9M9, and F32, F64"), (&text, "xxx..., and F32, F64")] {
+        header["bias.momentum_buffer"]["dtype"] = json!(dtype);
+        refused(snapshot().import_torch(&join(&header, &data)), &["`bias.momentum_buffer`", told]);
+    }
+    // A type is a text, and places follow each other.
+    header["other.scales"]["dtype"] = json!(6);
+    refused(snapshot().import_torch(&join(&header, &data)), &["its header is wrong", "other.scales"]);
+    header["other.scales"] = json!({"dtype": "F6_E9M9", "shape": [3], "data_offsets": [end + 1, end + 3]});
+    refused(snapshot().import_torch(&join(&header, &data)), &["`other.scales` lies at"]);
+}
+
+/// Written by the version before settings were kept: `interpolated` of `settings.rs`, three steps in.
+#[test]
+fn files_of_older_versions_are_read() {
+    let found = Snapshot::from_bytes(include_bytes!("version1.safetensors")).unwrap();
+    assert_eq!((found.steps, found.tensors.len(), found.loss_scaling, &found.schedule), (3, 2, None, &None));
+    let head = &found.groups[1];
+    assert_eq!((head.frozen, head.weight_decay, head.cycle), (None, None, None));
+    assert_eq!((head.learning_rate, head.k, head.hyperparameters.len()), (0.3, Some(4), 0));
+    let again = Snapshot::from_bytes(&found.to_bytes().unwrap()).unwrap();
+    assert_eq!(again, found);
 }
 
 #[test]

@@ -1,15 +1,17 @@
 //! Checkpoints: a run that stops and goes on is bit-equal to one that never stopped, files are whole or refused, and
 //! weights and state are exchanged with PyTorch.
 
+mod begin;
 #[path = "../common/mod.rs"]
 mod common;
 mod files;
 mod format;
 mod resume;
+mod settings;
 mod torch;
 mod weights;
 
-use lookahead_wgpu::{Error, GroupSnapshot, Snapshot, StatePolicy, TensorSnapshot};
+use lookahead_wgpu::{CycleSnapshot, Error, GroupSnapshot, Schedule, Snapshot, StatePolicy, TensorSnapshot};
 
 /// Checks that a checkpoint is refused for what each of these says.
 #[track_caller]
@@ -35,6 +37,10 @@ fn snapshot() -> Snapshot {
         learning_rate_factor: 1.0 / 3.0,
         k: policy.map(|_| 5),
         alpha: policy.map(|_| 0.7),
+        frozen: Some(name == "head"),
+        weight_decay: Some(0.1),
+        hyperparameters: vec![("beta1".to_owned(), 0.9), ("eps".to_owned(), 1e-8)],
+        cycle: (name == "head").then_some(CycleSnapshot { k: 3, pull: 0.1 }),
     };
     let tensor = |name: &str, group: &str, shape: &[usize], fields: &[&str]| {
         let len = shape.iter().product();
@@ -57,6 +63,8 @@ fn snapshot() -> Snapshot {
         gathered: 1,
         average_start: 5,
         outer: "interpolation".to_owned(),
+        loss_scaling: Some(true),
+        schedule: Some(Schedule::cosine(10, 100, 0.1)),
         groups: vec![
             group("default", "adam", Some(StatePolicy::Maintain), 7),
             group("head", "sgd", Some(StatePolicy::Maintain), 9),

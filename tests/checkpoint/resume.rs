@@ -48,12 +48,26 @@ fn everything(gpu: &Gpu, optimizer: &Optimizer) -> (Vec<u8>, Vec<u32>) {
 /// Asserts it of one configuration, in which call number `bad` has a gradient that is not finite.
 #[track_caller]
 fn resumes(gpu: &Gpu, label: &str, builder: impl Fn() -> Builder, calls: u64, bad: Option<u64>) {
+    resumes_changed(gpu, label, builder, calls, bad, |_, _| ());
+}
+
+/// The same with changes before each call, which are not made anew where they lie before the stop.
+#[track_caller]
+pub fn resumes_changed(
+    gpu: &Gpu,
+    label: &str,
+    builder: impl Fn() -> Builder,
+    calls: u64,
+    bad: Option<u64>,
+    before: impl Fn(&mut Optimizer, u64),
+) {
     let folder = tempfile::tempdir().unwrap();
     let file = |stop: u64| folder.path().join(format!("{stop}.safetensors"));
     let builder = || TENSORS.iter().fold(builder(), |builder, (name, shape)| builder.tensor(name, shape));
     let mut whole = build(gpu, builder());
     for call in 0..calls {
         whole.export_blocking().unwrap().save(file(call)).unwrap();
+        before(&mut whole, call);
         step(gpu, &mut whole, call, bad);
     }
     let expected = everything(gpu, &whole);
@@ -64,6 +78,7 @@ fn resumes(gpu: &Gpu, label: &str, builder: impl Fn() -> Builder, calls: u64, ba
         let (imported, _) = everything(gpu, &other);
         assert_eq!(imported, std::fs::read(file(stop)).unwrap(), "{label}, imported at {stop}");
         for call in stop..calls {
+            before(&mut other, call);
             step(gpu, &mut other, call, bad);
         }
         let found = everything(gpu, &other);
@@ -127,7 +142,7 @@ fn every_rule_with_every_policy() {
     });
 }
 
-fn adam() -> Builder {
+pub fn adam() -> Builder {
     Optimizer::builder(Adam::new(0.01)).lookahead(Lookahead::new(3, 0.6).policy(StatePolicy::Interpolate))
 }
 

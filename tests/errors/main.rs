@@ -6,6 +6,7 @@ mod borrowed;
 mod device;
 mod limits;
 mod rules;
+mod setters;
 mod settings;
 mod snapshot;
 mod steps;

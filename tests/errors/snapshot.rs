@@ -1,7 +1,7 @@
 //! Snapshots that do not fit.
 
 use lookahead_wgpu::{
-    Builder, Group, Lookahead, Optimizer, Rule, Snapshot, StatePolicy,
+    Builder, CycleSnapshot, Group, Lookahead, Optimizer, Rule, Schedule, Snapshot, StatePolicy,
     rules::{Adam, AdamW, Sgd},
 };
 
@@ -56,15 +56,25 @@ fn snapshots_of_another_configuration() {
             &["policy of the group `default`", "Interpolate", "Reset"],
         ),
         (builder(Adam::default(), None), &["policy of the group `default`", "Interpolate", "None"]),
-        (adam().tensor("w", &[2, 3]), &["it has 2 groups, and the optimizer has 1"]),
-        (interpolated().tensor("bias", &[1]), &["it has 2 tensors, and the optimizer has 3"]),
         (
-            adam().group(Group::new("tail")).tensor("w", &[2, 3]).tensor_in("tail", "v", &[5]),
-            &["policy of the group `default`"],
+            adam().tensor("w", &[2, 3]),
+            &[
+                "it has the group `head`, of which the optimizer has none",
+                "it has the tensor `v`, of which",
+                "policy of the group `default`",
+            ],
         ),
+        (interpolated().tensor("bias", &[1]), &["it lacks the tensor `bias`"]),
         (
-            interpolated().lookahead(Lookahead::new(3, 0.5).policy(StatePolicy::Interpolate)),
-            &["the group `default` is at step 3 of a cycle of 3 here"],
+            adam().group(Group::new("tail")).tensor("w", &[3, 2]).tensor_in("tail", "v", &[5]),
+            &[
+                "it lacks the group `tail`",
+                "it has the group `head`",
+                "policy of the group `default`",
+                "its tensor `w` [2, 3] is [3, 2] here",
+                "the group of its tensor `v` is `head`, and `tail` here",
+                "`ImportOptions::new().change_policy()`",
+            ],
         ),
     ] {
         let mut optimizer = noop.build(other);
@@ -77,11 +87,50 @@ fn snapshots_of_another_configuration() {
 #[test]
 fn snapshots_that_were_changed() {
     type Change = fn(&mut Snapshot);
-    let changes: [(Change, &[&str]); 16] = [
-        (|it| it.groups.swap(0, 1), &["its group `head` is `default` here"]),
+    let changes: [(Change, &[&str]); 33] = [
+        (
+            |it| it.groups[1].name = "default".to_owned(),
+            &["the group `default` twice", "lacks the group `head`"],
+        ),
+        (|it| it.tensors[1].name = "w".to_owned(), &["the tensor `w` twice", "lacks the tensor `v`"]),
         (|it| it.groups[0].position = 4, &["at step 4 of a cycle of 4"]),
-        (|it| it.tensors.swap(0, 1), &["its tensor `v` [5] is `w` [2, 3] here"]),
-        (|it| it.tensors[1].shape = vec![1, 5], &["its tensor `v` [1, 5] is `v` [5] here"]),
+        (|it| it.tensors[1].shape = vec![1, 5], &["its tensor `v` [1, 5] is [5] here"]),
+        (
+            |it| {
+                it.tensors[0].name = "a".to_owned();
+                it.tensors[1].name = "b".to_owned();
+            },
+            &["it lacks the tensors `w`, `v`; it has the tensors `a`, `b`, of which"],
+        ),
+        (
+            |it| it.tensors[0].fields.push(("weights".to_owned(), vec![0.0; 6])),
+            &["`w` has `weights` twice in it"],
+        ),
+        (|it| it.groups[0].learning_rate = f64::NAN, &["the group `default`: lr = NaN"]),
+        (|it| it.groups[0].learning_rate_factor = -1.0, &["learning rate factor = -1"]),
+        (|it| it.groups[0].weight_decay = Some(-1.0), &["weight_decay = -1"]),
+        (|it| it.groups[0].k = Some(0), &["k = 0 is not allowed"]),
+        (|it| it.groups[1].alpha = Some(1.5), &["the group `head`: alpha = 1.5"]),
+        (|it| it.groups[0].hyperparameters[0].1 = 1.0, &["has beta1 = 1, beta2 = 0.999", "beta1 = 1 is not"]),
+        (
+            |it| it.groups[0].hyperparameters[0].0 = "rho".to_owned(),
+            &[
+                "the hyperparameters of the group `default` are `beta2`, `eps`, `rho` in it, and `beta1`, `beta2`",
+            ],
+        ),
+        (|it| it.groups[0].cycle = Some(CycleSnapshot { k: 9, pull: 0.5 }), &["has k = 9", "takes a guard"]),
+        (|it| it.schedule = Some(Schedule::cosine(5, 4, 0.0)), &["its schedule is none: cosine total"]),
+        (|it| it.groups[0].rule = "lion".to_owned(), &["is `lion` in it and `adam` here"]),
+        (|it| it.groups[0].policy = None, &["is None in it", "begin_lookahead()"]),
+        (
+            |it| {
+                it.outer = "slow_mo".to_owned();
+                it.loss_scaling = Some(true);
+                it.tensors[0].fields.push(("average".to_owned(), vec![0.0; 6]));
+                it.tensors[0].fields.push(("fisher".to_owned(), vec![0.0; 6]));
+            },
+            &["ImportOptions::new().end_outer().end_average().end_curvature().end_loss_scale()"],
+        ),
         (|it| it.tensors[0].fields[0].1.truncate(5), &["`weights` of `w` has 5 values, not 6"]),
         (|it| it.tensors[0].fields[1].1.clear(), &["`slow_weights` of `w` has 0 values, not 6"]),
         (|it| drop(it.tensors[1].fields.pop()), &["`slow_weights` of `v` is missing"]),
@@ -91,6 +140,16 @@ fn snapshots_that_were_changed() {
         (|it| it.tensors[1].fields.push(("state.m".to_owned(), vec![0.0; 5])), &["`v` has `state.m` in it"]),
         (|it| it.outer = "nesterov".to_owned(), &["its outer step is `nesterov`, and `interpolation` here"]),
         (|it| it.gathered = 1, &["1 micro-batches are gathered in it, and a step has 1 here"]),
+        (|it| it.steps = 1 << 53, &["it counts 9007199254740992 steps"]),
+        (
+            |it| {
+                it.steps = 1 << 53;
+                it.tensors[1].fields.pop();
+                it.groups[0].rule = "lion".to_owned();
+            },
+            &["it counts", "`lion`", "is missing"],
+        ),
+        (|it| it.tensors.clear(), &["it lacks the tensors `w`, `v`"]),
         (|it| it.loss_scale = f32::NAN, &["its loss scale is NaN"]),
         (|it| it.loss_unscale = 0.5, &["its loss scale is 1, and the inverse of it 0.5"]),
         (|it| it.tensors[1].group = "default".to_owned(), &["its tensor `v` is `default`, and `head` here"]),
@@ -106,4 +165,12 @@ fn snapshots_that_were_changed() {
         assert_eq!(optimizer.export_blocking().unwrap(), before);
     }
     optimizer.import(&good).unwrap();
+    // The order of groups, tensors and fields is of no matter.
+    let mut turned = good.clone();
+    turned.groups.reverse();
+    turned.tensors.reverse();
+    turned.tensors.iter_mut().for_each(|tensor| tensor.fields.reverse());
+    let mut other = noop.build(interpolated());
+    other.import(&turned).unwrap();
+    assert_eq!(other.export_blocking().unwrap(), good);
 }

@@ -1,0 +1,567 @@
+//! Whether a snapshot fits an optimizer, and what of it goes where: decided here, by name, before anything is written.
+
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use super::{
+    GroupSnapshot, Snapshot, TensorSnapshot,
+    options::{Change, ImportOptions, Weights},
+};
+use crate::{
+    alpha::GradientAt,
+    error::{Error, check_hyperparameter, list},
+    group::{GroupState, check_factor, check_replaces},
+    guard::{ClockWords, Cycle, ROWS},
+    layout::Tensor,
+    lookahead::{Clock, Lookahead, StatePolicy},
+    optimizer::Optimizer,
+    readback::Field,
+    rules::{Rule, WeightDecay},
+    schedule::Schedule,
+};
+
+/// Steps that a counter can hold: all of them exact in f64.
+const MAX_STEPS: u64 = 1 << 53;
+
+/// What an import writes.
+pub(super) struct Fit<'a> {
+    /// For each of the optimizer's tensors, what each of its fields becomes.
+    pub tensors: Vec<Vec<(Field<'static>, Cow<'a, [f32]>)>>,
+    /// For each of the optimizer's groups.
+    pub groups: Vec<GroupFit>,
+    /// The guard's clock.
+    pub clock: ClockWords,
+    pub gathered: u32,
+    /// None where the optimizer's stays.
+    pub schedule: Option<Schedule>,
+}
+
+/// What becomes of a group.
+pub(super) struct GroupFit {
+    pub clock: Clock,
+    pub learning_rate: f64,
+    pub factor: f64,
+    pub weight_decay: WeightDecay,
+    pub lookahead: Option<Lookahead>,
+    pub frozen: bool,
+    /// None where the optimizer's stays.
+    pub rule: Option<Arc<dyn Rule>>,
+}
+
+/// All that is wrong, and what an option would take.
+struct Findings<'a> {
+    options: &'a ImportOptions,
+    problems: Vec<String>,
+    changes: BTreeSet<Change>,
+}
+
+impl Findings<'_> {
+    fn add(&mut self, problem: String) {
+        self.problems.push(problem);
+    }
+
+    /// Notes a difference that an option takes. Each kind is told once.
+    fn differs(&mut self, change: Change, problem: impl FnOnce() -> String) {
+        if self.changes.insert(change) && !change.is_allowed(self.options) {
+            self.problems.push(problem());
+        }
+    }
+
+    fn result(mut self) -> Result<(), Error> {
+        if self.problems.is_empty() {
+            return Ok(());
+        }
+        let options: String = self
+            .changes
+            .iter()
+            .filter(|change| !change.is_allowed(self.options))
+            .map(|change| format!(".{}", change.option()))
+            .collect();
+        if !options.is_empty() {
+            self.problems
+                .push(format!("`import_with` and `ImportOptions::new(){options}` would go on from it"));
+        }
+        Err(Error::Snapshot { problem: self.problems.join("; ") })
+    }
+}
+
+/// What an import begins or gives up as a whole.
+struct Differences {
+    begins_lookahead: bool,
+    ends_lookahead: bool,
+    outer: bool,
+    /// The snapshot has no average, and the optimizer one.
+    begins_average: bool,
+    begins_loss_scale: bool,
+    ends_loss_scale: bool,
+}
+
+/// The positions of names, and the names that are there twice.
+fn by_name<'a>(names: impl Iterator<Item = &'a str>) -> (HashMap<&'a str, usize>, Vec<&'a str>) {
+    let (mut places, mut twice) = (HashMap::new(), Vec::new());
+    for (index, name) in names.enumerate() {
+        if places.insert(name, index).is_some() {
+            twice.push(name);
+        }
+    }
+    (places, twice)
+}
+
+/// Matches what is here with what is there, by name: the place there of each one here. What is there twice, missing
+/// or left over is noted.
+fn matched<'a>(
+    what: &str,
+    here: impl Iterator<Item = &'a str> + Clone,
+    there: impl Iterator<Item = &'a str> + Clone,
+    findings: &mut Findings<'_>,
+) -> Vec<Option<usize>> {
+    let (places, twice) = by_name(there.clone());
+    let (known, _) = by_name(here.clone());
+    let mut note = |names: Vec<&str>, problem: &dyn Fn(&str, &str) -> String| {
+        if !names.is_empty() {
+            let plural = if names.len() == 1 { "" } else { "s" };
+            findings.add(problem(&format!("{what}{plural}"), &list(names.into_iter())));
+        }
+    };
+    note(twice, &|what, names| format!("it has the {what} {names} twice"));
+    let missing = here.clone().filter(|name| !places.contains_key(name)).collect();
+    note(missing, &|what, names| format!("it lacks the {what} {names}"));
+    let left_over = there.filter(|name| !known.contains_key(name)).collect();
+    note(left_over, &|what, names| format!("it has the {what} {names}, of which the optimizer has none"));
+    here.map(|name| places.get(name).copied()).collect()
+}
+
+impl Optimizer {
+    /// What an import of this snapshot writes.
+    pub(super) fn fit<'a>(&self, snapshot: &'a Snapshot, options: &ImportOptions) -> Result<Fit<'a>, Error> {
+        let mut findings = Findings { options, problems: vec![], changes: BTreeSet::new() };
+        self.check_counters(snapshot, &mut findings);
+        let here = self.groups.iter().map(|group| group.name.as_str());
+        let there = snapshot.groups.iter().map(|group| group.name.as_str());
+        let group_places = matched("group", here, there, &mut findings);
+        let here = self.layout.tensors.iter().map(|tensor| tensor.name.as_str());
+        let there = snapshot.tensors.iter().map(|tensor| tensor.name.as_str());
+        let tensor_places = matched("tensor", here, there, &mut findings);
+
+        let group_of = |index: usize| group_places[index].map(|place| &snapshot.groups[place]);
+        let differences = self.differences(snapshot, group_of, &mut findings);
+        let mut groups = Vec::new();
+        let mut cycles = Vec::new();
+        for (index, group) in self.groups.iter().enumerate() {
+            let Some(from) = group_of(index) else { continue };
+            let (fitted, cycle) = self.fit_group(group, from, &mut findings);
+            groups.push(fitted);
+            cycles.push(cycle);
+        }
+        let mut tensors = Vec::new();
+        for (index, tensor) in self.layout.tensors.iter().enumerate() {
+            let Some(place) = tensor_places[index] else { continue };
+            let (from, group) = (&snapshot.tensors[place], group_of(tensor.group));
+            tensors.push(self.fit_tensor(index, tensor, from, group, &differences, snapshot, &mut findings));
+        }
+        findings.result()?;
+        if let Some(slices) = &self.borrowed {
+            for (tensor, slice) in self.layout.tensors.iter().zip(slices) {
+                slice.check_usage("weights", &tensor.name, wgpu::BufferUsages::COPY_DST)?;
+            }
+        }
+        let (tracker, scale, unscale) = match self.options.guard.and_then(|guard| guard.loss_scale) {
+            Some(fresh) if differences.begins_loss_scale => {
+                (0, fresh.initial as f32, (fresh.initial as f32).recip())
+            }
+            _ if differences.ends_loss_scale => (0, 1.0, 1.0),
+            _ => (snapshot.since_rescaled, snapshot.loss_scale, snapshot.loss_unscale),
+        };
+        let clock = ClockWords {
+            steps: snapshot.steps,
+            skipped: snapshot.skipped,
+            tracker,
+            scale,
+            unscale,
+            average_start: if differences.begins_average { snapshot.steps } else { snapshot.average_start },
+            groups: groups.iter().map(|group| (group.clock.count, group.clock.position)).collect(),
+            cycles,
+        };
+        let schedule = snapshot.schedule.clone().filter(|_| !options.keep_settings);
+        Ok(Fit { tensors, groups, clock, gathered: snapshot.gathered, schedule })
+    }
+
+    fn check_counters(&self, snapshot: &Snapshot, findings: &mut Findings<'_>) {
+        let counts = snapshot.groups.iter().map(|group| group.count);
+        let steps = counts.chain([snapshot.steps]).max().unwrap_or(0);
+        if steps >= MAX_STEPS {
+            findings.add(format!("it counts {steps} steps, and 2^53 is the most"));
+        } else if self.guard.is_some() && steps.max(snapshot.skipped) > u64::from(u32::MAX) {
+            findings.add(format!("it counts {steps} steps, and a guard counts to 2^32"));
+        }
+        let (start, steps) = (snapshot.average_start, snapshot.steps);
+        if start > steps {
+            findings.add(format!("its average began after {start} steps, and it counts {steps}"));
+        }
+        let scale = snapshot.loss_scale;
+        if !(1e-30..=1e30).contains(&scale) {
+            findings.add(format!("its loss scale is {scale}, and must be in [1e-30, 1e30]"));
+        }
+        let unscale = snapshot.loss_unscale;
+        if !(0.999..=1.001).contains(&(unscale * scale)) {
+            findings.add(format!("its loss scale is {scale}, and the inverse of it {unscale}"));
+        }
+        let (here, there) = (self.options.micro_batches(), snapshot.gathered);
+        if there >= here {
+            findings.add(format!("{there} micro-batches are gathered in it, and a step has {here} here"));
+        }
+        if let Some(Err(problem)) = snapshot.schedule.as_ref().map(Schedule::check) {
+            findings.add(format!("its schedule is none: {problem}"));
+        }
+    }
+
+    /// What differs as a whole, noted once and not for each tensor.
+    fn differences<'a>(
+        &self,
+        snapshot: &'a Snapshot,
+        group_of: impl Fn(usize) -> Option<&'a GroupSnapshot>,
+        findings: &mut Findings<'_>,
+    ) -> Differences {
+        let average = Field::Average.to_string();
+        let has_average = snapshot.tensors.iter().any(|tensor| tensor.values(&average).is_some());
+        let mut differences = Differences {
+            begins_lookahead: false,
+            ends_lookahead: false,
+            outer: false,
+            begins_average: self.options.average.is_some() && !has_average,
+            begins_loss_scale: false,
+            ends_loss_scale: false,
+        };
+        for (index, group) in self.groups.iter().enumerate() {
+            let Some(from) = group_of(index) else { continue };
+            let (name, there) = (&group.name, from.policy);
+            let here = group.lookahead.map(|lookahead| lookahead.policy);
+            let differ = || format!("the policy of the group `{name}` is {there:?} in it and {here:?} here");
+            match (there, here) {
+                (None, Some(_)) => {
+                    differences.begins_lookahead = true;
+                    findings.differs(Change::BeginLookahead, differ);
+                }
+                (Some(_), None) => {
+                    differences.ends_lookahead = true;
+                    findings.differs(Change::EndLookahead, differ);
+                }
+                (Some(there), Some(here)) if there != here => {
+                    findings.differs(Change::Policy, differ);
+                }
+                _ => {}
+            }
+        }
+        let (here, there) = (self.options.outer.name(), &snapshot.outer);
+        differences.outer = here != there;
+        if differences.outer && !differences.begins_lookahead && !differences.ends_lookahead {
+            let differ = || format!("its outer step is `{there}`, and `{here}` here");
+            if there != INTERPOLATION {
+                findings.differs(Change::EndOuter, differ);
+            }
+            if here != INTERPOLATION {
+                findings.differs(Change::BeginOuter, differ);
+            }
+        }
+        match (has_average, self.options.average.is_some()) {
+            (false, true) if !snapshot.tensors.is_empty() => {
+                findings.differs(Change::BeginAverage, || "it has no average of the weights".to_owned());
+            }
+            (true, false) => {
+                let differ = || "it has an average of the weights, and none is kept here".to_owned();
+                findings.differs(Change::EndAverage, differ);
+            }
+            _ => {}
+        }
+        let here = self.options.guard.is_some_and(|guard| guard.loss_scale.is_some());
+        // Older files do not tell.
+        let there = snapshot.loss_scaling.unwrap_or(here || snapshot.loss_scale != 1.0);
+        match (there, here) {
+            (false, true) => {
+                differences.begins_loss_scale = true;
+                findings.differs(Change::BeginLossScale, || "it has no loss scaling".to_owned());
+            }
+            (true, false) => {
+                differences.ends_loss_scale = true;
+                let scale = snapshot.loss_scale;
+                let differ = || format!("its loss is scaled, by {scale} now, and is not here");
+                findings.differs(Change::EndLossScale, differ);
+            }
+            _ => {}
+        }
+        if there != here && snapshot.gathered > 0 {
+            let gathered = snapshot.gathered;
+            findings.add(format!(
+                "{gathered} micro-batches are gathered in it with the loss scale {}, which cannot be changed before \
+                 their step",
+                snapshot.loss_scale
+            ));
+        }
+        differences
+    }
+
+    /// A group's settings and clock, and what a guard's cycle has latched.
+    fn fit_group(
+        &self,
+        group: &GroupState,
+        from: &GroupSnapshot,
+        findings: &mut Findings<'_>,
+    ) -> (GroupFit, Cycle) {
+        let name = &group.name;
+        let keeps = findings.options.keep_settings;
+        if group.rule.name() != from.rule {
+            let (there, here) = (&from.rule, group.rule.name());
+            findings.add(format!("the rule of the group `{name}` is `{there}` in it and `{here}` here"));
+        }
+        let both = group.lookahead.filter(|_| from.policy.is_some());
+        let there = both.map(|lookahead| Lookahead {
+            k: from.k.unwrap_or(lookahead.k),
+            alpha: from.alpha.unwrap_or(lookahead.alpha),
+            ..lookahead
+        });
+        let lookahead = if keeps { group.lookahead } else { there.or(group.lookahead) };
+        let mut fitted = GroupFit {
+            clock: Clock { count: from.count, position: from.position, seed: !from.seeded },
+            learning_rate: group.learning_rate,
+            factor: group.factor,
+            weight_decay: group.weight_decay,
+            lookahead,
+            frozen: group.frozen,
+            rule: None,
+        };
+        if !keeps {
+            fitted.learning_rate = from.learning_rate;
+            fitted.factor = from.learning_rate_factor;
+            fitted.frozen = from.frozen.unwrap_or(group.frozen);
+            if let Some(factor) = from.weight_decay.filter(|factor| *factor != group.weight_decay.factor()) {
+                fitted.weight_decay = group.weight_decay.with_factor(factor);
+            }
+            if group.rule.name() == from.rule {
+                fitted.rule = hyperparameters(group, from, findings);
+            }
+        }
+        for outcome in [
+            check_hyperparameter("lr", fitted.learning_rate, |lr| lr >= 0.0, "finite and at least 0"),
+            check_factor(fitted.factor),
+            fitted.weight_decay.check(),
+            there.map_or(Ok(()), |lookahead| lookahead.check()),
+        ] {
+            if let Err(problem) = outcome {
+                findings.add(format!("the group `{name}`: {problem}"));
+            }
+        }
+        let Some(there) = there else {
+            // A cycle begins, or there are none. Slow weights are written as any other field.
+            (fitted.clock.position, fitted.clock.seed) = (0, group.lookahead.is_none());
+            return (fitted, Cycle::of(lookahead.as_ref()));
+        };
+        self.check_cycle(group, from, &there, &fitted, findings);
+        let cycle = from.cycle.map(|cycle| Cycle { k: cycle.k, pull: cycle.pull });
+        (fitted, cycle.unwrap_or_else(|| Cycle::of(Some(&there))))
+    }
+
+    /// Refuses a position that the cycle does not have. `there`: the settings in the snapshot.
+    fn check_cycle(
+        &self,
+        group: &GroupState,
+        from: &GroupSnapshot,
+        there: &Lookahead,
+        fitted: &GroupFit,
+        findings: &mut Findings<'_>,
+    ) {
+        let name = &group.name;
+        let next = fitted.lookahead.unwrap_or(*there);
+        let guarded = self.guard.is_some();
+        let mut k = next.k;
+        if guarded {
+            k = from.cycle.map_or(there.k, |cycle| cycle.k);
+            if next.policy == StatePolicy::Reset && u64::from(next.k.max(k)) > ROWS {
+                findings.add(format!(
+                    "the k of the group `{name}` is {}, and with a guard and the policy reset at most {ROWS}",
+                    next.k.max(k)
+                ));
+            }
+        } else if let Some(cycle) =
+            from.cycle.filter(|_| from.position > 0 && !findings.options.keep_settings)
+        {
+            findings.add(format!(
+                "the cycle under way of the group `{name}` has k = {} and alpha = {}, and the next one k = {} and \
+                 alpha = {}: that takes a guard, or an export after the sync",
+                cycle.k,
+                1.0 - cycle.pull,
+                there.k,
+                there.alpha
+            ));
+            return;
+        }
+        let pull = from.cycle.map_or(0.0, |cycle| cycle.pull);
+        if !(0.0..=1.0).contains(&pull) || k == 0 {
+            findings.add(format!("the cycle of the group `{name}` has k = {k} and alpha = {}", 1.0 - pull));
+        }
+        // A cycle whose alpha takes a gradient at theta_k has one more step.
+        let gradient = self.options.adaptive.map(|adaptive| adaptive.gradient);
+        let k = k.saturating_add(u32::from(gradient == Some(GradientAt::Synchronised)));
+        if from.position >= k {
+            let position = from.position;
+            findings.add(format!("the group `{name}` is at step {position} of a cycle of {k} here"));
+        }
+    }
+
+    /// What each field of a tensor becomes.
+    #[allow(clippy::too_many_arguments)]
+    fn fit_tensor<'a>(
+        &self,
+        index: usize,
+        tensor: &Tensor,
+        from: &'a TensorSnapshot,
+        group: Option<&GroupSnapshot>,
+        differences: &Differences,
+        snapshot: &Snapshot,
+        findings: &mut Findings<'_>,
+    ) -> Vec<(Field<'static>, Cow<'a, [f32]>)> {
+        let name = &tensor.name;
+        if tensor.shape != from.shape {
+            let (there, here) = (&from.shape, &tensor.shape);
+            findings.add(format!("its tensor `{name}` {there:?} is {here:?} here"));
+            return vec![];
+        }
+        let (there, here) = (&from.group, &self.groups[tensor.group]);
+        if here.name != *there {
+            findings.add(format!("the group of its tensor `{name}` is `{there}`, and `{}` here", here.name));
+            return vec![];
+        }
+        let Some(group) = group else { return vec![] };
+        let mut stored: BTreeMap<&str, &'a [f32]> = BTreeMap::new();
+        for (field, values) in &from.fields {
+            if stored.insert(field, values).is_some() {
+                findings.add(format!("`{name}` has `{field}` twice in it"));
+            }
+        }
+        let policy = here.lookahead.map(|lookahead| lookahead.policy);
+        let begins_lookahead = group.policy.is_none() && policy.is_some();
+        let ends_lookahead = group.policy.is_some() && policy.is_none();
+        let changes_policy = group.policy != policy;
+        let is_taken = ends_lookahead && findings.options.end_lookahead == Some(Weights::Slow);
+        let weights = if is_taken { Field::SlowWeights } else { Field::Weights }.to_string();
+        // Buffers of an outer step are another one's, even where they have one name.
+        let is_old = |field: Option<Field<'_>>| matches!(field, Some(Field::Outer(_))) && differences.outer;
+        let mut fields = Vec::new();
+        for field in self.fields_of(index) {
+            let key = if field == Field::Weights { weights.clone() } else { field.to_string() };
+            let len = self.field_len(field, index);
+            let begins = match field {
+                Field::SlowWeights => begins_lookahead,
+                Field::SlowState(_) => changes_policy,
+                Field::Outer(_) => begins_lookahead || differences.outer,
+                Field::Average => differences.begins_average,
+                Field::Accumulated => snapshot.gathered == 0,
+                Field::Fisher | Field::Curvature => true,
+                Field::Weights | Field::Gradients | Field::State(_) => false,
+            };
+            let values = match stored.remove(key.as_str()).filter(|_| !is_old(Some(field))) {
+                Some(values) => {
+                    if values.len() as u64 != len {
+                        let found = values.len();
+                        findings.add(format!("`{key}` of `{name}` has {found} values, not {len}"));
+                    }
+                    Cow::Borrowed(values)
+                }
+                None if begins => {
+                    let is_curvature = matches!(field, Field::Fisher | Field::Curvature);
+                    if is_curvature && !begins_lookahead {
+                        let differ = || format!("it has no `{key}` of `{name}`");
+                        findings.differs(Change::BeginCurvature, differ);
+                    }
+                    let copied = match field {
+                        Field::SlowWeights | Field::Average => Some(weights.clone()),
+                        Field::SlowState(slot) => Some(Field::State(slot).to_string()),
+                        _ => None,
+                    };
+                    let copied = copied.and_then(|key| from.values(&key));
+                    copied.map_or_else(|| Cow::Owned(vec![0.0; len as usize]), Cow::Borrowed)
+                }
+                None => {
+                    findings.add(format!("`{key}` of `{name}` is missing in it"));
+                    continue;
+                }
+            };
+            fields.push((field, values));
+        }
+        for key in stored.into_keys() {
+            let ends = match Field::parse(key) {
+                Some(Field::Weights) => is_taken,
+                Some(Field::SlowWeights) => ends_lookahead,
+                Some(Field::SlowState(_)) => changes_policy,
+                Some(Field::Outer(_)) => ends_lookahead || differences.outer,
+                Some(Field::Average) => self.options.average.is_none(),
+                Some(Field::Accumulated) => snapshot.gathered == 0,
+                Some(Field::Fisher | Field::Curvature) => {
+                    if !ends_lookahead {
+                        findings.differs(Change::EndCurvature, || {
+                            format!("`{name}` has `{key}` in it, which is not kept here")
+                        });
+                    }
+                    true
+                }
+                _ => false,
+            };
+            if !ends {
+                findings.add(format!("`{name}` has `{key}` in it, which is not kept here"));
+            }
+        }
+        fields
+    }
+}
+
+/// The outer step that is none.
+const INTERPOLATION: &str = "interpolation";
+
+/// The rule with the snapshot's hyperparameters; none where they are the group's, or cannot be had.
+fn hyperparameters(
+    group: &GroupState,
+    from: &GroupSnapshot,
+    findings: &mut Findings<'_>,
+) -> Option<Arc<dyn Rule>> {
+    let (name, here) = (&group.name, group.rule.hyperparameters());
+    let bits = |value: f64| value.to_bits();
+    let same = here.len() == from.hyperparameters.len()
+        && here.iter().zip(&from.hyperparameters).all(|(a, b)| a.0 == b.0 && bits(a.1) == bits(b.1));
+    // Older files do not tell them, nor do rules that name none.
+    if same || from.hyperparameters.is_empty() {
+        return None;
+    }
+    let (there, twice) = by_name(from.hyperparameters.iter().map(|(name, _)| name.as_str()));
+    let names: Vec<_> = here.iter().map(|(name, _)| *name).collect();
+    if names.len() != there.len() || !twice.is_empty() || !names.iter().all(|name| there.contains_key(name)) {
+        let (there, here) =
+            (list(there.into_keys().collect::<BTreeSet<_>>().into_iter()), list(names.into_iter()));
+        findings.add(format!("the hyperparameters of the group `{name}` are {there} in it, and {here} here"));
+        return None;
+    }
+    let value = |name: &str| there.get(name).map(|place| from.hyperparameters[*place].1);
+    let shown = || {
+        let shown = from.hyperparameters.iter().map(|(name, value)| format!("{name} = {value}"));
+        shown.collect::<Vec<_>>().join(", ")
+    };
+    let Some(rule) = group.rule.with_hyperparameters(&value) else {
+        let problem =
+            format!("the rule of the group `{name}` does not take {}, as it has them in it", shown());
+        findings.add(problem);
+        return None;
+    };
+    let rule: Arc<dyn Rule> = Arc::from(rule);
+    let checked = crate::kernels::check(rule.as_ref())
+        .and_then(|()| check_replaces(group.rule.as_ref(), rule.as_ref()));
+    if let Err(problem) = checked {
+        findings.add(format!(
+            "the group `{name}` has {} in it: {problem}, with these hyperparameters, or import with \
+             `ImportOptions::keep_settings`",
+            shown()
+        ));
+        return None;
+    }
+    Some(rule)
+}
