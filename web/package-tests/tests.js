@@ -464,7 +464,7 @@ const tests = {
     const bare = await create({ rule: { name: 'adafactor', lr: 0.1 } });
     const asBare = await create({
       rule: { name: 'adafactor', lr: 0.1, ...nothing('eps', 'clippingThreshold', 'decayRate', 'momentum', 'relativeStep', 'minDimSizeToFactor') },
-      ...nothing('lookahead', 'groups', 'schedule', 'clip', 'adaptiveAlpha', 'outer', 'average', 'accumulate', 'centralise', 'guard'),
+      ...nothing('lookahead', 'groups', 'schedule', 'clip', 'adaptiveAlpha', 'outer', 'average', 'accumulate', 'centralise', 'maximize', 'gradientNorms', 'guard'),
     });
     const unclipped = await create({ rule: { name: 'adafactor', lr: 0.1, clippingThreshold: null } });
     for (const optimizer of [bare, asBare, unclipped]) {
@@ -542,6 +542,102 @@ const tests = {
     optimizer.destroy();
   },
 
+  async 'takes a step with the micro-batches that are there, or without them'() {
+    const one = { rule: { name: 'sgd', lr: 1 }, tensors: [{ name: 'w', shape: [2] }], accumulate: { microBatches: 4 } };
+    const optimizer = await Optimizer.create(one);
+    optimizer.setGradient('w', [1, 1]);
+    assert(optimizer.flush() === false && optimizer.discard() === 0, 'nothing is gathered');
+    for (let step = 0; step < 6; step++) optimizer.step();
+    assert(optimizer.flush() === true, 'two are');
+    same(await optimizer.weights('w'), [-2, -2], 'two steps');
+    optimizer.step();
+    await thrown(() => optimizer.setFrozen(true), 'Gathering', /1 of 4 micro-batches are gathered/);
+    assert(optimizer.discard() === 1 && optimizer.flush() === false, 'forgotten');
+    same(await optimizer.weights('w'), [-2, -2], 'as before');
+    optimizer.destroy();
+  },
+
+  async 'maximises, and tells gradient norms and alphas'() {
+    const tensors = [{ name: 'w', shape: [2] }];
+    const rule = { name: 'sgd', lr: 1 };
+    const optimizer = await Optimizer.create({
+      rule, tensors, maximize: true, gradientNorms: true, lookahead: { k: 1 }, adaptiveAlpha: { alphaLow: 0.2, gradient: 'lastStep' },
+    });
+    assert(JSON.stringify(await optimizer.gradientNorms()) === '[0]', 'no norm yet');
+    optimizer.setGradient('w', [3, 4]);
+    optimizer.step();
+    assert((await optimizer.weights('w'))[0] > 0, 'upwards');
+    near(await optimizer.gradientNorms(), [5], 'the norm');
+    const [alpha] = await optimizer.alphas();
+    assert(alpha === null || (alpha >= 0.2 && alpha <= 1), `${alpha}`);
+    optimizer.destroy();
+    const plain = await Optimizer.create({ rule, tensors });
+    assert((await plain.gradientNorms()).length === 0 && (await plain.alphas()).length === 0, 'none are taken');
+    plain.destroy();
+    const careful = await Optimizer.create({ rule: { name: 'adam', lr: 1, eps: 0 }, tensors, guard: { checkUpdates: true } });
+    careful.setWeights('w', [1, 1]);
+    careful.step();
+    same(await careful.weights('w'), [1, 1], 'an update that is not finite');
+    assert(await careful.skipped() === 1, 'is skipped');
+    careful.destroy();
+  },
+
+  async 'what is set while training is told, and comes back with a checkpoint'() {
+    const options = { rule: { name: 'adam', lr: 0.1 }, lookahead: { k: 2 }, groups: [{ name: 'still' }],
+      tensors: [{ name: 'w', shape: [6] }, { name: 'b', shape: [3], group: 'still' }] };
+    const change = (optimizer) => {
+      optimizer.setFrozen(true, 'still');
+      optimizer.setK(3);
+      optimizer.setAlpha(0.75);
+      optimizer.setLearningRateFactor(0.5);
+      optimizer.setRule({ name: 'adam', lr: 0.05, betas: [0.8, 0.99] });
+      optimizer.setWeightDecay(0.01);
+      optimizer.setSchedule({ steps: [[6, 0.5]] });
+    };
+    const told = (optimizer) => JSON.stringify([optimizer.isFrozen('still'), optimizer.isFrozen(), optimizer.k(), optimizer.alpha(),
+      optimizer.learningRateFactor(), optimizer.baseLearningRate(), optimizer.weightDecay(), optimizer.learningRate()]);
+    const first = await create(options);
+    await train(first, 4);
+    change(first);
+    await train(first, 1);
+    const expected = JSON.stringify([true, false, 3, 0.75, 0.5, 0.05, 0.01, 0.025]);
+    assert(told(first) === expected, told(first));
+    const saved = await first.save();
+    // Tensors and groups are matched by name.
+    const second = await create({ ...options, tensors: options.tensors.toReversed() });
+    second.load(saved);
+    assert(told(second) === expected, told(second));
+    for (const optimizer of [first, second]) await train(optimizer, 4);
+    same(await row(second), await row(first), 'unbroken and resumed');
+    const third = await create(options);
+    third.load(saved, { keepSettings: true });
+    assert(third.isFrozen('still') === false && third.k() === 2, told(third));
+    await thrown(() => first.setRule({ name: 'sgd', lr: 1 }), 'Rule', /is another than the group's/);
+    await thrown(() => first.setSchedule({ steps: [[6, -1]] }), 'Hyperparameter', /step decay factor/);
+    first.setSchedule();
+    for (const optimizer of [first, second, third]) optimizer.destroy();
+  },
+
+  async 'a checkpoint of the rule alone becomes Lookahead\'s, and back'() {
+    const rule = { name: 'adam', lr: 0.1 };
+    const alone = await create({ rule });
+    await train(alone, 3);
+    const saved = await alone.save();
+    const around = await create({ rule, lookahead: {}, average: { ema: 0.9 } });
+    await thrown(() => around.load(saved), 'Snapshot', /begin_lookahead/);
+    await thrown(() => around.load(saved, { beginLookahed: true }), 'Argument', /there is no option `beginLookahed`/);
+    await thrown(() => around.load(saved, 5), 'Argument', /`options` of `load` must be an object/);
+    around.load(saved, { beginLookahead: true, beginAverage: true });
+    same(await row(around, (name) => around.slowWeights(name)), await row(alone), 'slow weights start as the weights');
+    assert(around.position() === 0 && around.steps === 3, 'a cycle begins');
+    await train(around, 2);
+    const back = await around.save();
+    const fast = await row(around);
+    alone.load(back, { endLookahead: 'fast', endAverage: true });
+    same(await row(alone), fast, 'the fast weights');
+    for (const optimizer of [alone, around]) optimizer.destroy();
+  },
+
   async 'what is not an argument is refused in words, at every call'() {
     const optimizer = await create({ rule: { name: 'adam' }, lookahead: {} });
     await train(optimizer, 1);
@@ -570,13 +666,19 @@ const tests = {
         new DataView(new ArrayBuffer(24)), new BigInt64Array(6), new Set([1, 2]), { length: 6 }, trap, Array(6),
         ...['6', null, undefined, true, 6n, [6], {}].map((last) => [...numbers, last])], what);
     }
-    for (const name of ['setLearningRate', 'setK', 'setAlpha']) {
-      const what = new RegExp(`^\`(lr|k|alpha)\` of \`${name}\` must be a number, and is `);
+    for (const name of ['setLearningRate', 'setK', 'setAlpha', 'setLearningRateFactor', 'setWeightDecay']) {
+      const what = new RegExp(`^\`(lr|k|alpha|factor|decay)\` of \`${name}\` must be a number, and is `);
       refused((value) => optimizer[name](value), [...never, undefined, '0.1', '', [0.1], new Number(1)], what);
       refused((value) => optimizer[name](0.5, value), [...never, 3, ['default']].filter((value) => value !== null),
         new RegExp(`^\`group\` of \`${name}\` must be a text, and is `));
     }
-    for (const name of ['position', 'learningRate']) {
+    refused((value) => optimizer.setFrozen(value), [...never.filter((value) => value !== true), undefined, 3, 'true'],
+      /^`frozen` of `setFrozen` must be true or false, and is /);
+    refused((value) => optimizer.setRule(value), [null, undefined, 3, 'adam', true, 5n, () => 0], /^`rule` of `setRule` must be an object/);
+    refused((value) => optimizer.setRule(value), [{}, [], { name: 'adm' }], /^(the rule: |a rule needs a name|there is no rule)/);
+    refused((value) => optimizer.setSchedule(value), [3, 'cosine', true, () => 0], /^`schedule` of `setSchedule` must be an object/);
+    refused((value) => optimizer.setSchedule(value), [{}, { cosine: 5 }, { steps: [1] }], /^the schedule: /);
+    for (const name of ['position', 'learningRate', 'baseLearningRate', 'learningRateFactor', 'weightDecay', 'isFrozen', 'k', 'alpha']) {
       refused((value) => optimizer[name](value), [5n, 3, {}, [], hostile], new RegExp(`^\`group\` of \`${name}\` must be a text`));
     }
     refused((value) => optimizer.load(value), [...never, undefined, 3, 'text', [1, 2], new Blob([before])],
@@ -652,7 +754,7 @@ const tests = {
 
   async 'calls that wait give promises, whatever is wrong'() {
     const optimizer = await create({ rule: { name: 'adam' } });
-    const calls = ['weights', 'slowWeights', 'read', 'save', 'counters', 'skipped', 'lost'];
+    const calls = ['weights', 'slowWeights', 'read', 'save', 'counters', 'gradientNorms', 'alphas', 'skipped', 'lost'];
     const each = (run) => Promise.all(calls.map((name) => {
       const promise = optimizer[name](null, null);
       assert(promise instanceof Promise, `${name} gives ${promise}`);

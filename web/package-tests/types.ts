@@ -1,7 +1,8 @@
 // Options and calls as TypeScript knows them. It is compiled, never run.
 
 import init, {
-  initSync, LookaheadError, Optimizer, type Counters, type Field, type Numbers, type OptimizerOptions, type Rule, type Source,
+  initSync, LookaheadError, Optimizer, type Counters, type Field, type LoadOptions, type Numbers, type OptimizerOptions, type Rule,
+  type Schedule, type Source,
 } from 'lookahead-wgpu';
 
 const rules: Rule[] = [
@@ -23,7 +24,9 @@ const options: OptimizerOptions = {
   adaptiveAlpha: { alphaLow: 0.2, curvature: { fisher: 0.9 }, scope: 'tensor' },
   average: { swa: { every: 5 } },
   accumulate: { microBatches: 2 },
-  guard: true,
+  maximize: true,
+  gradientNorms: true,
+  guard: { checkUpdates: true },
 };
 // @ts-expect-error A policy is one of three.
 const policy: OptimizerOptions['lookahead'] = { policy: 'keep' };
@@ -54,7 +57,16 @@ export async function train(): Promise<number[]> {
   void optimizer.read('weight', 'w');
   const checkpoint: Uint8Array = await optimizer.save();
   optimizer.load(checkpoint);
-  optimizer.load(checkpoint.buffer);
+  const loading: LoadOptions = { beginLookahead: true, endAverage: true };
+  optimizer.load(checkpoint.buffer, loading);
+  const schedule: Schedule = { steps: [[10, 0.5]] };
+  optimizer.setSchedule(schedule);
+  optimizer.setSchedule();
+  optimizer.setRule({ name: 'adam', lr: 0.1 }, 'biases');
+  optimizer.setFrozen(optimizer.isFrozen('biases'), 'biases');
+  const [k, flushed, gathered]: [number | undefined, boolean, number] = [optimizer.k(), optimizer.flush(), optimizer.discard()];
+  const [norms, alphas]: [number[], (number | null)[]] = [await optimizer.gradientNorms(), await optimizer.alphas()];
+  console.log(k, flushed, gathered, norms, alphas);
   const numbers: number[] = [optimizer.steps, optimizer.position(), await optimizer.skipped(), optimizer.learningRate('biases')];
   optimizer.lost().then((why: string) => console.log(why, policy, slow, state));
   try {

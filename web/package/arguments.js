@@ -43,6 +43,22 @@ export function number(value, call, name) {
   return typeof value === 'number' ? value : refuse(call, name, 'a number', `is ${words(value)}`);
 }
 
+export function flag(value, call, name) {
+  return typeof value === 'boolean' ? value : refuse(call, name, 'true or false', `is ${words(value)}`);
+}
+
+/** An object of options. */
+export function object(value, call, name) {
+  const what = `\`${name}\` of \`${call}\``;
+  if (typeof value !== 'object' || value === null) refuse(call, name, 'an object', `is ${words(value)}`);
+  return attempt(() => plain(value, DEPTH, what), what);
+}
+
+/** The same; left out, nothing. */
+export function maybeObject(value, call, name) {
+  return value === undefined || value === null ? undefined : object(value, call, name);
+}
+
 /** A group's name; left out, the default group. */
 export function group(value, call, name) {
   return value === undefined || value === null ? undefined : text(value, call, name);
@@ -80,17 +96,17 @@ export function options(value) {
     throw new LookaheadError('Argument',
       `${what}: they must be an object, as { rule: { name: 'adam' }, tensors: [{ name: 'w', shape: [2] }] }, and are ${words(value)}`);
   }
-  return attempt(() => plain(value, DEPTH), what);
+  return attempt(() => plain(value, DEPTH, what), what);
 }
 
-function plain(value, depth) {
+function plain(value, depth, what) {
   if (typeof value !== 'object' || value === null) return value;
   if (depth === 0) {
-    throw new LookaheadError('Argument', `the optimizer's options: they are more than ${DEPTH} objects and arrays within each other`);
+    throw new LookaheadError('Argument', `${what}: more than ${DEPTH} objects and arrays within each other`);
   }
   if (!(value instanceof Map) && typeof value[Symbol.iterator] === 'function') {
-    return Array.from(value, (item) => plain(item, depth - 1));
+    return Array.from(value, (item) => plain(item, depth - 1, what));
   }
   const entries = value instanceof Map ? [...value] : Object.entries(value);
-  return Object.fromEntries(entries.filter(([, item]) => item !== undefined).map(([name, item]) => [name, plain(item, depth - 1)]));
+  return Object.fromEntries(entries.filter(([, item]) => item !== undefined).map(([name, item]) => [name, plain(item, depth - 1, what)]));
 }

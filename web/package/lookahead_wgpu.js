@@ -1,6 +1,6 @@
 // The package: `Optimizer`, and what is around it. Each optimizer is in an instance of the module, behind this class.
 
-import { bytes, floats, group, number, options, text } from './arguments.js';
+import { bytes, flag, floats, group, maybeObject, number, object, options, text } from './arguments.js';
 import { LookaheadError } from './error.js';
 import { Instance } from './instance.js';
 import { compiled, compiledNow } from './module.js';
@@ -21,12 +21,23 @@ const CALLS = {
   reseed: {},
   swapSlow: {},
   swapAverage: {},
-  load: { checkpoint: bytes },
+  load: { checkpoint: bytes, options: maybeObject },
   position: { group },
   learningRate: { group },
   setLearningRate: { lr: number, group },
   setK: { k: number, group },
   setAlpha: { alpha: number, group },
+  k: { group },
+  alpha: { group },
+  baseLearningRate: { group },
+  learningRateFactor: { group },
+  setLearningRateFactor: { factor: number, group },
+  weightDecay: { group },
+  setWeightDecay: { decay: number, group },
+  isFrozen: { group },
+  setFrozen: { frozen: flag, group },
+  setRule: { rule: object, group },
+  setSchedule: { schedule: maybeObject },
 };
 
 /** Those that give promises, which are rejected where the others throw. */

@@ -10,7 +10,7 @@ use wasm_bindgen_futures::{future_to_promise, spawn_local};
 
 use crate::{
     begun::begun,
-    options::Options,
+    options::{self, Options},
     problem::Problem,
     types::{BufferSlices, FieldName, GpuDevice, OptimizerOptions},
 };
@@ -211,13 +211,16 @@ impl Optimizer {
         })
     }
 
-    /// Goes on from a checkpoint of the same tensors and rule.
+    /// Goes on from a checkpoint of the same tensors and rule, with the settings that it holds. `options` say what may be
+    /// begun or given up where the checkpoint has it otherwise, and whether settings stay as they are.
     pub fn load(
         &self,
         #[wasm_bindgen(unchecked_param_type = "ArrayBufferLike | ArrayBufferView")] checkpoint: &[u8],
+        #[wasm_bindgen(unchecked_optional_param_type = "LoadOptions")] options: JsValue,
     ) -> Result<(), Problem> {
+        let options = options::load(options)?;
         let snapshot = Snapshot::from_bytes(checkpoint)?;
-        Ok(self.alive("load")?.import(&snapshot)?)
+        Ok(self.alive("load")?.import_with(&snapshot, options)?)
     }
 
     /// Steps taken.
@@ -306,6 +309,81 @@ impl Optimizer {
     #[wasm_bindgen(js_name = setAlpha)]
     pub fn set_alpha(&self, alpha: f64, group: Option<String>) -> Result<(), Problem> {
         Ok(self.alive("setAlpha")?.set_alpha(group_name(&group), alpha)?)
+    }
+
+    /// A group's k; `undefined` for the rule alone.
+    pub fn k(&self, group: Option<String>) -> Result<Option<u32>, Problem> {
+        Ok(self.shared()?.lookahead(group_name(&group))?.map(|lookahead| lookahead.k))
+    }
+
+    /// A group's alpha; `undefined` for the rule alone.
+    pub fn alpha(&self, group: Option<String>) -> Result<Option<f64>, Problem> {
+        Ok(self.shared()?.lookahead(group_name(&group))?.map(|lookahead| lookahead.alpha))
+    }
+
+    /// A group's learning rate before schedule and factor: what `setLearningRate` sets.
+    #[wasm_bindgen(js_name = baseLearningRate)]
+    pub fn base_learning_rate(&self, group: Option<String>) -> Result<f64, Problem> {
+        Ok(self.shared()?.base_learning_rate(group_name(&group))?)
+    }
+
+    /// The factor on a group's learning rate.
+    #[wasm_bindgen(js_name = learningRateFactor)]
+    pub fn learning_rate_factor(&self, group: Option<String>) -> Result<f64, Problem> {
+        Ok(self.shared()?.learning_rate_factor(group_name(&group))?)
+    }
+
+    /// Sets the factor on a group's learning rate.
+    #[wasm_bindgen(js_name = setLearningRateFactor)]
+    pub fn set_learning_rate_factor(&self, factor: f64, group: Option<String>) -> Result<(), Problem> {
+        Ok(self.alive("setLearningRateFactor")?.set_learning_rate_factor(group_name(&group), factor)?)
+    }
+
+    /// A group's weight decay.
+    #[wasm_bindgen(js_name = weightDecay)]
+    pub fn weight_decay(&self, group: Option<String>) -> Result<f64, Problem> {
+        Ok(self.shared()?.weight_decay(group_name(&group))?.factor())
+    }
+
+    /// Sets a group's weight decay, which stays of its rule's kind.
+    #[wasm_bindgen(js_name = setWeightDecay)]
+    pub fn set_weight_decay(&self, decay: f64, group: Option<String>) -> Result<(), Problem> {
+        Ok(self.alive("setWeightDecay")?.set_weight_decay(group_name(&group), decay)?)
+    }
+
+    /// Whether a group is frozen.
+    #[wasm_bindgen(js_name = isFrozen)]
+    pub fn is_frozen(&self, group: Option<String>) -> Result<bool, Problem> {
+        Ok(self.shared()?.is_frozen(group_name(&group))?)
+    }
+
+    /// Freezes a group, or lets it go on. Within a cycle its weights move once more, at the cycle's sync; `syncNow` before
+    /// makes that now.
+    #[wasm_bindgen(js_name = setFrozen)]
+    pub fn set_frozen(&self, frozen: bool, group: Option<String>) -> Result<(), Problem> {
+        Ok(self.alive("setFrozen")?.set_frozen(group_name(&group), frozen)?)
+    }
+
+    /// Sets the hyperparameters of a group's rule: the same rule with others. Its learning rate and weight decay become the
+    /// group's.
+    #[wasm_bindgen(js_name = setRule)]
+    pub fn set_rule(
+        &self,
+        #[wasm_bindgen(unchecked_param_type = "Rule")] rule: JsValue,
+        group: Option<String>,
+    ) -> Result<(), Problem> {
+        let rule = options::rule(rule)?;
+        Ok(self.alive("setRule")?.set_rule(group_name(&group), rule)?)
+    }
+
+    /// Sets the schedule; left out, the constant one.
+    #[wasm_bindgen(js_name = setSchedule)]
+    pub fn set_schedule(
+        &self,
+        #[wasm_bindgen(unchecked_optional_param_type = "Schedule")] schedule: JsValue,
+    ) -> Result<(), Problem> {
+        let schedule = options::schedule(schedule)?;
+        Ok(self.alive("setSchedule")?.set_schedule(schedule)?)
     }
 
     /// Bytes of GPU memory that the optimizer takes.

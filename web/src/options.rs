@@ -4,14 +4,14 @@ use std::{collections::BTreeMap, fmt};
 
 use js_sys::Error;
 use lookahead_wgpu::{
-    Accumulation, AdaptiveAlpha, Average, Builder, Clip, Group, Guard, Lookahead, Optimizer, Rule, Schedule,
-    StatePolicy,
+    Accumulation, AdaptiveAlpha, Average, Builder, Clip, Group, Guard, ImportOptions, Lookahead, Optimizer,
+    Rule, Schedule, StatePolicy, Weights,
     alpha::{Curvature, GradientAt, Scope},
     outer::{HeavyBall, Nesterov, SlowMo},
 };
 use serde::{
     Deserialize, Deserializer,
-    de::{self, MapAccess, Visitor},
+    de::{self, DeserializeOwned, MapAccess, Visitor},
 };
 use wasm_bindgen::{JsCast, JsValue};
 
@@ -204,6 +204,7 @@ struct GuardSettings {
 
 /// What an object has beyond the fields that are known: nothing. serde's own `deny_unknown_fields` does not see it, since
 /// of JavaScript's objects only the fields that are asked for are read.
+#[derive(Default)]
 struct Rest;
 
 impl<'de> Deserialize<'de> for Rest {
@@ -229,14 +230,93 @@ impl<'de> Visitor<'de> for NoField {
     }
 }
 
+/// What `load` may begin or give up.
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct LoadOptions {
+    begin_lookahead: bool,
+    end_lookahead: Option<WeightsOption>,
+    change_policy: bool,
+    begin_outer: bool,
+    end_outer: bool,
+    begin_average: bool,
+    end_average: bool,
+    begin_curvature: bool,
+    end_curvature: bool,
+    end_loss_scale: bool,
+    keep_settings: bool,
+    #[serde(flatten)]
+    _rest: Rest,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum WeightsOption {
+    Slow,
+    Fast,
+}
+
+/// An object that a call takes. It has plain objects and arrays alone, without anything `undefined`: the package's
+/// JavaScript sees to it.
+fn object<T: DeserializeOwned>(what: &str, value: JsValue) -> Result<T, Problem> {
+    serde_wasm_bindgen::from_value(value).map_err(|error| {
+        let text = error.to_string();
+        let message = JsValue::from(error).dyn_into().map_or(text, |error: Error| error.message().into());
+        Problem::argument(format!("{what}: {message}"))
+    })
+}
+
+/// The rule that `setRule` is given.
+pub fn rule(value: JsValue) -> Result<Box<dyn Rule>, Problem> {
+    rules::read(&object("the rule", value)?)
+}
+
+/// The schedule that `setSchedule` is given; the constant one where it is left out.
+pub fn schedule(value: JsValue) -> Result<Schedule, Problem> {
+    let options: Option<ScheduleOptions> = object("the schedule", value)?;
+    Ok(options.map_or_else(Schedule::constant, |options| options.schedule()))
+}
+
+/// The options that `load` is given, if any.
+pub fn load(value: JsValue) -> Result<ImportOptions, Problem> {
+    let given: Option<LoadOptions> = object("the options of `load`", value)?;
+    let given = given.unwrap_or_default();
+    type Switch = fn(ImportOptions) -> ImportOptions;
+    let switches: [(bool, Switch); 10] = [
+        (given.begin_lookahead, ImportOptions::begin_lookahead),
+        (given.change_policy, ImportOptions::change_policy),
+        (given.begin_outer, ImportOptions::begin_outer),
+        (given.end_outer, ImportOptions::end_outer),
+        (given.begin_average, ImportOptions::begin_average),
+        (given.end_average, ImportOptions::end_average),
+        (given.begin_curvature, ImportOptions::begin_curvature),
+        (given.end_curvature, ImportOptions::end_curvature),
+        (given.end_loss_scale, ImportOptions::end_loss_scale),
+        (given.keep_settings, ImportOptions::keep_settings),
+    ];
+    let on = switches.into_iter().filter(|(is_on, _)| *is_on);
+    let options = on.fold(ImportOptions::new(), |options, (_, switch)| switch(options));
+    Ok(match given.end_lookahead {
+        None => options,
+        Some(WeightsOption::Slow) => options.end_lookahead(Weights::Slow),
+        Some(WeightsOption::Fast) => options.end_lookahead(Weights::Fast),
+    })
+}
+
+impl ScheduleOptions {
+    fn schedule(&self) -> Schedule {
+        match self {
+            Self::Steps(decays) => Schedule::steps(decays.iter().copied()),
+            Self::Cosine { warmup, total, floor, .. } => Schedule::cosine(*warmup, *total, *floor),
+            Self::Transformer { width, warmup, .. } => Schedule::transformer(*width, *warmup),
+        }
+    }
+}
+
 impl Options {
-    /// `options` are plain objects and arrays, without anything `undefined`: the package's JavaScript sees to it.
+    /// What `Optimizer.create` is given.
     pub fn read(options: JsValue) -> Result<Self, Problem> {
-        serde_wasm_bindgen::from_value(options).map_err(|error| {
-            let text = error.to_string();
-            let message = JsValue::from(error).dyn_into().map_or(text, |error: Error| error.message().into());
-            Problem::argument(format!("the optimizer's options: {message}"))
-        })
+        object("the optimizer's options", options)
     }
 
     /// An optimizer to be. It may be built more than once: on a device with more limits.
@@ -262,16 +342,9 @@ impl Options {
                 Some(group) => builder.tensor_in(group, &tensor.name, &tensor.shape),
             };
         }
-        builder = match &self.schedule {
-            None => builder,
-            Some(ScheduleOptions::Steps(decays)) => builder.schedule(Schedule::steps(decays.iter().copied())),
-            Some(ScheduleOptions::Cosine { warmup, total, floor, .. }) => {
-                builder.schedule(Schedule::cosine(*warmup, *total, *floor))
-            }
-            Some(ScheduleOptions::Transformer { width, warmup, .. }) => {
-                builder.schedule(Schedule::transformer(*width, *warmup))
-            }
-        };
+        if let Some(schedule) = &self.schedule {
+            builder = builder.schedule(schedule.schedule());
+        }
         builder = match self.clip {
             None => builder,
             Some(ClipOptions::Value(bound)) => builder.clip(Clip::Value(bound)),

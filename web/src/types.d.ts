@@ -24,6 +24,35 @@ export type Rule =
           weightDecay?: number;
       };
 
+/** A factor on the learning rate, by step. `steps`: from each step on, times the factor. */
+export type Schedule =
+    | { steps: [step: number, factor: number][] }
+    | { cosine: { warmup?: number; total: number; floor?: number } }
+    | { transformer: { width: number; warmup: number } };
+
+/** What `load` may begin or give up, where the checkpoint is of an optimizer that was created otherwise. */
+export interface LoadOptions {
+    /** A checkpoint of the rule alone: slow weights start as the weights, and a cycle begins. */
+    beginLookahead?: boolean;
+    /** A checkpoint of Lookahead for the rule alone: these weights go on. */
+    endLookahead?: "slow" | "fast";
+    /** The state's policy may differ. */
+    changePolicy?: boolean;
+    /** The outer step begins, its buffers at zero. */
+    beginOuter?: boolean;
+    endOuter?: boolean;
+    /** The average begins as a copy of the weights. */
+    beginAverage?: boolean;
+    endAverage?: boolean;
+    /** The curvature of an adaptive alpha begins at zero. */
+    beginCurvature?: boolean;
+    endCurvature?: boolean;
+    /** The checkpoint's loss scale is given up. */
+    endLossScale?: boolean;
+    /** Learning rates, k, alpha, what is frozen and the like stay as they are here. */
+    keepSettings?: boolean;
+}
+
 /** What `Optimizer.create` takes. */
 export interface OptimizerOptions {
     rule: Rule;
@@ -41,11 +70,7 @@ export interface OptimizerOptions {
         alpha?: number;
         frozen?: boolean;
     }[];
-    /** A factor on the learning rate, by step. `steps`: from each step on, times the factor. */
-    schedule?:
-        | { steps: [step: number, factor: number][] }
-        | { cosine: { warmup?: number; total: number; floor?: number } }
-        | { transformer: { width: number; warmup: number } };
+    schedule?: Schedule;
     /** Gradient clipping: each value, the norm of all tensors, or each tensor's norm. */
     clip?: { value: number } | { globalNorm: number } | { tensorNorm: number };
     /** alpha found anew at every sync, between alphaLow and 1. */
