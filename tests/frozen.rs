@@ -205,8 +205,7 @@ fn gradients_of_frozen_tensors_may_be_left_out() {
             assert!(given == left_out, "{name}, {home:?}");
             let trained = &left_out.0.tensors;
             assert!(trained[0].fields[0].1 != noise(240, 0), "{name}: `a` trains");
-            // The fast weights restart at slow ones in bf16, frozen or not.
-            assert!(options.slow_bf16 || trained[1].fields[0].1 == noise(105, 1), "{name}: `b` stays");
+            assert!(trained[1].fields[0].1 == noise(105, 1), "{name}: `b` stays");
         }
     });
 }
