@@ -240,7 +240,7 @@ const tests = {
       refused = error.message;
     }
     near(await before, START.slice(6), 'before');
-    assert(/`step` while `save`, `counters` or `skipped` is under way; await it first/.test(refused), `refused: ${refused}`);
+    assert(/`step` while `save`, `counters`, `alphas` or `skipped` is under way; await it first/.test(refused), `refused: ${refused}`);
     assert(await saved instanceof Uint8Array, `saved: ${await saved}`);
     optimizer.step();
     const after = optimizer.weights('b');
