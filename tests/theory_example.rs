@@ -569,7 +569,7 @@ mod figures {
 mod command_line {
     use crate::arguments::{Arguments, Subject};
     use crate::paths::{self, PathError};
-    use crate::report::{Files, ReportError, claims};
+    use crate::report::{Files, Outputs, ReportError, claims};
     use clap::{CommandFactory, Parser};
     use std::path::Path;
 
@@ -619,6 +619,19 @@ mod command_line {
             assert!(matches!(check("fig4", &folder.join("json")), Err(PathError::Shared { .. })));
             assert!(check("fig4", &folder.join("all.json")).is_ok());
         }
+    }
+
+    #[test]
+    fn the_json_may_lie_in_the_folder_that_is_made() {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("theory_json");
+        // It may not be there.
+        let _ = std::fs::remove_dir_all(&folder);
+        let (out, json) = (folder.join("figures"), folder.join("figures/all.json"));
+        let words = ["theory", "fig4", "--out", out.to_str().unwrap(), "--json", json.to_str().unwrap()];
+        let outputs = Outputs::open(&Arguments::try_parse_from(words).unwrap()).unwrap();
+        outputs.json.unwrap().write(b"{}").unwrap();
+        assert_eq!(std::fs::read(&json).unwrap(), b"{}");
+        assert_eq!(outputs.figures.map(|files| files.is_some()), [false, true, false, false]);
     }
 
     #[test]

@@ -27,9 +27,8 @@ use arguments::Arguments;
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use lookahead_wgpu::gpu::Gpu;
-use output::Output;
 use plot::Figure;
-use report::{FIGURES, Files, Findings, csv};
+use report::{Files, Findings, Outputs, csv};
 use simulate::{SimulationError, Simulator};
 use std::error::Error;
 use std::io::{self, Write};
@@ -47,15 +46,8 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
-    let wants = |subject| arguments.subject.includes(subject);
-    paths::check(&report::claims(arguments))?;
-    let json = arguments.json.as_deref().map(Output::open).transpose()?;
-    let [fig3_files, fig4_files, prop1_files, prop2_files] = FIGURES.map(|(subject, name, tables)| {
-        wants(subject).then(|| Files::open(&arguments.out, name, tables)).transpose()
-    });
-    let (fig3_files, fig4_files) = (fig3_files?, fig4_files?);
-    let (prop1_files, prop2_files) = (prop1_files?, prop2_files?);
-
+    let Outputs { figures: [fig3_files, fig4_files, prop1_files, prop2_files], json } =
+        Outputs::open(arguments)?;
     let gpu = Gpu::open_blocking(arguments.adapter.as_deref())?;
     let simulator = Simulator::new(&gpu)?;
     let mut out = io::stdout();

@@ -2,7 +2,7 @@
 
 use super::arguments::{Arguments, Subject};
 use super::output::{Output, OutputError};
-use super::paths::Claim;
+use super::paths::{self, Claim, PathError};
 use super::plot::{Figure, PlotError};
 use super::{fig3, fig4, prop1, prop2};
 use serde::Serialize;
@@ -11,6 +11,9 @@ use std::path::{Path, PathBuf};
 /// A file cannot be written.
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
+    /// Two outputs cannot both be written.
+    #[error(transparent)]
+    Path(#[from] PathError),
     /// The folder is not there and cannot be made.
     #[error("the folder `{}` cannot be made: {source}", path.display())]
     Folder {
@@ -67,6 +70,30 @@ pub fn claims(arguments: &Arguments) -> Vec<Claim> {
     let files = files.map(|file| Claim::output("a file of --out", arguments.out.join(file)));
     let json = arguments.json.iter().map(|path| Claim::output("--json", path));
     [Claim::folder("--out", &arguments.out)].into_iter().chain(json).chain(files).collect()
+}
+
+/// Every file to write, looked at before there is anything to write.
+pub struct Outputs {
+    /// Of each subject that is wanted, as [`FIGURES`] has them.
+    pub figures: [Option<Files>; FIGURES.len()],
+    /// The results as JSON.
+    pub json: Option<Output>,
+}
+
+impl Outputs {
+    /// Looks at all that the command line has written, and makes the folder.
+    pub fn open(arguments: &Arguments) -> Result<Self, ReportError> {
+        paths::check(&claims(arguments))?;
+        let mut figures = [const { None }; FIGURES.len()];
+        for (figure, (subject, name, tables)) in figures.iter_mut().zip(FIGURES) {
+            if arguments.subject.includes(subject) {
+                *figure = Some(Files::open(&arguments.out, name, tables)?);
+            }
+        }
+        // The last, since it may lie in the folder that was made.
+        let json = arguments.json.as_deref().map(Output::open).transpose()?;
+        Ok(Self { figures, json })
+    }
 }
 
 /// The files of one figure, looked at before there is anything to write.

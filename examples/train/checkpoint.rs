@@ -25,6 +25,14 @@ pub enum CheckpointError {
         /// The file.
         path: PathBuf,
     },
+    /// What is there is no file that a checkpoint could replace.
+    #[error("`{}` cannot become a checkpoint: it is {what}; give another --checkpoint", path.display())]
+    Unfit {
+        /// The path.
+        path: PathBuf,
+        /// What is there.
+        what: &'static str,
+    },
     /// What would be the history is another file, which would be lost.
     #[error(
         "`{}`, where the history of the checkpoint `{}` belongs, is another file ({reason}); give another \
@@ -108,6 +116,9 @@ impl Checkpoint {
     /// they are this program's own where they are there.
     pub fn start(&self, is_resumed: bool) -> Result<Option<(Snapshot, History)>, CheckpointError> {
         let path = journal(&self.path);
+        if let Some(what) = unfit(&self.path) {
+            return Err(CheckpointError::Unfit { path: self.path.clone(), what });
+        }
         if !self.path.exists() {
             check_journal(&path, &self.path)?;
             [&self.path, &path].into_iter().try_for_each(|path| Output::open(path).map(drop))?;
@@ -157,6 +168,16 @@ pub fn journal(checkpoint: &Path) -> PathBuf {
     let mut name = checkpoint.to_owned().into_os_string();
     name.push(".json");
     name.into()
+}
+
+/// What is there, where it is nothing that a save replaces.
+fn unfit(path: &Path) -> Option<&'static str> {
+    match path.metadata() {
+        Ok(metadata) if metadata.is_dir() => Some("a folder"),
+        Ok(metadata) if !metadata.is_file() => Some("no regular file"),
+        Err(_) if path.is_symlink() => Some("a symbolic link that leads nowhere"),
+        _ => None,
+    }
 }
 
 /// Refuses a file that is no history of a checkpoint. One may be there without its checkpoint: it is written first.

@@ -24,6 +24,8 @@ pub struct Output {
 
 #[derive(Debug)]
 enum Way {
+    /// What this program prints goes to the same file, as it does to `/dev/stdout`: it goes there, too.
+    Along(File),
     /// A new file takes the place of the one here, whole.
     Replace(PathBuf),
     /// A pipe, a device, or a file in a folder that takes no new ones.
@@ -40,6 +42,7 @@ impl Output {
     /// Replaces what the file holds.
     pub fn write(self, bytes: &[u8]) -> Result<(), OutputError> {
         let outcome = match self.way {
+            Way::Along(stream) => append(stream, bytes),
             Way::Replace(target) => replace(&target, bytes),
             Way::InPlace(file) => overwrite(file, bytes),
         };
@@ -51,11 +54,20 @@ impl Way {
     fn find(path: &Path) -> io::Result<Self> {
         let existing = match fs::metadata(path) {
             Ok(metadata) => Some((metadata.is_file(), OpenOptions::new().write(true).open(path)?)),
-            Err(problem) if problem.kind() == io::ErrorKind::NotFound => None,
+            Err(problem) if problem.kind() == io::ErrorKind::NotFound => {
+                let end = path.to_string_lossy().chars().next_back();
+                if end.is_some_and(std::path::is_separator) {
+                    return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a folder's path"));
+                }
+                None
+            }
             Err(problem) => return Err(problem),
         };
         if let Some((false, special)) = existing {
             return Ok(Self::InPlace(special));
+        }
+        if let Some(stream) = existing.as_ref().and_then(|(_, file)| own_stream(file)) {
+            return Ok(Self::Along(stream));
         }
         // A link stays one, and what it leads to is replaced.
         let target = paths::resolve(path)?;
@@ -88,6 +100,29 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.as_file().sync_all()?;
     file.persist(path).map_err(|problem| problem.error)?;
     Ok(())
+}
+
+/// The one of this program's own streams that goes to this file, at the place that the stream has come to.
+#[cfg(unix)]
+fn own_stream(file: &File) -> Option<File> {
+    use std::os::fd::AsFd;
+    let wanted = paths::identity(&file.metadata().ok()?)?;
+    let (out, errors) = (io::stdout(), io::stderr());
+    [out.as_fd(), errors.as_fd()].into_iter().find_map(|stream| {
+        let stream = File::from(stream.try_clone_to_owned().ok()?);
+        let is_it = paths::identity(&stream.metadata().ok()?)? == wanted;
+        is_it.then_some(stream)
+    })
+}
+
+#[cfg(not(unix))]
+fn own_stream(_: &File) -> Option<File> {
+    None
+}
+
+fn append(mut stream: File, bytes: &[u8]) -> io::Result<()> {
+    io::stdout().flush()?;
+    stream.write_all(bytes)
 }
 
 fn overwrite(mut file: File, bytes: &[u8]) -> io::Result<()> {

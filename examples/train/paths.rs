@@ -142,14 +142,16 @@ impl Place {
     }
 }
 
+/// What tells a file from every other one, where the system says: links share it.
 #[cfg(unix)]
-fn identity(metadata: &fs::Metadata) -> Option<[u64; 2]> {
+pub fn identity(metadata: &fs::Metadata) -> Option<[u64; 2]> {
     use std::os::unix::fs::MetadataExt;
     Some([metadata.dev(), metadata.ino()])
 }
 
+/// What tells a file from every other one, where the system says: links share it.
 #[cfg(not(unix))]
-fn identity(_: &fs::Metadata) -> Option<[u64; 2]> {
+pub fn identity(_: &fs::Metadata) -> Option<[u64; 2]> {
     None
 }
 

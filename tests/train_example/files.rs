@@ -132,7 +132,9 @@ fn a_file_is_no_folder_for_another() {
 fn an_output_is_replaced_when_it_is_written_and_nothing_is_there_before() {
     let folder = fresh_folder("outputs");
     let count = || fs::read_dir(&folder).unwrap().count();
-    for impossible in [folder.join("none/a.json"), folder.clone(), folder.join(".."), PathBuf::new()] {
+    let unmade = folder.join("unmade/");
+    for impossible in [folder.join("none/a.json"), folder.clone(), folder.join(".."), unmade, PathBuf::new()]
+    {
         assert!(Output::open(&impossible).is_err(), "{impossible:?}");
     }
     let new = folder.join("new.json");
@@ -178,6 +180,29 @@ fn an_output_keeps_its_mode_its_links_and_its_kind() {
     if full.exists() {
         assert!(Output::open(full).unwrap().write(b"6").is_err());
         assert!(full.metadata().unwrap().file_type().is_char_device());
+    }
+}
+
+#[test]
+fn what_no_checkpoint_can_replace_is_refused_before_any_step() {
+    let folder = fresh_folder("unfit_checkpoints");
+    let settings = arguments(&[]).settings().unwrap().remove(0);
+    let refused = |path: &Path, what: &str| {
+        let checkpoint = Checkpoint::new(path, "digits", &settings).unwrap();
+        for is_resumed in [false, true] {
+            let problem = checkpoint.start(is_resumed).unwrap_err();
+            assert!(matches!(problem, CheckpointError::Unfit { .. }), "{problem}");
+            assert!(problem.to_string().contains(what), "{problem}");
+        }
+    };
+    refused(&folder, "a folder");
+    #[cfg(unix)]
+    {
+        refused(Path::new("/dev/null"), "no regular file");
+        let dangling = folder.join("dangling");
+        std::os::unix::fs::symlink("nowhere", &dangling).unwrap();
+        refused(&dangling, "a symbolic link that leads nowhere");
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
     }
 }
 

@@ -78,6 +78,36 @@ fn an_interrupted_run_leaves_no_empty_files() {
     assert!(left.iter().all(|name| folder.join(name).metadata().unwrap().len() > 0));
 }
 
+/// Set for a process that prints its report: the path that it is given for it.
+const PRINTER: &str = "LOOKAHEAD_TRAIN_PRINTS";
+
+/// Alone it does nothing.
+#[test]
+fn a_report_to_be_printed() {
+    let Some(path) = std::env::var_os(PRINTER) else { return };
+    run(&["--epochs", "1", "--hidden", "8", "--json", path.to_str().unwrap()]).unwrap();
+}
+
+#[cfg(unix)]
+#[test]
+fn a_report_to_the_file_that_is_printed_to_keeps_what_was_printed() {
+    let folder = fresh_folder("printed");
+    for (name, path) in [("named", folder.join("named")), ("stdout", "/dev/stdout".into())] {
+        let printed = folder.join(name);
+        let status = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["a_report_to_be_printed", "--nocapture"])
+            .env(PRINTER, path)
+            .stdout(fs::File::create(&printed).unwrap())
+            .stderr(std::process::Stdio::null())
+            .status();
+        assert!(status.unwrap().success());
+        let text = fs::read_to_string(&printed).unwrap();
+        let [table, json] =
+            ["layers of 64-8-10 units", "\"seconds_since_start\""].map(|word| text.find(word));
+        assert!(table.is_some() && json.is_some() && table < json, "{text}");
+    }
+}
+
 #[test]
 fn data_is_not_overwritten_by_what_is_learnt_from_it() {
     use crate::data_sets::{small_files, write_files};

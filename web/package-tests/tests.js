@@ -646,8 +646,11 @@ const tests = {
     structuredClone(detached.buffer, { transfer: [detached.buffer] });
     const hostile = { get length() { throw new Error('mine'); } };
     const trap = new Proxy([1, 2, 3], { get() { throw new Error('mine'); } });
+    const { proxy: revoked, revoke } = Proxy.revocable({}, {});
+    revoke();
+    const nameless = { get [Symbol.toStringTag]() { throw new Error('mine'); } };
     // What every kind of argument refuses.
-    const never = [null, 5n, true, Symbol('x'), {}, () => 0, new Date(0), hostile, Object.create(null)];
+    const never = [null, 5n, true, Symbol('x'), {}, () => 0, new Date(0), hostile, Object.create(null), revoked, nameless];
     const cases = [];
     const refused = (call, values, message) => {
       values.forEach((value, i) => cases.push([() => call(value), 'Argument', message, `${message} with value ${i}`]));
@@ -664,6 +667,7 @@ const tests = {
       const numbers = [1, 2, 3, 4, 5];
       refused((value) => optimizer[name]('w', value), [...never, undefined, 3, '12', '123456', new ArrayBuffer(24),
         new DataView(new ArrayBuffer(24)), new BigInt64Array(6), new Set([1, 2]), { length: 6 }, trap, Array(6),
+        Object.create(Float32Array.prototype), new Proxy(new Float32Array(6), {}),
         ...['6', null, undefined, true, 6n, [6], {}].map((last) => [...numbers, last])], what);
     }
     for (const name of ['setLearningRate', 'setK', 'setAlpha', 'setLearningRateFactor', 'setWeightDecay']) {
@@ -682,7 +686,7 @@ const tests = {
       refused((value) => optimizer[name](value), [5n, 3, {}, [], hostile], new RegExp(`^\`group\` of \`${name}\` must be a text`));
     }
     refused((value) => optimizer.load(value), [...never, undefined, 3, 'text', [1, 2], new Blob([before])],
-      /^`checkpoint` of `load` must be an ArrayBuffer, or a view of one/);
+      /^`checkpoint` of `load` (must be an ArrayBuffer, or a view of one|could not be read: )/);
     refused((value) => Optimizer.create(value), [...never.filter((value) => typeof value !== 'object' || value === null), undefined, 3, 'adam'],
       /^the optimizer's options: they must be an object, as /);
     const deep = { rule: [[[[[[[[]]]]]]]] };

@@ -7,6 +7,14 @@ const DEPTH = 6;
 
 /** A value in words. */
 export function words(value) {
+  try {
+    return described(value);
+  } catch {
+    return 'an object that cannot be looked at';
+  }
+}
+
+function described(value) {
   if (value === null || value === undefined) return String(value);
   if (Array.isArray(value)) return 'an array';
   switch (typeof value) {
@@ -29,7 +37,15 @@ function attempt(read, what) {
     return read();
   } catch (cause) {
     if (cause instanceof LookaheadError) throw cause;
-    throw new LookaheadError('Argument', `${what} could not be read: ${cause?.message ?? 'something was thrown'}`, { cause });
+    throw new LookaheadError('Argument', `${what} could not be read: ${messageOf(cause)}`, { cause });
+  }
+}
+
+function messageOf(cause) {
+  try {
+    return String(cause?.message ?? 'something was thrown');
+  } catch {
+    return 'something was thrown';
   }
 }
 
@@ -66,27 +82,29 @@ export function group(value, call, name) {
 
 /** Numbers as the GPU has them. */
 export function floats(value, call, name) {
-  // One whose buffer is gone has no elements, and cannot be copied from.
-  if (value instanceof Float32Array) return value.length > 0 ? value : new Float32Array();
+  const what = `\`${name}\` of \`${call}\``;
   const expected = 'a Float32Array, or an array of numbers';
-  if (!Array.isArray(value) && !isView(value)) refuse(call, name, expected, `is ${words(value)}`);
   return attempt(() => {
+    if (!Array.isArray(value) && !isView(value)) refuse(call, name, expected, `is ${words(value)}`);
+    // One whose buffer is gone has no elements, and cannot be copied from.
+    if (value instanceof Float32Array) return value.length > 0 ? value : new Float32Array();
     for (let i = 0; i < value.length; i += 1) {
       if (typeof value[i] !== 'number') refuse(call, name, expected, `its element ${i} is ${words(value[i])}`);
     }
     return Float32Array.from(value);
-  }, `\`${name}\` of \`${call}\``);
+  }, what);
 }
 
 /** Bytes, whatever they are seen as. */
 export function bytes(value, call, name) {
-  const buffer = ArrayBuffer.isView(value) ? value.buffer : value;
-  const kind = Object.prototype.toString.call(buffer);
-  if (kind !== '[object ArrayBuffer]' && kind !== '[object SharedArrayBuffer]') {
-    refuse(call, name, 'an ArrayBuffer, or a view of one as a Uint8Array is', `is ${words(value)}`);
-  }
-  const read = () => ArrayBuffer.isView(value) ? new Uint8Array(buffer, value.byteOffset, value.byteLength) : new Uint8Array(buffer);
-  return attempt(read, `\`${name}\` of \`${call}\``);
+  return attempt(() => {
+    const buffer = ArrayBuffer.isView(value) ? value.buffer : value;
+    const kind = Object.prototype.toString.call(buffer);
+    if (kind !== '[object ArrayBuffer]' && kind !== '[object SharedArrayBuffer]') {
+      refuse(call, name, 'an ArrayBuffer, or a view of one as a Uint8Array is', `is ${words(value)}`);
+    }
+    return ArrayBuffer.isView(value) ? new Uint8Array(buffer, value.byteOffset, value.byteLength) : new Uint8Array(buffer);
+  }, `\`${name}\` of \`${call}\``);
 }
 
 /** Options: as plain objects and arrays, without what is `undefined`, since that means the same as left out. */
