@@ -292,7 +292,7 @@ pub enum Error {
         problem: String,
     },
     /// The device has no memory left.
-    #[error("out of GPU memory while {doing}: {message}")]
+    #[error("out of GPU memory for {doing}: {message}")]
     OutOfMemory {
         /// What was being made.
         doing: String,

@@ -239,7 +239,10 @@ impl Optimizer {
             let Some(from) = group_of(index) else { continue };
             let (name, there) = (&group.name, from.policy);
             let here = group.lookahead.map(|lookahead| lookahead.policy);
-            let differ = || format!("the policy of the group `{name}` is {there:?} in it and {here:?} here");
+            let differ = || {
+                let [there, here] = [there, here].map(around);
+                format!("the group `{name}` is of {there} in it and of {here} here")
+            };
             match (there, here) {
                 (None, Some(_)) => {
                     differences.begins_lookahead = true;
@@ -564,4 +567,12 @@ fn hyperparameters(
         return None;
     }
     Some(rule)
+}
+
+/// What is around a group's rule, in words.
+fn around(policy: Option<StatePolicy>) -> String {
+    policy.map_or_else(
+        || "the rule alone".to_owned(),
+        |policy| format!("Lookahead with the state policy {policy:?}"),
+    )
 }

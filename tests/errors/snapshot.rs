@@ -53,15 +53,22 @@ fn snapshots_of_another_configuration() {
         ),
         (
             builder(Adam::default(), Some(StatePolicy::Reset)),
-            &["policy of the group `default`", "Interpolate", "Reset"],
+            &["the group `default` is of Lookahead with the state policy", "Interpolate", "Reset"],
         ),
-        (builder(Adam::default(), None), &["policy of the group `default`", "Interpolate", "None"]),
+        (
+            builder(Adam::default(), None),
+            &[
+                "the group `default` is of Lookahead with the state policy",
+                "Interpolate",
+                "of the rule alone here",
+            ],
+        ),
         (
             adam().tensor("w", &[2, 3]),
             &[
                 "it has the group `head`, of which the optimizer has none",
                 "it has the tensor `v`, of which",
-                "policy of the group `default`",
+                "the group `default` is of Lookahead with the state policy",
             ],
         ),
         (interpolated().tensor("bias", &[1]), &["it lacks the tensor `bias`"]),
@@ -70,7 +77,7 @@ fn snapshots_of_another_configuration() {
             &[
                 "it lacks the group `tail`",
                 "it has the group `head`",
-                "policy of the group `default`",
+                "the group `default` is of Lookahead with the state policy",
                 "its tensor `w` [2, 3] is [3, 2] here",
                 "the group of its tensor `v` is `head`, and `tail` here",
                 "`ImportOptions::new().change_policy()`",
@@ -121,7 +128,7 @@ fn snapshots_that_were_changed() {
         (|it| it.groups[0].cycle = Some(CycleSnapshot { k: 9, pull: 0.5 }), &["has k = 9", "takes a guard"]),
         (|it| it.schedule = Some(Schedule::cosine(5, 4, 0.0)), &["its schedule is none: cosine total"]),
         (|it| it.groups[0].rule = "lion".to_owned(), &["is `lion` in it and `adam` here"]),
-        (|it| it.groups[0].policy = None, &["is None in it", "begin_lookahead()"]),
+        (|it| it.groups[0].policy = None, &["is of the rule alone in it", "begin_lookahead()"]),
         (
             |it| {
                 it.outer = "slow_mo".to_owned();

@@ -89,7 +89,8 @@ struct GroupOptions {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 enum ScheduleOptions {
-    Steps(Vec<(u64, f64)>),
+    /// Pairs. Of an array that JavaScript gives for a tuple, serde reads what is due and no more.
+    Steps(Vec<Vec<f64>>),
     Cosine {
         #[serde(default)]
         warmup: u64,
@@ -202,6 +203,9 @@ struct GuardSettings {
     _rest: Rest,
 }
 
+/// Whole numbers of JavaScript's below it are exact: 2^53.
+const MOST_STEPS: f64 = 9_007_199_254_740_992.0;
+
 /// What an object has beyond the fields that are known: nothing. serde's own `deny_unknown_fields` does not see it, since
 /// of JavaScript's objects only the fields that are asked for are read.
 #[derive(Default)]
@@ -274,7 +278,7 @@ pub fn rule(value: JsValue) -> Result<Box<dyn Rule>, Problem> {
 /// The schedule that `setSchedule` is given; the constant one where it is left out.
 pub fn schedule(value: JsValue) -> Result<Schedule, Problem> {
     let options: Option<ScheduleOptions> = object("the schedule", value)?;
-    Ok(options.map_or_else(Schedule::constant, |options| options.schedule()))
+    options.map_or_else(|| Ok(Schedule::constant()), |options| options.schedule())
 }
 
 /// The options that `load` is given, if any.
@@ -304,12 +308,20 @@ pub fn load(value: JsValue) -> Result<ImportOptions, Problem> {
 }
 
 impl ScheduleOptions {
-    fn schedule(&self) -> Schedule {
-        match self {
-            Self::Steps(decays) => Schedule::steps(decays.iter().copied()),
+    fn schedule(&self) -> Result<Schedule, Problem> {
+        let decay = |decay: &Vec<f64>| match *decay.as_slice() {
+            [step, factor] if step >= 0.0 && step.fract() == 0.0 && step < MOST_STEPS => {
+                Ok((step as u64, factor))
+            }
+            _ => Err(Problem::argument(format!(
+                "the schedule: each of `steps` is a whole number and a factor, as [100, 0.1], and {decay:?} is not"
+            ))),
+        };
+        Ok(match self {
+            Self::Steps(decays) => Schedule::steps(decays.iter().map(decay).collect::<Result<Vec<_>, _>>()?),
             Self::Cosine { warmup, total, floor, .. } => Schedule::cosine(*warmup, *total, *floor),
             Self::Transformer { width, warmup, .. } => Schedule::transformer(*width, *warmup),
-        }
+        })
     }
 }
 
@@ -343,7 +355,7 @@ impl Options {
             };
         }
         if let Some(schedule) = &self.schedule {
-            builder = builder.schedule(schedule.schedule());
+            builder = builder.schedule(schedule.schedule()?);
         }
         builder = match self.clip {
             None => builder,
