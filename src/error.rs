@@ -167,10 +167,12 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
-    /// The learning rate of a step is not a number of at least zero that is finite in f32.
+    /// The learning rate of a step is not a number of at least zero that f32 holds, or is the product of a group's
+    /// and a schedule's factor that f32 does not hold.
     #[error(
         "the learning rate of step {step} in group `{group}` is {value}; a schedule must give factors of \
-         at least 0 that keep it finite in f32. The step was not taken"
+         at least 0 that keep it finite in f32, as the factor and the group's learning rate must be themselves. The \
+         step was not taken"
     )]
     LearningRate {
         /// The step, from 0.

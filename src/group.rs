@@ -142,6 +142,15 @@ impl GroupState {
     pub fn learning_rate_at(&self, factor: f64) -> f64 {
         self.learning_rate * self.factor * factor
     }
+
+    /// Whether f32 holds that learning rate as kernels are told it: the group's, and times `factor`. A product that
+    /// f32 holds may be of one that it does not.
+    pub fn can_tell(&self, factor: f64) -> bool {
+        let (base, value) = (self.learning_rate * self.factor, self.learning_rate_at(factor));
+        let least = f64::from(f32::MIN_POSITIVE);
+        let is_lost = value >= least && base.min(factor) < least;
+        value >= 0.0 && (base as f32 * factor as f32).is_finite() && !is_lost
+    }
 }
 
 impl Optimizer {

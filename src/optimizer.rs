@@ -302,8 +302,8 @@ impl Optimizer {
     pub(crate) fn check_factor_of(&self, schedule: &Schedule, step: u64) -> Result<f64, Error> {
         let factor = schedule.factor(step);
         for group in &self.groups {
-            let value = group.learning_rate_at(factor);
-            if !((value as f32).is_finite() && value >= 0.0) {
+            if !group.can_tell(factor) {
+                let value = group.learning_rate_at(factor);
                 return Err(Error::LearningRate { step, group: group.name.clone(), value });
             }
         }

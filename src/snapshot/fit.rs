@@ -56,17 +56,24 @@ struct Findings<'a> {
     options: &'a ImportOptions,
     problems: Vec<String>,
     changes: BTreeSet<Change>,
+    /// Some of the problems no option takes.
+    is_hopeless: bool,
 }
 
 impl Findings<'_> {
     fn add(&mut self, problem: String) {
+        self.is_hopeless = true;
         self.problems.push(problem);
     }
 
     /// Notes a difference that an option takes. Each kind is told once.
     fn differs(&mut self, change: Change, problem: impl FnOnce() -> String) {
         if self.changes.insert(change) && !change.is_allowed(self.options) {
-            self.problems.push(problem());
+            let problem = problem();
+            // One outer step in place of another is two changes.
+            if !self.problems.contains(&problem) {
+                self.problems.push(problem);
+            }
         }
     }
 
@@ -81,8 +88,8 @@ impl Findings<'_> {
             .map(|change| format!(".{}", change.option()))
             .collect();
         if !options.is_empty() {
-            self.problems
-                .push(format!("`import_with` and `ImportOptions::new(){options}` would go on from it"));
+            let outcome = if self.is_hopeless { "take the rest" } else { "go on from it" };
+            self.problems.push(format!("`import_with` and `ImportOptions::new(){options}` would {outcome}"));
         }
         Err(Error::Snapshot { problem: self.problems.join("; ") })
     }
@@ -137,7 +144,8 @@ fn matched<'a>(
 impl Optimizer {
     /// What an import of this snapshot writes.
     pub(super) fn fit<'a>(&self, snapshot: &'a Snapshot, options: &ImportOptions) -> Result<Fit<'a>, Error> {
-        let mut findings = Findings { options, problems: vec![], changes: BTreeSet::new() };
+        let mut findings =
+            Findings { options, problems: vec![], changes: BTreeSet::new(), is_hopeless: false };
         self.check_counters(snapshot, &mut findings);
         let here = self.groups.iter().map(|group| group.name.as_str());
         let there = snapshot.groups.iter().map(|group| group.name.as_str());

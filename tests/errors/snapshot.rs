@@ -1,11 +1,15 @@
 //! Snapshots that do not fit.
 
+use std::sync::Arc;
+
 use lookahead_wgpu::{
-    Builder, CycleSnapshot, Group, Lookahead, Optimizer, Rule, Schedule, Snapshot, StatePolicy,
+    Builder, CycleSnapshot, Group, Lookahead, Optimizer, Options, Outer, Rule, Schedule, Snapshot,
+    StatePolicy,
+    outer::{HeavyBall, Nesterov},
     rules::{Adam, AdamW, Sgd},
 };
 
-use crate::{Noop, check};
+use crate::{Noop, check, lookahead};
 
 fn builder(rule: impl Rule + 'static, policy: Option<StatePolicy>) -> Builder {
     let lookahead = policy.map(|policy| Lookahead::new(4, 0.5).policy(policy));
@@ -89,6 +93,21 @@ fn snapshots_of_another_configuration() {
         check(error, "Snapshot", &[&["the snapshot does not fit"], told].concat());
         assert_eq!(optimizer.steps(), 0);
     }
+}
+
+/// An option is said to go on from a snapshot only where nothing else is wrong, and each difference is told once.
+#[test]
+fn what_options_take_is_told_once_and_not_promised_for_the_rest() {
+    let noop = Noop::new();
+    let with = |outer: Arc<dyn Outer>| lookahead(4, 0.5).options(Options { outer, ..Options::default() });
+    let mut snapshot = noop.build(with(Arc::new(Nesterov { momentum: 0.5 }))).export_blocking().unwrap();
+    let mut optimizer = noop.build(with(Arc::new(HeavyBall { momentum: 0.5 })));
+    let told = "`ImportOptions::new().begin_outer().end_outer()`";
+    let error = optimizer.import(&snapshot).unwrap_err();
+    assert_eq!(error.to_string().matches("its outer step is `nesterov`").count(), 1, "{error}");
+    check(error, "Snapshot", &[told, "would go on from it"]);
+    snapshot.gathered = 1;
+    check(optimizer.import(&snapshot).unwrap_err(), "Snapshot", &[told, "would take the rest"]);
 }
 
 #[test]

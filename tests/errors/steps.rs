@@ -1,6 +1,6 @@
 //! Calls at the wrong time, and steps that are not taken.
 
-use lookahead_wgpu::{Field, Group, Optimizer, Schedule, StatePolicy, rules::Adam};
+use lookahead_wgpu::{Field, Group, Guard, Optimizer, Options, Schedule, StatePolicy, rules::Adam};
 
 use crate::{Noop, check, lookahead, sgd};
 
@@ -32,6 +32,34 @@ fn a_step_without_a_learning_rate_is_not_taken() {
         GOOD.store(true, Relaxed);
         noop.step(&mut optimizer).unwrap();
         assert_eq!(counters(&optimizer), (5, (2, 5), (1, 5)));
+    }
+}
+
+/// A learning rate that f32 holds is no use where kernels are told it as a product of which f32 does not hold a part.
+#[test]
+fn parts_of_a_learning_rate_that_f32_does_not_hold() {
+    let noop = Noop::new();
+    for (lr, factor, schedule) in [
+        (1e38, 1e5, 1e-10),   // lr factor is infinite
+        (1e-30, 1e-20, 1e25), // it is 0
+        (1e-30, 1.0, 1e40),   // the schedule's factor is infinite
+        (0.0, 1.0, 1e40),
+        (1e30, 1.0, 1e-40), // it is 0
+    ] {
+        for guard in [None, Some(Guard::default())] {
+            let options = Options { guard, ..Options::default() };
+            let builder = Optimizer::builder(Adam::new(lr)).options(options).tensor("w", &[4]);
+            let mut optimizer = noop.build(builder.schedule(Schedule::custom(move |_| schedule)));
+            optimizer.set_learning_rate_factor("default", factor).unwrap();
+            check(noop.step(&mut optimizer).unwrap_err(), "LearningRate", &["step 0", "group `default`"]);
+            assert_eq!(optimizer.steps(), 0);
+        }
+    }
+    // So small a learning rate is 0, whatever the way there.
+    for (lr, schedule) in [(1e-30, 1e-30), (0.1, 1e-300), (0.0, 1e-40), (1e30, 0.0)] {
+        let builder = Optimizer::builder(Adam::new(lr)).tensor("w", &[4]);
+        let mut optimizer = noop.build(builder.schedule(Schedule::custom(move |_| schedule)));
+        noop.step(&mut optimizer).unwrap();
     }
 }
 
