@@ -165,9 +165,9 @@ impl Optimizer {
     ///
     /// # Errors
     ///
-    /// [`Error::LearningRate`] where the schedule gives none, [`Error::Rule`] where the rule's hyperparameters at
-    /// this step or the outer step's coefficients are not finite, [`Error::Swapped`] between two
-    /// [`swap_slow`](Self::swap_slow), [`Error::Ownership`] where gradients are borrowed. Nothing was
+    /// [`Error::LearningRate`] where the schedule gives none, [`Error::Rule`] where what the rule tells of this step
+    /// (hyperparameters, a second moment) or the outer step's coefficients cannot be used, [`Error::Swapped`] between
+    /// two [`swap_slow`](Self::swap_slow), [`Error::Ownership`] where gradients are borrowed. Nothing was
     /// recorded or counted then.
     pub fn step(&mut self, encoder: &mut wgpu::CommandEncoder) -> Result<(), Error> {
         if self.borrowed.is_some() {

@@ -383,7 +383,7 @@ pub(crate) fn minimum(a: f64, b: f64) -> f64 {
     -maximum(-a, -b)
 }
 
-fn check_learning_rate(lr: f64) -> Result<(), Error> {
+pub(crate) fn check_learning_rate(lr: f64) -> Result<(), Error> {
     check_hyperparameter("lr", lr, |lr| lr >= 0.0, "finite and at least 0")
 }
 

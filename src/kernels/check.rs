@@ -4,7 +4,7 @@ use super::text::{self, BUILTINS, Declaration, Token};
 use crate::{
     error::Error,
     outer::Outer,
-    rules::{MAX_HYPER, MAX_SLOTS, Rule, Slot},
+    rules::{Factored, MAX_HYPER, MAX_SLOTS, Rule, SecondMoment, Slot, check_learning_rate},
 };
 
 /// The names of the driver's that rules and outer steps know; all others of its begin with `la_`.
@@ -25,6 +25,7 @@ pub fn check(rule: &dyn Rule) -> Result<(), Error> {
         return Err(broken("has no name".to_owned()));
     }
     rule.check()?;
+    check_learning_rate(rule.learning_rate())?;
     rule.weight_decay().check()?;
     let slots = rule.slots();
     if let Some(slot) =
@@ -44,24 +45,23 @@ pub fn check(rule: &dyn Rule) -> Result<(), Error> {
     check_hyper(rule, 1, hyper.len(), &hyper)?;
     if let Some(factored) = rule.factored(1) {
         factored.check()?;
-        let due = [factored.decay as f32, (1.0 - factored.decay) as f32];
-        if hyper.get(..2) != Some(due.as_slice()) {
-            return Err(broken(format!(
-                "has a second moment of the driver's: the first members of `Hyper` must be {due:?}, not {hyper:?}"
-            )));
-        }
         if rule.trust().is_some() {
             return Err(broken("has a second moment of the driver's and a trust ratio; take one".to_owned()));
         }
     }
     if let Some(trust) = rule.trust() {
         for (what, value) in [("coefficient", trust.coefficient), ("eps", trust.eps)] {
-            if !((value as f32).is_finite() && value >= 0.0) {
+            let told = value as f32;
+            if !(value >= 0.0 && told.is_finite() && (value == 0.0 || told.is_normal())) {
                 return Err(broken(format!(
-                    "has {value} for the {what} of its trust ratio, which must be finite and at least 0"
+                    "has {value:?} for the {what} of its trust ratio, which must be finite and at least 0, for f32 too"
                 )));
             }
         }
+    }
+    if let Some(moment) = rule.second_moment(1).filter(|moment| moment.slot >= slots.len()) {
+        let (slot, slots) = (moment.slot, slots.len());
+        return Err(broken(format!("has its second moment in the slot {slot}, of {slots} counted from 0")));
     }
     let text = Text::new(rule.name(), rule.wgsl())?;
     text.check_names()?;
@@ -104,7 +104,8 @@ pub(crate) fn check_coefficients(outer: &dyn Outer) -> Result<(), Error> {
     Err(Error::Rule { rule: outer.name().to_owned(), problem })
 }
 
-/// Refuses what [`Rule::hyper`] gave for the step with this count, if it is not `due` finite members.
+/// Refuses what [`Rule::hyper`] gave for the step with this count, if it is not `due` finite members, and what the rule
+/// tells of its second moment then.
 pub(crate) fn check_hyper(rule: &dyn Rule, count: u64, due: usize, hyper: &[f32]) -> Result<(), Error> {
     let broken = |problem: String| Err(Error::Rule { rule: rule.name().to_owned(), problem });
     if hyper.len() != due {
@@ -115,8 +116,41 @@ pub(crate) fn check_hyper(rule: &dyn Rule, count: u64, due: usize, hyper: &[f32]
         Some((value, number)) => {
             broken(format!("gives {value} as member {number} of `Hyper` at count {count}; it must be finite"))
         }
-        None => Ok(()),
+        None => check_moment(rule, count, hyper),
     }
+}
+
+/// Refuses a second moment at the step with this count that the driver cannot keep, or cannot take for a curvature.
+fn check_moment(rule: &dyn Rule, count: u64, hyper: &[f32]) -> Result<(), Error> {
+    let broken = |problem: String| Err(Error::Rule { rule: rule.name().to_owned(), problem });
+    if let Some(Factored { decay, .. }) = rule.factored(count) {
+        if !(0.0..=1.0).contains(&decay) {
+            return broken(format!(
+                "has {decay} for the decay of its second moment at count {count}, which must be in [0, 1]"
+            ));
+        }
+        let due = [decay as f32, (1.0 - decay) as f32];
+        if hyper.get(..2) != Some(due.as_slice()) {
+            return broken(format!(
+                "has a second moment of the driver's: the first members of `Hyper` must be {due:?}, not {hyper:?}"
+            ));
+        }
+    }
+    if let Some(SecondMoment { bias_correction, eps, .. }) = rule.second_moment(count) {
+        let correction = bias_correction.recip() as f32;
+        if !(correction > 0.0 && correction.is_finite()) {
+            return broken(format!(
+                "has {bias_correction} for the bias correction of its second moment at count {count}, which must be \
+                 finite and positive"
+            ));
+        }
+        if !(eps >= 0.0 && (eps as f32).is_finite()) {
+            return broken(format!(
+                "has {eps} for the eps of its second moment at count {count}, which must be finite and at least 0"
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn check_slots(slots: &[Slot]) -> Result<(), String> {

@@ -145,16 +145,25 @@ fn member<'a>(words: &[&'a str]) -> Option<Member<'a>> {
 
 /// The type that a written one stands for, in WGSL's short names: aliases of the text are followed.
 pub(crate) fn resolved(ty: &str, declarations: &[Declaration<'_>]) -> String {
+    let ty = followed(ty, declarations);
+    let vector = ty.strip_prefix("vec").and_then(|rest| rest.strip_suffix('>')?.split_once('<'));
+    match vector {
+        Some((size, of)) if followed(of.trim_end_matches(','), declarations) == "f32" => {
+            format!("vec{size}f")
+        }
+        _ => ty,
+    }
+}
+
+/// What an alias stands for, if it is one; no further than there are aliases, which may go round.
+fn followed(ty: &str, declarations: &[Declaration<'_>]) -> String {
     let mut ty = ty.to_owned();
     for _ in 0..declarations.len() {
         let alias = declarations.iter().find(|other| other.kind == "alias" && other.name == ty);
         let Some(alias) = alias else { break };
         ty = alias.rest.iter().map(|token| token.text).filter(|text| !matches!(*text, "=" | ";")).collect();
     }
-    match ty.strip_prefix("vec").and_then(|rest| rest.split_once("<f32")) {
-        Some((size, ">" | ",>")) => format!("vec{size}f"),
-        _ => ty,
-    }
+    ty
 }
 
 /// WGSL's own functions. A rule cannot declare one of these names: the driver's code calls them.
@@ -346,6 +355,10 @@ mod tests {
         assert_eq!(all[4].members(), [member("w", "Four", false), member("g", "vec4f", false)]);
         assert_eq!((all[4].returned(), all[5].returned()), ("Four".to_owned(), String::new()));
         assert_eq!((resolved("Four", &all), resolved("f32", &all)), ("vec4f".to_owned(), "f32".to_owned()));
+        assert_eq!(
+            (resolved("vec2<f32,>", &all), resolved("vec4<Four>", &all)),
+            ("vec2f".into(), "vec4<Four>".into())
+        );
     }
 
     #[test]

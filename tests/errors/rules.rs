@@ -2,7 +2,7 @@
 
 use lookahead_wgpu::{
     Error, Guard, Lookahead, Optimizer, Options, Rule, kernels,
-    rules::{Slot, Step},
+    rules::{AdaFactor, Factored, SecondMoment, Slot, Step, Trust},
 };
 
 use crate::{Noop, check};
@@ -146,6 +146,112 @@ fn hyperparameters_that_are_not_finite_or_too_few_or_many() {
             if guard.is_none() {
                 assert_eq!(optimizer.step_count("default").unwrap(), 3);
             }
+        }
+    }
+}
+
+/// A rule whose learning rate, trust ratio and second moment are what they should be until a step.
+#[derive(Debug, Clone)]
+struct Telling {
+    lr: f64,
+    trust: Option<Trust>,
+    moment: Option<SecondMoment>,
+    /// The decay of a moment that the driver keeps.
+    decay: Option<f64>,
+    from: u64,
+}
+
+const TELLING: Telling = Telling { lr: 0.1, trust: None, moment: None, decay: None, from: 1 };
+
+impl Rule for Telling {
+    fn name(&self) -> &str {
+        "telling"
+    }
+
+    fn wgsl(&self) -> &str {
+        "struct Hyper { decay: f32, rest: f32 }
+        fn measure(w: vec4f, g: vec4f) -> vec4f { return g; }
+        fn update(w: vec4f, g: vec4f) -> vec4f { return w - control.lr * g; }"
+    }
+
+    fn slots(&self) -> Vec<Slot> {
+        vec![Slot::zero("m")]
+    }
+
+    fn learning_rate(&self) -> f64 {
+        self.lr
+    }
+
+    fn hyper(&self, count: u64, out: &mut Vec<f32>) {
+        let decay = self.factored(count).map_or(0.5, |factored| factored.decay);
+        out.extend([decay as f32, (1.0 - decay) as f32]);
+    }
+
+    fn trust(&self) -> Option<Trust> {
+        self.trust
+    }
+
+    fn second_moment(&self, count: u64) -> Option<SecondMoment> {
+        let right = SecondMoment { bias_correction: 1.0, eps: 0.0, ..self.moment? };
+        if count < self.from { Some(right) } else { self.moment }
+    }
+
+    fn factored(&self, count: u64) -> Option<Factored> {
+        let decay = if count < self.from { 0.5 } else { self.decay? };
+        self.decay.and(AdaFactor::new(0.1).factored(count)).map(|factored| Factored { decay, ..factored })
+    }
+
+    fn update(&self, step: &Step, weight: f64, gradient: f64, _: &mut [f64]) -> f64 {
+        weight - step.learning_rate * gradient
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+/// What a rule tells besides `Hyper` is held to its contract, too.
+#[test]
+fn what_the_driver_is_told_and_cannot_use() {
+    kernels::check(&TELLING).unwrap();
+    for lr in [f64::NAN, -0.1, 1e39, 1e-50] {
+        let error = kernels::check(&Telling { lr, ..TELLING }).unwrap_err();
+        check(error, "Hyperparameter", &["lr = "]);
+    }
+    for (coefficient, eps) in [(1e-50, 0.0), (1.0, 1e-50), (1e39, 0.0), (-1.0, 0.0), (1.0, f64::NAN)] {
+        let trust = Some(Trust { coefficient, eps, measure_stores: false });
+        let error = kernels::check(&Telling { trust, ..TELLING }).unwrap_err();
+        check(error, "Rule", &["of its trust ratio", "at least 0"]);
+    }
+    let right = SecondMoment { slot: 0, bias_correction: 1.0, eps: 0.0 };
+    kernels::check(&Telling { moment: Some(right), decay: None, ..TELLING }).unwrap();
+    for slot in [1, usize::MAX] {
+        let moment = Some(SecondMoment { slot, ..right });
+        let error = kernels::check(&Telling { moment, ..TELLING }).unwrap_err();
+        check(error, "Rule", &[&format!("in the slot {slot}, of 1")]);
+    }
+    let moments = [
+        (SecondMoment { bias_correction: f64::NAN, ..right }, "bias correction"),
+        (SecondMoment { bias_correction: 0.0, ..right }, "bias correction"),
+        (SecondMoment { bias_correction: -1.0, ..right }, "bias correction"),
+        (SecondMoment { eps: f64::NAN, ..right }, "has NaN for the eps"),
+        (SecondMoment { eps: -1.0, ..right }, "has -1 for the eps"),
+    ];
+    let moments = moments.map(|(moment, told)| (Telling { moment: Some(moment), ..TELLING }, told));
+    let decays = [2.0, -0.5].map(|decay| (Telling { decay: Some(decay), ..TELLING }, "for the decay"));
+    let noop = Noop::new();
+    for (rule, told) in moments.into_iter().chain(decays) {
+        check(kernels::check(&rule).unwrap_err(), "Rule", &[told, "second moment at count 1"]);
+        for guard in [None, Some(Guard::default())] {
+            let builder = Optimizer::builder(Telling { from: 3, ..rule.clone() });
+            let builder = builder.options(Options { guard, ..Options::default() });
+            let mut optimizer = noop.build(builder.tensor("w", &[3]));
+            for _ in 0..2 {
+                noop.step(&mut optimizer).unwrap();
+            }
+            let error = noop.step(&mut optimizer).unwrap_err();
+            check(error, "Rule", &[told, "second moment at count 3"]);
+            assert_eq!(optimizer.steps(), 2);
         }
     }
 }

@@ -145,8 +145,11 @@ fn wgsl_that_the_driver_cannot_call() {
     }
     // Other names for the same types, and a name of its own for each parameter.
     let aliases = "alias Four = vec4 < f32 >;\nalias F = f32;\nstruct Hyper { lr: F, }\n\
-                   @must_use fn update(weight: Four, gradient: vec4<f32>) -> Four { return weight; }";
+                   @must_use fn update(weight: Four, gradient: vec4<f32>) -> vec4<F> { return weight; }";
     kernels::check(&Broken::new(aliases)).unwrap();
+    let round = "alias Four = vec4<Four>;\nfn update(w: Four, g: Four) -> Four { return w; }";
+    let round = refuse(Broken { hyper: vec![], ..Broken::new(round) });
+    check(round, "Shader", &["at line 2", "`fn update(w: Four, g: Four) -> Four`"]);
 }
 
 #[test]
