@@ -41,7 +41,8 @@
 //! and the rule's arithmetic, twice in all; [`Optimizer::traffic`](crate::Optimizer::traffic) counts the bytes.
 //! `cargo bench` has the figures of both.
 //!
-//! **Limits**: what only the GPU knows cannot be asked of the host: [`Optimizer::step_count`] and
+//! **Limits**: it is the scaled gradient that is looked at, as by PyTorch's scaler: where a loss scale below 1 makes a true
+//! gradient of it that f32 does not hold, the step is taken (`check_updates` sees it). What only the GPU knows cannot be asked of the host: [`Optimizer::step_count`] and
 //! [`Optimizer::position`] are errors, [`Optimizer::counters`] tells. `set_k` and `set_alpha` take effect at the next
 //! cycle, whenever that is; all other settings at the next step, however many were skipped. Tables hold what a step needs that is late by up to 4096 skipped ones; after so many no
 //! more are taken, until the state is exported and imported.

@@ -700,7 +700,9 @@ impl Optimizer {
         for group in &mut self.groups {
             (group.clock.seed, group.clock.position) = (false, 0);
         }
-        self.average_start = self.steps;
+        if averages {
+            self.average_start = self.steps;
+        }
         Ok(())
     }
 
