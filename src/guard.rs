@@ -39,7 +39,8 @@
 //! **What it costs**: one more reading of the gradient, and one small dispatch for each group. Where a gradient norm is
 //! taken for clipping, the same pass tells both. With `check_updates` one more reading of weights, gradient and state,
 //! and the rule's arithmetic, twice in all; [`Optimizer::traffic`](crate::Optimizer::traffic) counts the bytes.
-//! `cargo bench` has the figures of both.
+//! `cargo bench` has the figures of both: on a CPU (lavapipe) 1.6 and 2.4 times the time of Lookahead(Adam), for 1.14 and
+//! 1.68 times its bytes.
 //!
 //! **Limits**: it is the scaled gradient that is looked at, as by PyTorch's scaler: where a loss scale below 1 makes a true
 //! gradient of it that f32 does not hold, the step is taken (`check_updates` sees it). What only the GPU knows cannot be asked of the host: [`Optimizer::step_count`] and
