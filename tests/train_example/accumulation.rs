@@ -10,8 +10,7 @@ use crate::rule::RuleName;
 use crate::run::{self, Run};
 use crate::settings::{PolicyName, Settings};
 use crate::train::{Checkpoints, Workbench};
-use crate::{report, turn, twin};
-use lookahead_wgpu::Snapshot;
+use crate::{report, trained, turn, twin};
 use lookahead_wgpu::gpu::Gpu;
 use rand::seq::SliceRandom;
 
@@ -136,13 +135,7 @@ fn a_resumed_run_with_short_steps_stays_on_its_curve_to_the_bit() {
                 options,
                 ..settings(64, None)
             };
-            let mut kept: Vec<(Snapshot, History)> = Vec::new();
-            let mut keep = |snapshot: &Snapshot, history: &History| {
-                kept.push((snapshot.clone(), history.clone()));
-                Ok(())
-            };
-            let checkpoints = Checkpoints { start: None, every: 1, keep: &mut keep };
-            let whole = bench.train_with(&how, checkpoints, &mut |_| ()).unwrap();
+            let (whole, kept) = trained(&bench, &how, 1);
             assert_eq!(kept.len(), 46);
             assert_eq!(whole.losses, bench.train(&how, &mut |_| ()).unwrap().losses);
             // Around the end of an epoch, and in the middle of a step.

@@ -5,8 +5,8 @@ use crate::checkpoint::Checkpoint;
 use crate::common::gpus;
 use crate::data::Dataset;
 use crate::history::{Divergence, History};
-use crate::train::{Checkpoints, Workbench};
-use crate::{fresh_folder, program};
+use crate::train::Workbench;
+use crate::{fresh_folder, program, trained};
 use clap::Parser;
 use lookahead_wgpu::Snapshot;
 use std::fs;
@@ -24,14 +24,7 @@ fn run(words: &[&str]) -> Result<(), String> {
 fn good() -> (Snapshot, History) {
     let how = arguments(&["--epochs", "1"]).settings().unwrap().remove(0);
     let bench = Workbench::new(gpus()[0].clone(), &Dataset::digits().unwrap()).unwrap();
-    let mut last = None;
-    let mut keep = |snapshot: &Snapshot, history: &History| {
-        last = Some((snapshot.clone(), history.clone()));
-        Ok(())
-    };
-    let checkpoints = Checkpoints { start: None, every: 100, keep: &mut keep };
-    bench.train_with(&how, checkpoints, &mut |_| ()).unwrap();
-    last.unwrap()
+    trained(&bench, &how, 100).1.pop().unwrap()
 }
 
 #[test]

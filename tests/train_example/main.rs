@@ -76,3 +76,19 @@ fn fresh_folder(name: &str) -> std::path::PathBuf {
     std::fs::create_dir_all(&folder).unwrap();
     folder
 }
+
+/// The history of a run from its start, and the checkpoints that it keeps: one every so many batches, and one at the end.
+fn trained(
+    bench: &train::Workbench,
+    how: &settings::Settings,
+    every: u64,
+) -> (history::History, Vec<(lookahead_wgpu::Snapshot, history::History)>) {
+    let mut kept = Vec::new();
+    let mut keep = |snapshot: &lookahead_wgpu::Snapshot, history: &history::History| {
+        kept.push((snapshot.clone(), history.clone()));
+        Ok(())
+    };
+    let checkpoints = train::Checkpoints { start: None, every, keep: &mut keep };
+    let whole = bench.train_with(how, checkpoints, &mut |_| ()).unwrap();
+    (whole, kept)
+}

@@ -8,6 +8,7 @@ use crate::options::{
 use crate::rule::RuleName;
 use crate::settings::{PolicyName, Settings};
 use crate::train::{Checkpoints, Progress, Workbench};
+use crate::trained;
 use clap::ValueEnum;
 use lookahead_wgpu::Snapshot;
 use lookahead_wgpu::gpu::Gpu;
@@ -256,13 +257,7 @@ fn a_resumed_run_stays_on_its_curve_to_the_bit() {
     };
     let f16 = Options { half: Some(HalfName::F16), loss_scale: Some(1e9), ..Options::default() };
     for how in [with(Options::default()), with(f16), with(all)] {
-        let mut kept: Vec<(Snapshot, History)> = Vec::new();
-        let mut keep = |snapshot: &Snapshot, history: &History| {
-            kept.push((snapshot.clone(), history.clone()));
-            Ok(())
-        };
-        let checkpoints = Checkpoints { start: None, every: 10, keep: &mut keep };
-        let whole = bench.train_with(&how, checkpoints, &mut |_| ()).unwrap();
+        let (whole, kept) = trained(&bench, &how, 10);
         assert_eq!(kept.len(), 7);
         assert_eq!(whole.losses, bench.train(&how, &mut |_| ()).unwrap().losses);
         // A history may be longer than its snapshot.
@@ -353,13 +348,7 @@ fn a_run_that_is_killed_loses_at_most_the_steps_since_its_last_checkpoint() {
 fn a_checkpoint_of_another_network_or_rule_is_refused() {
     let bench = Workbench::new(gpus()[0].clone(), &Dataset::digits().unwrap()).unwrap();
     let how = Settings { epochs: 1, ..with(Options::default()) };
-    let mut last = None;
-    let mut keep = |snapshot: &Snapshot, history: &History| {
-        last = Some((snapshot.clone(), history.clone()));
-        Ok(())
-    };
-    let checkpoints = Checkpoints { start: None, every: 100, keep: &mut keep };
-    bench.train_with(&how, checkpoints, &mut |_| ()).unwrap();
+    let last = trained(&bench, &how, 100).1.pop();
     let refused = |how: &Settings| {
         let checkpoints = Checkpoints { start: last.clone(), every: 100, keep: &mut |_, _| Ok(()) };
         bench.train_with(how, checkpoints, &mut |_| ()).unwrap_err().to_string()
