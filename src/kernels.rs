@@ -14,10 +14,9 @@ use std::fmt::Write;
 use crate::{
     alpha::{Curvature, Scope},
     clip::Clip,
-    guard,
+    layout::{params, planes::Planes},
     lookahead::{Lookahead, StatePolicy},
     options::Options,
-    planes::Planes,
     precision::Half,
     rules::Rule,
 };
@@ -478,7 +477,7 @@ pub fn finish(measure: Measure, scaled: bool) -> Source {
         Measure::Alpha => include_str!("../shaders/conclude/alpha.wgsl"),
     };
     let unscale =
-        format!("const LA_UNSCALE = {}u;\n{}", guard::UNSCALE, include_str!("../shaders/gain/unscale.wgsl"));
+        format!("const LA_UNSCALE = {}u;\n{}", params::UNSCALE, include_str!("../shaders/gain/unscale.wgsl"));
     let gain = match (measure, scaled) {
         (Measure::Norm, true) => unscale.as_str(),
         (Measure::Norm, false) => include_str!("../shaders/gain/one.wgsl"),
@@ -602,16 +601,4 @@ pub(crate) enum Binding {
     Read,
     /// A storage buffer.
     ReadWrite,
-}
-
-impl Binding {
-    pub(crate) fn ty(self) -> wgpu::BindingType {
-        let (ty, has_dynamic_offset) = match self {
-            Self::Uniform => (wgpu::BufferBindingType::Uniform, false),
-            Self::DynamicUniform => (wgpu::BufferBindingType::Uniform, true),
-            Self::Read => (wgpu::BufferBindingType::Storage { read_only: true }, false),
-            Self::ReadWrite => (wgpu::BufferBindingType::Storage { read_only: false }, false),
-        };
-        wgpu::BindingType::Buffer { ty, has_dynamic_offset, min_binding_size: None }
-    }
 }

@@ -42,7 +42,7 @@
 //! | clipping, accumulation over micro-batches | [`Clip`], [`Accumulation`] |
 //! | the training state in files, and PyTorch's | [`checkpoint`], [`Snapshot`] |
 //! | weights and gradients in buffers of yours | [`Builder::borrowed`], [`Slice`] |
-//! | memory and bytes moved | [`Memory`], [`Traffic`] |
+//! | memory, bytes moved and limits, before there is a device | [`Builder::plan`], [`Plan`], [`Memory`], [`Traffic`] |
 //! | a device to begin with, natively and in a browser | [`gpu`] |
 //! | the f64 reference | [`twin`] |
 //! | the paper's section 3 in closed form | [`analysis`] |
@@ -59,63 +59,46 @@
 // Files and blocking calls are not there in a browser; their links are checked natively.
 #![cfg_attr(target_arch = "wasm32", allow(rustdoc::broken_intra_doc_links))]
 
-mod access;
 mod accumulate;
 pub mod alpha;
 pub mod analysis;
 pub mod average;
-mod builder;
 pub mod checkpoint;
 mod clip;
-mod controls;
-mod counters;
 mod error;
 pub mod gpu;
 mod group;
 pub mod guard;
 pub mod kernels;
 mod layout;
-mod limits;
 mod lookahead;
-mod memory;
-mod moments;
 mod optimizer;
 mod options;
 pub mod outer;
-mod pipelines;
-mod planes;
+mod plan;
 pub mod precision;
-mod readback;
-mod reduction;
 pub mod rules;
 mod schedule;
-mod settings;
 mod snapshot;
-mod tensors;
-mod transfer;
 pub mod twin;
-mod waiting;
 
-pub use access::Slice;
 pub use accumulate::Accumulation;
 pub use alpha::AdaptiveAlpha;
 pub use average::Average;
-pub use builder::Builder;
 pub use clip::Clip;
-pub use counters::{Counters, GroupCounters};
 pub use error::{Error, check_hyperparameter};
+pub use gpu::slice::Slice;
 pub use group::{DEFAULT_GROUP, Group};
 pub use guard::{Guard, LossScale};
+pub use layout::{field::Field, limits::Limits};
 pub use lookahead::{Lookahead, StatePolicy};
-pub use memory::Memory;
-pub use optimizer::{Gradients, Optimizer};
+pub use optimizer::{Builder, Counters, Gradients, GroupCounters, Optimizer};
 pub use options::Options;
 pub use outer::Outer;
+pub use plan::{Memory, Plan, Traffic};
 pub use precision::Half;
-pub use readback::Field;
 pub use rules::Rule;
 pub use schedule::Schedule;
-pub use settings::Traffic;
 pub use snapshot::{CycleSnapshot, GroupSnapshot, ImportOptions, Snapshot, TensorSnapshot, Weights};
 pub use wgpu;
 

@@ -64,7 +64,6 @@ impl Default for Options {
 impl Options {
     pub(crate) fn check(&self) -> Result<(), Error> {
         self.clip.check()?;
-        crate::kernels::check_outer(self.outer.as_ref())?;
         self.adaptive.map_or(Ok(()), |adaptive| adaptive.check())?;
         self.average.map_or(Ok(()), |average| average.check())?;
         self.accumulate.map_or(Ok(()), |accumulate| accumulate.check())?;

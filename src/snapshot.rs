@@ -6,15 +6,16 @@ mod options;
 pub use options::{ImportOptions, Weights};
 
 use crate::{
-    access::Slice,
     error::Error,
-    group::GroupState,
-    guard::{ClockWords, Cycle},
+    gpu::{slice::Slice, transfer::Reader},
+    layout::{
+        field::Field,
+        params::{ClockWords, Cycle},
+    },
     lookahead::StatePolicy,
     optimizer::Optimizer,
-    readback::Field,
+    plan::group::GroupState,
     schedule::Schedule,
-    transfer::{Reader, Writer},
 };
 use fit::Fit;
 
@@ -134,13 +135,13 @@ impl Optimizer {
 
     /// The clock, and every field of every tensor in the order in which `snapshot` takes their values.
     async fn read_state(&self) -> Result<(ClockWords, Vec<Vec<f32>>), Error> {
-        let fields = (0..self.layout.tensors.len())
-            .flat_map(|tensor| self.fields_of(tensor).into_iter().map(move |field| (tensor, field)));
+        let fields = (0..self.plan.layout.tensors.len())
+            .flat_map(|tensor| self.plan.fields_of(tensor).into_iter().map(move |field| (tensor, field)));
         let sources = fields.map(|(tensor, field)| self.source(field, tensor));
         let sources = sources.collect::<Result<Vec<_>, _>>()?;
-        let clock = self.guard.as_ref().map(|guard| Slice::whole(&guard.clock));
+        let clock = self.plan.guard.as_ref().map(|guard| Slice::whole(self.engine.buffer(guard.clock)));
         let slices = clock.iter().chain(sources.iter().flat_map(|source| &source.slices));
-        let mut reader = Reader::new(self, slices.cloned());
+        let mut reader = Reader::new(&self.engine, slices.cloned());
         let clock = match &clock {
             Some(clock) => ClockWords::from_bytes(&reader.slice(clock).await?),
             None => self.host_clock(),
@@ -173,12 +174,12 @@ impl Optimizer {
     ///
     /// As [`Self::import`].
     pub fn import_with(&mut self, snapshot: &Snapshot, options: ImportOptions) -> Result<(), Error> {
-        self.check_not_swapped("import")?;
+        self.plan.check_not_swapped("import")?;
         let fit = self.fit(snapshot, &options)?;
-        let mut writer = Writer::new(self);
+        let mut writer = self.writer();
         for (tensor, fields) in fit.tensors.iter().enumerate() {
             for (field, values) in fields {
-                writer.field(*field, tensor, values)?;
+                self.write_field(&mut writer, *field, tensor, values)?;
             }
         }
         writer.finish()?;
@@ -187,14 +188,14 @@ impl Optimizer {
 
     /// Takes over all that is not a tensor's.
     fn go_on(&mut self, fit: Fit<'_>) -> Result<(), Error> {
-        self.steps = fit.clock.steps;
-        self.gathered = fit.gathered;
-        self.average_start = fit.clock.average_start;
-        self.schedule = fit.schedule.unwrap_or_else(|| self.schedule.clone());
+        self.plan.state.steps = fit.clock.steps;
+        self.plan.state.gathered = fit.gathered;
+        self.plan.state.average_start = fit.clock.average_start;
+        self.plan.state.schedule = fit.schedule.unwrap_or_else(|| self.plan.state.schedule.clone());
         for (index, from) in fit.groups.into_iter().enumerate() {
             // The partial sums of a frozen group's norm may still be there.
-            self.norm_is_stale |= from.frozen;
-            let group = &mut self.groups[index];
+            self.plan.state.norm_is_stale |= from.frozen;
+            let group = &mut self.plan.state.groups[index];
             group.clock = from.clock;
             group.learning_rate = from.learning_rate;
             group.factor = from.factor;
@@ -210,40 +211,23 @@ impl Optimizer {
 
     /// Sets the guard's clock.
     fn write_clock(&self, clock: &ClockWords) -> Result<(), Error> {
-        let Some(guard) = &self.guard else { return Ok(()) };
-        let words = clock.encode();
-        let (_, problem) = crate::gpu::scoped(&self.device, || {
-            self.queue.write_buffer(&guard.clock, 0, bytemuck::cast_slice(&words));
-        });
-        match futures::FutureExt::now_or_never(problem) {
-            Some(Some(problem)) => Err(crate::gpu::error(&self.device, &problem, "writing the clock")),
-            _ => Ok(()),
-        }
-    }
-
-    /// What is kept of a tensor. Gradients come anew with every step.
-    pub(crate) fn fields_of(&self, tensor: usize) -> Vec<Field<'static>> {
-        let group = self.layout.tensors[tensor].group;
-        let mut fields = vec![Field::Weights];
-        if self.groups[group].lookahead.is_some() {
-            fields.push(Field::SlowWeights);
-        }
-        fields.extend(self.planes[group].fields());
-        fields.extend(self.moment_fields(tensor));
-        fields
+        let Some(guard) = &self.plan.guard else { return Ok(()) };
+        let clock_words = clock.encode();
+        let slice = Slice::whole(self.engine.buffer(guard.clock));
+        self.engine.write(&[slice], bytemuck::cast_slice(&clock_words), "writing the clock")
     }
 
     fn snapshot(&self, clock: ClockWords, values: Vec<Vec<f32>>) -> Result<Snapshot, Error> {
         let mut values = values.into_iter();
-        let tensors = self.layout.tensors.iter().enumerate().map(|(index, tensor)| TensorSnapshot {
+        let tensors = self.plan.layout.tensors.iter().enumerate().map(|(index, tensor)| TensorSnapshot {
             name: tensor.name.clone(),
-            group: self.groups[tensor.group].name.clone(),
+            group: self.plan.state.groups[tensor.group].name.clone(),
             shape: tensor.shape.clone(),
-            fields: self.fields_of(index).iter().map(Field::to_string).zip(values.by_ref()).collect(),
+            fields: self.plan.fields_of(index).iter().map(Field::to_string).zip(values.by_ref()).collect(),
         });
         let tensors = tensors.collect();
         let clocks = clock.groups.iter().zip(&clock.cycles);
-        let groups = self.groups.iter().zip(clocks);
+        let groups = self.plan.state.groups.iter().zip(clocks);
         let groups =
             groups.map(|(group, (&(count, position), cycle))| group_snapshot(group, count, position, *cycle));
         let groups = groups.collect();
@@ -253,11 +237,11 @@ impl Optimizer {
             loss_scale: clock.scale,
             loss_unscale: clock.unscale,
             since_rescaled: clock.tracker,
-            gathered: self.gathered,
+            gathered: self.plan.state.gathered,
             average_start: clock.average_start,
-            outer: self.options.outer.name().to_owned(),
-            loss_scaling: Some(self.options.guard.is_some_and(|guard| guard.loss_scale.is_some())),
-            schedule: Some(self.schedule.clone()),
+            outer: self.plan.options.outer.name().to_owned(),
+            loss_scaling: Some(self.plan.options.guard.is_some_and(|guard| guard.loss_scale.is_some())),
+            schedule: Some(self.plan.state.schedule.clone()),
             groups,
             tensors,
         })

@@ -3,16 +3,18 @@
 //! It is what the kernels are tested against, and what a rule of one's own can be. Half-width formats are not its
 //! business: it is what they are measured by.
 
+mod factored;
+
 use std::sync::Arc;
 
 use crate::{
     alpha::{AdaptiveAlpha, Curvature, GradientAt, Scope},
     clip::Clip,
-    lookahead::{Clock, Lookahead, StatePolicy, flags},
-    moments,
+    layout::params::flags,
+    lookahead::{Lookahead, StatePolicy},
     options::Options,
-    reduction::norm,
-    rules::{Rule, Slot, Step, WeightDecay},
+    plan::cycle::Clock,
+    rules::{Rule, Slot, Step, WeightDecay, minimum},
 };
 
 /// One group's training in f64. The fields are its state, for comparison.
@@ -232,7 +234,7 @@ impl Twin {
             let mut decayed: Vec<f64> = gradients.iter().zip(&*weights).map(|(g, w)| g + l2 * w).collect();
             if let Some(factored) = self.rule.factored(step.count) {
                 let (shape, moments) = (&self.shapes[tensor], &mut self.moments[tensor]);
-                decayed = moments::twin::normalised(&factored, shape, &decayed, weights, moments);
+                decayed = factored::normalised(&factored, shape, &decayed, weights, moments);
             }
             for (index, &gradient) in gradients.iter().enumerate() {
                 let weight = weights[index];
@@ -372,11 +374,17 @@ impl Twin {
 fn initial_moments(rule: &dyn Rule, shapes: &[Vec<usize>]) -> Vec<Vec<Vec<f64>>> {
     let factored = rule.factored(1);
     let of =
-        |shape: &Vec<usize>| factored.map_or(vec![], |factored| moments::twin::initial(shape, &factored));
+        |shape: &Vec<usize>| factored.map_or(vec![], |factored| factored::initial(shape, &factored));
     shapes.iter().map(of).collect()
 }
 
 /// The initial state of one weight.
 fn initial(slots: &[Slot]) -> Vec<f64> {
     slots.iter().map(|slot| f64::from(slot.initial)).collect()
+}
+
+/// The norm of values, and the factor that clips it.
+fn norm(values: impl Iterator<Item = f64>, max_norm: f64) -> (f64, f64) {
+    let norm = values.map(|value| value * value).sum::<f64>().sqrt();
+    (norm, minimum(max_norm / (norm + 1e-6), 1.0))
 }

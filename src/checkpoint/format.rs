@@ -9,7 +9,7 @@ use super::{
 use crate::{
     error::Error,
     lookahead::StatePolicy,
-    readback::Field,
+    layout::field::Field,
     schedule::{Kind, Schedule},
     snapshot::{CycleSnapshot, GroupSnapshot, Snapshot, TensorSnapshot},
 };

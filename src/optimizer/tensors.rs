@@ -1,15 +1,12 @@
 //! Tensors by name: their slices of the flat buffers, and writing to them.
 
-use futures::FutureExt;
-
+use super::training::Optimizer;
 use crate::{
-    access::Slice,
     error::Error,
-    gpu,
-    layout::Tensor,
-    optimizer::Optimizer,
-    precision::{Half, bytes, encode},
-    readback::Field,
+    gpu::slice::Slice,
+    layout::{field::Field, tensors::Tensor},
+    plan::{Plan, parts::Part, program::{Buffer, Id}},
+    precision::{Half, encode},
 };
 
 impl Optimizer {
@@ -49,8 +46,8 @@ impl Optimizer {
     ///
     /// As [`Self::weights`], and [`Error::UnknownName`] where no copy is kept.
     pub fn half_weights(&self, tensor: &str) -> Result<Slice, Error> {
-        let found = self.layout.find(tensor)?;
-        if self.half_weights.is_empty() {
+        let found = self.plan.layout.find(tensor)?;
+        if self.plan.half_weights.is_empty() {
             return Err(Error::UnknownName {
                 what: "half-width copy of",
                 name: tensor.to_owned(),
@@ -66,7 +63,7 @@ impl Optimizer {
     ///
     /// As [`Self::weights`], and [`Error::UnknownName`] where no average is kept.
     pub fn average(&self, tensor: &str) -> Result<Slice, Error> {
-        one(tensor, self.plane_slices(Field::Average, self.layout.find(tensor)?)?)
+        one(tensor, self.slices(self.plan.plane_parts(Field::Average, self.plan.layout.find(tensor)?)?))
     }
 
     /// Where the caller writes the curvature of a tensor, for
@@ -76,7 +73,7 @@ impl Optimizer {
     ///
     /// As [`Self::weights`], and [`Error::UnknownName`] where the curvature is not the caller's.
     pub fn curvature(&self, tensor: &str) -> Result<Slice, Error> {
-        one(tensor, self.plane_slices(Field::Curvature, self.layout.find(tensor)?)?)
+        one(tensor, self.slices(self.plan.plane_parts(Field::Curvature, self.plan.layout.find(tensor)?)?))
     }
 
     /// Fast weights of a tensor of any size: the slices hold its values one after the other.
@@ -85,19 +82,19 @@ impl Optimizer {
     ///
     /// [`Error::UnknownName`].
     pub fn weights_slices(&self, tensor: &str) -> Result<Vec<Slice>, Error> {
-        Ok(self.weights_of(self.layout.find(tensor)?))
+        Ok(self.weights_of(self.plan.layout.find(tensor)?))
     }
 
     pub(crate) fn weights_of(&self, tensor: usize) -> Vec<Slice> {
         match &self.borrowed {
             Some(weights) => vec![weights[tensor].clone()],
-            None => flat(&self.weights, &self.layout.tensors[tensor], None),
+            None => self.flat(&self.plan.weights, &self.plan.layout.tensors[tensor], None),
         }
     }
 
     /// The half-width copy of a tensor's weights, which there must be.
     pub(crate) fn half_weights_of(&self, tensor: usize) -> Vec<Slice> {
-        flat(&self.half_weights, &self.layout.tensors[tensor], self.options.half_weights)
+        self.flat(&self.plan.half_weights, &self.plan.layout.tensors[tensor], self.plan.options.half_weights)
     }
 
     /// Gradients of a tensor of any size.
@@ -106,17 +103,17 @@ impl Optimizer {
     ///
     /// [`Error::UnknownName`], [`Error::Ownership`].
     pub fn gradients_slices(&self, tensor: &str) -> Result<Vec<Slice>, Error> {
-        self.gradients_of(self.layout.find(tensor)?)
+        self.gradients_of(self.plan.layout.find(tensor)?)
     }
 
     pub(crate) fn gradients_of(&self, tensor: usize) -> Result<Vec<Slice>, Error> {
-        if self.borrowed.is_some() {
+        if self.plan.is_borrowed {
             return Err(Error::Ownership {
                 call: "gradients",
                 problem: "are the caller's for borrowed tensors",
             });
         }
-        Ok(flat(&self.gradients, &self.layout.tensors[tensor], self.options.half_gradients))
+        Ok(self.flat(&self.plan.gradients, &self.plan.layout.tensors[tensor], self.plan.options.half_gradients))
     }
 
     /// Slow weights of a tensor of any size.
@@ -125,15 +122,15 @@ impl Optimizer {
     ///
     /// [`Error::UnknownName`], [`Error::NoLookahead`].
     pub fn slow_weights_slices(&self, tensor: &str) -> Result<Vec<Slice>, Error> {
-        self.slow_weights_of(self.layout.find(tensor)?)
+        self.slow_weights_of(self.plan.layout.find(tensor)?)
     }
 
     pub(crate) fn slow_weights_of(&self, tensor: usize) -> Result<Vec<Slice>, Error> {
-        let tensor = &self.layout.tensors[tensor];
-        if self.slow.is_empty() {
+        let tensor = &self.plan.layout.tensors[tensor];
+        if self.plan.slow.is_empty() {
             return Err(Error::NoLookahead { of: format!("the tensor `{}`", tensor.name) });
         }
-        Ok(flat(&self.slow, tensor, self.options.slow_half()))
+        Ok(self.flat(&self.plan.slow, tensor, self.plan.options.slow_half()))
     }
 
     /// Writes the fast weights of a tensor, before whatever is submitted next. Before the first step the
@@ -145,65 +142,54 @@ impl Optimizer {
     /// [`Error::UnknownName`], [`Error::Length`], [`Error::Swapped`]; [`Error::Range`] where the buffer is
     /// borrowed and lacks the usage `COPY_DST`.
     pub fn upload(&mut self, tensor: &str, values: &[f32]) -> Result<(), Error> {
-        let index = self.layout.find(tensor)?;
-        let tensor = &self.layout.tensors[index];
-        self.check_not_swapped("upload")?;
+        let index = self.plan.layout.find(tensor)?;
+        let tensor = &self.plan.layout.tensors[index];
+        self.plan.check_not_swapped("upload")?;
         if values.len() as u64 != tensor.len {
             let (tensor, expected) = (tensor.name.clone(), tensor.len as usize);
             return Err(Error::Length { tensor, expected, found: values.len() });
         }
         let slices = self.weights_slices(&tensor.name)?;
-        if self.borrowed.is_some() {
+        if self.plan.is_borrowed {
             slices[0].check_usage("weights", &tensor.name, wgpu::BufferUsages::COPY_DST)?;
         }
         self.write(&slices, values, None)?;
         if self.seeds_with_weights(index) {
-            let half = self.options.slow_half();
-            self.write(&flat(&self.slow, tensor, half), values, half)?;
+            let half = self.plan.options.slow_half();
+            self.write(&self.flat(&self.plan.slow, tensor, half), values, half)?;
         }
         self.write_copy(tensor, values)
     }
 
     /// New weights of a tensor are its slow weights, too.
     pub(crate) fn seeds_with_weights(&self, tensor: usize) -> bool {
-        let group = self.layout.tensors[tensor].group;
-        !self.slow.is_empty() && (self.steps == 0 || self.groups[group].clock.seed)
+        let group = self.plan.layout.tensors[tensor].group;
+        !self.plan.slow.is_empty() && (self.plan.state.steps == 0 || self.plan.state.groups[group].clock.seed)
     }
 
     /// Writes the half-width copy of a tensor's weights, if there is one.
     pub(crate) fn write_copy(&self, tensor: &Tensor, values: &[f32]) -> Result<(), Error> {
-        if self.half_weights.is_empty() {
+        if self.plan.half_weights.is_empty() {
             return Ok(());
         }
-        let half = self.options.half_weights;
-        self.write(&flat(&self.half_weights, tensor, half), values, half)
+        let half = self.plan.options.half_weights;
+        self.write(&self.flat(&self.plan.half_weights, tensor, half), values, half)
     }
 
     /// Writes values over slices, one after the other. A borrowed buffer may be mapped or destroyed.
     pub(crate) fn write(&self, slices: &[Slice], values: &[f32], half: Option<Half>) -> Result<(), Error> {
-        let all = encode(values, half);
-        let mut rest = all.as_slice();
-        let ((), problem) = gpu::scoped(&self.device, || {
-            for slice in slices {
-                let (head, tail) = rest.split_at((slice.size as usize).min(rest.len()));
-                self.queue.write_buffer(&slice.buffer, slice.offset, head);
-                rest = tail;
-            }
-        });
-        // Off the web the answer is there at once; on the web a failure shows in the console.
-        match problem.now_or_never() {
-            Some(Some(problem)) => Err(gpu::error(&self.device, &problem, "writing values")),
-            _ => Ok(()),
-        }
+        self.engine.write(slices, &encode(values, half), "writing values")
     }
-}
 
-/// A tensor's slices of flat buffers, one a piece.
-fn flat(buffers: &[wgpu::Buffer], tensor: &Tensor, half: Option<Half>) -> Vec<Slice> {
-    let slice = |piece: &crate::layout::Piece| {
-        Slice::new(&buffers[piece.chunk], bytes(piece.offset, half), bytes(piece.len(), half))
-    };
-    tensor.pieces.iter().map(slice).collect()
+    /// A tensor's slices of flat buffers, one a piece.
+    fn flat(&self, buffers: &[Id<Buffer>], tensor: &Tensor, half: Option<Half>) -> Vec<Slice> {
+        self.slices(Plan::flat(buffers, tensor, half))
+    }
+
+    /// Parts of the plan's buffers as slices.
+    pub(super) fn slices(&self, parts: Vec<Part>) -> Vec<Slice> {
+        parts.iter().map(|part| self.engine.slice(part)).collect()
+    }
 }
 
 fn one(tensor: &str, mut slices: Vec<Slice>) -> Result<Slice, Error> {

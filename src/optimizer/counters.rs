@@ -1,10 +1,10 @@
 //! How far training is: on the host, or where a guard may skip steps, on the GPU.
 
+use super::training::Optimizer;
 use crate::{
-    access::Slice,
     error::Error,
-    guard::{ClockWords, Cycle},
-    optimizer::Optimizer,
+    gpu::slice::Slice,
+    layout::params::{ClockWords, Cycle},
 };
 
 /// How far training is.
@@ -39,10 +39,10 @@ impl Optimizer {
     ///
     /// [`Error::DeviceLost`], [`Error::OutOfMemory`].
     pub async fn counters(&self) -> Result<Counters, Error> {
-        let clock = match &self.guard {
+        let clock = match &self.plan.guard {
             Some(guard) => {
-                let clock = Slice::whole(&guard.clock);
-                ClockWords::from_bytes(&self.copy_back([clock].into_iter()).bytes().await?)
+                let clock = Slice::whole(self.engine.buffer(guard.clock));
+                ClockWords::from_bytes(&self.engine.copy_back([clock].into_iter()).bytes().await?)
             }
             None => self.host_clock(),
         };
@@ -61,16 +61,16 @@ impl Optimizer {
 
     /// What a guard's clock would hold, where there is none.
     pub(crate) fn host_clock(&self) -> ClockWords {
-        let groups = self.groups.iter().map(|group| (group.clock.count, group.clock.position)).collect();
+        let groups = self.plan.state.groups.iter().map(|group| (group.clock.count, group.clock.position)).collect();
         ClockWords {
-            steps: self.steps,
+            steps: self.plan.state.steps,
             skipped: 0,
             tracker: 0,
             scale: 1.0,
             unscale: 1.0,
-            average_start: self.average_start,
+            average_start: self.plan.state.average_start,
             groups,
-            cycles: self.groups.iter().map(|group| Cycle::of(group.lookahead.as_ref())).collect(),
+            cycles: self.plan.state.groups.iter().map(|group| Cycle::of(group.lookahead.as_ref())).collect(),
         }
     }
 
@@ -83,7 +83,7 @@ impl Optimizer {
     pub async fn download_alphas(&self) -> Result<Vec<Option<f32>>, Error> {
         let Some(buffer) = self.alphas() else { return Ok(vec![]) };
         let len = (buffer.size() / 4) as usize;
-        let download = self.copy_back([Slice::whole(buffer)].into_iter());
+        let download = self.engine.copy_back([Slice::whole(buffer)].into_iter());
         Ok(alphas(&download.values(len, None).await?))
     }
 
@@ -116,7 +116,7 @@ impl Optimizer {
     pub fn download_gradient_norms(&self) -> impl Future<Output = Result<Vec<f64>, Error>> + use<> {
         let download = self.gradient_norms().map(|buffer| {
             let len = (buffer.size() / 4) as usize;
-            (self.copy_back([Slice::whole(buffer)].into_iter()), len)
+            (self.engine.copy_back([Slice::whole(buffer)].into_iter()), len)
         });
         async move {
             match download {

@@ -1,10 +1,65 @@
-//! What the device's limits let a layout and a kernel be.
+//! What a device's limits let a layout and a kernel be.
 
-use crate::{
-    error::Error,
-    kernels::Recipe,
-    layout::{BLOCK, VALUE, down},
-};
+use super::tensors::{BLOCK, VALUE, down};
+use crate::error::Error;
+
+/// What a device offers, as far as an optimizer asks for it: the limits of WebGPU under their names. A
+/// [`wgpu::Limits`](crate::wgpu::Limits) turns into it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)] // WebGPU's own names
+#[non_exhaustive]
+pub struct Limits {
+    pub max_buffer_size: u64,
+    pub max_storage_buffer_binding_size: u64,
+    pub max_uniform_buffer_binding_size: u64,
+    pub max_storage_buffers_per_shader_stage: u32,
+    pub max_uniform_buffers_per_shader_stage: u32,
+    pub max_dynamic_uniform_buffers_per_pipeline_layout: u32,
+    pub max_bind_groups: u32,
+    pub max_bindings_per_bind_group: u32,
+    pub max_compute_invocations_per_workgroup: u32,
+    pub max_compute_workgroup_size_x: u32,
+    pub max_compute_workgroup_size_y: u32,
+    pub max_compute_workgroup_size_z: u32,
+    pub max_compute_workgroups_per_dimension: u32,
+}
+
+impl Default for Limits {
+    /// What every WebGPU device offers.
+    fn default() -> Self {
+        Self {
+            max_buffer_size: 256 << 20,
+            max_storage_buffer_binding_size: 128 << 20,
+            max_uniform_buffer_binding_size: 64 << 10,
+            max_storage_buffers_per_shader_stage: 8,
+            max_uniform_buffers_per_shader_stage: 12,
+            max_dynamic_uniform_buffers_per_pipeline_layout: 8,
+            max_bind_groups: 4,
+            max_bindings_per_bind_group: 1000,
+            max_compute_invocations_per_workgroup: 256,
+            max_compute_workgroup_size_x: 256,
+            max_compute_workgroup_size_y: 256,
+            max_compute_workgroup_size_z: 64,
+            max_compute_workgroups_per_dimension: 65535,
+        }
+    }
+}
+
+impl Limits {
+    /// Bytes of the largest buffer that can be bound whole.
+    pub(crate) fn binding(&self) -> u64 {
+        self.max_storage_buffer_binding_size.min(self.max_buffer_size)
+    }
+
+    /// Refuses a buffer to be bound whole that is larger than that.
+    pub(crate) fn check_binding(&self, needed: u64, purpose: impl FnOnce() -> String) -> Result<(), Error> {
+        let offered = self.binding();
+        if needed <= offered {
+            return Ok(());
+        }
+        Err(Error::Limit { limit: "max_storage_buffer_binding_size", needed, offered, purpose: purpose() })
+    }
+}
 
 /// What a device lets one buffer, binding and dispatch be.
 #[derive(Debug, Clone, Copy)]
@@ -19,7 +74,7 @@ pub(crate) struct Bounds {
 
 impl Bounds {
     /// For windows of up to this many planes.
-    pub fn new(limits: &wgpu::Limits, planes: usize) -> Result<Self, Error> {
+    pub fn new(limits: &Limits, planes: usize) -> Result<Self, Error> {
         let bytes = limits.max_buffer_size.min(limits.max_storage_buffer_binding_size);
         let invocations =
             limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x);
@@ -62,19 +117,4 @@ impl Bounds {
         enough("max_uniform_buffer_binding_size", 256, uniform, "what each step is told")?;
         Ok(bounds)
     }
-}
-
-/// Refuses a group whose kernels bind more storage buffers than the device offers.
-pub(crate) fn check_bindings(limits: &wgpu::Limits, recipe: &Recipe<'_>, table: bool) -> Result<(), Error> {
-    // Weights and gradients, the table, and what is the kernel's own; a reduction's first pass has its spans and
-    // partial sums, too.
-    let both = 2 + u64::from(table) + recipe.own_bindings().len() as u64;
-    let step = both + u64::from(recipe.options.half_weights.is_some());
-    let needed = if recipe.measures().is_empty() { step } else { both + 2 };
-    let offered = u64::from(limits.max_storage_buffers_per_shader_stage);
-    if needed <= offered {
-        return Ok(());
-    }
-    let purpose = format!("the step of `{}` with {:?}", recipe.rule.name(), recipe.options);
-    Err(Error::Limit { limit: "max_storage_buffers_per_shader_stage", needed, offered, purpose })
 }

@@ -1,41 +1,10 @@
 //! The memory report: bytes on the device, exactly, by what they are for.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use super::{
+    program::{Buffer, Purpose},
+    whole::Plan,
 };
-
-use crate::{layout::VALUE, optimizer::Optimizer, readback::Field};
-
-/// Bytes of what comes and goes: chunks of the control ring, tables of borrowed gradients, buffers of transfers.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Tally(Arc<AtomicU64>);
-
-impl Tally {
-    /// Counts these bytes until what is given back is dropped.
-    pub fn hold(&self, bytes: u64) -> Held {
-        self.0.fetch_add(bytes, Ordering::Relaxed);
-        Held { tally: self.clone(), bytes }
-    }
-
-    /// All that are counted now.
-    pub fn bytes(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-/// Bytes that a [`Tally`] counts.
-#[derive(Debug)]
-pub(crate) struct Held {
-    tally: Tally,
-    bytes: u64,
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.tally.0.fetch_sub(self.bytes, Ordering::Relaxed);
-    }
-}
+use crate::layout::{field::Field, params::SLOT};
 
 /// Bytes of the buffers that an optimizer made and that are alive, by what they are for. Tensors start at multiples of
 /// 512 bytes: what that leaves free is counted with them.
@@ -112,43 +81,56 @@ impl std::fmt::Display for Memory {
     }
 }
 
-impl Optimizer {
-    /// What the optimizer's buffers take on the device now.
+impl Plan {
+    /// What the optimizer's buffers would take on the device once it is built: borrowed tensors' tables aside, which
+    /// lie by where their buffers are.
     pub fn memory(&self) -> Memory {
-        let sum = |buffers: &[wgpu::Buffer]| buffers.iter().map(wgpu::Buffer::size).sum();
-        let mut memory = Memory {
-            weights: sum(&self.weights),
-            gradients: sum(&self.gradients),
-            slow_weights: sum(&self.slow),
-            half_weights: sum(&self.half_weights),
-            controls: self.tally.bytes()
-                + self.reductions.bytes()
-                + self.guard.as_ref().map_or(0, |guard| guard.bytes()),
-            ..Memory::default()
-        };
-        for window in &self.layout.windows {
-            for field in self.planes[window.group].fields() {
-                let bytes = VALUE * window.len;
-                match field {
-                    Field::State(_) => memory.state += bytes,
-                    Field::SlowState(_) => memory.slow_state += bytes,
-                    Field::Outer(_) => memory.outer += bytes,
-                    Field::Fisher | Field::Curvature => memory.curvature += bytes,
-                    Field::Average => memory.average += bytes,
-                    Field::Accumulated => memory.accumulated += bytes,
-                    Field::Weights | Field::Gradients | Field::SlowWeights => {}
-                }
-            }
-        }
-        if let Some(moments) = &self.reductions.moments {
-            let state = moments.state_bytes();
-            memory.state += state;
-            memory.controls -= state;
-            if moments.plan.has_slow {
-                memory.slow_state += state;
-                memory.controls -= state;
+        let ring = u64::from(self.program.slots) * SLOT as u64;
+        let tables = if self.is_borrowed { 0 } else { self.own_placement().bytes() };
+        self.memory_with(ring + tables)
+    }
+
+    /// What the program's buffers take, and so many bytes of what comes and goes.
+    pub(crate) fn memory_with(&self, coming_and_going: u64) -> Memory {
+        let mut memory = Memory { controls: coming_and_going, ..Memory::default() };
+        for buffer in self.program.buffers.iter() {
+            match buffer.purpose {
+                Purpose::Weights => memory.weights += buffer.size,
+                Purpose::Gradients => memory.gradients += buffer.size,
+                Purpose::SlowWeights => memory.slow_weights += buffer.size,
+                Purpose::HalfWeights => memory.half_weights += buffer.size,
+                Purpose::Planes { group } => self.add_planes(group, buffer, &mut memory),
+                Purpose::Factors => self.add_factors(buffer, &mut memory),
+                Purpose::Controls => memory.controls += buffer.size,
             }
         }
         memory
+    }
+
+    /// The planes of a window, which are of one size.
+    fn add_planes(&self, group: usize, buffer: &Buffer, memory: &mut Memory) {
+        let fields = self.state.groups[group].planes.fields();
+        let bytes = buffer.size / fields.len().max(1) as u64;
+        for field in fields {
+            match field {
+                Field::State(_) => memory.state += bytes,
+                Field::SlowState(_) => memory.slow_state += bytes,
+                Field::Outer(_) => memory.outer += bytes,
+                Field::Fisher | Field::Curvature => memory.curvature += bytes,
+                Field::Average => memory.average += bytes,
+                Field::Accumulated => memory.accumulated += bytes,
+                Field::Weights | Field::Gradients | Field::SlowWeights => {}
+            }
+        }
+    }
+
+    /// The factors, with the second moments behind them.
+    fn add_factors(&self, buffer: &Buffer, memory: &mut Memory) {
+        let moments = self.reductions.moments.as_ref();
+        let state = moments.map_or(0, |moments| moments.state_bytes());
+        let slow = if moments.is_some_and(|moments| moments.factoring.has_slow) { state } else { 0 };
+        memory.state += state;
+        memory.slow_state += slow;
+        memory.controls += buffer.size - state - slow;
     }
 }

@@ -5,19 +5,25 @@
 //! Three passes in a fixed order, whatever the number of tensors: sums of squared gradients over parts of a
 //! dimension, the moments from them, the means of each matrix's rows.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
+use super::{
+    access::{ByAccess, SharedLayouts},
+    program::{BindGroup, BindGroupLayout, Buffer, Id, Kernel, Program, Purpose, Usage},
+    recording::{Bind, Dispatch},
+    reductions::{Partial, grid},
+};
 use crate::{
     alpha::Scope,
     error::Error,
-    gpu,
     kernels::{self, Access, Binding, Recipe},
-    layout::{Layout, Part, VALUE},
+    layout::{
+        field::Field,
+        limits::Limits,
+        tensors::{Layout, Part, VALUE},
+    },
     lookahead::StatePolicy,
     options::Options,
-    pipelines::Kernels,
-    readback::Field,
-    reduction::{BindGroupLayouts, Partial, grid},
     rules::Factored,
 };
 
@@ -65,7 +71,7 @@ pub(crate) struct Moment {
 
 /// The two dimensions that are factored, the largest last; as optax, the later one of two that are equal counts
 /// as larger.
-fn dimensions(shape: &[usize], least: usize) -> Option<(usize, usize)> {
+pub(crate) fn dimensions(shape: &[usize], least: usize) -> Option<(usize, usize)> {
     let mut sorted: Vec<usize> = (0..shape.len()).collect();
     sorted.sort_by_key(|dimension| shape[*dimension]);
     let [.., second, largest] = sorted[..] else { return None };
@@ -100,7 +106,7 @@ impl Moment {
 }
 
 /// Where every tensor's moment is.
-pub(crate) struct Plan {
+pub(crate) struct Factoring {
     /// None where the rule keeps its own.
     pub tensors: Vec<Option<Moment>>,
     pub entries: u64,
@@ -109,9 +115,9 @@ pub(crate) struct Plan {
     pub has_slow: bool,
 }
 
-impl Plan {
+impl Factoring {
     /// `recipes`: one for each group.
-    pub fn new(layout: &Layout, recipes: &[Recipe<'_>]) -> Result<Self, Error> {
+    pub fn new(layout: &Layout, recipes: &[Recipe<'_>]) -> Self {
         let mut next = (0, 0);
         let mut tensors = Vec::new();
         for tensor in &layout.tensors {
@@ -122,7 +128,7 @@ impl Plan {
         let has_slow = recipes.iter().any(|recipe| {
             recipe.lookahead.is_some_and(|lookahead| lookahead.policy == StatePolicy::Interpolate)
         });
-        Ok(Self { tensors, entries: next.0, means: next.1, has_slow })
+        Self { tensors, entries: next.0, means: next.1, has_slow }
     }
 
     /// Values of the moments, their slow copies and the means.
@@ -133,25 +139,33 @@ impl Plan {
 
 /// What is there of each tensor, and the kernels that see to it.
 pub(crate) struct Moments {
-    pub plan: Plan,
+    pub factoring: Factoring,
     /// Where the moments start among the factors.
     start: u64,
-    sums: HashMap<(usize, Access), wgpu::ComputePipeline>,
-    fold: wgpu::ComputePipeline,
-    means: wgpu::ComputePipeline,
-    sync: Option<wgpu::ComputePipeline>,
+    /// The first pass of each group whose moments they are.
+    sums: Vec<Option<ByAccess<Id<Kernel>>>>,
+    fold: Id<Kernel>,
+    means: Id<Kernel>,
+    sync: Option<Id<Kernel>>,
     groups: Vec<Option<Tasks>>,
-    partials: wgpu::Buffer,
+    partials: Id<Buffer>,
     sheets: Sheets,
-    partial_layout: wgpu::BindGroupLayout,
+    partial_layout: Id<BindGroupLayout>,
     groups_per_dimension: u32,
-    table_bytes: u64,
 }
 
 /// One group's second and third pass, and its sync: what they bind, and how many workgroups.
 struct Tasks {
-    entries: (wgpu::BindGroup, u32),
-    matrices: Option<(wgpu::BindGroup, u32)>,
+    entries: (Id<BindGroup>, u32),
+    matrices: Option<(Id<BindGroup>, u32)>,
+}
+
+/// A group's tables: the tasks of the second pass, their sheets, and the tasks of the third.
+#[derive(Default)]
+struct Words {
+    entries: Vec<u32>,
+    sheets: Vec<u32>,
+    matrices: Vec<u32>,
 }
 
 /// By tensor, axis, and the part's first value.
@@ -239,111 +253,67 @@ impl Sheet {
     }
 }
 
-/// Words of a task of the first pass.
+/// Words of a task of each pass.
 const TASK: usize = 12;
+const ENTRY: usize = 9;
+const MATRIX: usize = 4;
 
 impl Moments {
-    /// `start`: where they begin in `factors`. `alpha`: where the tensors' alphas are.
-    #[allow(clippy::too_many_arguments)]
-    pub async fn new(
-        device: &wgpu::Device,
-        kernels: &mut Kernels,
-        plan: Plan,
+    /// Adds them to a program. `start`: where they begin in `factors`. `alpha`: where the tensors' alphas are.
+    pub fn new(
+        program: &mut Program,
+        limits: &Limits,
+        factoring: Factoring,
         layout: &Layout,
         recipes: &[Recipe<'_>],
-        accesses: &[Access],
-        layouts: &BindGroupLayouts<'_>,
-        (factors, start, alpha): (&wgpu::Buffer, u64, u32),
+        shared: &SharedLayouts,
+        (factors, start, alpha): (Id<Buffer>, u64, u32),
     ) -> Result<Self, Error> {
-        let partial_layout = kernels.layout(&[(0, Binding::Read), (1, Binding::ReadWrite)]);
-        let tasks_layout = kernels.layout(&[
+        let partial_layout = program.layout(vec![(0, Binding::Read), (1, Binding::ReadWrite)]);
+        let tasks_layout = program.layout(vec![
             (0, Binding::Read),
             (1, Binding::Read),
             (2, Binding::Read),
             (3, Binding::ReadWrite),
         ]);
-        let mut sums = HashMap::new();
-        for (group, recipe) in recipes.iter().enumerate().filter(|(_, recipe)| recipe.is_factored()) {
-            for &access in accesses {
-                let recipe = Recipe { access, ..*recipe };
-                let layouts = [
-                    Some(layouts.controls),
-                    Some((layouts.access)(access)),
-                    Some(&layouts.own[group]),
-                    Some(&partial_layout),
-                ];
-                let pipeline = kernels.pipeline(recipe.rule.name(), &recipe.sums(), &layouts).await?;
-                sums.insert((group, access), pipeline);
-            }
-        }
-        let both = [Some(layouts.controls), Some(&tasks_layout)];
-        let [fold, means] = kernels::moments();
-        let fold = kernels.pipeline("second moments", &fold, &both).await?;
-        let means = kernels.pipeline("second moments", &means, &both).await?;
-        let policy = recipes[0].lookahead.map(|lookahead| lookahead.policy);
-        let sync = match policy.and_then(kernels::sync_moments) {
-            Some(source) => Some(kernels.pipeline("second moments", &source, &both).await?),
-            None => None,
-        };
-
-        let workgroup = u64::from(kernels.workgroup);
-        let (sheets, total) = sheets(layout, &plan, workgroup);
-        let limits = device.limits();
-        let offered = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
-        if VALUE * total > offered {
-            return Err(Error::Limit {
-                limit: "max_storage_buffer_binding_size",
-                needed: VALUE * total,
-                offered,
-                purpose: "the sums of squared gradients".to_owned(),
-            });
-        }
-        let words: Vec<_> = (0..recipes.len())
-            .map(|group| words(layout, &plan, &sheets, group, start, alpha, recipes))
-            .collect();
-        let (made, problem) = gpu::scoped(device, || {
-            let partials = device.create_buffer(&wgpu::BufferDescriptor {
-                label: Some("lookahead sums of squares"),
-                size: total.max(1) * VALUE,
-                usage: wgpu::BufferUsages::STORAGE,
-                mapped_at_creation: false,
-            });
-            let mut table_bytes = 0;
-            let mut bound = |tasks: &[u32], sheets: &[u32], words: usize| {
-                let storage = |words: &[u32]| {
-                    gpu::filled(device, "lookahead moments", words, wgpu::BufferUsages::STORAGE)
-                };
-                let (tasks, sheets, count) = (storage(tasks), storage(sheets), tasks.len() / words);
-                table_bytes += tasks.size() + sheets.size();
-                let buffers = [(0, &tasks), (1, &sheets), (2, &partials), (3, factors)];
-                let bind_group = device.create_bind_group(&wgpu::BindGroupDescriptor {
-                    label: Some("lookahead moments"),
-                    layout: &tasks_layout,
-                    entries: &buffers.map(|(binding, buffer)| wgpu::BindGroupEntry {
-                        binding,
-                        resource: buffer.as_entire_binding(),
-                    }),
-                });
-                (bind_group, count as u32)
-            };
-            let groups: Vec<Option<Tasks>> = words
-                .iter()
-                .map(|(entries, sheets, matrices)| {
-                    (!entries.is_empty()).then(|| Tasks {
-                        entries: bound(entries, sheets, 9),
-                        matrices: (!matrices.is_empty()).then(|| bound(matrices, &sheets[..4], 4)),
-                    })
-                })
-                .collect();
-            (partials, groups, table_bytes)
+        let sums = shared.kernels(program, recipes, Some(partial_layout), |recipe| {
+            recipe.is_factored().then(|| recipe.sums())
         });
-        if let Some(problem) = problem.await {
-            return Err(gpu::error(device, &problem, "the second moments"));
-        }
-        let (partials, groups, table_bytes) = made;
+        let both = [Some(shared.told), Some(tasks_layout)];
+        let mut kernel = |source| program.kernel("second moments", &source, &both);
+        let [fold, means] = kernels::moments().map(&mut kernel);
+        let policy = recipes[0].lookahead.map(|lookahead| lookahead.policy);
+        let sync = policy.and_then(kernels::sync_moments).map(kernel);
+
+        let (sheets, total) = sheets(layout, &factoring, u64::from(program.workgroup));
+        limits.check_binding(VALUE * total, || "the sums of squared gradients".to_owned())?;
+        let words: Vec<_> = (0..recipes.len())
+            .map(|group| words(layout, &factoring, &sheets, group, start, alpha, recipes))
+            .collect();
+        let size = total.max(1) * VALUE;
+        let partials =
+            Buffer::zeros("lookahead sums of squares", Purpose::Controls, size, Usage::STORAGE);
+        let partials = program.buffers.push(partials);
+        let mut bound = |tasks: Vec<u32>, sheets: Vec<u32>, words: usize| {
+            let count = (tasks.len() / words) as u32;
+            let [tasks, sheets] = [tasks, sheets].map(|words| {
+                program.buffers.push(Buffer::words("lookahead moments", words, Usage::STORAGE))
+            });
+            let group =
+                BindGroup::whole("lookahead moments", tasks_layout, [tasks, sheets, partials, factors]);
+            (program.groups.push(group), count)
+        };
+        let groups = words.into_iter().map(|Words { entries, sheets, matrices }| {
+            let first_sheet = sheets.iter().take(4).copied().collect();
+            (!entries.is_empty()).then(|| Tasks {
+                entries: bound(entries, sheets, ENTRY),
+                matrices: (!matrices.is_empty()).then(|| bound(matrices, first_sheet, MATRIX)),
+            })
+        });
+        let groups = groups.collect();
         let groups_per_dimension = limits.max_compute_workgroups_per_dimension;
         Ok(Self {
-            plan,
+            factoring,
             start,
             sums,
             fold,
@@ -354,40 +324,34 @@ impl Moments {
             sheets,
             partial_layout,
             groups_per_dimension,
-            table_bytes,
         })
-    }
-
-    /// Bytes of the partial sums and tables.
-    pub fn bytes(&self) -> u64 {
-        self.partials.size() + self.table_bytes
     }
 
     /// A tensor's moments and their slow copies: each one's field, where it is among the factors, and how many
     /// values it has.
     pub fn fields(&self, tensor: usize) -> Vec<(Field<'static>, u64, u64)> {
-        let axes = || self.plan.tensors[tensor].iter().flat_map(|moment| &moment.axes);
+        let axes = || self.factoring.tensors[tensor].iter().flat_map(|moment| &moment.axes);
         let state = axes().map(|axis| (Field::State(axis.name), self.start + axis.at, axis.entries));
-        let slow_start = self.start + self.plan.entries;
+        let slow_start = self.start + self.factoring.entries;
         let slow = axes().map(|axis| (Field::SlowState(axis.name), slow_start + axis.at, axis.entries));
-        state.chain(slow.filter(|_| self.plan.has_slow)).collect()
+        state.chain(slow.filter(|_| self.factoring.has_slow)).collect()
     }
 
     /// Bytes of all moments, without their slow copies.
     pub fn state_bytes(&self) -> u64 {
-        VALUE * self.plan.entries
+        VALUE * self.factoring.entries
     }
 
     /// The shape of a segment of this tensor's, for the table.
     pub fn shape(&self, tensor: usize) -> [u32; SHAPE] {
-        let Some(moment) = &self.plan.tensors[tensor] else { return [0; SHAPE] };
+        let Some(moment) = &self.factoring.tensors[tensor] else { return [0; SHAPE] };
         let axis = |index: usize| {
             moment.axes.get(index).map_or([0; 3], |axis: &Axis| {
                 [self.start + axis.at, axis.size * axis.stride, axis.stride].map(|word| word as u32)
             })
         };
         let means = moment.means.as_ref().map_or([0; 3], |means| {
-            let at = self.means_at() + means.at;
+            let at = means_at(self.start, &self.factoring) + means.at;
             [at, means.rows * means.stride, means.stride].map(|word| word as u32)
         });
         let mut shape = [moment.values as u32; SHAPE];
@@ -397,15 +361,15 @@ impl Moments {
         shape
     }
 
-    fn means_at(&self) -> u64 {
-        means_at(self.start, &self.plan)
-    }
-
-    /// The first pass over a run of these parts of a group's tensors.
-    pub fn run(&self, device: &wgpu::Device, parts: &[Part]) -> Option<Partial> {
+    /// The first pass over a run of these parts of a group's tensors, added to a placement's tables.
+    pub fn run(
+        &self,
+        parts: &[Part],
+        add: impl FnOnce(Buffer, Id<Buffer>, Id<BindGroupLayout>) -> Id<BindGroup>,
+    ) -> Option<Partial> {
         let mut tasks = Vec::new();
         for part in parts {
-            let axes = self.plan.tensors[part.tensor].iter().flat_map(|moment| &moment.axes);
+            let axes = self.factoring.tensors[part.tensor].iter().flat_map(|moment| &moment.axes);
             for (axis, number) in axes.zip(0..) {
                 if let Some(sheet) = self.sheets.get(&(part.tensor, number, part.value)) {
                     sheet.tasks(axis, part, &mut tasks);
@@ -415,73 +379,53 @@ impl Moments {
         if tasks.is_empty() {
             return None;
         }
-        let buffer = gpu::filled(device, "lookahead tasks", &tasks, wgpu::BufferUsages::STORAGE);
-        let entries = [(0, &buffer), (1, &self.partials)]
-            .map(|(binding, buffer)| wgpu::BindGroupEntry { binding, resource: buffer.as_entire_binding() });
-        let bind_group = device.create_bind_group(&wgpu::BindGroupDescriptor {
-            label: Some("lookahead tasks"),
-            layout: &self.partial_layout,
-            entries: &entries,
-        });
         let workgroups = grid((tasks.len() / TASK) as u32, self.groups_per_dimension);
-        Some(Partial { bind_group, workgroups, bytes: buffer.size() })
+        let buffer = Buffer::words("lookahead tasks", tasks, Usage::STORAGE);
+        Some(Partial { bind_group: add(buffer, self.partials, self.partial_layout), workgroups })
     }
 
-    /// The pipeline of the first pass over a group's run.
-    pub fn sums(&self, group: usize, access: Access) -> Option<&wgpu::ComputePipeline> {
-        self.sums.get(&(group, access))
-    }
-
-    /// Records the second and third pass of a group; `tell` sets group 0.
-    pub fn record(
+    /// The first pass over a group's run, bound so.
+    pub fn sums(
         &self,
-        pass: &mut wgpu::ComputePass<'_>,
         group: usize,
-        tell: impl Fn(&mut wgpu::ComputePass<'_>),
-    ) {
-        let Some(tasks) = &self.groups[group] else { return };
-        self.dispatch(pass, &self.fold, &tasks.entries, &tell);
-        if let Some(matrices) = &tasks.matrices {
-            self.dispatch(pass, &self.means, matrices, &tell);
-        }
+        access: Access,
+        sums: &Partial,
+        [told, weights, own]: [Bind; 3],
+    ) -> Option<Dispatch> {
+        let kernel = *self.sums[group].as_ref()?.get(access)?;
+        let binds = [told, weights, own, Bind::Placement(sums.bind_group)];
+        Some(Dispatch { kernel, binds, workgroups: sums.workgroups })
     }
 
-    /// Records what a sync does to a group's moments.
-    pub fn record_sync(
-        &self,
-        pass: &mut wgpu::ComputePass<'_>,
-        group: usize,
-        tell: impl Fn(&mut wgpu::ComputePass<'_>),
-    ) {
-        if let (Some(tasks), Some(sync)) = (&self.groups[group], &self.sync) {
-            self.dispatch(pass, sync, &tasks.entries, &tell);
-        }
+    /// The second and third pass of a group.
+    pub fn fold(&self, group: usize, told: Bind) -> impl Iterator<Item = Dispatch> {
+        let tasks = self.groups[group].iter();
+        tasks.flat_map(move |tasks| {
+            let means = tasks.matrices.map(|matrices| self.dispatch(self.means, matrices, told));
+            [Some(self.dispatch(self.fold, tasks.entries, told)), means].into_iter().flatten()
+        })
     }
 
-    fn dispatch(
-        &self,
-        pass: &mut wgpu::ComputePass<'_>,
-        pipeline: &wgpu::ComputePipeline,
-        (bind_group, tasks): &(wgpu::BindGroup, u32),
-        tell: &impl Fn(&mut wgpu::ComputePass<'_>),
-    ) {
-        let (x, y) = grid(*tasks, self.groups_per_dimension);
-        pass.set_pipeline(pipeline);
-        tell(pass);
-        pass.set_bind_group(1, bind_group, &[]);
-        pass.dispatch_workgroups(x, y, 1);
+    /// What a sync does to a group's moments.
+    pub fn sync(&self, group: usize, told: Bind) -> Option<Dispatch> {
+        Some(self.dispatch(self.sync?, self.groups[group].as_ref()?.entries, told))
+    }
+
+    fn dispatch(&self, kernel: Id<Kernel>, (group, tasks): (Id<BindGroup>, u32), told: Bind) -> Dispatch {
+        let workgroups = grid(tasks, self.groups_per_dimension);
+        Dispatch { kernel, binds: [told, Bind::Program(group), Bind::Unused, Bind::Unused], workgroups }
     }
 }
 
-fn means_at(start: u64, plan: &Plan) -> u64 {
-    start + plan.values() - plan.means
+fn means_at(start: u64, factoring: &Factoring) -> u64 {
+    start + factoring.values() - factoring.means
 }
 
 /// The sheets of every part, and how many partial sums they have.
-fn sheets(layout: &Layout, plan: &Plan, workgroup: u64) -> (Sheets, u64) {
+fn sheets(layout: &Layout, factoring: &Factoring, workgroup: u64) -> (Sheets, u64) {
     let (mut sheets, mut total) = (Sheets::new(), 0);
     for part in layout.windows.iter().flat_map(|window| layout.pieces_in(window)) {
-        let axes = plan.tensors[part.tensor].iter().flat_map(|moment| &moment.axes);
+        let axes = factoring.tensors[part.tensor].iter().flat_map(|moment| &moment.axes);
         for (axis, number) in axes.zip(0..) {
             let sheet = Sheet::new(axis, &part, total, workgroup);
             total += sheet.entries * sheet.count;
@@ -491,20 +435,20 @@ fn sheets(layout: &Layout, plan: &Plan, workgroup: u64) -> (Sheets, u64) {
     (sheets, total)
 }
 
-/// A group's tasks of the second pass, their sheets, and its tasks of the third.
+/// A group's tables.
 fn words(
     layout: &Layout,
-    plan: &Plan,
+    factoring: &Factoring,
     sheets: &Sheets,
     group: usize,
     start: u64,
     alpha: u32,
     recipes: &[Recipe<'_>],
-) -> (Vec<u32>, Vec<u32>, Vec<u32>) {
-    let (mut entries, mut all_sheets, mut matrices) = (vec![], vec![], vec![]);
+) -> Words {
+    let Words { mut entries, sheets: mut all_sheets, mut matrices } = Words::default();
     let eps = recipes[group].rule.factored(1).map_or(0.0, |factored| factored.eps) as f32;
     for (index, tensor) in layout.tensors.iter().enumerate() {
-        let Some(moment) = plan.tensors[index].as_ref().filter(|_| tensor.group == group) else { continue };
+        let Some(moment) = factoring.tensors[index].as_ref().filter(|_| tensor.group == group) else { continue };
         let alpha = alpha_of(recipes[group].options, alpha, group, index);
         for (number, axis) in moment.axes.iter().enumerate() {
             let of_axis = sheets.range((index, number, 0)..(index, number + 1, 0));
@@ -514,7 +458,7 @@ fn words(
             for entry in (0..axis.entries).step_by(ENTRIES as usize) {
                 let at = start + axis.at + entry;
                 let count = ENTRIES.min(axis.entries - entry);
-                let words = [at, at + plan.entries, count, entry, first_sheet as u64, last_sheet as u64];
+                let words = [at, at + factoring.entries, count, entry, first_sheet as u64, last_sheet as u64];
                 entries.extend(words.map(|word| word as u32));
                 entries.extend([alpha, ((axis.size as f64).recip() as f32).to_bits(), eps.to_bits()]);
             }
@@ -523,11 +467,11 @@ fn words(
         let rows = start + moment.axes[0].at;
         for matrix in 0..means.matrices {
             let row = matrix / means.stride * means.rows * means.stride + matrix % means.stride;
-            let at = means_at(start, plan) + means.at + matrix;
+            let at = means_at(start, factoring) + means.at + matrix;
             matrices.extend([rows + row, means.rows, means.stride, at].map(|word| word as u32));
         }
     }
-    (entries, all_sheets, matrices)
+    Words { entries, sheets: all_sheets, matrices }
 }
 
 /// Where a tensor's alpha is found, where it is not fixed.
@@ -537,92 +481,6 @@ fn alpha_of(options: &Options, start: u32, group: usize, tensor: usize) -> u32 {
         Some(Scope::Model) => start,
         Some(Scope::Group) => start + group as u32,
         Some(Scope::Tensor) => start + tensor as u32,
-    }
-}
-
-/// The f64 twin of all passes, one tensor at a time.
-pub(crate) mod twin {
-    use super::{Factored, dimensions};
-    use crate::rules::maximum;
-
-    /// A tensor's moment at the start: rows and columns, or the whole.
-    pub fn initial(shape: &[usize], factored: &Factored) -> Vec<Vec<f64>> {
-        let values: usize = shape.iter().product();
-        match dimensions(shape, factored.least_dimension) {
-            None => vec![vec![0.0; values]],
-            Some((second, largest)) => {
-                vec![vec![0.0; values / shape[largest]], vec![0.0; values / shape[second]]]
-            }
-        }
-    }
-
-    /// Moves the moment on, and gives what the rule is given.
-    pub fn normalised(
-        factored: &Factored,
-        shape: &[usize],
-        gradient: &[f64],
-        weights: &[f64],
-        moment: &mut [Vec<f64>],
-    ) -> Vec<f64> {
-        let squares: Vec<f64> = gradient.iter().map(|g| g * g + factored.eps).collect();
-        let move_on = |moment: &mut Vec<f64>, squares: Vec<f64>| {
-            for (v, square) in moment.iter_mut().zip(squares) {
-                *v = factored.decay * *v + (1.0 - factored.decay) * square;
-            }
-        };
-        let mut u: Vec<f64> = match dimensions(shape, factored.least_dimension) {
-            None => {
-                move_on(&mut moment[0], squares);
-                gradient.iter().zip(&moment[0]).map(|(g, v)| g / v.sqrt()).collect()
-            }
-            Some((second, largest)) => {
-                move_on(&mut moment[0], mean(&squares, shape, largest));
-                move_on(&mut moment[1], mean(&squares, shape, second));
-                let mut rest = shape.to_vec();
-                rest.remove(largest);
-                let reduced = if second > largest { second - 1 } else { second };
-                let means = mean(&moment[0], &rest, reduced);
-                let at = |(value, g): (usize, &f64)| {
-                    let row = without(value, shape, largest);
-                    let estimate = moment[0][row] / means[without(row, &rest, reduced)];
-                    g / (estimate * moment[1][without(value, shape, second)]).sqrt()
-                };
-                gradient.iter().enumerate().map(at).collect()
-            }
-        };
-        let rms = |values: &[f64]| {
-            (values.iter().map(|value| value * value).sum::<f64>() / values.len() as f64).sqrt()
-        };
-        let clipped = factored.clipping_threshold.map_or(1.0, |threshold| maximum(rms(&u) / threshold, 1.0));
-        let scale = if factored.scales_by_weights { maximum(rms(weights), 1e-3) } else { 1.0 };
-        u.iter_mut().for_each(|u| *u *= scale / clipped);
-        u
-    }
-
-    /// The means over one dimension.
-    fn mean(values: &[f64], shape: &[usize], dimension: usize) -> Vec<f64> {
-        let mut means = vec![0.0; values.len() / shape[dimension]];
-        for (index, value) in values.iter().enumerate() {
-            means[without(index, shape, dimension)] += value / shape[dimension] as f64;
-        }
-        means
-    }
-
-    /// A value's place without one dimension, from its index in each.
-    fn without(value: usize, shape: &[usize], dimension: usize) -> usize {
-        let mut rest = value;
-        let mut indices: Vec<usize> = shape
-            .iter()
-            .rev()
-            .map(|size| {
-                let index = rest % size;
-                rest /= size;
-                index
-            })
-            .collect();
-        indices.reverse();
-        let kept = indices.iter().zip(shape).enumerate().filter(|(other, _)| *other != dimension);
-        kept.fold(0, |place, (_, (index, size))| place * size + index)
     }
 }
 

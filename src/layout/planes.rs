@@ -1,10 +1,10 @@
 //! What is kept for each weight besides the weights, gradients and slow weights: planes of one buffer a window.
 
+use super::field::Field;
 use crate::{
     alpha::Curvature,
     lookahead::{Lookahead, StatePolicy},
     options::Options,
-    readback::Field,
     rules::{Rule, Slot},
 };
 

@@ -1,18 +1,17 @@
 //! The bytes that go between device and host: packed side by side, so that many small tensors cost one wait.
 //!
-//! The only part of the crate that submits.
+//! Nothing else submits.
 
-use futures::{FutureExt, channel::oneshot};
-
-use crate::{
-    access::Slice,
-    error::Error,
-    gpu,
-    memory::Held,
-    optimizer::Optimizer,
-    precision::{Half, bytes, decode, encode},
-    readback::Field,
+use super::{
+    engine::{Engine, Stagings, error},
+    scope::Problem,
+    slice::Slice,
+    tally::Held,
     waiting::Waiter,
+};
+use crate::{
+    error::Error,
+    precision::{Half, bytes, decode, encode},
 };
 
 /// Bytes that are moved at once, at most: one buffer, one submit and one wait. It bounds what a transfer takes
@@ -46,7 +45,7 @@ fn batches(slices: impl Iterator<Item = Slice>, most: u64) -> Vec<Vec<Slice>> {
     batches
 }
 
-impl Optimizer {
+impl Engine {
     /// Bytes that one buffer of a transfer may have.
     fn batch_limit(&self) -> u64 {
         let limit = BATCH.min(self.device.limits().max_buffer_size);
@@ -56,32 +55,8 @@ impl Optimizer {
     /// Copies slices to where they can be read: as they are when what was submitted so far is done.
     pub(crate) fn copy_back(&self, slices: impl Iterator<Item = Slice>) -> Download {
         let batches = batches(slices, self.batch_limit());
-        let size = |batch: &Vec<Slice>| batch.iter().map(|slice| slice.size).sum::<u64>();
-        let held = self.tally.hold(batches.iter().map(size).sum());
-        let ((stagings, submission), problem) = gpu::scoped(&self.device, || {
-            let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-            let stagings = batches.iter().map(|batch| {
-                let staging = self.device.create_buffer(&wgpu::BufferDescriptor {
-                    label: Some("lookahead readback"),
-                    size: size(batch),
-                    usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
-                    mapped_at_creation: false,
-                });
-                let mut at = 0;
-                for slice in batch {
-                    encoder.copy_buffer_to_buffer(&slice.buffer, slice.offset, &staging, at, slice.size);
-                    at += slice.size;
-                }
-                let (sender, receiver) = oneshot::channel();
-                encoder.map_buffer_on_submit(&staging, wgpu::MapMode::Read, .., move |result| {
-                    // The receiver may have lost interest.
-                    let _ = sender.send(result);
-                });
-                (staging, receiver)
-            });
-            let stagings: Vec<_> = stagings.collect();
-            (stagings, self.queue.submit([encoder.finish()]))
-        });
+        let held = self.tally.hold(batches.iter().flatten().map(|slice| slice.size).sum());
+        let ((stagings, submission), problem) = self.read_back(&batches);
         let (device, waiter) = (self.device.clone(), self.waiter.clone());
         Download { device, waiter, stagings, submission, problem, _held: held }
     }
@@ -93,15 +68,13 @@ impl Optimizer {
     }
 }
 
-type Mapped = oneshot::Receiver<Result<(), wgpu::BufferAsyncError>>;
-
 /// Bytes under way.
 pub(crate) struct Download {
     device: wgpu::Device,
     waiter: Waiter,
-    stagings: Vec<(wgpu::Buffer, Mapped)>,
+    stagings: Stagings,
     submission: wgpu::SubmissionIndex,
-    problem: gpu::Problem,
+    problem: Problem,
     _held: Held,
 }
 
@@ -109,7 +82,7 @@ impl Download {
     /// The bytes.
     pub async fn bytes(self) -> Result<Vec<u8>, Error> {
         if let Some(problem) = self.problem.await {
-            return Err(gpu::error(&self.device, &problem, "the readback"));
+            return Err(error(&self.device, &problem, "the readback"));
         }
         self.waiter.wait(&self.device, self.submission).await.map_err(|problem| lost(&problem))?;
         let mut bytes = Vec::new();
@@ -139,16 +112,16 @@ fn lost(problem: &dyn std::fmt::Display) -> Error {
 
 /// Reads slices one after the other, a batch at a time.
 pub(crate) struct Reader<'a> {
-    optimizer: &'a Optimizer,
+    engine: &'a Engine,
     batches: std::vec::IntoIter<Vec<Slice>>,
     bytes: Vec<u8>,
     at: usize,
 }
 
 impl<'a> Reader<'a> {
-    pub fn new(optimizer: &'a Optimizer, slices: impl Iterator<Item = Slice>) -> Self {
-        let batches = batches(slices, optimizer.batch_limit()).into_iter();
-        Self { optimizer, batches, bytes: vec![], at: 0 }
+    pub fn new(engine: &'a Engine, slices: impl Iterator<Item = Slice>) -> Self {
+        let batches = batches(slices, engine.batch_limit()).into_iter();
+        Self { engine, batches, bytes: vec![], at: 0 }
     }
 
     /// The next bytes, at least one and at most `most`; none at the end.
@@ -158,7 +131,7 @@ impl<'a> Reader<'a> {
         {
             // What was read goes before as much comes again.
             self.bytes = Vec::new();
-            (self.bytes, self.at) = (self.optimizer.copy_back(batch.into_iter()).bytes().await?, 0);
+            (self.bytes, self.at) = (self.engine.copy_back(batch.into_iter()).bytes().await?, 0);
         }
         let start = self.at;
         self.at = (start + most).min(self.bytes.len());
@@ -206,47 +179,19 @@ impl<'a> Reader<'a> {
 /// Writes values over slices, before whatever is submitted next, a batch at a time: one write to a buffer of its
 /// own, and from there a copy for each slice. What lies between slices stays as it is.
 pub(crate) struct Writer<'a> {
-    optimizer: &'a Optimizer,
+    engine: &'a Engine,
     limit: u64,
     bytes: Vec<u8>,
     slices: Vec<Slice>,
 }
 
 impl<'a> Writer<'a> {
-    pub fn new(optimizer: &'a Optimizer) -> Self {
-        Self { optimizer, limit: optimizer.batch_limit(), bytes: vec![], slices: vec![] }
+    pub fn new(engine: &'a Engine) -> Self {
+        Self { engine, limit: engine.batch_limit(), bytes: vec![], slices: vec![] }
     }
 
-    /// Writes one field of a tensor, and with the weights their half-width copy.
-    pub fn field(&mut self, field: Field<'_>, tensor: usize, values: &[f32]) -> Result<(), Error> {
-        let optimizer = self.optimizer;
-        let target = optimizer.place(field, tensor)?;
-        self.values(&target.slices, values, target.half)?;
-        match field {
-            Field::Weights => self.copy(tensor, values),
-            _ => Ok(()),
-        }
-    }
-
-    /// Writes new weights of a tensor, as [`Optimizer::upload`] does.
-    pub fn weights(&mut self, tensor: usize, values: &[f32]) -> Result<(), Error> {
-        self.field(Field::Weights, tensor, values)?;
-        if self.optimizer.seeds_with_weights(tensor) {
-            self.field(Field::SlowWeights, tensor, values)?;
-        }
-        Ok(())
-    }
-
-    /// Writes the half-width copy of a tensor's weights, if there is one.
-    fn copy(&mut self, tensor: usize, values: &[f32]) -> Result<(), Error> {
-        let half = self.optimizer.options.half_weights;
-        match half {
-            Some(_) => self.values(&self.optimizer.half_weights_of(tensor), values, half),
-            None => Ok(()),
-        }
-    }
-
-    fn values(&mut self, slices: &[Slice], values: &[f32], half: Option<Half>) -> Result<(), Error> {
+    /// Writes values over slices, one after the other.
+    pub fn values(&mut self, slices: &[Slice], values: &[f32], half: Option<Half>) -> Result<(), Error> {
         let mut values = values;
         for slice in slices {
             let mut slice = slice.clone();
@@ -272,32 +217,7 @@ impl<'a> Writer<'a> {
         if slices.is_empty() {
             return Ok(());
         }
-        let Optimizer { device, queue, tally, .. } = self.optimizer;
-        // Writing to a buffer of a lost device is a panic of wgpu's.
-        gpu::check_alive(device, "writing values")?;
-        let held = tally.hold(bytes.len() as u64);
-        let ((), problem) = gpu::scoped(device, || {
-            let packed = device.create_buffer(&wgpu::BufferDescriptor {
-                label: Some("lookahead upload"),
-                size: bytes.len() as u64,
-                usage: wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
-                mapped_at_creation: false,
-            });
-            queue.write_buffer(&packed, 0, &bytes);
-            let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-            let mut at = 0;
-            for slice in &slices {
-                encoder.copy_buffer_to_buffer(&packed, at, &slice.buffer, slice.offset, slice.size);
-                at += slice.size;
-            }
-            encoder.on_submitted_work_done(move || drop(held));
-            queue.submit([encoder.finish()]);
-        });
-        // Off the web the answer is there at once; on the web a failure shows in the console.
-        match problem.now_or_never() {
-            Some(Some(problem)) => Err(gpu::error(device, &problem, "writing values")),
-            _ => Ok(()),
-        }
+        self.engine.unpack(&bytes, &slices)
     }
 
     /// Writes the rest.
