@@ -60,13 +60,10 @@
 #![cfg_attr(target_arch = "wasm32", allow(rustdoc::broken_intra_doc_links))]
 
 mod access;
-mod accumulate;
-pub mod alpha;
 pub mod analysis;
-pub mod average;
 mod builder;
 pub mod checkpoint;
-mod clip;
+mod config;
 mod controls;
 mod counters;
 mod error;
@@ -80,15 +77,11 @@ mod lookahead;
 mod memory;
 mod moments;
 mod optimizer;
-mod options;
-pub mod outer;
 mod pipelines;
 mod planes;
-pub mod precision;
 mod readback;
 mod reduction;
 pub mod rules;
-mod schedule;
 mod settings;
 mod snapshot;
 mod tensors;
@@ -97,24 +90,26 @@ pub mod twin;
 mod waiting;
 
 pub use access::Slice;
-pub use accumulate::Accumulation;
-pub use alpha::AdaptiveAlpha;
-pub use average::Average;
 pub use builder::Builder;
-pub use clip::Clip;
+pub use config::{
+    accumulate::Accumulation,
+    alpha::{self, AdaptiveAlpha},
+    average::{self, Average},
+    clip::Clip,
+    group::{DEFAULT_GROUP, Group},
+    guard::{Guard, LossScale},
+    lookahead::{Lookahead, StatePolicy},
+    options::Options,
+    outer::{self, Outer},
+    precision::{self, Half},
+    schedule::Schedule,
+};
 pub use counters::{Counters, GroupCounters};
 pub use error::{Error, check_hyperparameter};
-pub use group::{DEFAULT_GROUP, Group};
-pub use guard::{Guard, LossScale};
-pub use lookahead::{Lookahead, StatePolicy};
 pub use memory::Memory;
 pub use optimizer::{Gradients, Optimizer};
-pub use options::Options;
-pub use outer::Outer;
-pub use precision::Half;
 pub use readback::Field;
 pub use rules::Rule;
-pub use schedule::Schedule;
 pub use settings::Traffic;
 pub use snapshot::{CycleSnapshot, GroupSnapshot, ImportOptions, Snapshot, TensorSnapshot, Weights};
 pub use wgpu;
