@@ -12,12 +12,14 @@ mod validate;
 use std::fmt::Write;
 
 use crate::{
-    alpha::{Curvature, Scope},
-    clip::Clip,
+    config::{
+        alpha::{Curvature, Scope},
+        clip::Clip,
+        lookahead::{Lookahead, StatePolicy},
+        options::Options,
+        precision::Half,
+    },
     layout::{params, planes::Planes},
-    lookahead::{Lookahead, StatePolicy},
-    options::Options,
-    precision::Half,
     rules::Rule,
 };
 
@@ -325,7 +327,7 @@ impl Recipe<'_> {
         });
         let mut parts: Vec<String> = parts.into_iter().map(str::to_owned).collect();
         parts.push(self.state(&planes));
-        let resets = self.lookahead.is_some_and(|lookahead| lookahead.policy == StatePolicy::Reset);
+        let resets = self.lookahead.is_some_and(|lookahead| lookahead.policy.resets());
         parts.push(format!(
             "const LA_STATE_RESETS = {resets};\nconst LA_OUTER_SLOTS = {}u;\nconst LA_OUTER_AT = {}u;\nconst LA_FISHER_AT = {}u;\nconst LA_AVERAGE_AT = {}u;\n\
              const LA_ACCUMULATED_AT = {}u;",

@@ -59,46 +59,38 @@
 // Files and blocking calls are not there in a browser; their links are checked natively.
 #![cfg_attr(target_arch = "wasm32", allow(rustdoc::broken_intra_doc_links))]
 
-mod accumulate;
-pub mod alpha;
 pub mod analysis;
-pub mod average;
 pub mod checkpoint;
-mod clip;
+mod config;
 mod error;
 pub mod gpu;
-mod group;
-pub mod guard;
 pub mod kernels;
 mod layout;
-mod lookahead;
 mod optimizer;
-mod options;
-pub mod outer;
 mod plan;
-pub mod precision;
 pub mod rules;
-mod schedule;
 mod snapshot;
 pub mod twin;
 
-pub use accumulate::Accumulation;
-pub use alpha::AdaptiveAlpha;
-pub use average::Average;
-pub use clip::Clip;
+pub use config::{
+    accumulate::Accumulation,
+    alpha::{self, AdaptiveAlpha},
+    average::{self, Average},
+    clip::Clip,
+    group::{DEFAULT_GROUP, Group},
+    guard::{self, Guard, LossScale},
+    lookahead::{Lookahead, StatePolicy},
+    options::Options,
+    outer::{self, Outer},
+    precision::{self, Half},
+    schedule::Schedule,
+};
 pub use error::{Error, check_hyperparameter};
 pub use gpu::slice::Slice;
-pub use group::{DEFAULT_GROUP, Group};
-pub use guard::{Guard, LossScale};
 pub use layout::{field::Field, limits::Limits};
-pub use lookahead::{Lookahead, StatePolicy};
 pub use optimizer::{Builder, Counters, Gradients, GroupCounters, Optimizer};
-pub use options::Options;
-pub use outer::Outer;
 pub use plan::{Memory, Plan, Traffic};
-pub use precision::Half;
 pub use rules::Rule;
-pub use schedule::Schedule;
 pub use snapshot::{CycleSnapshot, GroupSnapshot, ImportOptions, Snapshot, TensorSnapshot, Weights};
 pub use wgpu;
 

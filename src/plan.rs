@@ -19,7 +19,7 @@ mod traffic;
 mod whole;
 
 pub(crate) use build::{Draft, Settings, TensorSettings};
-pub(crate) use whole::Swapped;
 pub use memory::Memory;
 pub use traffic::Traffic;
 pub use whole::Plan;
+pub(crate) use whole::Swapped;

@@ -6,16 +6,15 @@ mod options;
 pub use options::{ImportOptions, Weights};
 
 use crate::{
+    config::{lookahead::StatePolicy, schedule::Schedule},
     error::Error,
     gpu::{slice::Slice, transfer::Reader},
     layout::{
         field::Field,
         params::{ClockWords, Cycle},
     },
-    lookahead::StatePolicy,
     optimizer::Optimizer,
     plan::group::GroupState,
-    schedule::Schedule,
 };
 use fit::Fit;
 

@@ -8,11 +8,13 @@ mod factored;
 use std::sync::Arc;
 
 use crate::{
-    alpha::{AdaptiveAlpha, Curvature, GradientAt, Scope},
-    clip::Clip,
+    config::{
+        alpha::{AdaptiveAlpha, Curvature, GradientAt, Scope},
+        clip::Clip,
+        lookahead::Lookahead,
+        options::Options,
+    },
     layout::params::flags,
-    lookahead::{Lookahead, StatePolicy},
-    options::Options,
     plan::cycle::Clock,
     rules::{Rule, Slot, Step, WeightDecay, minimum},
 };
@@ -266,21 +268,17 @@ impl Twin {
             }
             let (state, slow) = (&mut self.state[tensor], &mut self.slow_state[tensor]);
             let (moments, slow_moments) = (&mut self.moments[tensor], &mut self.slow_moments[tensor]);
-            match lookahead.policy {
-                StatePolicy::Maintain => {}
-                StatePolicy::Interpolate => {
-                    let fast = state.iter_mut().chain(moments).flatten();
-                    for (fast, slow) in fast.zip(slow.iter_mut().chain(slow_moments).flatten()) {
-                        *slow += alpha * (*fast - *slow);
-                        *fast = *slow;
-                    }
+            if lookahead.policy.keeps_slow_state() {
+                let fast = state.iter_mut().chain(moments).flatten();
+                for (fast, slow) in fast.zip(slow.iter_mut().chain(slow_moments).flatten()) {
+                    *slow += alpha * (*fast - *slow);
+                    *fast = *slow;
                 }
-                StatePolicy::Reset => {
-                    let initial = initial(&self.rule.slots());
-                    state.iter_mut().for_each(|state| state.clone_from(&initial));
-                    self.fisher[tensor].fill(0.0);
-                    moments.iter_mut().flatten().for_each(|value| *value = 0.0);
-                }
+            } else if lookahead.policy.resets() {
+                let initial = initial(&self.rule.slots());
+                state.iter_mut().for_each(|state| state.clone_from(&initial));
+                self.fisher[tensor].fill(0.0);
+                moments.iter_mut().flatten().for_each(|value| *value = 0.0);
             }
         }
     }
@@ -373,8 +371,7 @@ impl Twin {
 /// The second moments that are the driver's, at the start.
 fn initial_moments(rule: &dyn Rule, shapes: &[Vec<usize>]) -> Vec<Vec<Vec<f64>>> {
     let factored = rule.factored(1);
-    let of =
-        |shape: &Vec<usize>| factored.map_or(vec![], |factored| factored::initial(shape, &factored));
+    let of = |shape: &Vec<usize>| factored.map_or(vec![], |factored| factored::initial(shape, &factored));
     shapes.iter().map(of).collect()
 }
 

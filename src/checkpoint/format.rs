@@ -7,10 +7,12 @@ use super::{
     exact,
 };
 use crate::{
+    config::{
+        lookahead::StatePolicy,
+        schedule::{Kind, Schedule},
+    },
     error::Error,
-    lookahead::StatePolicy,
     layout::field::Field,
-    schedule::{Kind, Schedule},
     snapshot::{CycleSnapshot, GroupSnapshot, Snapshot, TensorSnapshot},
 };
 

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use futures::{FutureExt, channel::oneshot};
 
+#[cfg(target_arch = "wasm32")]
+use super::web::{check_alive_now, fill};
 use super::{
     ring::Ring,
     scope::{Problem, scoped},
@@ -11,8 +13,6 @@ use super::{
     tally::{Held, Tally},
     waiting::Waiter,
 };
-#[cfg(target_arch = "wasm32")]
-use super::web::{check_alive_now, fill};
 use crate::{
     error::Error,
     kernels::Binding,
@@ -67,11 +67,7 @@ impl Engine {
     ///
     /// [`Error::Shader`] where the device refuses a module, [`Error::Device`], [`Error::OutOfMemory`],
     /// [`Error::DeviceLost`].
-    pub async fn new(
-        device: &wgpu::Device,
-        queue: &wgpu::Queue,
-        program: &Program,
-    ) -> Result<Self, Error> {
+    pub async fn new(device: &wgpu::Device, queue: &wgpu::Queue, program: &Program) -> Result<Self, Error> {
         let told = program.told;
         let (layouts, problem) = scoped(device, || {
             program.layouts.iter().map(|layout| bind_group_layout(device, layout)).collect::<Vec<_>>()
@@ -82,7 +78,8 @@ impl Engine {
             kernels.push(pipeline(device, kernel, &layouts, program.workgroup).await?);
         }
         let tally = Tally::default();
-        let ring = Ring::new(program.slots, told_chunk(device, &layouts[told.index()], program.slots, &tally)?);
+        let ring =
+            Ring::new(program.slots, told_chunk(device, &layouts[told.index()], program.slots, &tally)?);
         let mut engine = Self {
             device: device.clone(),
             queue: queue.clone(),
@@ -108,7 +105,7 @@ impl Engine {
         Ok(engine)
     }
 
-    /// Makes a placement over the caller's buffers.
+    /// Makes a placement over the caller's buffers; `what` it is, for errors.
     ///
     /// # Errors
     ///
@@ -117,6 +114,7 @@ impl Engine {
         &self,
         placement: &Placement,
         given: &[wgpu::Buffer],
+        what: &'static str,
     ) -> impl Future<Output = Result<Placed, Error>> + use<> {
         let held = Arc::new(self.tally.hold(placement.bytes()));
         let (groups, problem) = scoped(&self.device, || {
@@ -127,7 +125,7 @@ impl Engine {
         });
         let device = self.device.clone();
         async move {
-            refuse(&device, problem, "the gradients' bind groups").await?;
+            refuse(&device, problem, what).await?;
             Ok(Placed { groups, held })
         }
     }
@@ -190,10 +188,8 @@ impl Engine {
         for buffer in &recording.clears {
             encoder.clear_buffer(self.buffer(*buffer), 0, None);
         }
-        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
-            label: Some(pass),
-            timestamp_writes: None,
-        });
+        let mut pass = encoder
+            .begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some(pass), timestamp_writes: None });
         for dispatch in &recording.dispatches {
             pass.set_pipeline(&self.kernels[dispatch.kernel.index()]);
             for (index, bind) in (0..).zip(dispatch.binds) {
@@ -273,10 +269,7 @@ impl Engine {
     }
 
     /// Copies each batch of slices side by side to a buffer that can be read, when what was submitted so far is done.
-    pub(super) fn read_back(
-        &self,
-        batches: &[Vec<Slice>],
-    ) -> ((Stagings, wgpu::SubmissionIndex), Problem) {
+    pub(super) fn read_back(&self, batches: &[Vec<Slice>]) -> ((Stagings, wgpu::SubmissionIndex), Problem) {
         scoped(&self.device, || {
             let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
             let stagings = batches.iter().map(|batch| {

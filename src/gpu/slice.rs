@@ -3,9 +3,9 @@
 use std::ops::Range;
 
 use crate::{
+    config::precision::{Half, bytes},
     error::Error,
     layout::tensors::{Tensor, VALUE},
-    precision::{Half, bytes},
 };
 
 /// A range of a buffer: where a tensor's values lie.

@@ -10,8 +10,8 @@ use super::{
     waiting::Waiter,
 };
 use crate::{
+    config::precision::{Half, bytes, decode, encode},
     error::Error,
-    precision::{Half, bytes, decode, encode},
 };
 
 /// Bytes that are moved at once, at most: one buffer, one submit and one wait. It bounds what a transfer takes

@@ -3,7 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::{
-    lookahead::Lookahead,
+    config::lookahead::Lookahead,
     rules::{MAX_HYPER, MAX_SLOTS},
 };
 

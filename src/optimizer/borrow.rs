@@ -11,6 +11,7 @@ use crate::{
 };
 
 /// Slices as a plan knows them, by the number of their buffer in `buffers`, which takes those that it has not.
+#[expect(clippy::mutable_key_type, reason = "wgpu compares buffers by identity")]
 pub(super) fn places(slices: &[Slice], buffers: &mut Vec<wgpu::Buffer>) -> Vec<Place> {
     let mut known: HashMap<wgpu::Buffer, usize> = buffers.iter().cloned().zip(0..).collect();
     let place = |slice: &Slice| {
@@ -54,7 +55,9 @@ impl Optimizer {
             }
         }
         let missing: Vec<usize> = (0..tensors.len()).filter(|index| gradients[*index].is_none()).collect();
-        if let Some(index) = missing.iter().find(|index| !self.plan.state.groups[tensors[**index].group].frozen) {
+        if let Some(index) =
+            missing.iter().find(|index| !self.plan.state.groups[tensors[**index].group].frozen)
+        {
             return Err(Error::UnknownName {
                 what: "gradient of the tensor",
                 name: tensors[*index].name.clone(),
@@ -73,7 +76,7 @@ impl Optimizer {
         let weights = places(weights, &mut buffers);
         let gradients = places(&gradients, &mut buffers);
         let placement = self.plan.borrowed_placement(&weights, &gradients)?;
-        let placed = self.engine.place(&placement, &buffers).await?;
+        let placed = self.engine.place(&placement, &buffers, "the gradients' bind groups").await?;
         Ok(Gradients::new(self.id, missing, placement, placed))
     }
 

@@ -10,25 +10,27 @@ use super::{
     training::{Gradients, Optimizer},
 };
 use crate::{
-    accumulate::Accumulation,
-    alpha::AdaptiveAlpha,
-    average::Average,
-    clip::Clip,
+    config::{
+        accumulate::Accumulation,
+        alpha::AdaptiveAlpha,
+        average::Average,
+        clip::Clip,
+        group::{DEFAULT_GROUP, Group},
+        guard::Guard,
+        lookahead::Lookahead,
+        options::Options,
+        outer::Outer,
+        precision::Half,
+        schedule::Schedule,
+    },
     error::Error,
     gpu::{
         engine::Engine,
         slice::{Slice, check_disjoint},
     },
-    group::{DEFAULT_GROUP, Group},
-    guard::Guard,
     layout::{limits::Limits, tensors::Layout},
-    lookahead::Lookahead,
-    options::Options,
-    outer::Outer,
     plan::{Draft, Plan, Settings, TensorSettings, event::Event, recording::Recording},
-    precision::Half,
     rules::{Ranger, Rule},
-    schedule::Schedule,
 };
 
 /// Settings of an [`Optimizer`] to be; [`Optimizer::builder`] begins one.
@@ -247,7 +249,7 @@ impl Builder {
             Some(weights) => plan.weights_placement(&places(weights, &mut buffers))?,
         };
         let engine = Engine::new(device, queue, &plan.program).await?;
-        let placed = engine.place(&placement, &buffers).await?;
+        let placed = engine.place(&placement, &buffers, "the optimizer's buffers").await?;
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         let own = Arc::new(Gradients::new(id, vec![], placement, placed));
         let (event, recording) = (Event::default(), Recording::default());

@@ -61,7 +61,8 @@ impl Optimizer {
 
     /// What a guard's clock would hold, where there is none.
     pub(crate) fn host_clock(&self) -> ClockWords {
-        let groups = self.plan.state.groups.iter().map(|group| (group.clock.count, group.clock.position)).collect();
+        let groups =
+            self.plan.state.groups.iter().map(|group| (group.clock.count, group.clock.position)).collect();
         ClockWords {
             steps: self.plan.state.steps,
             skipped: 0,

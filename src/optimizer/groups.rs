@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::training::Optimizer;
 use crate::{
+    config::schedule::Schedule,
     error::Error,
-    rules::{Rule, WeightDecay},
     layout::params::ROWS,
     plan::group::check_replaces,
-    schedule::Schedule,
+    rules::{Rule, WeightDecay},
 };
 
 impl Optimizer {
@@ -136,4 +136,3 @@ impl Optimizer {
         Ok(())
     }
 }
-

@@ -1,11 +1,7 @@
 //! What can be read back to the host, and where it lies.
 
 use super::training::Optimizer;
-use crate::{
-    error::Error,
-    gpu::transfer::Source,
-    layout::field::Field,
-};
+use crate::{error::Error, gpu::transfer::Source, layout::field::Field};
 
 impl Optimizer {
     /// A tensor's values, as they are when everything submitted before this call is done: the copy is begun by the
@@ -57,7 +53,11 @@ impl Optimizer {
         };
         let source = if stand_in { self.place(Field::Weights, tensor)? } else { source };
         for slice in &source.slices {
-            slice.check_usage("values", &self.plan.layout.tensors[tensor].name, wgpu::BufferUsages::COPY_SRC)?;
+            slice.check_usage(
+                "values",
+                &self.plan.layout.tensors[tensor].name,
+                wgpu::BufferUsages::COPY_SRC,
+            )?;
         }
         Ok(source)
     }

@@ -2,11 +2,15 @@
 
 use super::training::Optimizer;
 use crate::{
+    config::precision::{Half, encode},
     error::Error,
     gpu::slice::Slice,
     layout::{field::Field, tensors::Tensor},
-    plan::{Plan, parts::Part, program::{Buffer, Id}},
-    precision::{Half, encode},
+    plan::{
+        Plan,
+        parts::Part,
+        program::{Buffer, Id},
+    },
 };
 
 impl Optimizer {
@@ -113,7 +117,11 @@ impl Optimizer {
                 problem: "are the caller's for borrowed tensors",
             });
         }
-        Ok(self.flat(&self.plan.gradients, &self.plan.layout.tensors[tensor], self.plan.options.half_gradients))
+        Ok(self.flat(
+            &self.plan.gradients,
+            &self.plan.layout.tensors[tensor],
+            self.plan.options.half_gradients,
+        ))
     }
 
     /// Slow weights of a tensor of any size.

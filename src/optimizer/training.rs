@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 #[cfg(doc)]
-use crate::Accumulation;
+use crate::config::accumulate::Accumulation;
 use crate::{
     error::{Error, list},
     gpu::{

@@ -20,9 +20,7 @@ impl Optimizer {
         let target = self.place(field, tensor)?;
         writer.values(&target.slices, values, target.half)?;
         match (field, self.plan.options.half_weights) {
-            (Field::Weights, Some(half)) => {
-                writer.values(&self.half_weights_of(tensor), values, Some(half))
-            }
+            (Field::Weights, Some(half)) => writer.values(&self.half_weights_of(tensor), values, Some(half)),
             _ => Ok(()),
         }
     }

@@ -13,21 +13,23 @@ use super::{
     whole::{GroupKernels, Plan, State, StepKernels, WindowParts},
 };
 use crate::{
-    alpha::GradientAt,
-    average::Average,
+    config::{
+        alpha::GradientAt,
+        average::Average,
+        group::{DEFAULT_GROUP, Group},
+        lookahead::Lookahead,
+        options::Options,
+        precision::{Half, bytes},
+        schedule::Schedule,
+    },
     error::{Error, list},
-    group::{DEFAULT_GROUP, Group},
     kernels::{Access, Binding, Measure, Recipe},
     layout::{
         limits::{Bounds, Limits},
         params::{SLOT, flags},
         tensors::{Layout, TensorSpec, VALUE, Window},
     },
-    lookahead::Lookahead,
-    options::Options,
-    precision::{Half, bytes},
     rules::Rule,
-    schedule::Schedule,
 };
 
 /// Slots in a chunk of the control ring, where steps do not need more at once.
@@ -79,9 +81,8 @@ impl Draft {
         let given = options.clone();
         // One micro-batch a step needs no buffer to gather in.
         options.accumulate = options.accumulate.filter(|accumulate| accumulate.micro_batches > 1);
-        let (groups, specs) = assign_groups(groups, &tensors, |group| {
-            GroupState::new(group, &rule, lookahead, &options)
-        })?;
+        let (groups, specs) =
+            assign_groups(groups, &tensors, |group| GroupState::new(group, &rule, lookahead, &options))?;
         check_options(&given, lookahead.as_ref(), &groups)?;
         if is_mixed {
             return Err(Error::Ownership {
@@ -135,8 +136,7 @@ impl Draft {
         let kernels = self.kernels(&mut program, &recipes, &shared, copy);
         // The guard's clock is there first: the norm reads the loss scale in it.
         let clock = self.options.guard.map(|guard| guard::clock(&mut program, guard, self.groups.len()));
-        let reductions =
-            Reductions::new(&mut program, &self.limits, &self.layout, &recipes, &shared, clock)?;
+        let reductions = Reductions::new(&mut program, &self.limits, &self.layout, &recipes, &shared, clock)?;
         let guard = match (self.options.guard, clock, reductions.find(Measure::Norm)) {
             (Some(guard), Some(clock), Some(norm)) => {
                 let tried = reductions.find(Measure::Tried).map(|tried| tried.results);
@@ -211,9 +211,8 @@ impl Draft {
             };
             let step = ByAccess::new(self.accesses(), |access| {
                 let (source, layouts) = (Recipe { access, ..*recipe }.step(), layouts(access));
-                let known = flags.iter().map(|&bits| {
-                    (bits, program.specialised(name, &source, &layouts, bits))
-                });
+                let known =
+                    flags.iter().map(|&bits| (bits, program.specialised(name, &source, &layouts, bits)));
                 StepKernels { known: known.collect(), any: program.kernel(name, &source, &layouts) }
             });
             let mut swap = |source: &dyn Fn(&Recipe<'_>) -> crate::kernels::Source| {
@@ -284,7 +283,7 @@ impl Draft {
     fn planes(&self, window: &Window) -> Option<Buffer> {
         let initial = self.groups[window.group].planes.initial();
         let size = bytes(window.len, None) * initial.len() as u64;
-        (!initial.is_empty()).then(|| Buffer {
+        (!initial.is_empty()).then_some(Buffer {
             label: "lookahead planes",
             purpose: Purpose::Planes { group: window.group },
             size,

@@ -2,12 +2,14 @@
 
 use super::group::GroupState;
 use crate::{
-    alpha::{AdaptiveAlpha, Curvature},
+    config::{
+        alpha::{AdaptiveAlpha, Curvature},
+        lookahead::Lookahead,
+        options::Options,
+    },
     error::Error,
     kernels::{Recipe, check_outer},
     layout::{limits::Limits, params::ROWS, tensors::Layout},
-    lookahead::{Lookahead, StatePolicy},
-    options::Options,
     rules::Rule,
 };
 
@@ -39,7 +41,7 @@ fn check_alone(options: &Options) -> Result<(), Error> {
     let all = [
         (options.adaptive.is_some(), "an adaptive alpha"),
         (options.slow_bf16, "`slow_bf16`"),
-        (options.outer.name() != "interpolation", "an outer step"),
+        (!options.outer.is_interpolation(), "an outer step"),
     ];
     match all.into_iter().find(|(asked, _)| *asked) {
         Some((_, of)) => Err(Error::NoLookahead { of: of.to_owned() }),
@@ -82,7 +84,7 @@ fn check_tries(groups: &[GroupState]) -> Result<(), Error> {
 
 /// Refuses cycles whose counts a guard's tables do not hold.
 fn check_resets(groups: &[GroupState]) -> Result<(), Error> {
-    let is_long = |l: &&Lookahead| l.policy == StatePolicy::Reset && u64::from(l.k) > ROWS;
+    let is_long = |l: &&Lookahead| l.policy.resets() && u64::from(l.k) > ROWS;
     match groups.iter().filter_map(|group| group.lookahead.as_ref()).find(is_long) {
         None => Ok(()),
         Some(lookahead) => Err(Error::Hyperparameter {

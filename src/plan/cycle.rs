@@ -1,9 +1,8 @@
 //! A group's place in its cycle: k inner steps, then a sync.
 
 use crate::{
-    alpha::GradientAt,
+    config::{alpha::GradientAt, lookahead::Lookahead},
     layout::params::flags,
-    lookahead::{Lookahead, StatePolicy},
 };
 
 /// Where a group stands: the host's half of the schedule.
@@ -73,7 +72,7 @@ impl Clock {
     pub fn synced(&mut self, lookahead: &Lookahead) {
         self.seed = false;
         self.position = 0;
-        if lookahead.policy == StatePolicy::Reset {
+        if lookahead.policy.resets() {
             self.count = 0;
         }
     }
@@ -82,6 +81,7 @@ impl Clock {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::lookahead::StatePolicy;
 
     /// The flags of the first `steps` steps.
     fn run(

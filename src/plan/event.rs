@@ -5,7 +5,10 @@ use super::{
     group::GroupState,
     whole::{Plan, Swapped},
 };
-use crate::{error::Error, layout::params::{flags, kind}};
+use crate::{
+    error::Error,
+    layout::params::{flags, kind},
+};
 
 /// What one call does.
 #[derive(Debug, Clone, Default)]

@@ -14,7 +14,7 @@ use super::{
     reductions::{Partial, grid},
 };
 use crate::{
-    alpha::Scope,
+    config::{alpha::Scope, options::Options},
     error::Error,
     kernels::{self, Access, Binding, Recipe},
     layout::{
@@ -22,8 +22,6 @@ use crate::{
         limits::Limits,
         tensors::{Layout, Part, VALUE},
     },
-    lookahead::StatePolicy,
-    options::Options,
     rules::Factored,
 };
 
@@ -125,9 +123,9 @@ impl Factoring {
             let moment = |factored: Factored| Moment::new(&tensor.shape, factored.least_dimension, &mut next);
             tensors.push(factored.map(moment));
         }
-        let has_slow = recipes.iter().any(|recipe| {
-            recipe.lookahead.is_some_and(|lookahead| lookahead.policy == StatePolicy::Interpolate)
-        });
+        let has_slow = recipes
+            .iter()
+            .any(|recipe| recipe.lookahead.is_some_and(|lookahead| lookahead.policy.keeps_slow_state()));
         Self { tensors, entries: next.0, means: next.1, has_slow }
     }
 
@@ -291,14 +289,12 @@ impl Moments {
             .map(|group| words(layout, &factoring, &sheets, group, start, alpha, recipes))
             .collect();
         let size = total.max(1) * VALUE;
-        let partials =
-            Buffer::zeros("lookahead sums of squares", Purpose::Controls, size, Usage::STORAGE);
+        let partials = Buffer::zeros("lookahead sums of squares", Purpose::Controls, size, Usage::STORAGE);
         let partials = program.buffers.push(partials);
         let mut bound = |tasks: Vec<u32>, sheets: Vec<u32>, words: usize| {
             let count = (tasks.len() / words) as u32;
-            let [tasks, sheets] = [tasks, sheets].map(|words| {
-                program.buffers.push(Buffer::words("lookahead moments", words, Usage::STORAGE))
-            });
+            let [tasks, sheets] = [tasks, sheets]
+                .map(|words| program.buffers.push(Buffer::words("lookahead moments", words, Usage::STORAGE)));
             let group =
                 BindGroup::whole("lookahead moments", tasks_layout, [tasks, sheets, partials, factors]);
             (program.groups.push(group), count)
@@ -448,7 +444,9 @@ fn words(
     let Words { mut entries, sheets: mut all_sheets, mut matrices } = Words::default();
     let eps = recipes[group].rule.factored(1).map_or(0.0, |factored| factored.eps) as f32;
     for (index, tensor) in layout.tensors.iter().enumerate() {
-        let Some(moment) = factoring.tensors[index].as_ref().filter(|_| tensor.group == group) else { continue };
+        let Some(moment) = factoring.tensors[index].as_ref().filter(|_| tensor.group == group) else {
+            continue;
+        };
         let alpha = alpha_of(recipes[group].options, alpha, group, index);
         for (number, axis) in moment.axes.iter().enumerate() {
             let of_axis = sheets.range((index, number, 0)..(index, number + 1, 0));

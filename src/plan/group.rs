@@ -4,11 +4,9 @@ use std::sync::Arc;
 
 use super::cycle::Clock;
 use crate::{
-    error::{Error, check_hyperparameter},
-    group::Group,
+    config::{group::Group, lookahead::Lookahead, options::Options},
+    error::Error,
     layout::planes::Planes,
-    lookahead::Lookahead,
-    options::Options,
     rules::{Factored, Rule, WeightDecay},
 };
 
@@ -50,7 +48,7 @@ impl GroupState {
             alpha: group.alpha.unwrap_or(lookahead.alpha),
             ..lookahead
         });
-        check_factor(group.factor)?;
+        crate::config::group::check_factor(group.factor)?;
         weight_decay.check()?;
         crate::kernels::check(rule.as_ref())?;
         lookahead.map_or(Ok(()), |lookahead| lookahead.check())?;
@@ -127,8 +125,4 @@ pub(crate) fn check_replaces(here: &dyn Rule, rule: &dyn Rule) -> Result<(), Err
         return differs("has another second moment, or centralises where it did not".to_owned());
     }
     Ok(())
-}
-
-pub(crate) fn check_factor(factor: f64) -> Result<(), Error> {
-    check_hyperparameter("learning rate factor", factor, |factor| factor >= 0.0, "finite and at least 0")
 }

@@ -10,8 +10,8 @@ use super::{
     recording::{Bind, Dispatch},
 };
 use crate::{
+    config::guard::{Guard, LossScale},
     error::Error,
-    guard::{Guard, LossScale},
     kernels::{self, Binding, Decision},
     layout::{
         limits::Limits,
@@ -53,7 +53,9 @@ pub(super) fn clock(program: &mut Program, guard: Guard, groups: usize) -> Id<Bu
 /// Both blocks of the slots in a buffer, with offsets to be given.
 pub(crate) fn slot_entries(buffer: Owner) -> Vec<(u32, Bound)> {
     let block = BLOCK as u64;
-    [0, 1].map(|binding| (binding, Bound { buffer, offset: u64::from(binding) * block, size: Some(block) })).into()
+    [0, 1]
+        .map(|binding| (binding, Bound { buffer, offset: u64::from(binding) * block, size: Some(block) }))
+        .into()
 }
 
 /// Where each group's tables start, in words, and how many words they are in all.
@@ -74,13 +76,17 @@ impl GuardPlan {
     pub fn new(
         program: &mut Program,
         limits: &Limits,
-                guard: Guard,
+        guard: Guard,
         clock: Id<Buffer>,
         groups: &[GroupState],
         (results, tried): (Id<Buffer>, Option<Id<Buffer>>),
     ) -> Result<Self, Error> {
-        let mut bindings =
-            vec![(0, Binding::ReadWrite), (1, Binding::ReadWrite), (2, Binding::ReadWrite), (3, Binding::Read)];
+        let mut bindings = vec![
+            (0, Binding::ReadWrite),
+            (1, Binding::ReadWrite),
+            (2, Binding::ReadWrite),
+            (3, Binding::Read),
+        ];
         bindings.extend(tried.map(|_| (4, Binding::Read)));
         let layout = program.layout(bindings);
         let told = program.told;
@@ -90,9 +96,8 @@ impl GuardPlan {
             .map(|decision| program.kernel("guard", &kernels::decide(decision), &layouts));
         let (starts, words) = starts(groups);
         limits.check_binding(4 * words, || format!("the guard's tables of {} groups", groups.len()))?;
-        let mut zeros = |label, size, usage| {
-            program.buffers.push(Buffer::zeros(label, Purpose::Controls, size, usage))
-        };
+        let mut zeros =
+            |label, size, usage| program.buffers.push(Buffer::zeros(label, Purpose::Controls, size, usage));
         let live = zeros("lookahead live controls", 2 * (groups.len() * SLOT) as u64, Usage::TOLD);
         let tables = zeros("lookahead guard tables", 4 * words, Usage::WRITTEN);
         let all = [clock, live, tables, results].into_iter().chain(tried);

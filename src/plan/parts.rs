@@ -5,12 +5,12 @@ use super::{
     whole::Plan,
 };
 use crate::{
+    config::precision::{Half, bytes},
     error::{Error, list},
     layout::{
         field::Field,
         tensors::{Tensor, VALUE},
     },
-    precision::{Half, bytes},
 };
 
 /// A range of one of the program's buffers.

@@ -6,10 +6,10 @@ use super::{
     reductions::{Partial, Reductions, table_group},
 };
 use crate::{
+    config::precision::{Half, bytes},
     error::Error,
     kernels::Access,
     layout::tensors::{BLOCK, Layout, Part, VALUE, up},
-    precision::{Half, bytes},
 };
 
 /// Where a tensor's values lie in the caller's buffers, which are known by number.
@@ -148,13 +148,7 @@ impl Placer<'_> {
     }
 
     /// The run of a window in the layout's own buffers.
-    fn owned_run(
-        &self,
-        index: usize,
-        weights: &[Id<Buffer>],
-        gradients: &[Id<Buffer>],
-        out: &mut Placement,
-    ) {
+    fn owned_run(&self, index: usize, weights: &[Id<Buffer>], gradients: &[Id<Buffer>], out: &mut Placement) {
         let window = &self.layout.windows[index];
         let parts = self.layout.pieces_in(window);
         let table = self.table.then(|| {
@@ -312,9 +306,9 @@ impl Placer<'_> {
         entries.extend(table.map(|table| (3, whole(table))));
         let label = "lookahead weights and gradients";
         let bind_group = out.groups.push(BindGroup { label, layout, entries });
-        let partials = self.reductions.partials(group, parts, |table, sums, layout| {
-            out.table("lookahead spans", table, sums, layout)
-        });
+        let partials = self
+            .reductions
+            .partials(group, parts, |table, sums, layout| out.table("lookahead spans", table, sums, layout));
         let moments = self.reductions.moments.as_ref();
         let sums = moments.and_then(|moments| {
             moments.run(parts, |table, sums, layout| out.table("lookahead tasks", table, sums, layout))

@@ -101,7 +101,9 @@ pub(crate) enum Purpose {
     SlowWeights,
     HalfWeights,
     /// The planes of a window of this group.
-    Planes { group: usize },
+    Planes {
+        group: usize,
+    },
     /// What reductions find, with the second moments behind it that are the driver's.
     Factors,
     /// Tables, partial sums, the guard's clock.

@@ -11,8 +11,7 @@ use super::{
     recording::{Bind, Dispatch},
 };
 use crate::{
-    alpha::Scope,
-    clip::Clip,
+    config::{alpha::Scope, clip::Clip},
     error::Error,
     kernels::{self, Binding, Measure, Recipe},
     layout::{
@@ -387,8 +386,9 @@ fn ranges(layout: &Layout, measure: Measure, recipes: &[Recipe<'_>], rows: &[Row
 fn initial_ranges(layout: &Layout, measure: Measure, recipes: &[Recipe<'_>], rows: &[Rows]) -> Vec<Range> {
     let (options, tensors) = (recipes[0].options, layout.tensors.as_slice());
     let range = |settings| Range { settings, ..Range::default() };
-    let by_tensor =
-        |settings: &dyn Fn(&Tensor) -> [f32; 2]| tensors.iter().map(|tensor| range(settings(tensor))).collect();
+    let by_tensor = |settings: &dyn Fn(&Tensor) -> [f32; 2]| {
+        tensors.iter().map(|tensor| range(settings(tensor))).collect()
+    };
     match measure {
         Measure::Rows => {
             let count = |(rows, tensor): (&Rows, &Tensor)| tensor.len.checked_div(rows.length).unwrap_or(0);

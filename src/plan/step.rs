@@ -7,7 +7,7 @@ use super::{
     whole::{Plan, Swapped},
 };
 use crate::{
-    alpha::GradientAt,
+    config::alpha::GradientAt,
     error::Error,
     kernels::{Measure, check_coefficients},
     layout::params::{Control, Order, ROWS, flags, kind, tables},
@@ -109,7 +109,7 @@ impl Plan {
     /// The decay of a group's empirical Fisher.
     fn fisher_decay(&self, group: usize) -> f64 {
         match self.options.adaptive.map(|adaptive| adaptive.curvature) {
-            Some(crate::alpha::Curvature::Fisher { decay }) => decay,
+            Some(crate::config::alpha::Curvature::Fisher { decay }) => decay,
             _ if self.state.groups[group].planes.fisher => 0.999,
             _ => 0.0,
         }
@@ -131,9 +131,8 @@ impl Plan {
     /// it the old settings.
     fn new_tables(&self, index: usize) -> Vec<u32> {
         let group = &self.state.groups[index];
-        let by_step = |step: u64| {
-            [self.state.schedule.factor(step) as f32, self.share(step).unwrap_or(-1.0) as f32]
-        };
+        let by_step =
+            |step: u64| [self.state.schedule.factor(step) as f32, self.share(step).unwrap_or(-1.0) as f32];
         let by_count = |count: u64, row: &mut Vec<u32>| {
             let mut hyper = Vec::new();
             group.rule.hyper(count, &mut hyper);
@@ -250,9 +249,7 @@ impl Recorder<'_> {
                 slots = [self.out.tell(&control, |out| group.hyper(count, out))?; 2];
             } else {
                 let count = group.clock.count + 1;
-                for (phase, &bits) in
-                    event.phases[index].iter().enumerate().filter(|(_, bits)| **bits != 0)
-                {
+                for (phase, &bits) in event.phases[index].iter().enumerate().filter(|(_, bits)| **bits != 0) {
                     let control = plan.control(index, bits, event, phase == 1);
                     slots[phase] = self.out.tell(&control, |out| group.hyper(count, out))?;
                 }
@@ -266,7 +263,8 @@ impl Recorder<'_> {
     fn clear(&mut self) {
         let reductions = &self.plan.reductions;
         if self.plan.state.norm_is_stale && self.plan.any_update(self.event, self.guarded) {
-            let all = [Measure::Norm, Measure::Tried].into_iter().filter_map(|measure| reductions.find(measure));
+            let all =
+                [Measure::Norm, Measure::Tried].into_iter().filter_map(|measure| reductions.find(measure));
             self.out.clears.extend(all.map(|reduction| reduction.partials));
         }
         let groups = 0..self.plan.state.groups.len();
@@ -416,8 +414,7 @@ impl Recorder<'_> {
         let Some(moments) = &plan.reductions.moments else { return };
         for group in self.groups() {
             let bits = event.phases[group][phase];
-            let is_due =
-                if self.guarded { phase == 0 || self.syncs(group) } else { bits & flags::SYNC != 0 };
+            let is_due = if self.guarded { phase == 0 || self.syncs(group) } else { bits & flags::SYNC != 0 };
             if is_due {
                 let told = self.told(group, phase, true);
                 self.out.dispatches.extend(moments.sync(group, told));

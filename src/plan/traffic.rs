@@ -2,13 +2,12 @@
 
 use super::whole::Plan;
 use crate::{
+    config::precision::bytes,
     kernels::Measure,
     layout::{
         field::Field,
         tensors::{Tensor, VALUE},
     },
-    lookahead::StatePolicy,
-    precision::bytes,
 };
 
 /// The bytes that one step must move through the device's memory: each input read once, each output
@@ -101,7 +100,7 @@ impl Plan {
     fn sync_bytes(&self, tensor: &Tensor, of: &Bytes) -> u64 {
         let group = &self.state.groups[tensor.group];
         let Some(lookahead) = group.lookahead else { return 0 };
-        let state = if lookahead.policy == StatePolicy::Interpolate { of.state + 4 * of.moment } else { 0 };
+        let state = if lookahead.policy.keeps_slow_state() { of.state + 4 * of.moment } else { 0 };
         // Weights, slow weights, gradient and curvature are read, then the sync reads and writes the weights.
         let alpha = of.value + of.slow + of.gradient + of.value + 2 * of.value;
         2 * of.slow

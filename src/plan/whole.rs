@@ -9,13 +9,14 @@ use super::{
     reductions::Reductions,
 };
 use crate::{
-    alpha::{GradientAt, Scope},
+    config::{
+        alpha::{GradientAt, Scope},
+        options::Options,
+        schedule::Schedule,
+    },
     error::{Error, list},
     kernels::Recipe,
     layout::tensors::Layout,
-    lookahead::StatePolicy,
-    options::Options,
-    schedule::Schedule,
 };
 
 /// What an optimizer would be on a device with some [`Limits`](crate::Limits): memory, bytes moved, dispatches.
@@ -199,7 +200,7 @@ impl Plan {
 
     /// Some group's state starts again at a sync.
     pub(crate) fn resets(&self, group: &GroupState) -> bool {
-        group.lookahead.is_some_and(|lookahead| lookahead.policy == StatePolicy::Reset)
+        group.lookahead.is_some_and(|lookahead| lookahead.policy.resets())
     }
 }
 

@@ -11,21 +11,24 @@ use super::{
     options::{Change, ImportOptions, Weights},
 };
 use crate::{
-    alpha::GradientAt,
+    config::{
+        alpha::GradientAt,
+        lookahead::{Lookahead, StatePolicy},
+        outer::INTERPOLATION,
+        schedule::Schedule,
+    },
     error::{Error, check_hyperparameter, list},
     layout::{
         field::Field,
         params::{ClockWords, Cycle, ROWS},
         tensors::Tensor,
     },
-    lookahead::{Lookahead, StatePolicy},
     optimizer::Optimizer,
     plan::{
         cycle::Clock,
-        group::{GroupState, check_factor, check_replaces},
+        group::{GroupState, check_replaces},
     },
     rules::{Rule, WeightDecay},
-    schedule::Schedule,
 };
 
 /// Steps that a counter can hold: all of them exact in f64.
@@ -278,7 +281,7 @@ impl Optimizer {
             if there != INTERPOLATION {
                 findings.differs(Change::EndOuter, differ);
             }
-            if here != INTERPOLATION {
+            if !self.plan.options.outer.is_interpolation() {
                 findings.differs(Change::BeginOuter, differ);
             }
         }
@@ -361,7 +364,7 @@ impl Optimizer {
         }
         for outcome in [
             check_hyperparameter("lr", fitted.learning_rate, |lr| lr >= 0.0, "finite and at least 0"),
-            check_factor(fitted.factor),
+            crate::config::group::check_factor(fitted.factor),
             fitted.weight_decay.check(),
             there.map_or(Ok(()), |lookahead| lookahead.check()),
         ] {
@@ -394,7 +397,7 @@ impl Optimizer {
         let mut k = next.k;
         if guarded {
             k = from.cycle.map_or(there.k, |cycle| cycle.k);
-            if next.policy == StatePolicy::Reset && u64::from(next.k.max(k)) > ROWS {
+            if next.policy.resets() && u64::from(next.k.max(k)) > ROWS {
                 findings.add(format!(
                     "the k of the group `{name}` is {}, and with a guard and the policy reset at most {ROWS}",
                     next.k.max(k)
@@ -531,9 +534,6 @@ impl Optimizer {
         fields
     }
 }
-
-/// The outer step that is none.
-const INTERPOLATION: &str = "interpolation";
 
 /// The rule with the snapshot's hyperparameters; none where they are the group's, or cannot be had.
 fn hyperparameters(

@@ -50,9 +50,8 @@ pub fn normalised(
             gradient.iter().enumerate().map(at).collect()
         }
     };
-    let rms = |values: &[f64]| {
-        (values.iter().map(|value| value * value).sum::<f64>() / values.len() as f64).sqrt()
-    };
+    let rms =
+        |values: &[f64]| (values.iter().map(|value| value * value).sum::<f64>() / values.len() as f64).sqrt();
     let clipped = factored.clipping_threshold.map_or(1.0, |threshold| maximum(rms(&u) / threshold, 1.0));
     let scale = if factored.scales_by_weights { maximum(rms(weights), 1e-3) } else { 1.0 };
     u.iter_mut().for_each(|u| *u *= scale / clipped);

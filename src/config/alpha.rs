@@ -46,8 +46,8 @@
 //!   That of a frozen group is not looked at: the model's alpha is found without it, and its own is the fixed one.
 
 use crate::{
+    config::lookahead::check_alpha,
     error::{Error, check_hyperparameter},
-    lookahead::check_alpha,
 };
 
 /// alpha found anew at every sync, on the GPU, from the gradient and a diagonal estimate Â of the curvature:

@@ -1,6 +1,9 @@
 //! Groups of tensors with settings of their own.
 
-use crate::rules::Rule;
+use crate::{
+    error::{Error, check_hyperparameter},
+    rules::Rule,
+};
 
 /// The group of every tensor that names none.
 pub const DEFAULT_GROUP: &str = "default";
@@ -69,4 +72,8 @@ impl Group {
     pub fn frozen(self) -> Self {
         Self { frozen: true, ..self }
     }
+}
+
+pub(crate) fn check_factor(factor: f64) -> Result<(), Error> {
+    check_hyperparameter("learning rate factor", factor, |factor| factor >= 0.0, "finite and at least 0")
 }

@@ -1,4 +1,4 @@
-//! Lookahead's settings: k inner steps, then a sync.
+//! Lookahead's settings: k, alpha, and what becomes of the rule's state at a sync.
 
 use crate::error::{Error, check_hyperparameter};
 
@@ -60,4 +60,19 @@ pub enum StatePolicy {
     Interpolate,
     /// Every slot returns to its initial value, and the step count to 0.
     Reset,
+}
+
+impl StatePolicy {
+    /// Every policy.
+    pub const ALL: [Self; 3] = [Self::Maintain, Self::Interpolate, Self::Reset];
+
+    /// Whether a slow copy of every slot is kept.
+    pub fn keeps_slow_state(self) -> bool {
+        matches!(self, Self::Interpolate)
+    }
+
+    /// Whether a sync ends what the state has gathered: every slot begins anew, and the step count at 0.
+    pub fn resets(self) -> bool {
+        matches!(self, Self::Reset)
+    }
 }

@@ -26,6 +26,12 @@ pub trait Outer: std::fmt::Debug + Send + Sync {
     /// The name, for messages and snapshots.
     fn name(&self) -> &str;
 
+    /// Whether it is the [interpolation](Interpolation) of Lookahead by itself, for which no one needs to ask. No by
+    /// default.
+    fn is_interpolation(&self) -> bool {
+        false
+    }
+
     /// `fn outer`.
     fn wgsl(&self) -> &str;
 
@@ -46,17 +52,24 @@ pub trait Outer: std::fmt::Debug + Send + Sync {
     fn check(&self) -> Result<(), Error>;
 }
 
+/// What a snapshot calls the [`Interpolation`].
+pub(crate) const INTERPOLATION: &str = "interpolation";
+
 /// Lookahead's own: `phi <- phi - alpha d`.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Interpolation;
 
 impl Outer for Interpolation {
     fn name(&self) -> &str {
-        "interpolation"
+        INTERPOLATION
+    }
+
+    fn is_interpolation(&self) -> bool {
+        true
     }
 
     fn wgsl(&self) -> &str {
-        include_str!("../shaders/outer/interpolation.wgsl")
+        include_str!("../../shaders/outer/interpolation.wgsl")
     }
 
     fn slots(&self) -> Vec<Slot> {
@@ -89,7 +102,7 @@ impl Outer for HeavyBall {
     }
 
     fn wgsl(&self) -> &str {
-        include_str!("../shaders/outer/heavy_ball.wgsl")
+        include_str!("../../shaders/outer/heavy_ball.wgsl")
     }
 
     fn slots(&self) -> Vec<Slot> {
@@ -130,7 +143,7 @@ impl Outer for Nesterov {
     }
 
     fn wgsl(&self) -> &str {
-        include_str!("../shaders/outer/nesterov.wgsl")
+        include_str!("../../shaders/outer/nesterov.wgsl")
     }
 
     fn slots(&self) -> Vec<Slot> {
@@ -166,7 +179,7 @@ impl Outer for SlowMo {
     }
 
     fn wgsl(&self) -> &str {
-        include_str!("../shaders/outer/slow_mo.wgsl")
+        include_str!("../../shaders/outer/slow_mo.wgsl")
     }
 
     fn slots(&self) -> Vec<Slot> {

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use crate::{
-    accumulate::Accumulation,
-    alpha::AdaptiveAlpha,
-    average::Average,
-    clip::Clip,
+    config::{
+        accumulate::Accumulation,
+        alpha::AdaptiveAlpha,
+        average::Average,
+        clip::Clip,
+        guard::Guard,
+        outer::{Interpolation, Outer},
+        precision::Half,
+    },
     error::Error,
-    guard::Guard,
-    outer::{Interpolation, Outer},
-    precision::Half,
 };
 
 /// The options that all groups have in common; [`Builder`](crate::Builder) has a method for each.
@@ -64,6 +66,7 @@ impl Default for Options {
 impl Options {
     pub(crate) fn check(&self) -> Result<(), Error> {
         self.clip.check()?;
+        self.outer.check()?;
         self.adaptive.map_or(Ok(()), |adaptive| adaptive.check())?;
         self.average.map_or(Ok(()), |average| average.check())?;
         self.accumulate.map_or(Ok(()), |accumulate| accumulate.check())?;
