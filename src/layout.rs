@@ -5,3 +5,4 @@ pub(crate) mod limits;
 pub(crate) mod params;
 pub(crate) mod planes;
 pub(crate) mod tensors;
+pub(crate) mod units;

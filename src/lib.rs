@@ -89,7 +89,7 @@ pub use error::{Error, check_hyperparameter};
 pub use gpu::slice::Slice;
 pub use layout::{field::Field, limits::Limits};
 pub use optimizer::{Builder, Counters, Gradients, GroupCounters, Optimizer};
-pub use plan::{Memory, Plan, Traffic};
+pub use plan::{Memory, Plan, PlannedDispatch, Traffic};
 pub use rules::Rule;
 pub use snapshot::{CycleSnapshot, GroupSnapshot, ImportOptions, Snapshot, TensorSnapshot, Weights};
 pub use wgpu;

@@ -9,7 +9,9 @@ pub(crate) mod factored;
 pub(crate) mod group;
 mod guard;
 pub(crate) mod memory;
+mod paper;
 pub(crate) mod parts;
+mod pass;
 pub(crate) mod placement;
 pub(crate) mod program;
 pub(crate) mod recording;
@@ -20,6 +22,7 @@ mod whole;
 
 pub(crate) use build::{Draft, Settings, TensorSettings};
 pub use memory::Memory;
+pub use paper::PlannedDispatch;
 pub use traffic::Traffic;
 pub use whole::Plan;
 pub(crate) use whole::Swapped;

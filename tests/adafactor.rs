@@ -154,7 +154,7 @@ impl Model {
     async fn step(&mut self, gpu: &Gpu, gradients: &[Vec<f32>]) {
         for (tensor, values) in gradients.iter().enumerate() {
             let slices = match self.places.get(tensor) {
-                None => self.optimizer.gradients_slices(&self.names[tensor]).unwrap(),
+                None => self.optimizer.buffers(Field::Gradients, &self.names[tensor]).unwrap(),
                 Some((_, place)) => vec![place.clone()],
             };
             let mut bytes: Vec<u8> = if self.half {

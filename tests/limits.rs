@@ -47,7 +47,7 @@ fn trained(gpu: &Gpu, home: Home) -> (Snapshot, usize) {
     for step in 0..5 {
         for (index, (_, name, len)) in LENS.into_iter().enumerate() {
             let slices = match places.get(index) {
-                None => optimizer.gradients_slices(name).unwrap(),
+                None => optimizer.buffers(Field::Gradients, name).unwrap(),
                 Some((_, gradients)) => vec![gradients.clone()],
             };
             let values = noise(len, 10 + step);
@@ -156,7 +156,7 @@ fn a_tensor_larger_than_a_binding_has_several_slices() {
             .unwrap();
         assert_eq!(optimizer.weights("w"), Err(Error::Split { tensor: "w".to_owned(), pieces: 3 }));
         let sizes: Vec<u64> =
-            optimizer.weights_slices("w").unwrap().iter().map(|slice| slice.size / 4).collect();
+            optimizer.buffers(Field::Weights, "w").unwrap().iter().map(|slice| slice.size / 4).collect();
         assert_eq!(sizes, [4096, 4096, 1808]);
         assert_eq!(optimizer.weights("b").unwrap().offset % 256, 0);
     });
@@ -174,6 +174,8 @@ fn the_defaults_of_webgpu_hold_128_mib_and_more() {
         .tensor("head", &[1024, 1000])
         .build_blocking(&device, &queue)
         .unwrap();
-    assert_eq!(optimizer.weights_slices("embedding").unwrap().len(), 2);
-    assert!(optimizer.weights_slices("embedding").unwrap().iter().all(|slice| slice.size <= 128 << 20));
+    assert_eq!(optimizer.buffers(Field::Weights, "embedding").unwrap().len(), 2);
+    assert!(
+        optimizer.buffers(Field::Weights, "embedding").unwrap().iter().all(|slice| slice.size <= 128 << 20)
+    );
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::{
     config::precision::{Half, bytes},
     error::Error,
-    layout::tensors::{Tensor, VALUE},
+    layout::{tensors::Tensor, units::VALUE},
 };
 
 /// A range of a buffer: where a tensor's values lie.

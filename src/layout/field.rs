@@ -9,6 +9,8 @@ pub enum Field<'a> {
     Gradients,
     /// The slow weights.
     SlowWeights,
+    /// The half-width copy of the weights.
+    HalfWeights,
     /// A state slot, by the rule's name for it.
     State(&'a str),
     /// The slow copy of a state slot, where the policy is to interpolate.
@@ -32,6 +34,7 @@ impl std::fmt::Display for Field<'_> {
             Self::Weights => f.write_str("weights"),
             Self::Gradients => f.write_str("gradients"),
             Self::SlowWeights => f.write_str("slow_weights"),
+            Self::HalfWeights => f.write_str("half_weights"),
             Self::State(slot) => write!(f, "state.{slot}"),
             Self::SlowState(slot) => write!(f, "slow_state.{slot}"),
             Self::Outer(slot) => write!(f, "outer.{slot}"),
@@ -50,6 +53,7 @@ impl<'a> Field<'a> {
             ("weights", _) => Self::Weights,
             ("gradients", _) => Self::Gradients,
             ("slow_weights", _) => Self::SlowWeights,
+            ("half_weights", _) => Self::HalfWeights,
             ("fisher", _) => Self::Fisher,
             ("curvature", _) => Self::Curvature,
             ("average", _) => Self::Average,

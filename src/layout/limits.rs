@@ -1,6 +1,6 @@
 //! What a device's limits let a layout and a kernel be.
 
-use super::tensors::{BLOCK, VALUE, down};
+use super::units::{BLOCK, VALUE, down};
 use crate::error::Error;
 
 /// What a device offers, as far as an optimizer asks for it: the limits of WebGPU under their names. A

@@ -5,29 +5,15 @@
 
 use std::{collections::HashSet, ops::Range};
 
-use super::limits::Bounds;
+use super::{
+    limits::Bounds,
+    units::{down, up},
+};
 use crate::error::{Error, list};
-
-/// Values in a block: every tensor starts at one. 512 bytes, so that a half-width copy starts at 256 too, the
-/// largest storage offset alignment that WebGPU lets a device ask for; `BLOCK` vec4s in the shaders.
-pub(crate) const BLOCK: u64 = 128;
-
-/// Bytes of one value.
-pub(crate) const VALUE: u64 = 4;
 
 /// Values that an optimizer holds at most. The host keeps tables of where each buffer's share of them lies, and no device
 /// has memory for more.
 const MOST_VALUES: u64 = 1 << 36;
-
-/// Down to a multiple of a block.
-pub(crate) fn down(values: u64) -> u64 {
-    values - values % BLOCK
-}
-
-/// Up to a multiple of a block.
-pub(crate) fn up(values: u64) -> u64 {
-    values.next_multiple_of(BLOCK)
-}
 
 /// A tensor to lay out.
 #[derive(Debug, Clone)]
@@ -236,7 +222,7 @@ fn count(spec: &TensorSpec) -> Result<u64, Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::units::BLOCK, *};
     use proptest::prelude::*;
 
     fn specs(lens: &[(usize, usize)]) -> Vec<TensorSpec> {

@@ -61,15 +61,4 @@ impl Optimizer {
         }
         Ok(source)
     }
-
-    /// Where a field of a tensor lies.
-    pub(crate) fn place(&self, field: Field<'_>, tensor: usize) -> Result<Source, Error> {
-        let (slices, half) = match field {
-            Field::Weights => (self.weights_of(tensor), None),
-            Field::SlowWeights => (self.slow_weights_of(tensor)?, self.plan.options.slow_half()),
-            Field::Gradients => (self.gradients_of(tensor)?, self.plan.options.half_gradients),
-            plane => (self.slices(self.plan.plane_parts(plane, tensor)?), None),
-        };
-        Ok(Source { slices, len: self.plan.field_len(field, tensor) as usize, half })
-    }
 }

@@ -4,7 +4,7 @@ use super::training::Optimizer;
 use crate::{
     config::precision::{Half, encode},
     error::Error,
-    gpu::slice::Slice,
+    gpu::{slice::Slice, transfer::Source},
     layout::{field::Field, tensors::Tensor},
     plan::{
         Plan,
@@ -14,126 +14,133 @@ use crate::{
 };
 
 impl Optimizer {
-    /// Fast weights of a tensor, to bind in kernels.
+    /// Where a field of a tensor lies, to bind in kernels; [`Self`] has a table of what may be done with it. Where the
+    /// tensor is larger than one binding, [`buffers`](Self::buffers) gives its slices.
     ///
     /// # Errors
     ///
-    /// [`Error::UnknownName`]; [`Error::Split`] where the tensor is larger than one binding.
+    /// [`Error::UnknownName`] where there is no such tensor, or the field is not kept of it; [`Error::NoLookahead`];
+    /// [`Error::Ownership`] for gradients of borrowed tensors; [`Error::Split`] where the tensor is larger than one
+    /// binding.
+    pub fn buffer(&self, field: Field<'_>, tensor: &str) -> Result<Slice, Error> {
+        let mut slices = self.buffers(field, tensor)?;
+        match (slices.len(), slices.pop()) {
+            (1, Some(slice)) => Ok(slice),
+            (pieces, _) => Err(Error::Split { tensor: tensor.to_owned(), pieces }),
+        }
+    }
+
+    /// [`buffer`](Self::buffer) for a tensor of any size: the slices hold its values one after the other.
+    ///
+    /// # Errors
+    ///
+    /// As [`buffer`](Self::buffer), without [`Error::Split`].
+    pub fn buffers(&self, field: Field<'_>, tensor: &str) -> Result<Vec<Slice>, Error> {
+        Ok(self.place(field, self.plan.layout.find(tensor)?)?.slices)
+    }
+
+    /// [`buffer`](Self::buffer) of the fast weights.
+    ///
+    /// # Errors
+    ///
+    /// As [`buffer`](Self::buffer).
     pub fn weights(&self, tensor: &str) -> Result<Slice, Error> {
-        one(tensor, self.weights_slices(tensor)?)
+        self.buffer(Field::Weights, tensor)
     }
 
-    /// Where the gradients of a tensor are to be written. Bytes between tensors must be left as they are.
+    /// [`buffer`](Self::buffer) of the gradients, to be written. Bytes between tensors must be left as they are.
     ///
     /// # Errors
     ///
-    /// As [`Self::weights`], and [`Error::Ownership`] where tensors are borrowed.
+    /// As [`buffer`](Self::buffer).
     pub fn gradients(&self, tensor: &str) -> Result<Slice, Error> {
-        one(tensor, self.gradients_slices(tensor)?)
+        self.buffer(Field::Gradients, tensor)
     }
 
-    /// Slow weights of a tensor, to bind in kernels that evaluate. They hold what they should from the
+    /// [`buffer`](Self::buffer) of the slow weights, for kernels that evaluate. They hold what they should from the
     /// first step on, and before it after [`upload`](Self::upload) or [`reseed`](Self::reseed).
     ///
     /// # Errors
     ///
-    /// As [`Self::weights`], and [`Error::NoLookahead`].
+    /// As [`buffer`](Self::buffer).
     pub fn slow_weights(&self, tensor: &str) -> Result<Slice, Error> {
-        one(tensor, self.slow_weights_slices(tensor)?)
+        self.buffer(Field::SlowWeights, tensor)
     }
 
-    /// The half-width copy of a tensor's weights, to bind in kernels. Every step writes it along with the
+    /// [`buffer`](Self::buffer) of the half-width copy of the weights. Every step writes it along with the
     /// weights, and so do [`upload`](Self::upload) and [`swap_slow`](Self::swap_slow). Of weights that no step has
     /// written yet, and that were not uploaded (borrowed ones, say), it holds zeros.
     ///
     /// # Errors
     ///
-    /// As [`Self::weights`], and [`Error::UnknownName`] where no copy is kept.
+    /// As [`buffer`](Self::buffer).
     pub fn half_weights(&self, tensor: &str) -> Result<Slice, Error> {
-        let found = self.plan.layout.find(tensor)?;
-        if self.plan.half_weights.is_empty() {
-            return Err(Error::UnknownName {
-                what: "half-width copy of",
-                name: tensor.to_owned(),
-                known: "none: build with `half_weights`".to_owned(),
-            });
-        }
-        one(tensor, self.half_weights_of(found))
+        self.buffer(Field::HalfWeights, tensor)
     }
 
-    /// The average of a tensor's weights, to bind in kernels that evaluate.
+    /// [`buffer`](Self::buffer) of the average of the weights, for kernels that evaluate.
     ///
     /// # Errors
     ///
-    /// As [`Self::weights`], and [`Error::UnknownName`] where no average is kept.
+    /// As [`buffer`](Self::buffer).
     pub fn average(&self, tensor: &str) -> Result<Slice, Error> {
-        one(tensor, self.slices(self.plan.plane_parts(Field::Average, self.plan.layout.find(tensor)?)?))
+        self.buffer(Field::Average, tensor)
     }
 
-    /// Where the caller writes the curvature of a tensor, for
+    /// [`buffer`](Self::buffer) of the curvature of a tensor, which the caller writes for
     /// [`Curvature::Given`](crate::alpha::Curvature::Given).
     ///
     /// # Errors
     ///
-    /// As [`Self::weights`], and [`Error::UnknownName`] where the curvature is not the caller's.
+    /// As [`buffer`](Self::buffer).
     pub fn curvature(&self, tensor: &str) -> Result<Slice, Error> {
-        one(tensor, self.slices(self.plan.plane_parts(Field::Curvature, self.plan.layout.find(tensor)?)?))
+        self.buffer(Field::Curvature, tensor)
     }
 
-    /// Fast weights of a tensor of any size: the slices hold its values one after the other.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::UnknownName`].
-    pub fn weights_slices(&self, tensor: &str) -> Result<Vec<Slice>, Error> {
-        Ok(self.weights_of(self.plan.layout.find(tensor)?))
+    /// Where a field of a tensor lies.
+    pub(crate) fn place(&self, field: Field<'_>, tensor: usize) -> Result<Source, Error> {
+        let options = &self.plan.options;
+        let (slices, half) = match field {
+            Field::Weights => (self.weights_of(tensor), None),
+            Field::SlowWeights => (self.slow_weights_of(tensor)?, options.slow_half()),
+            Field::Gradients => (self.gradients_of(tensor)?, options.half_gradients),
+            Field::HalfWeights => (self.half_weights_of(tensor)?, options.half_weights),
+            plane => (self.slices(self.plan.plane_parts(plane, tensor)?), None),
+        };
+        Ok(Source { slices, len: self.plan.field_len(field, tensor) as usize, half })
     }
 
-    pub(crate) fn weights_of(&self, tensor: usize) -> Vec<Slice> {
+    fn weights_of(&self, tensor: usize) -> Vec<Slice> {
         match &self.borrowed {
             Some(weights) => vec![weights[tensor].clone()],
             None => self.flat(&self.plan.weights, &self.plan.layout.tensors[tensor], None),
         }
     }
 
-    /// The half-width copy of a tensor's weights, which there must be.
-    pub(crate) fn half_weights_of(&self, tensor: usize) -> Vec<Slice> {
-        self.flat(&self.plan.half_weights, &self.plan.layout.tensors[tensor], self.plan.options.half_weights)
+    fn half_weights_of(&self, tensor: usize) -> Result<Vec<Slice>, Error> {
+        let (tensor, half) = (&self.plan.layout.tensors[tensor], self.plan.options.half_weights);
+        if half.is_none() {
+            return Err(Error::UnknownName {
+                what: "half-width copy of",
+                name: tensor.name.clone(),
+                known: "none: build with `half_weights`".to_owned(),
+            });
+        }
+        Ok(self.flat(&self.plan.half_weights, tensor, half))
     }
 
-    /// Gradients of a tensor of any size.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::UnknownName`], [`Error::Ownership`].
-    pub fn gradients_slices(&self, tensor: &str) -> Result<Vec<Slice>, Error> {
-        self.gradients_of(self.plan.layout.find(tensor)?)
-    }
-
-    pub(crate) fn gradients_of(&self, tensor: usize) -> Result<Vec<Slice>, Error> {
+    fn gradients_of(&self, tensor: usize) -> Result<Vec<Slice>, Error> {
         if self.plan.is_borrowed {
             return Err(Error::Ownership {
                 call: "gradients",
                 problem: "are the caller's for borrowed tensors",
             });
         }
-        Ok(self.flat(
-            &self.plan.gradients,
-            &self.plan.layout.tensors[tensor],
-            self.plan.options.half_gradients,
-        ))
+        let half = self.plan.options.half_gradients;
+        Ok(self.flat(&self.plan.gradients, &self.plan.layout.tensors[tensor], half))
     }
 
-    /// Slow weights of a tensor of any size.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::UnknownName`], [`Error::NoLookahead`].
-    pub fn slow_weights_slices(&self, tensor: &str) -> Result<Vec<Slice>, Error> {
-        self.slow_weights_of(self.plan.layout.find(tensor)?)
-    }
-
-    pub(crate) fn slow_weights_of(&self, tensor: usize) -> Result<Vec<Slice>, Error> {
+    fn slow_weights_of(&self, tensor: usize) -> Result<Vec<Slice>, Error> {
         let tensor = &self.plan.layout.tensors[tensor];
         if self.plan.slow.is_empty() {
             return Err(Error::NoLookahead { of: format!("the tensor `{}`", tensor.name) });
@@ -157,7 +164,7 @@ impl Optimizer {
             let (tensor, expected) = (tensor.name.clone(), tensor.len as usize);
             return Err(Error::Length { tensor, expected, found: values.len() });
         }
-        let slices = self.weights_slices(&tensor.name)?;
+        let slices = self.weights_of(index);
         if self.plan.is_borrowed {
             slices[0].check_usage("weights", &tensor.name, wgpu::BufferUsages::COPY_DST)?;
         }
@@ -197,12 +204,5 @@ impl Optimizer {
     /// Parts of the plan's buffers as slices.
     pub(super) fn slices(&self, parts: Vec<Part>) -> Vec<Slice> {
         parts.iter().map(|part| self.engine.slice(part)).collect()
-    }
-}
-
-fn one(tensor: &str, mut slices: Vec<Slice>) -> Result<Slice, Error> {
-    match (slices.len(), slices.pop()) {
-        (1, Some(slice)) => Ok(slice),
-        (pieces, _) => Err(Error::Split { tensor: tensor.to_owned(), pieces }),
     }
 }

@@ -295,10 +295,73 @@ impl Optimizer {
         self.swap(encoder, Swapped::Average)
     }
 
+    /// Records what `record` does with the slow weights in the weights' place: they are exchanged before it and back after
+    /// it, also where it panics or returns early. It is given the encoder.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), lookahead_wgpu::Error> {
+    /// # use lookahead_wgpu::{Lookahead, Optimizer, gpu::Gpu, rules::Adam};
+    /// # let gpu = Gpu::open_blocking(None)?;
+    /// # let builder = Optimizer::builder(Adam::new(1e-3)).lookahead(Lookahead::default());
+    /// # let mut optimizer = builder.tensor("w", &[64]).build_blocking(&gpu.device, &gpu.queue)?;
+    /// let mut encoder = gpu.device.create_command_encoder(&Default::default());
+    /// optimizer.with_slow(&mut encoder, |encoder| {
+    ///     // ... record kernels bound to the weights: they read the slow ones ...
+    ///     # let _ = encoder;
+    /// })?;
+    /// gpu.queue.submit([encoder.finish()]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`swap_slow`](Self::swap_slow); [`Error::Swapped`] where they are exchanged already. Nothing was recorded then.
+    pub fn with_slow<T>(
+        &mut self,
+        encoder: &mut wgpu::CommandEncoder,
+        record: impl FnOnce(&mut wgpu::CommandEncoder) -> T,
+    ) -> Result<T, Error> {
+        self.plan.check_not_swapped("with_slow")?;
+        self.swap_slow(encoder)?;
+        let exchanged = Exchanged { optimizer: self, encoder, what: Swapped::Slow };
+        Ok(record(&mut *exchanged.encoder))
+    }
+
+    /// [`with_slow`](Self::with_slow) with the average.
+    ///
+    /// # Errors
+    ///
+    /// As [`swap_average`](Self::swap_average); [`Error::Swapped`] where weights are exchanged already.
+    pub fn with_average<T>(
+        &mut self,
+        encoder: &mut wgpu::CommandEncoder,
+        record: impl FnOnce(&mut wgpu::CommandEncoder) -> T,
+    ) -> Result<T, Error> {
+        self.plan.check_not_swapped("with_average")?;
+        self.swap_average(encoder)?;
+        let exchanged = Exchanged { optimizer: self, encoder, what: Swapped::Average };
+        Ok(record(&mut *exchanged.encoder))
+    }
+
     fn swap(&mut self, encoder: &mut wgpu::CommandEncoder, what: Swapped) -> Result<(), Error> {
         self.plan.record_swap(what, &self.own.placement, &mut self.recording);
         self.engine.play(&self.recording, &self.own.placed, encoder)?;
         self.plan.swapped(what);
         Ok(())
+    }
+}
+
+/// Weights that are exchanged back when this is dropped.
+struct Exchanged<'a> {
+    optimizer: &'a mut Optimizer,
+    encoder: &'a mut wgpu::CommandEncoder,
+    what: Swapped,
+}
+
+impl Drop for Exchanged<'_> {
+    fn drop(&mut self) {
+        // A swap tells nothing, so that there is nothing that could be refused.
+        let _ = self.optimizer.swap(self.encoder, self.what);
     }
 }

@@ -19,10 +19,11 @@ impl Optimizer {
     ) -> Result<(), Error> {
         let target = self.place(field, tensor)?;
         writer.values(&target.slices, values, target.half)?;
-        match (field, self.plan.options.half_weights) {
-            (Field::Weights, Some(half)) => writer.values(&self.half_weights_of(tensor), values, Some(half)),
-            _ => Ok(()),
+        if field == Field::Weights && self.plan.options.half_weights.is_some() {
+            let copy = self.place(Field::HalfWeights, tensor)?;
+            writer.values(&copy.slices, values, copy.half)?;
         }
+        Ok(())
     }
 
     /// Writes new weights of a tensor, as [`upload`](Self::upload) does.

@@ -27,7 +27,8 @@ use crate::{
     layout::{
         limits::{Bounds, Limits},
         params::{SLOT, flags},
-        tensors::{Layout, TensorSpec, VALUE, Window},
+        tensors::{Layout, TensorSpec, Window},
+        units::VALUE,
     },
     rules::Rule,
 };

@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 
 use super::{
     access::{ByAccess, SharedLayouts},
+    pass::{Partial, grid},
     program::{BindGroup, BindGroupLayout, Buffer, Id, Kernel, Program, Purpose, Usage},
     recording::{Bind, Dispatch},
-    reductions::{Partial, grid},
 };
 use crate::{
     config::{alpha::Scope, options::Options},
@@ -20,7 +20,8 @@ use crate::{
     layout::{
         field::Field,
         limits::Limits,
-        tensors::{Layout, Part, VALUE},
+        tensors::{Layout, Part},
+        units::VALUE,
     },
     rules::Factored,
 };

@@ -119,7 +119,7 @@ impl Plan {
                 Field::Fisher | Field::Curvature => memory.curvature += bytes,
                 Field::Average => memory.average += bytes,
                 Field::Accumulated => memory.accumulated += bytes,
-                Field::Weights | Field::Gradients | Field::SlowWeights => {}
+                Field::Weights | Field::Gradients | Field::SlowWeights | Field::HalfWeights => {}
             }
         }
     }

@@ -7,10 +7,7 @@ use super::{
 use crate::{
     config::precision::{Half, bytes},
     error::{Error, list},
-    layout::{
-        field::Field,
-        tensors::{Tensor, VALUE},
-    },
+    layout::{field::Field, tensors::Tensor, units::VALUE},
 };
 
 /// A range of one of the program's buffers.

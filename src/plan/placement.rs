@@ -2,14 +2,18 @@
 
 use super::{
     access::ByAccess,
+    pass::{Partial, table_group},
     program::{BindGroup, BindGroupLayout, Bound, Buffer, Id, Owner, Table, Usage},
-    reductions::{Partial, Reductions, table_group},
+    reductions::Reductions,
 };
 use crate::{
     config::precision::{Half, bytes},
     error::Error,
     kernels::Access,
-    layout::tensors::{BLOCK, Layout, Part, VALUE, up},
+    layout::{
+        tensors::{Layout, Part},
+        units::{BLOCK, VALUE, up},
+    },
 };
 
 /// Where a tensor's values lie in the caller's buffers, which are known by number.

@@ -7,7 +7,8 @@ use std::collections::HashMap;
 use super::{
     access::{ByAccess, SharedLayouts},
     factored::{Factoring, Moments},
-    program::{BindGroup, BindGroupLayout, Bound, Buffer, Id, Kernel, Owner, Program, Purpose, Usage},
+    pass::{Partial, grid},
+    program::{BindGroup, BindGroupLayout, Buffer, Id, Kernel, Program, Purpose, Usage},
     recording::{Bind, Dispatch},
 };
 use crate::{
@@ -16,7 +17,8 @@ use crate::{
     kernels::{self, Binding, Measure, Recipe},
     layout::{
         limits::Limits,
-        tensors::{Layout, Part, Tensor, VALUE},
+        tensors::{Layout, Part, Tensor},
+        units::VALUE,
     },
 };
 
@@ -74,14 +76,6 @@ pub(crate) struct Reduction {
     pub ranges: u32,
     /// Which partial sum each span has, by tensor and its first value there.
     spans: HashMap<(usize, u64), u32>,
-}
-
-/// The first pass over one run.
-#[derive(Debug)]
-pub(crate) struct Partial {
-    /// Of the placement's.
-    pub bind_group: Id<BindGroup>,
-    pub workgroups: (u32, u32),
 }
 
 /// One range of the second pass: `Range` of `shaders/finish.wgsl`.
@@ -320,23 +314,6 @@ impl Finish {
         let ranges = ranges.len() as u32;
         Reduction { measure, partial, finish, finish_bind_group, partials, results, ranges, spans }
     }
-}
-
-/// A bind group of the placement's for a first pass: its table, and the program's partial sums.
-pub(super) fn table_group(
-    label: &'static str,
-    layout: Id<BindGroupLayout>,
-    table: Id<Buffer>,
-    sums: Id<Buffer>,
-) -> BindGroup {
-    let table = Bound { buffer: Owner::Placement(table), offset: 0, size: None };
-    BindGroup { label, layout, entries: vec![(0, table), (1, Bound::whole(sums))] }
-}
-
-/// A grid of at least `count` workgroups.
-pub(super) fn grid(count: u32, most: u32) -> (u32, u32) {
-    let rows = count.div_ceil(most).max(1);
-    (count.div_ceil(rows), rows)
 }
 
 /// The ranges of a reduction, the number of each span's partial sum, and how many there are.

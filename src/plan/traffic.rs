@@ -4,10 +4,7 @@ use super::whole::Plan;
 use crate::{
     config::precision::bytes,
     kernels::Measure,
-    layout::{
-        field::Field,
-        tensors::{Tensor, VALUE},
-    },
+    layout::{field::Field, tensors::Tensor, units::VALUE},
 };
 
 /// The bytes that one step must move through the device's memory: each input read once, each output

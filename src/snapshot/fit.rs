@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    GroupSnapshot, Snapshot, TensorSnapshot,
+    data::{GroupSnapshot, Snapshot, TensorSnapshot},
     options::{Change, ImportOptions, Weights},
 };
 use crate::{
@@ -478,7 +478,7 @@ impl Optimizer {
                 Field::Average => differences.begins_average,
                 Field::Accumulated => snapshot.gathered == 0,
                 Field::Fisher | Field::Curvature => true,
-                Field::Weights | Field::Gradients | Field::State(_) => false,
+                Field::Weights | Field::Gradients | Field::HalfWeights | Field::State(_) => false,
             };
             let values = match stored.remove(key.as_str()).filter(|_| !is_old(Some(field))) {
                 Some(values) => {

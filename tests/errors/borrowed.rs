@@ -100,7 +100,7 @@ fn calls_of_the_other_way_in() {
     let error = owned.borrow_gradients_blocking(&slices).unwrap_err();
     check(error, "Ownership", &["borrow_gradients is for borrowed tensors", "`gradients`"]);
     check(first.gradients("w").unwrap_err(), "Ownership", &["gradients are the caller's"]);
-    check(first.gradients_slices("w").unwrap_err(), "Ownership", &["gradients are the caller's"]);
+    check(first.buffers(Field::Gradients, "w").unwrap_err(), "Ownership", &["gradients are the caller's"]);
     check(first.download_blocking(Field::Gradients, "w").unwrap_err(), "Ownership", &["the caller's"]);
     let mixed = sgd().tensor("own", &[4]).borrowed("w", &[4], Slice::new(&buffer, 0, 16));
     check(noop.refuse(mixed), "Ownership", &["not both", "use two optimizers"]);

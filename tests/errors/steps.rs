@@ -94,7 +94,7 @@ fn slow_weights_of_a_rule_alone() {
     let mut optimizer = noop.build(sgd().tensor("w", &[3]));
     let mut encoder = noop.encoder();
     check(optimizer.slow_weights("w").unwrap_err(), "NoLookahead", &["the tensor `w` has no slow weights"]);
-    check(optimizer.slow_weights_slices("w").unwrap_err(), "NoLookahead", &["the tensor `w`"]);
+    check(optimizer.buffers(Field::SlowWeights, "w").unwrap_err(), "NoLookahead", &["the tensor `w`"]);
     let download = optimizer.download_blocking(Field::SlowWeights, "w").unwrap_err();
     check(download, "NoLookahead", &["the tensor `w`"]);
     let told = ["the optimizer has no slow weights", "built without `lookahead`"];

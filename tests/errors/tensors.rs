@@ -92,7 +92,8 @@ fn tensors_larger_than_a_binding_have_no_single_slice() {
     check(optimizer.weights("w").unwrap_err(), "Split", &told);
     check(optimizer.gradients("w").unwrap_err(), "Split", &told);
     check(optimizer.slow_weights("w").unwrap_err(), "Split", &told);
-    let sizes: Vec<_> = optimizer.weights_slices("w").unwrap().iter().map(|slice| slice.size).collect();
+    let sizes: Vec<_> =
+        optimizer.buffers(Field::Weights, "w").unwrap().iter().map(|slice| slice.size).collect();
     assert_eq!(sizes, [2048, 2048, 304]);
 }
 

@@ -97,7 +97,7 @@ impl Optimizer {
         tensor: &str,
         #[wasm_bindgen(unchecked_param_type = "Numbers")] values: &[f32],
     ) -> Result<(), Problem> {
-        let slices = self.alive("setGradient")?.gradients_slices(tensor)?;
+        let slices = self.alive("setGradient")?.buffers(Field::Gradients, tensor)?;
         let bytes: &[u8] = bytemuck::cast_slice(values);
         let total: u64 = slices.iter().map(|slice| slice.size).sum();
         if total != bytes.len() as u64 {
@@ -116,19 +116,19 @@ impl Optimizer {
     /// Where a tensor's weights lie: one slice, or several where it is larger than a binding.
     #[wasm_bindgen(js_name = weightSlices)]
     pub fn weight_slices(&self, tensor: &str) -> Result<BufferSlices, Problem> {
-        slices(&self.shared()?.weights_slices(tensor)?)
+        slices(&self.shared()?.buffers(Field::Weights, tensor)?)
     }
 
     /// Where a tensor's gradient is to be written, instead of `setGradient`.
     #[wasm_bindgen(js_name = gradientSlices)]
     pub fn gradient_slices(&self, tensor: &str) -> Result<BufferSlices, Problem> {
-        slices(&self.shared()?.gradients_slices(tensor)?)
+        slices(&self.shared()?.buffers(Field::Gradients, tensor)?)
     }
 
     /// Where a tensor's slow weights lie.
     #[wasm_bindgen(js_name = slowWeightSlices)]
     pub fn slow_weight_slices(&self, tensor: &str) -> Result<BufferSlices, Problem> {
-        slices(&self.shared()?.slow_weights_slices(tensor)?)
+        slices(&self.shared()?.buffers(Field::SlowWeights, tensor)?)
     }
 
     /// Takes a step, after everything that was submitted to the device's queue. Does not wait.
