@@ -9,6 +9,7 @@ use lookahead_wgpu::{
         AdaBelief, AdaFactor, Adadelta, Adagrad, Adam, AdamW, Adamax, Lamb, Lars, Lion, NAdam, RAdam, Ranger,
         RmsProp, Sgd,
     },
+    wgpu,
 };
 
 /// Where weights and gradients lie.
@@ -32,7 +33,20 @@ pub struct Small {
     pub workgroups: u32,
 }
 
+impl Small {
+    /// A device's limits, made so small.
+    pub fn limits(self, limits: wgpu::Limits) -> wgpu::Limits {
+        wgpu::Limits {
+            max_buffer_size: self.buffer,
+            max_storage_buffer_binding_size: self.binding,
+            max_compute_workgroups_per_dimension: self.workgroups,
+            ..limits
+        }
+    }
+}
+
 type Make = fn() -> Box<dyn Rule>;
+type With = fn(Builder) -> Builder;
 
 /// One configuration, and what it is trained on.
 pub struct Case {
@@ -41,7 +55,7 @@ pub struct Case {
     /// The same rule with other hyperparameters.
     pub changed: Option<Make>,
     lookahead: Option<Lookahead>,
-    with: fn(Builder) -> Builder,
+    with: With,
     pub half_gradients: Option<Half>,
     /// Tensors go to these in turn.
     pub groups: &'static [&'static str],
@@ -49,6 +63,8 @@ pub struct Case {
     pub small: Option<Small>,
     /// More steps than the control ring has slots.
     pub is_long: bool,
+    /// Trained on adapters, too, where pipelines take long to make.
+    pub is_trained: bool,
 }
 
 impl Case {
@@ -64,6 +80,7 @@ impl Case {
             home: Home::Owned,
             small: None,
             is_long: false,
+            is_trained: true,
         }
     }
 
@@ -71,7 +88,7 @@ impl Case {
         Self { lookahead: Some(Lookahead::new(2, 0.4).policy(policy)), ..self }
     }
 
-    fn with(self, with: fn(Builder) -> Builder) -> Self {
+    fn with(self, with: With) -> Self {
         Self { with, ..self }
     }
 
@@ -164,7 +181,7 @@ fn rules() -> Vec<Case> {
 }
 
 /// What can be had around a rule, one by one and some of it together.
-const AROUND: [(&str, fn(Builder) -> Builder); 34] = [
+const AROUND: [(&str, With); 34] = [
     ("clip value", |it| it.clip(Clip::Value(0.3))),
     ("clip global", |it| it.clip(Clip::GlobalNorm(0.7))),
     ("clip tensor", |it| it.clip(Clip::TensorNorm(0.5))),
@@ -351,12 +368,37 @@ fn borrowed_guard(name: &str) -> Case {
     Case { small: Some(small), ..case.with(|it| it.clip(Clip::TensorNorm(0.5)).guard(Guard::default())) }
 }
 
+/// Those of rules, homes and small devices that are trained on adapters; the golden runs have the other rules.
+const TRAINED: [&str; 15] = [
+    "sgd dampened interpolate",
+    "ranger interpolate",
+    "adafactor factored interpolate",
+    "adafactor relative interpolate",
+    "lars nesterov interpolate",
+    "adam alone",
+    "adam interpolate",
+    "lamb reset",
+    "borrowed apart groups",
+    "borrowed near plain",
+    "borrowed near guard",
+    "borrowed far adafactor",
+    "small chunks",
+    "small windows",
+    "small borrowed far",
+];
+
 /// All of them.
 pub fn all() -> Vec<Case> {
-    let mut cases: Vec<Case> =
-        [rules(), around(), groups(), borrowed(), small()].into_iter().flatten().collect();
-    let long =
-        |name: &str| Case { is_long: true, ..Case::new(name, heavy_ball).around(StatePolicy::Maintain) };
+    let mut few: Vec<Case> = [rules(), borrowed(), small()].into_iter().flatten().collect();
+    for case in &mut few {
+        case.is_trained = TRAINED.contains(&case.name.as_str());
+    }
+    let mut cases: Vec<Case> = [few, around(), groups()].into_iter().flatten().collect();
+    let long = |name: &str| Case {
+        is_long: true,
+        is_trained: false,
+        ..Case::new(name, heavy_ball).around(StatePolicy::Maintain)
+    };
     cases.push(long("many steps"));
     cases.push(long("many steps guard").with(|it| it.guard(Guard::default())));
     cases

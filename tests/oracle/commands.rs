@@ -1,10 +1,11 @@
 //! All objects and commands of many configurations, on wgpu's noop backend, which validates and computes nothing.
 
-use lookahead_wgpu::{DEFAULT_GROUP, Error, Gradients, Optimizer, Schedule, Slice, Snapshot, wgpu};
+use lookahead_wgpu::{DEFAULT_GROUP, Error, Gradients, Optimizer, Schedule, Snapshot, wgpu};
 
 use crate::{
-    cases::{self, Case, Home},
+    cases::{self, Case},
     common::noise,
+    places::{build, places},
     record::Record,
     trace,
 };
@@ -30,12 +31,8 @@ fn a_trace_is_the_same_in_every_run() {
 /// A text for each call.
 fn trace_of(case: &Case) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
-    let mut required_limits = wgpu::Limits::defaults();
-    if let Some(small) = case.small {
-        required_limits.max_buffer_size = small.buffer;
-        required_limits.max_storage_buffer_binding_size = small.binding;
-        required_limits.max_compute_workgroups_per_dimension = small.workgroups;
-    }
+    let limits = wgpu::Limits::defaults();
+    let required_limits = case.small.map_or(limits.clone(), |small| small.limits(limits));
     let (device, queue) = wgpu::Device::noop(&wgpu::DeviceDescriptor {
         required_limits,
         trace: wgpu::Trace::Directory(folder.path().to_owned()),
@@ -96,69 +93,11 @@ impl Player<'_> {
     }
 }
 
-fn build(case: &Case, device: wgpu::Device, queue: wgpu::Queue) -> Player<'_> {
-    let tensors = case.tensors();
-    let places = places(case, &device);
-    let mut builder = case.builder();
-    for (index, (name, shape)) in tensors.iter().enumerate() {
-        let group = case.group(index);
-        builder = match places.get(index) {
-            None => builder.tensor_in(group, name, shape),
-            Some((weights, _)) => builder.borrowed_in(group, name, shape, weights.clone()),
-        };
-    }
-    let mut optimizer =
-        builder.build_blocking(&device, &queue).unwrap_or_else(|error| panic!("{}: {error}", case.name));
-    for (index, (name, shape)) in tensors.iter().enumerate() {
-        optimizer.upload(name, &noise(shape.iter().product(), index as u64)).unwrap();
-    }
-    let borrowed = (!places.is_empty()).then(|| {
-        let slices: Vec<_> =
-            tensors.iter().zip(&places).map(|((name, _), (_, at))| (name.as_str(), at.clone())).collect();
-        optimizer.borrow_gradients_blocking(&slices).unwrap()
-    });
-    Player { case, device, queue, optimizer, borrowed, refused: String::new() }
-}
-
-/// Where borrowed weights and gradients lie.
-fn places(case: &Case, device: &wgpu::Device) -> Vec<(Slice, Slice)> {
-    if case.home == Home::Owned {
-        return vec![];
-    }
-    let sizes = case.tensors().into_iter().map(|(_, shape)| {
-        let len: usize = shape.iter().product();
-        let half = case.half_gradients.map_or(len * 4, |_| (len * 2).next_multiple_of(4));
-        (4 * len as u64, half as u64)
-    });
-    let sizes: Vec<_> = sizes.collect();
-    let all: u64 = sizes.iter().map(|(weights, _)| *weights).sum();
-    let pool = |label, size| {
-        device.create_buffer(&wgpu::BufferDescriptor {
-            label: Some(label),
-            size,
-            usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC,
-            mapped_at_creation: false,
-        })
-    };
-    let one = pool("one", if case.home == Home::Apart { all } else { 2 * all + 8 });
-    let other = if case.home == Home::Apart { pool("other", all) } else { one.clone() };
-    let mut at = 0;
-    let place = |(weights, gradients)| {
-        let start = at;
-        at += weights;
-        let (weights_at, gradients_at) = match case.home {
-            Home::Owned | Home::Apart => (start, start),
-            Home::Near => (2 * start, 2 * start + weights),
-            Home::Far => (start, all + 4 + start),
-        };
-        (Slice::new(&one, weights_at, weights), Slice::new(&other, gradients_at, gradients))
-    };
-    sizes.into_iter().map(place).collect()
-}
-
 /// Sixteen calls: steps of more than two cycles, and everything that may come between them.
 fn play(case: &Case, device: wgpu::Device, queue: wgpu::Queue) {
-    let mut player = build(case, device, queue);
+    let places = places(case, &device);
+    let (optimizer, borrowed) = build(case, &device, &queue, &places);
+    let mut player = Player { case, device, queue, optimizer, borrowed, refused: String::new() };
     player.end("build");
     steps_and_settings(&mut player);
     exchanges(&mut player);

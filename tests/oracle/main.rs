@@ -11,11 +11,16 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../golden/mod.rs"]
+mod golden;
 #[path = "../sources/mod.rs"]
 mod sources;
 
+mod bits;
 mod cases;
+mod checkpoints;
 mod commands;
+mod places;
 mod record;
 mod texts;
 mod trace;

@@ -20,6 +20,15 @@ pub fn hash(bytes: &[u8]) -> String {
     format!("{:08x}", crc32fast::hash(bytes))
 }
 
+/// Writes a case's whole text to the folder of `LOOKAHEAD_TRACES`, if there is one.
+pub fn trace(kind: &str, name: &str, text: &str) {
+    if let Some(folder) = std::env::var_os("LOOKAHEAD_TRACES") {
+        let folder = Path::new(&folder).join(kind);
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join(format!("{}.txt", name.replace(['/', ' '], "_"))), text).unwrap();
+    }
+}
+
 /// What was found of one recorded file.
 pub struct Record {
     file: &'static str,
@@ -40,12 +49,7 @@ impl Record {
             write!(line, " {}", hash(part.as_bytes())).unwrap();
         }
         self.lines.push(line);
-        if let Some(folder) = std::env::var_os("LOOKAHEAD_TRACES") {
-            let folder = Path::new(&folder).join(self.file);
-            std::fs::create_dir_all(&folder).unwrap();
-            let file = format!("{}.txt", name.replace(['/', ' '], "_"));
-            std::fs::write(folder.join(file), parts.concat()).unwrap();
-        }
+        trace(self.file, name, &parts.concat());
     }
 
     /// Compares with the recorded file, or writes it.

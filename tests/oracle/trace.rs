@@ -151,7 +151,7 @@ impl Trace {
                     };
                     let buffer = self.of(Kind::Buffer, bound.buffer);
                     let rest = self.objects[buffer].size - bound.offset;
-                    let size = bound.size.map_or(rest, |size| size.into());
+                    let size = bound.size.unwrap_or(rest);
                     let place = format!("binding {} at {}, {size} bytes", entry.binding, bound.offset);
                     parts.push((buffer, place));
                 }
