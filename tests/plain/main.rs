@@ -5,6 +5,7 @@
 mod sources;
 
 mod analysis;
+mod arrows;
 mod checkpoint;
 mod checkpoint_fuzz;
 mod counters;
