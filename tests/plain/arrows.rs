@@ -231,7 +231,7 @@ impl File {
     fn parse(name: String, module: &Module, tokens: TokenStream) -> Self {
         let mut file = Self { name, ..Self::default() };
         let tokens: Vec<_> = tokens.into_iter().collect();
-        file.children = tokens.windows(2).filter_map(|pair| declared(pair)).collect();
+        file.children = tokens.windows(2).filter_map(declared).collect();
         file.read(module, &tokens);
         file
     }
@@ -291,7 +291,7 @@ impl File {
                     let inner: Vec<_> = group.stream().into_iter().collect();
                     self.import(module, &segments, &inner, exported);
                 }
-                [rest @ ..] => {
+                rest => {
                     if segments.last().is_some_and(|last| last == "self") && segments.len() > 1 {
                         segments.pop();
                     }
