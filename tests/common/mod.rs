@@ -23,11 +23,11 @@ macro_rules! on_devices {
         #[cfg(not(target_arch = "wasm32"))]
         mod on_devices {
             $(#[test] fn $name() {
-                super::common::on_every_adapter(|gpu| pollster::block_on(super::$name(gpu)));
+                crate::common::on_every_adapter(|gpu| pollster::block_on(super::$name(gpu)));
             })*
         }
         #[cfg(target_arch = "wasm32")]
-        pub const TESTS: &[(&str, common::DeviceTest)] =
+        pub const TESTS: &[(&str, crate::common::DeviceTest)] =
             &[$((stringify!($name), |gpu| Box::pin($name(gpu)))),*];
     };
 }
@@ -59,32 +59,40 @@ pub fn runs_here(places: &[usize]) -> bool {
     cfg!(not(target_arch = "wasm32")) || places.iter().sum::<usize>().is_multiple_of(2)
 }
 
-/// A device of every adapter present. None at all is a failure, never a skip.
+/// A device of every adapter present, which all tests share. None at all is a failure, never a skip.
 #[cfg(not(target_arch = "wasm32"))]
 pub fn gpus() -> &'static [Gpu] {
     static GPUS: OnceLock<Vec<Gpu>> = OnceLock::new();
-    GPUS.get_or_init(|| {
-        let gpus = pollster::block_on(Gpu::all()).unwrap();
-        assert!(!gpus.is_empty(), "no adapter: `cargo xtask test` installs software ones");
-        gpus
-    })
+    GPUS.get_or_init(open)
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+fn open() -> Vec<Gpu> {
+    let gpus = pollster::block_on(Gpu::all()).unwrap();
+    assert!(!gpus.is_empty(), "no adapter: `cargo xtask test` installs software ones");
+    gpus
 }
 
 /// Runs a test on every adapter, and says on which one it failed.
+///
+/// It has the devices to itself: wgpu-core 30.0 panics now and then where several threads poll one
+/// (gfx-rs/wgpu#9958), and its OpenGL backend where one waits for another for some seconds. As many are opened as tests
+/// run at a time.
 #[cfg(not(target_arch = "wasm32"))]
 pub fn on_every_adapter(test: impl Fn(&Gpu)) {
-    for gpu in gpus() {
+    static IDLE: Mutex<Vec<Vec<Gpu>>> = Mutex::new(Vec::new());
+    let idle = || IDLE.lock().unwrap_or_else(PoisonError::into_inner);
+    let taken = idle().pop();
+    let gpus = taken.unwrap_or_else(open);
+    for gpu in &gpus {
         let label = gpu.label();
-        // wgpu's OpenGL backend waits for its context for some seconds only, and panics then.
-        static OPENGL: Mutex<()> = Mutex::new(());
-        let is_opengl = gpu.info.backend == wgpu::Backend::Gl;
-        let _turn = is_opengl.then(|| OPENGL.lock().unwrap_or_else(PoisonError::into_inner));
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| test(gpu)));
         if let Err(panic) = outcome {
             eprintln!("failed on {label}");
             std::panic::resume_unwind(panic);
         }
     }
+    idle().push(gpus);
 }
 
 /// Records with `record` and submits.

@@ -150,7 +150,7 @@ pub fn train(
             }
             let mut bytes = encode(&values, case.half_gradients);
             let slices = match places.get(index) {
-                None => optimizer.gradients_slices(name).unwrap(),
+                None => optimizer.buffers(Field::Gradients, name).unwrap(),
                 Some((_, gradients)) => vec![gradients.clone()],
             };
             for slice in slices {

@@ -3,11 +3,10 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::adapters::{Adapters, SoftwareAdapter, find_here};
+use crate::adapters::{Adapters, SoftwareAdapter, find_here, quiet_device_select};
 use crate::command::{CommandError, CommandLine};
 use crate::output;
 use crate::provide;
-use crate::test::quiet_device_select;
 use crate::workspace::{Workspace, WorkspaceError};
 
 #[derive(Debug, thiserror::Error)]
