@@ -69,7 +69,7 @@ fn wanted(adapters: &Adapters) -> &'static [SoftwareAdapter] {
 }
 
 fn train(plot: &Path, json: &Path) -> CommandLine {
-    let words = ["run", "--release", "--example", "train", "--"];
+    let words = ["run", "--release", "--package", "train", "--"];
     let options = ["--data", "digits", "--compare"];
     CommandLine::new("cargo", words.into_iter().chain(options))
         .arg("--plot")
@@ -94,7 +94,7 @@ mod tests {
         let command = train(Path::new("/t/demo/digits.png"), Path::new("/t/demo/digits.json"));
         assert_eq!(
             command.to_string(),
-            "cargo run --release --example train -- --data digits --compare \
+            "cargo run --release --package train -- --data digits --compare \
              --plot /t/demo/digits.png --json /t/demo/digits.json"
         );
     }
