@@ -5,6 +5,7 @@ pub(crate) mod accumulate;
 pub mod alpha;
 pub mod average;
 pub(crate) mod clip;
+pub(crate) mod form;
 pub(crate) mod group;
 pub mod guard;
 pub(crate) mod lookahead;

@@ -48,6 +48,10 @@
 //! | the paper's section 3 in closed form | [`analysis`] |
 //! | the kernels' texts | [`kernels`] |
 //!
+//! Rules and settings are [serde](https://serde.rs)'s, too: `{ "clip": { "global_norm": 1.0 }, "guard": true }` is an
+//! [`Options`], and [`rules::read`] makes a rule. What is code of one's own (a rule, an outer step, a schedule that is a
+//! function) is not serialised.
+//!
 //! Calls record or enqueue and return at once; errors say what was wrong, with the values, and have changed nothing.
 //!
 //! # Features

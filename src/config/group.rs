@@ -1,5 +1,7 @@
 //! Groups of tensors with settings of their own.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     error::{Error, check_hyperparameter},
     rules::Rule,
@@ -15,18 +17,29 @@ pub const DEFAULT_GROUP: &str = "default";
 /// let slow_start = Group::new("embedding").learning_rate_factor(0.1).weight_decay(0.0);
 /// let another_rule = Group::new("head").rule(Sgd::new(0.1)).k(10).alpha(0.8);
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Group {
     pub(crate) name: String,
+    #[serde(default)]
     pub(crate) rule: Option<Box<dyn Rule>>,
+    #[serde(rename = "learning_rate_factor", default = "Group::default_factor")]
     pub(crate) factor: f64,
+    #[serde(default)]
     pub(crate) weight_decay: Option<f64>,
+    #[serde(default)]
     pub(crate) k: Option<u32>,
+    #[serde(default)]
     pub(crate) alpha: Option<f64>,
+    #[serde(default)]
     pub(crate) frozen: bool,
 }
 
 impl Group {
+    fn default_factor() -> f64 {
+        1.0
+    }
+
     /// A group with this name.
     pub fn new(name: &str) -> Self {
         Self {

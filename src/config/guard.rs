@@ -52,17 +52,25 @@
 //! [`Optimizer::position`]: crate::Optimizer::position
 //! [`Optimizer::counters`]: crate::Optimizer::counters
 
-use crate::error::{Error, check_hyperparameter};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    config::form::switch,
+    error::{Error, check_hyperparameter},
+};
 
 /// Skips steps whose gradient has a value that is not finite (and with [`check_updates`](Self::check_updates) those
 /// whose update has one): no bit of weights, state, slow weights, step count
 /// or position in the cycle changes, and the learning-rate schedule does not advance. The GPU decides, without
 /// a readback; [`Optimizer::counters`](crate::Optimizer::counters) tells how many were skipped.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Guard {
     /// Dynamic loss scaling, for half-width gradients.
+    #[serde(deserialize_with = "switch")]
     pub loss_scale: Option<LossScale>,
     /// Every update is tried first, and a step is skipped, too, whose weights or state would not be finite.
+    #[serde(rename = "check_updates")]
     pub checks_updates: bool,
 }
 
@@ -92,7 +100,8 @@ impl Guard {
 /// Dynamic loss scaling, as `torch.amp.GradScaler`: the loss is multiplied by a scale (by the caller's kernels,
 /// which read it from [`Optimizer::loss_scale`](crate::Optimizer::loss_scale)), gradients are divided by it, a
 /// step that is not finite is skipped and lowers it, and steps that are finite raise it now and then.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct LossScale {
     /// The scale at the start.
     pub initial: f64,

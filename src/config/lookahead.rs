@@ -1,5 +1,7 @@
 //! Lookahead's settings: k, alpha, and what becomes of the rule's state at a sync.
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::{Error, check_hyperparameter};
 
 /// Lookahead (Zhang, Lucas, Hinton, Ba, 2019, Algorithm 1) around a rule: after every `k` inner steps
@@ -8,7 +10,8 @@ use crate::error::{Error, check_hyperparameter};
 /// ```text
 /// phi <- phi + alpha (theta - phi);   theta <- phi
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Lookahead {
     /// k, the synchronisation period in inner steps; at least 1.
     pub k: u32,
@@ -50,7 +53,8 @@ pub(crate) fn check_alpha(name: &str, alpha: f64) -> Result<(), Error> {
 }
 
 /// What becomes of the rule's state (every slot of it) at a sync.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum StatePolicy {
     /// It goes on as it is.
     #[default]

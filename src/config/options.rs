@@ -2,27 +2,33 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     config::{
         accumulate::Accumulation,
         alpha::AdaptiveAlpha,
         average::Average,
         clip::Clip,
+        form::switch,
         guard::Guard,
-        outer::{Interpolation, Outer},
+        outer::{self, Interpolation, Outer},
         precision::Half,
     },
     error::Error,
 };
 
 /// The options that all groups have in common; [`Builder`](crate::Builder) has a method for each.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Options {
     /// Gradient clipping.
     pub clip: Clip,
     /// How the slow weights move at a sync.
+    #[serde(with = "outer")]
     pub outer: Arc<dyn Outer>,
     /// The adaptive slow step size.
+    #[serde(rename = "adaptive_alpha")]
     pub adaptive: Option<AdaptiveAlpha>,
     /// An average of the weights.
     pub average: Option<Average>,
@@ -31,6 +37,7 @@ pub struct Options {
     /// The gradients of every group are centralised.
     pub centralise: bool,
     /// Steps with a gradient that is not finite are skipped.
+    #[serde(deserialize_with = "switch")]
     pub guard: Option<Guard>,
     /// Gradient norms are kept to be read, though nothing is clipped or guarded.
     pub gradient_norms: bool,
