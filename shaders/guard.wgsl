@@ -1,6 +1,7 @@
 // Decides whether a step is taken, and tells the step's kernels: the schedule of src/lookahead.rs, kept where
 // the gradient is. The host writes an order as if no step had ever been skipped; what depends on the number of
-// steps really taken is looked up in tables of what earlier orders brought.
+// steps really taken is looked up in tables of what earlier orders brought. A preview tells what the step would be, for the
+// update to be tried, and leaves the clock as it is.
 override LA_WORKGROUP: u32;
 
 // A slot of the control ring, word for word: 28 words of `La_Control` (shaders/control.wgsl), then the order.
@@ -14,6 +15,9 @@ override LA_WORKGROUP: u32;
 @group(1) @binding(1) var<storage, read_write> la_live: array<u32>; // two slots a group, as the ring's
 @group(1) @binding(2) var<storage, read_write> la_tables: array<u32>;
 @group(1) @binding(3) var<storage, read> la_results: array<vec2f>; // y: above 0 where a gradient is not finite
+#if tried
+@group(1) @binding(4) var<storage, read> la_tried: array<vec2f>; // of updates: x above 0 where one is not finite
+#end
 
 // Words of a slot.
 const LA_FLAGS = 0u;
@@ -71,7 +75,11 @@ fn la_decide(@builtin(local_invocation_index) local: u32) {
     }
     workgroupBarrier();
     if local == 0u {
-        la_decide_once(atomicLoad(&la_bad) != 0u, la_update_is_bad());
+#if tried
+        la_decide_once(atomicLoad(&la_bad) != 0u, la_word(LA_RESULTS) > 0u && la_tried[0].x > 0.0);
+#else
+        la_decide_once(atomicLoad(&la_bad) != 0u, false);
+#end
     }
 }
 
@@ -172,9 +180,7 @@ fn la_decide_once(gradient_is_bad: bool, update_is_bad: bool) {
             la_live[at + 64u + j] = la_tables[row + 2u + j];
         }
     }
-    if LA_PREVIEW {
-        return;
-    }
+#if !preview
     if synced {
         position = 0u;
         if (kind & LA_RESETS) != 0u {
@@ -199,6 +205,7 @@ fn la_decide_once(gradient_is_bad: bool, update_is_bad: bool) {
             la_rescale(la_number(LA_BACKOFF));
         }
     }
+#end
 }
 
 // Multiplies the loss scale, unless it would leave the range of f32 or of its inverse.

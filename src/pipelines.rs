@@ -44,7 +44,7 @@ impl Kernels {
             .map(|&(binding, kind)| wgpu::BindGroupLayoutEntry {
                 binding,
                 visibility: wgpu::ShaderStages::COMPUTE,
-                ty: kind.ty(),
+                ty: binding_type(kind),
                 count: None,
             })
             .collect();
@@ -133,4 +133,15 @@ impl Kernels {
         self.cache.insert(key, pipeline.clone());
         Ok(pipeline)
     }
+}
+
+/// What wgpu calls a binding of this kind.
+fn binding_type(kind: Binding) -> wgpu::BindingType {
+    let (ty, has_dynamic_offset) = match kind {
+        Binding::Uniform => (wgpu::BufferBindingType::Uniform, false),
+        Binding::DynamicUniform => (wgpu::BufferBindingType::Uniform, true),
+        Binding::Read => (wgpu::BufferBindingType::Storage { read_only: true }, false),
+        Binding::ReadWrite => (wgpu::BufferBindingType::Storage { read_only: false }, false),
+    };
+    wgpu::BindingType::Buffer { ty, has_dynamic_offset, min_binding_size: None }
 }
