@@ -3,11 +3,11 @@
 use std::ops::Range;
 
 use crate::{
+    config::precision::{Half, bytes},
     error::Error,
     gpu,
     kernels::Access,
     layout::{BLOCK, Layout, Part, Tensor, VALUE, up},
-    precision::{Half, bytes},
     reduction::{Partial, Reductions},
 };
 

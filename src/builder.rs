@@ -7,29 +7,34 @@ use std::sync::{
 
 use crate::{
     access::{Binder, Slice, check_disjoint, slack},
-    accumulate::Accumulation,
-    alpha::{AdaptiveAlpha, Curvature, GradientAt, Scope},
-    average::Average,
-    clip::Clip,
+    config::{
+        accumulate::Accumulation,
+        alpha::{AdaptiveAlpha, Curvature, GradientAt, Scope},
+        average::Average,
+        clip::Clip,
+        group::{DEFAULT_GROUP, Group},
+        guard::Guard,
+        lookahead::Lookahead,
+        options::Options,
+        outer::Outer,
+        precision::{Half, bytes},
+        schedule::Schedule,
+    },
     controls::ControlRing,
     error::{Error, list},
     gpu,
-    group::{DEFAULT_GROUP, Group, GroupState},
-    guard::{Guard, GuardState},
+    group::GroupState,
+    guard::GuardState,
     kernels::{Access, Binding, Measure, Recipe},
     layout::{Layout, TensorSpec, VALUE, Window},
     limits::{Bounds, check_bindings},
-    lookahead::{Lookahead, StatePolicy, flags},
+    lookahead::flags,
     memory::Tally,
     optimizer::{Gradients, Optimizer, Pipelines, WindowBuffers},
-    options::Options,
-    outer::Outer,
     pipelines::Kernels,
     planes::Planes,
-    precision::{Half, bytes},
     reduction::{BindGroupLayouts, Reductions},
     rules::Rule,
-    schedule::Schedule,
     waiting::Waiter,
 };
 
@@ -220,6 +225,7 @@ impl Builder {
     fn check_options(&self, groups: &[GroupState]) -> Result<(), Error> {
         let options = &self.options;
         options.check()?;
+        crate::kernels::check_outer(options.outer.as_ref())?;
         let no_lookahead = |of: &str| Err(Error::NoLookahead { of: of.to_owned() });
         if self.lookahead.is_none() {
             if options.adaptive.is_some() {
@@ -228,7 +234,7 @@ impl Builder {
             if options.slow_bf16 {
                 return no_lookahead("`slow_bf16`");
             }
-            if options.outer.name() != "interpolation" {
+            if !options.outer.is_interpolation() {
                 return no_lookahead("an outer step");
             }
         }
@@ -261,8 +267,7 @@ impl Builder {
             return Err(Error::Rule { rule: group.rule.name().to_owned(), problem });
         }
         let long_reset = groups.iter().find(|group| {
-            let resets =
-                |l: &Lookahead| l.policy == StatePolicy::Reset && u64::from(l.k) > crate::guard::ROWS;
+            let resets = |l: &Lookahead| l.policy.resets() && u64::from(l.k) > crate::guard::ROWS;
             group.lookahead.as_ref().is_some_and(resets)
         });
         if let (Some(group), Some(_)) = (long_reset, options.guard) {

@@ -58,84 +58,15 @@
 
 use futures::FutureExt;
 
+pub use crate::config::guard::{Guard, LossScale};
 use crate::{
+    config::lookahead::Lookahead,
     controls::{ControlRing, SLOT, slot_entries},
-    error::{Error, check_hyperparameter},
+    error::Error,
     gpu,
     kernels::{self, Binding, Decision},
-    lookahead::Lookahead,
     pipelines::Kernels,
 };
-
-/// Skips steps whose gradient has a value that is not finite (and with [`check_updates`](Self::check_updates) those
-/// whose update has one): no bit of weights, state, slow weights, step count
-/// or position in the cycle changes, and the learning-rate schedule does not advance. The GPU decides, without
-/// a readback; [`Optimizer::counters`](crate::Optimizer::counters) tells how many were skipped.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Guard {
-    /// Dynamic loss scaling, for half-width gradients.
-    pub loss_scale: Option<LossScale>,
-    /// Every update is tried first, and a step is skipped, too, whose weights or state would not be finite.
-    pub checks_updates: bool,
-}
-
-impl Guard {
-    /// With dynamic loss scaling.
-    pub fn loss_scale(loss_scale: LossScale) -> Self {
-        Self { loss_scale: Some(loss_scale), ..Self::default() }
-    }
-
-    /// Tries every update first, and skips a step, too, whose weights or state would not be finite: what the
-    /// rule makes of a finite gradient may overflow, or have no value. [The module's page](crate::guard) has its cost.
-    pub fn check_updates(self) -> Self {
-        Self { checks_updates: true, ..self }
-    }
-
-    /// The loss scale; without one it stays at 1.
-    fn scale(&self) -> LossScale {
-        let none = LossScale { initial: 1.0, growth: 1.0, backoff: 1.0, interval: u32::MAX };
-        self.loss_scale.unwrap_or(none)
-    }
-
-    pub(crate) fn check(&self) -> Result<(), Error> {
-        self.loss_scale.map_or(Ok(()), |scale| scale.check())
-    }
-}
-
-/// Dynamic loss scaling, as `torch.amp.GradScaler`: the loss is multiplied by a scale (by the caller's kernels,
-/// which read it from [`Optimizer::loss_scale`](crate::Optimizer::loss_scale)), gradients are divided by it, a
-/// step that is not finite is skipped and lowers it, and steps that are finite raise it now and then.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct LossScale {
-    /// The scale at the start.
-    pub initial: f64,
-    /// What multiplies it after `interval` steps in a row that were finite; at least 1.
-    pub growth: f64,
-    /// What multiplies it after a step that was not; in (0, 1].
-    pub backoff: f64,
-    /// How many finite steps in a row raise it.
-    pub interval: u32,
-}
-
-impl Default for LossScale {
-    /// PyTorch's: 65536, doubled after 2000 steps, halved at a skipped one.
-    fn default() -> Self {
-        Self { initial: 65536.0, growth: 2.0, backoff: 0.5, interval: 2000 }
-    }
-}
-
-impl LossScale {
-    fn check(&self) -> Result<(), Error> {
-        let in_range = (1e-30..=1e30).contains(&self.initial);
-        check_hyperparameter("initial loss scale", self.initial, |_| in_range, "in [1e-30, 1e30]")?;
-        let growth = (1.0..=1e6).contains(&self.growth);
-        check_hyperparameter("loss scale growth", self.growth, |_| growth, "in [1, 1e6]")?;
-        let backoff = (1e-6..=1.0).contains(&self.backoff);
-        check_hyperparameter("loss scale backoff", self.backoff, |_| backoff, "in [1e-6, 1]")?;
-        let interval = f64::from(self.interval);
-        check_hyperparameter("loss scale interval", interval, |interval| interval >= 1.0, "at least 1")
-    }
-}
 
 /// Word of the clock that holds 1 / loss scale.
 pub(crate) const UNSCALE: usize = 4;

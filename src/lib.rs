@@ -48,6 +48,10 @@
 //! | the paper's section 3 in closed form | [`analysis`] |
 //! | the kernels' texts | [`kernels`] |
 //!
+//! Rules and settings are [serde](https://serde.rs)'s, too: `{ "clip": { "global_norm": 1.0 }, "guard": true }` is an
+//! [`Options`], and [`rules::read`] makes a rule. What is code of one's own (a rule, an outer step, a schedule that is a
+//! function) is not serialised.
+//!
 //! Calls record or enqueue and return at once; errors say what was wrong, with the values, and have changed nothing.
 //!
 //! # Features
@@ -60,13 +64,10 @@
 #![cfg_attr(target_arch = "wasm32", allow(rustdoc::broken_intra_doc_links))]
 
 mod access;
-mod accumulate;
-pub mod alpha;
 pub mod analysis;
-pub mod average;
 mod builder;
 pub mod checkpoint;
-mod clip;
+mod config;
 mod controls;
 mod counters;
 mod error;
@@ -80,15 +81,11 @@ mod lookahead;
 mod memory;
 mod moments;
 mod optimizer;
-mod options;
-pub mod outer;
 mod pipelines;
 mod planes;
-pub mod precision;
 mod readback;
 mod reduction;
 pub mod rules;
-mod schedule;
 mod settings;
 mod snapshot;
 mod tensors;
@@ -97,24 +94,26 @@ pub mod twin;
 mod waiting;
 
 pub use access::Slice;
-pub use accumulate::Accumulation;
-pub use alpha::AdaptiveAlpha;
-pub use average::Average;
 pub use builder::Builder;
-pub use clip::Clip;
+pub use config::{
+    accumulate::Accumulation,
+    alpha::{self, AdaptiveAlpha},
+    average::{self, Average},
+    clip::Clip,
+    group::{DEFAULT_GROUP, Group},
+    guard::{Guard, LossScale},
+    lookahead::{Lookahead, StatePolicy},
+    options::Options,
+    outer::{self, Outer},
+    precision::{self, Half},
+    schedule::Schedule,
+};
 pub use counters::{Counters, GroupCounters};
 pub use error::{Error, check_hyperparameter};
-pub use group::{DEFAULT_GROUP, Group};
-pub use guard::{Guard, LossScale};
-pub use lookahead::{Lookahead, StatePolicy};
 pub use memory::Memory;
 pub use optimizer::{Gradients, Optimizer};
-pub use options::Options;
-pub use outer::Outer;
-pub use precision::Half;
 pub use readback::Field;
 pub use rules::Rule;
-pub use schedule::Schedule;
 pub use settings::Traffic;
 pub use snapshot::{CycleSnapshot, GroupSnapshot, ImportOptions, Snapshot, TensorSnapshot, Weights};
 pub use wgpu;

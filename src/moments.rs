@@ -8,13 +8,11 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::{
-    alpha::Scope,
+    config::{alpha::Scope, options::Options},
     error::Error,
     gpu,
     kernels::{self, Access, Binding, Recipe},
     layout::{Layout, Part, VALUE},
-    lookahead::StatePolicy,
-    options::Options,
     pipelines::Kernels,
     readback::Field,
     reduction::{BindGroupLayouts, Partial, grid},
@@ -119,9 +117,9 @@ impl Plan {
             let moment = |factored: Factored| Moment::new(&tensor.shape, factored.least_dimension, &mut next);
             tensors.push(factored.map(moment));
         }
-        let has_slow = recipes.iter().any(|recipe| {
-            recipe.lookahead.is_some_and(|lookahead| lookahead.policy == StatePolicy::Interpolate)
-        });
+        let has_slow = recipes
+            .iter()
+            .any(|recipe| recipe.lookahead.is_some_and(|lookahead| lookahead.policy.keeps_slow_state()));
         Ok(Self { tensors, entries: next.0, means: next.1, has_slow })
     }
 

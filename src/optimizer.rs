@@ -3,11 +3,16 @@
 use std::{collections::HashMap, sync::Arc};
 
 #[cfg(doc)]
-use crate::accumulate::Accumulation;
+use crate::config::accumulate::Accumulation;
 use crate::{
     access::{Binder, Run, Slice, check_disjoint},
-    alpha::{GradientAt, Scope},
     builder::Builder,
+    config::{
+        alpha::{GradientAt, Scope},
+        lookahead::Lookahead,
+        options::Options,
+        schedule::Schedule,
+    },
     controls::{Control, ControlRing, SLOT, slot_offset},
     error::{Error, list},
     gpu,
@@ -15,14 +20,12 @@ use crate::{
     guard::{GuardState, Order, ROWS, kind, tables},
     kernels::{Access, Measure, Recipe, check_coefficients},
     layout::{Layout, Tensor},
-    lookahead::{Lookahead, Phases, StatePolicy, flags},
+    lookahead::{Phases, flags},
     memory::{Held, Tally},
-    options::Options,
     pipelines::StepPipelines,
     planes::Planes,
     reduction::Reductions,
     rules::{MAX_SLOTS, Ranger, Rule, WeightDecay},
-    schedule::Schedule,
     waiting::Waiter,
 };
 
@@ -316,7 +319,7 @@ impl Optimizer {
         let Some(guard) = &self.guard else { return Ok(()) };
         for group in guard.stale() {
             let state = &self.groups[group];
-            let resets = state.lookahead.is_some_and(|it| it.policy == StatePolicy::Reset);
+            let resets = state.lookahead.is_some_and(|it| it.policy.resets());
             let by_step =
                 |step: u64| [self.schedule.factor(step) as f32, self.share(step).unwrap_or(-1.0) as f32];
             let by_count = |count: u64, row: &mut Vec<u32>| {
@@ -594,7 +597,7 @@ impl Optimizer {
                     group.lookahead.is_some() && self.gradient_at() == Some(GradientAt::Synchronised),
                     kind::SYNCHRONISED,
                 ),
-                (group.lookahead.is_some_and(|l| l.policy == StatePolicy::Reset), kind::RESETS),
+                (group.lookahead.is_some_and(|l| l.policy.resets()), kind::RESETS),
                 (index + 1 == self.groups.len(), kind::LAST),
             ];
             kind |= bits.into_iter().filter(|(set, _)| *set).map(|(_, bit)| bit).sum::<u32>();
@@ -628,7 +631,7 @@ impl Optimizer {
     /// The decay of a group's empirical Fisher.
     fn fisher_decay(&self, group: usize) -> f64 {
         match self.options.adaptive.map(|adaptive| adaptive.curvature) {
-            Some(crate::alpha::Curvature::Fisher { decay }) => decay,
+            Some(crate::config::alpha::Curvature::Fisher { decay }) => decay,
             _ if self.planes[group].fisher => 0.999,
             _ => 0.0,
         }

@@ -1,9 +1,7 @@
 //! What is kept for each weight besides the weights, gradients and slow weights: planes of one buffer a window.
 
 use crate::{
-    alpha::Curvature,
-    lookahead::{Lookahead, StatePolicy},
-    options::Options,
+    config::{alpha::Curvature, lookahead::Lookahead, options::Options},
     readback::Field,
     rules::{Rule, Slot},
 };
@@ -34,7 +32,7 @@ impl Planes {
         let curvature = options.adaptive.filter(|_| lookahead.is_some()).map(|adaptive| adaptive.curvature);
         let moment = rule.second_moment(1).map(|moment| moment.slot);
         Self {
-            slow_slots: lookahead.is_some_and(|lookahead| lookahead.policy == StatePolicy::Interpolate),
+            slow_slots: lookahead.is_some_and(|lookahead| lookahead.policy.keeps_slow_state()),
             outer: if lookahead.is_some() { options.outer.slots() } else { vec![] },
             fisher: match curvature {
                 Some(Curvature::Fisher { .. }) => true,

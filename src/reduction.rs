@@ -6,14 +6,12 @@ use std::collections::HashMap;
 
 use crate::{
     access::Run,
-    alpha::Scope,
-    clip::Clip,
+    config::{alpha::Scope, clip::Clip, options::Options},
     error::Error,
     gpu,
     kernels::{self, Access, Binding, Measure, Recipe},
     layout::{Layout, Part, Tensor, VALUE},
     moments::{Moments, Plan},
-    options::Options,
     pipelines::Kernels,
     rules::minimum,
 };

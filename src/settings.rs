@@ -2,15 +2,13 @@
 
 use crate::{
     access::Slice,
-    alpha::GradientAt,
+    config::{alpha::GradientAt, group::check_factor, lookahead::Lookahead, precision::bytes},
     error::{Error, check_hyperparameter, list},
-    group::{GroupState, check_factor},
+    group::GroupState,
     guard::SCALE,
     kernels::Measure,
     layout::VALUE,
-    lookahead::{Lookahead, StatePolicy},
     optimizer::Optimizer,
-    precision::bytes,
     readback::Field,
 };
 
@@ -55,7 +53,7 @@ impl Optimizer {
     /// Refuses what a guard cannot follow: with the policy reset, or with an adaptive alpha whose gradient is taken
     /// at theta_k, the counts that the host tells it go in cycles, and must go in the GPU's.
     fn check_lockstep(&self, group: &str, call: &'static str) -> Result<(), Error> {
-        let resets = self.group(group)?.lookahead.is_some_and(|it| it.policy == StatePolicy::Reset);
+        let resets = self.group(group)?.lookahead.is_some_and(|it| it.policy.resets());
         let synchronised = self.options.adaptive.map(|it| it.gradient) == Some(GradientAt::Synchronised);
         if resets || synchronised { self.check_unguarded(call) } else { Ok(()) }
     }
@@ -248,7 +246,7 @@ impl Optimizer {
                 // An average goes on: both are read, and written.
                 traffic.step += 4 * value * u64::from(planes.average);
             } else if let Some(lookahead) = group.lookahead {
-                let interpolates = lookahead.policy == StatePolicy::Interpolate;
+                let interpolates = lookahead.policy.keeps_slow_state();
                 traffic.sync += 2 * slow + if interpolates { state + 4 * moment_bytes } else { 0 };
                 traffic.sync += 2 * value * planes.outer.len() as u64;
                 // Weights, slow weights, gradient and curvature are read, then the sync reads and writes the weights.

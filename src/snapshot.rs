@@ -7,13 +7,12 @@ pub use options::{ImportOptions, Weights};
 
 use crate::{
     access::Slice,
+    config::{lookahead::StatePolicy, schedule::Schedule},
     error::Error,
     group::GroupState,
     guard::{ClockWords, Cycle},
-    lookahead::StatePolicy,
     optimizer::Optimizer,
     readback::Field,
-    schedule::Schedule,
     transfer::{Reader, Writer},
 };
 use fit::Fit;

@@ -4,11 +4,11 @@ use futures::FutureExt;
 
 use crate::{
     access::Slice,
+    config::precision::{Half, bytes, encode},
     error::Error,
     gpu,
     layout::Tensor,
     optimizer::Optimizer,
-    precision::{Half, bytes, encode},
     readback::Field,
 };
 

@@ -6,11 +6,11 @@ use futures::{FutureExt, channel::oneshot};
 
 use crate::{
     access::Slice,
+    config::precision::{Half, bytes, decode, encode},
     error::Error,
     gpu,
     memory::Held,
     optimizer::Optimizer,
-    precision::{Half, bytes, decode, encode},
     readback::Field,
     waiting::Waiter,
 };

@@ -6,11 +6,14 @@
 use std::sync::Arc;
 
 use crate::{
-    alpha::{AdaptiveAlpha, Curvature, GradientAt, Scope},
-    clip::Clip,
-    lookahead::{Clock, Lookahead, StatePolicy, flags},
+    config::{
+        alpha::{AdaptiveAlpha, Curvature, GradientAt, Scope},
+        clip::Clip,
+        lookahead::Lookahead,
+        options::Options,
+    },
+    lookahead::{Clock, flags},
     moments,
-    options::Options,
     reduction::norm,
     rules::{Rule, Slot, Step, WeightDecay},
 };
@@ -264,21 +267,17 @@ impl Twin {
             }
             let (state, slow) = (&mut self.state[tensor], &mut self.slow_state[tensor]);
             let (moments, slow_moments) = (&mut self.moments[tensor], &mut self.slow_moments[tensor]);
-            match lookahead.policy {
-                StatePolicy::Maintain => {}
-                StatePolicy::Interpolate => {
-                    let fast = state.iter_mut().chain(moments).flatten();
-                    for (fast, slow) in fast.zip(slow.iter_mut().chain(slow_moments).flatten()) {
-                        *slow += alpha * (*fast - *slow);
-                        *fast = *slow;
-                    }
+            if lookahead.policy.keeps_slow_state() {
+                let fast = state.iter_mut().chain(moments).flatten();
+                for (fast, slow) in fast.zip(slow.iter_mut().chain(slow_moments).flatten()) {
+                    *slow += alpha * (*fast - *slow);
+                    *fast = *slow;
                 }
-                StatePolicy::Reset => {
-                    let initial = initial(&self.rule.slots());
-                    state.iter_mut().for_each(|state| state.clone_from(&initial));
-                    self.fisher[tensor].fill(0.0);
-                    moments.iter_mut().flatten().for_each(|value| *value = 0.0);
-                }
+            } else if lookahead.policy.resets() {
+                let initial = initial(&self.rule.slots());
+                state.iter_mut().for_each(|state| state.clone_from(&initial));
+                self.fisher[tensor].fill(0.0);
+                moments.iter_mut().flatten().for_each(|value| *value = 0.0);
             }
         }
     }

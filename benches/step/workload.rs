@@ -1,13 +1,7 @@
 //! What is timed: optimizers over values that look random, and plain copies.
 
 use lookahead_wgpu::{
-    Builder, Gradients, Half, Lookahead, Optimizer, Options, Rule, Slice,
-    alpha::GradientAt,
-    gpu::Gpu,
-    rules::{
-        AdaBelief, AdaFactor, Adadelta, Adagrad, Adam, AdamW, Adamax, Lamb, Lars, Lion, NAdam, RAdam, Ranger,
-        RmsProp, Sgd,
-    },
+    Builder, Gradients, Half, Lookahead, Optimizer, Options, Rule, Slice, alpha::GradientAt, gpu::Gpu, rules,
     wgpu,
 };
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
@@ -19,29 +13,9 @@ pub const K: u32 = 5;
 
 const VALUE: usize = size_of::<f32>();
 
-/// The rules, each with its state's usual hyperparameters.
+/// The kinds of rules, each with its state's usual hyperparameters.
 pub fn rules() -> Vec<Box<dyn Rule>> {
-    let momentum = Sgd::new(1e-3).momentum(0.9);
-    vec![
-        Box::new(Sgd::new(1e-3)),
-        Box::new(momentum.clone()),
-        Box::new(momentum.nesterov(true)),
-        Box::new(Adagrad::new(1e-3)),
-        Box::new(RmsProp::new(1e-3)),
-        Box::new(Adadelta::new(1.0)),
-        Box::new(Adam::default()),
-        Box::new(AdamW::default()),
-        Box::new(Adam::default().amsgrad(true)),
-        Box::new(Adamax::new(1e-3)),
-        Box::new(NAdam::new(1e-3)),
-        Box::new(RAdam::new(1e-3)),
-        Box::new(Ranger::new(1e-3)),
-        Box::new(AdaBelief::new(1e-3)),
-        Box::new(Lion::new(1e-4)),
-        Box::new(Lars::new(1e-3)),
-        Box::new(Lamb::new(1e-3)),
-        Box::new(AdaFactor::new(1e-3)),
-    ]
+    rules::kinds().map(|kind| kind.rule(1e-3)).collect()
 }
 
 /// Lookahead as it is measured, policies aside.

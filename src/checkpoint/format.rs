@@ -7,10 +7,12 @@ use super::{
     exact,
 };
 use crate::{
+    config::{
+        lookahead::StatePolicy,
+        schedule::{Kind, Schedule},
+    },
     error::Error,
-    lookahead::StatePolicy,
     readback::Field,
-    schedule::{Kind, Schedule},
     snapshot::{CycleSnapshot, GroupSnapshot, Snapshot, TensorSnapshot},
 };
 
@@ -58,7 +60,7 @@ struct Header {
 struct GroupHeader {
     name: String,
     rule: String,
-    policy: Option<Policy>,
+    policy: Option<StatePolicy>,
     count: u64,
     position: u32,
     seeded: bool,
@@ -119,14 +121,6 @@ struct Decay {
     step: u64,
     #[serde(with = "exact::float64")]
     factor: f64,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Policy {
-    Maintain,
-    Interpolate,
-    Reset,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -321,11 +315,7 @@ impl GroupHeader {
         Self {
             name: group.name.clone(),
             rule: group.rule.clone(),
-            policy: group.policy.map(|policy| match policy {
-                StatePolicy::Maintain => Policy::Maintain,
-                StatePolicy::Interpolate => Policy::Interpolate,
-                StatePolicy::Reset => Policy::Reset,
-            }),
+            policy: group.policy,
             count: group.count,
             position: group.position,
             seeded: group.seeded,
@@ -344,11 +334,7 @@ impl GroupHeader {
         GroupSnapshot {
             name: self.name,
             rule: self.rule,
-            policy: self.policy.map(|policy| match policy {
-                Policy::Maintain => StatePolicy::Maintain,
-                Policy::Interpolate => StatePolicy::Interpolate,
-                Policy::Reset => StatePolicy::Reset,
-            }),
+            policy: self.policy,
             count: self.count,
             position: self.position,
             seeded: self.seeded,

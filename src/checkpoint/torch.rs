@@ -9,6 +9,7 @@ use super::{
 use crate::{
     error::{Error, list},
     readback::Field,
+    rules,
     snapshot::{Snapshot, TensorSnapshot},
 };
 
@@ -17,20 +18,6 @@ const STATE: &str = "the file of optimizer state";
 
 /// The largest step that PyTorch's f32 tells from the one after it.
 const EXACT: u64 = 1 << 24;
-
-/// The rules that ask no step, or the first alone. Of these PyTorch's SGD keeps none, nor do the Lions around.
-const STEPLESS: [&str; 10] = [
-    "sgd",
-    "heavy_ball",
-    "nesterov",
-    "lion",
-    "lars",
-    "adadelta",
-    "rmsprop",
-    "rmsprop_momentum",
-    "rmsprop_centered",
-    "rmsprop_centered_momentum",
-];
 
 impl Snapshot {
     /// The rule's state and step counts as the bytes of a safetensors file with PyTorch's names: `{tensor}.{slot}`
@@ -211,7 +198,7 @@ fn check_step(
     let key = format!("{tensor}.step");
     let found = match contents.take(&key) {
         Ok(Some(entry)) => step(&key, &entry).map(Some),
-        Ok(None) if STEPLESS.contains(&rule) => Ok(None),
+        Ok(None) if !rules::asks_count(rule) => Ok(None),
         Ok(None) => Err(format!("lacks `{key}`")),
         Err(problem) => Err(problem),
     };

@@ -2,8 +2,8 @@
 
 use super::text::{self, BUILTINS, Declaration, Token};
 use crate::{
+    config::outer::Outer,
     error::Error,
-    outer::Outer,
     rules::{Factored, MAX_HYPER, MAX_SLOTS, Rule, SecondMoment, Slot, check_learning_rate},
 };
 

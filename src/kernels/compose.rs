@@ -5,12 +5,14 @@ use super::{
     template::{Text, Values, expand},
 };
 use crate::{
-    alpha::{Curvature, Scope},
-    clip::Clip,
+    config::{
+        alpha::{Curvature, Scope},
+        clip::Clip,
+        lookahead::{Lookahead, StatePolicy},
+        options::Options,
+        precision::Half,
+    },
     guard,
-    lookahead::{Lookahead, StatePolicy},
-    options::Options,
-    precision::Half,
     rules::Rule,
 };
 

@@ -1,6 +1,10 @@
 //! What a kernel is asked for.
 
-use crate::{alpha::Scope, clip::Clip, lookahead::Lookahead, options::Options, planes::Planes, rules::Rule};
+use crate::{
+    config::{alpha::Scope, clip::Clip, lookahead::Lookahead, options::Options},
+    planes::Planes,
+    rules::Rule,
+};
 
 /// Where weights and gradients lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -9,10 +9,12 @@ use naga::{
 
 use super::{Access, Measure, Recipe};
 use crate::{
-    clip::Clip,
+    config::{
+        clip::Clip,
+        lookahead::{Lookahead, StatePolicy},
+        options::Options,
+    },
     error::Error,
-    lookahead::{Lookahead, StatePolicy},
-    options::Options,
     rules::Rule,
 };
 

@@ -1,9 +1,12 @@
 //! AdaBelief, as `optax.adabelief`.
 
+use serde::{Deserialize, Serialize};
+
 use super::{
-    Rule, Slot, Step, WeightDecay,
     adam::{bias_corrections, check_betas, check_eps},
-    check_learning_rate,
+    entry::{Entry, Kind, Listed},
+    rule::{Rule, Slot, Step, WeightDecay, check_learning_rate},
+    settings::Settings,
 };
 use crate::error::{Error, check_hyperparameter};
 
@@ -17,7 +20,8 @@ use crate::error::{Error, check_hyperparameter};
 ///
 /// `s` is the variance of the gradient about its mean and not its second moment, so that
 /// [`Rule::second_moment`] is none.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct AdaBelief {
     /// Learning rate, at least 0.
     pub lr: f64,
@@ -63,6 +67,15 @@ impl Default for AdaBelief {
     fn default() -> Self {
         Self::new(1e-3)
     }
+}
+
+impl Listed for AdaBelief {
+    const ENTRY: Entry = Entry {
+        name: "adabelief",
+        title: "AdaBelief",
+        kinds: &[Kind::new("adabelief", "AdaBelief", 0.01, |lr| Box::new(Self::new(lr)))],
+        asks_count: true,
+    };
 }
 
 impl Rule for AdaBelief {
@@ -114,6 +127,10 @@ impl Rule for AdaBelief {
         state[1] = beta2 * state[1] + (1.0 - beta2) * error * error + self.eps_root;
         let (m, s) = (state[0] / bias1, state[1] / bias2);
         weight - step.learning_rate * m / (s.sqrt() + self.eps)
+    }
+
+    fn settings(&self) -> Option<Settings> {
+        Settings::of(Self::ENTRY.name, self)
     }
 
     fn check(&self) -> Result<(), Error> {

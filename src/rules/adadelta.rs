@@ -1,6 +1,12 @@
 //! Adadelta, as `torch.optim.Adadelta`.
 
-use super::{Rule, SecondMoment, Slot, Step, WeightDecay, check_learning_rate};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    entry::{Entry, Kind, Listed},
+    rule::{Rule, SecondMoment, Slot, Step, WeightDecay, check_learning_rate},
+    settings::Settings,
+};
 use crate::error::{Error, check_hyperparameter};
 
 /// Adadelta (Zeiler, 2012) as `torch.optim.Adadelta`, with L2 weight decay:
@@ -12,7 +18,8 @@ use crate::error::{Error, check_hyperparameter};
 /// a <- rho a + (1 - rho) d^2
 /// w <- w - lr d
 /// ```
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Adadelta {
     /// Learning rate, at least 0.
     pub lr: f64,
@@ -51,6 +58,15 @@ impl Default for Adadelta {
     fn default() -> Self {
         Self::new(1.0)
     }
+}
+
+impl Listed for Adadelta {
+    const ENTRY: Entry = Entry {
+        name: "adadelta",
+        title: "Adadelta",
+        kinds: &[Kind::new("adadelta", "Adadelta", 3.0, |lr| Box::new(Self::new(lr)))],
+        asks_count: false,
+    };
 }
 
 impl Rule for Adadelta {
@@ -97,6 +113,10 @@ impl Rule for Adadelta {
     /// Its eps is what the mean itself is added to, so that the root has `sqrt(eps)` at a mean of 0.
     fn second_moment(&self, _count: u64) -> Option<SecondMoment> {
         Some(SecondMoment { slot: 0, bias_correction: 1.0, eps: self.eps.sqrt() })
+    }
+
+    fn settings(&self) -> Option<Settings> {
+        Settings::of(Self::ENTRY.name, self)
     }
 
     fn check(&self) -> Result<(), Error> {

@@ -1,6 +1,12 @@
 //! AdaFactor, as `optax.adafactor`.
 
-use super::{Factored, Rule, Slot, Step, WeightDecay, check_learning_rate, truth};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    entry::{Entry, Kind, Listed},
+    rule::{Factored, Rule, Slot, Step, WeightDecay, check_learning_rate, truth},
+    settings::Settings,
+};
 use crate::error::{Error, check_hyperparameter};
 
 /// AdaFactor (Shazeer and Stern, 2018) as `optax.adafactor`:
@@ -17,29 +23,58 @@ use crate::error::{Error, check_hyperparameter};
 /// `torch.optim.Adafactor`; optax's `weight_decay_rate` is the product of both.
 ///
 /// The second moments of all tensors lie in one binding (128 MiB by wgpu's default limits).
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct AdaFactor {
     /// Learning rate, at least 0.
     pub lr: f64,
     /// How fast the decay of the second moment goes towards 1, above 0.
+    #[serde(default = "AdaFactor::default_decay_rate")]
     pub decay_rate: f64,
     /// Added to squared gradients, above 0.
+    #[serde(default = "AdaFactor::default_eps")]
     pub eps: f64,
     /// The least size of the two dimensions that are factored, at least 1.
+    #[serde(default = "AdaFactor::default_min_dim_size_to_factor")]
     pub min_dim_size_to_factor: usize,
     /// Bounds the root mean square of each tensor's u; above 0.
+    #[serde(default = "AdaFactor::default_clipping_threshold")]
     pub clipping_threshold: Option<f64>,
     /// Steps are relative to the root mean square of each tensor's weights.
+    #[serde(default = "AdaFactor::default_multiply_by_parameter_scale")]
     pub multiply_by_parameter_scale: bool,
     /// The learning rate is `1 / sqrt(t)` at most.
+    #[serde(default)]
     pub relative_step: bool,
     /// Decay of the mean of the steps, in [0, 1); 0 for none.
+    #[serde(default)]
     pub momentum: f64,
     /// Decoupled weight decay, at least 0.
+    #[serde(default)]
     pub weight_decay: f64,
 }
 
 impl AdaFactor {
+    fn default_decay_rate() -> f64 {
+        Self::new(0.0).decay_rate
+    }
+
+    fn default_eps() -> f64 {
+        Self::new(0.0).eps
+    }
+
+    fn default_min_dim_size_to_factor() -> usize {
+        Self::new(0.0).min_dim_size_to_factor
+    }
+
+    fn default_clipping_threshold() -> Option<f64> {
+        Self::new(0.0).clipping_threshold
+    }
+
+    fn default_multiply_by_parameter_scale() -> bool {
+        Self::new(0.0).multiply_by_parameter_scale
+    }
+
     /// optax's defaults: decay rate 0.8, eps 1e-30, dimensions of 128 and more factored, clipping at 1, steps
     /// relative to the weights, no momentum, no weight decay.
     pub fn new(lr: f64) -> Self {
@@ -105,6 +140,20 @@ impl AdaFactor {
     fn fresh(&self, count: u64) -> f64 {
         (count.max(1) as f64).powf(-self.decay_rate)
     }
+}
+
+impl Listed for AdaFactor {
+    const ENTRY: Entry = Entry {
+        name: "adafactor",
+        title: "AdaFactor",
+        kinds: &[
+            Kind::new("adafactor", "AdaFactor", 0.03, |lr| Box::new(Self::new(lr))),
+            Kind::new("adafactor_momentum", "AdaFactor with momentum 0.9", 0.03, |lr| {
+                Box::new(Self::new(lr).momentum(0.9))
+            }),
+        ],
+        asks_count: true,
+    };
 }
 
 impl Rule for AdaFactor {
@@ -181,6 +230,10 @@ impl Rule for AdaFactor {
             clipping_threshold: self.clipping_threshold,
             scales_by_weights: self.multiply_by_parameter_scale,
         })
+    }
+
+    fn settings(&self) -> Option<Settings> {
+        Settings::of(Self::ENTRY.name, self)
     }
 
     fn check(&self) -> Result<(), Error> {

@@ -1,6 +1,13 @@
 //! Adagrad, as `torch.optim.Adagrad`.
 
-use super::{Rule, Slot, Step, WeightDecay, adam::check_eps, check_learning_rate};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    adam::check_eps,
+    entry::{Entry, Kind, Listed},
+    rule::{Rule, Slot, Step, WeightDecay, check_learning_rate},
+    settings::Settings,
+};
 use crate::error::{Error, check_hyperparameter};
 
 /// Adagrad (Duchi et al., 2011) as `torch.optim.Adagrad`, with L2 weight decay:
@@ -12,7 +19,8 @@ use crate::error::{Error, check_hyperparameter};
 /// ```
 ///
 /// `s` is a sum and no mean, so that [`Rule::second_moment`] is none.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Adagrad {
     /// Learning rate, at least 0.
     pub lr: f64,
@@ -66,6 +74,15 @@ impl Default for Adagrad {
     }
 }
 
+impl Listed for Adagrad {
+    const ENTRY: Entry = Entry {
+        name: "adagrad",
+        title: "Adagrad",
+        kinds: &[Kind::new("adagrad", "Adagrad", 0.1, |lr| Box::new(Self::new(lr)))],
+        asks_count: true,
+    };
+}
+
 impl Rule for Adagrad {
     fn name(&self) -> &str {
         "adagrad"
@@ -105,6 +122,10 @@ impl Rule for Adagrad {
     fn update(&self, step: &Step, weight: f64, gradient: f64, state: &mut [f64]) -> f64 {
         state[0] += gradient * gradient;
         weight - step.learning_rate * self.factor(step.count) * gradient / (state[0].sqrt() + self.eps)
+    }
+
+    fn settings(&self) -> Option<Settings> {
+        Settings::of(Self::ENTRY.name, self)
     }
 
     fn check(&self) -> Result<(), Error> {

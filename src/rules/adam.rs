@@ -1,6 +1,12 @@
 //! Adam and AdamW, as `torch.optim.Adam` and `torch.optim.AdamW`.
 
-use super::{Rule, SecondMoment, Slot, Step, WeightDecay, check_learning_rate, maximum};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    entry::{Entry, Kind, Listed},
+    rule::{Rule, SecondMoment, Slot, Step, WeightDecay, check_learning_rate, maximum},
+    settings::Settings,
+};
 use crate::error::{Error, check_hyperparameter};
 
 /// Adam (Kingma and Ba, 2015) as `torch.optim.Adam`, with L2 weight decay:
@@ -13,7 +19,8 @@ use crate::error::{Error, check_hyperparameter};
 ///
 /// With [`Adam::amsgrad`], AMSGrad (Reddi et al., 2018) as `torch.optim.Adam(amsgrad=True)`: the largest `v`
 /// so far, before its bias correction, stands for `v` in the denominator.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Adam {
     /// Learning rate, at least 0.
     pub lr: f64,
@@ -59,6 +66,20 @@ impl Default for Adam {
     fn default() -> Self {
         Self::new(1e-3)
     }
+}
+
+impl Listed for Adam {
+    const ENTRY: Entry = Entry {
+        name: "adam",
+        title: "Adam",
+        kinds: &[
+            Kind::new("adam", "Adam", 0.003, |lr| Box::new(Self::new(lr))),
+            Kind::new("amsgrad", "Adam that divides by the largest second moment so far", 0.003, |lr| {
+                Box::new(Self::new(lr).amsgrad(true))
+            }),
+        ],
+        asks_count: true,
+    };
 }
 
 impl Rule for Adam {
@@ -124,6 +145,10 @@ impl Rule for Adam {
         Some(SecondMoment { slot: 1, bias_correction, eps: self.eps })
     }
 
+    fn settings(&self) -> Option<Settings> {
+        Settings::of(Self::ENTRY.name, self)
+    }
+
     fn check(&self) -> Result<(), Error> {
         check_learning_rate(self.lr)?;
         check_betas(self.betas)?;
@@ -148,10 +173,28 @@ pub(super) fn check_eps(eps: f64) -> Result<(), Error> {
     check_hyperparameter("eps", eps, |eps| eps >= 0.0, "finite and at least 0")
 }
 
+/// AdamW's settings: Adam's, with another default.
+#[derive(Deserialize)]
+#[serde(remote = "Adam", default = "AdamWSettings::default", deny_unknown_fields)]
+struct AdamWSettings {
+    lr: f64,
+    betas: (f64, f64),
+    eps: f64,
+    weight_decay: f64,
+    amsgrad: bool,
+}
+
+impl AdamWSettings {
+    fn default() -> Adam {
+        AdamW::default().0
+    }
+}
+
 /// AdamW (Loshchilov and Hutter, 2019) as `torch.optim.AdamW`: [`Adam`] with the weight decay
 /// decoupled from the gradient, `w <- w - lr weight_decay w`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct AdamW(Adam);
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct AdamW(#[serde(deserialize_with = "AdamWSettings::deserialize")] Adam);
 
 impl AdamW {
     /// PyTorch's defaults: betas (0.9, 0.999), eps 1e-8, weight decay 0.01.
@@ -185,6 +228,20 @@ impl Default for AdamW {
     fn default() -> Self {
         Self::new(1e-3)
     }
+}
+
+impl Listed for AdamW {
+    const ENTRY: Entry = Entry {
+        name: "adamw",
+        title: "AdamW",
+        kinds: &[
+            Kind::new("adamw", "Adam with decoupled weight decay 0.01", 0.003, |lr| Box::new(Self::new(lr))),
+            Kind::new("amsgradw", "AdamW that divides by the largest second moment so far", 0.003, |lr| {
+                Box::new(Self::new(lr).amsgrad(true))
+            }),
+        ],
+        asks_count: true,
+    };
 }
 
 impl Rule for AdamW {
@@ -227,6 +284,10 @@ impl Rule for AdamW {
 
     fn update(&self, step: &Step, weight: f64, gradient: f64, state: &mut [f64]) -> f64 {
         self.0.update(step, weight, gradient, state)
+    }
+
+    fn settings(&self) -> Option<Settings> {
+        Settings::of(Self::ENTRY.name, self)
     }
 
     fn check(&self) -> Result<(), Error> {

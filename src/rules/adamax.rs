@@ -1,9 +1,12 @@
 //! Adamax, as `torch.optim.Adamax`.
 
+use serde::{Deserialize, Serialize};
+
 use super::{
-    Rule, Slot, Step, WeightDecay,
     adam::{bias_corrections, check_betas, check_eps},
-    check_learning_rate, maximum,
+    entry::{Entry, Kind, Listed},
+    rule::{Rule, Slot, Step, WeightDecay, check_learning_rate, maximum},
+    settings::Settings,
 };
 use crate::error::Error;
 
@@ -16,7 +19,8 @@ use crate::error::Error;
 /// ```
 ///
 /// `u` is a maximum and no mean, so that [`Rule::second_moment`] is none.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Adamax {
     /// Learning rate, at least 0.
     pub lr: f64,
@@ -55,6 +59,15 @@ impl Default for Adamax {
     fn default() -> Self {
         Self::new(2e-3)
     }
+}
+
+impl Listed for Adamax {
+    const ENTRY: Entry = Entry {
+        name: "adamax",
+        title: "AdaMax",
+        kinds: &[Kind::new("adamax", "Adam with the infinity norm", 0.02, |lr| Box::new(Self::new(lr)))],
+        asks_count: true,
+    };
 }
 
 impl Rule for Adamax {
@@ -98,6 +111,10 @@ impl Rule for Adamax {
         state[0] = beta1 * state[0] + (1.0 - beta1) * gradient;
         state[1] = maximum(beta2 * state[1], gradient.abs() + self.eps);
         weight - step.learning_rate * state[0] / bias1 / state[1]
+    }
+
+    fn settings(&self) -> Option<Settings> {
+        Settings::of(Self::ENTRY.name, self)
     }
 
     fn check(&self) -> Result<(), Error> {

@@ -1,9 +1,12 @@
 //! LAMB, as `optax.lamb`.
 
+use serde::{Deserialize, Serialize};
+
 use super::{
-    Rule, SecondMoment, Slot, Step, Trust, WeightDecay,
     adam::{bias_corrections, check_betas, check_eps},
-    check_learning_rate,
+    entry::{Entry, Kind, Listed},
+    rule::{Rule, SecondMoment, Slot, Step, Trust, WeightDecay, check_learning_rate},
+    settings::Settings,
 };
 use crate::error::Error;
 
@@ -16,19 +19,31 @@ use crate::error::Error;
 /// trust = ||w|| / ||u||                                (1 where a norm is 0)
 /// w <- w - lr trust u
 /// ```
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Lamb {
     /// Learning rate, at least 0.
     pub lr: f64,
     /// Decay of the first and of the second moment, each in [0, 1).
+    #[serde(default = "Lamb::default_betas")]
     pub betas: (f64, f64),
     /// Added to the denominator, at least 0.
+    #[serde(default = "Lamb::default_eps")]
     pub eps: f64,
     /// Weight decay, added to the direction before the trust ratio, at least 0.
+    #[serde(default)]
     pub weight_decay: f64,
 }
 
 impl Lamb {
+    fn default_betas() -> (f64, f64) {
+        Self::new(0.0).betas
+    }
+
+    fn default_eps() -> f64 {
+        Self::new(0.0).eps
+    }
+
     /// optax's defaults: betas (0.9, 0.999), eps 1e-6, no weight decay.
     pub fn new(lr: f64) -> Self {
         Self { lr, betas: (0.9, 0.999), eps: 1e-6, weight_decay: 0.0 }
@@ -55,6 +70,17 @@ impl Lamb {
         let (m, v) = (state[0] / bias1, state[1] / bias2);
         m / (v.sqrt() + self.eps) + step.decay * weight
     }
+}
+
+impl Listed for Lamb {
+    const ENTRY: Entry = Entry {
+        name: "lamb",
+        title: "LAMB",
+        kinds: &[Kind::new("lamb", "Adam with a trust ratio for each tensor", 0.01, |lr| {
+            Box::new(Self::new(lr))
+        })],
+        asks_count: true,
+    };
 }
 
 impl Rule for Lamb {
@@ -113,6 +139,10 @@ impl Rule for Lamb {
         state[0] = beta1 * state[0] + (1.0 - beta1) * gradient;
         state[1] = beta2 * state[1] + (1.0 - beta2) * gradient * gradient;
         self.direction(step, weight, state)
+    }
+
+    fn settings(&self) -> Option<Settings> {
+        Settings::of(Self::ENTRY.name, self)
     }
 
     fn check(&self) -> Result<(), Error> {

@@ -1,6 +1,13 @@
 //! LARS, as `optax.lars`.
 
-use super::{Rule, Slot, Step, Trust, WeightDecay, adam::check_eps, check_learning_rate, truth};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    adam::check_eps,
+    entry::{Entry, Kind, Listed},
+    rule::{Rule, Slot, Step, Trust, WeightDecay, check_learning_rate, truth},
+    settings::Settings,
+};
 use crate::error::{Error, check_hyperparameter};
 
 /// LARS (You et al., 2017) as `optax.lars`, with L2 weight decay and a trust ratio for each tensor:
@@ -11,23 +18,37 @@ use crate::error::{Error, check_hyperparameter};
 /// b <- momentum b + lr trust g
 /// w <- w - b (heavy ball), w - (lr trust g + momentum b) (Nesterov)
 /// ```
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Lars {
     /// Learning rate, at least 0.
     pub lr: f64,
     /// Momentum, at least 0.
+    #[serde(default = "Lars::default_momentum")]
     pub momentum: f64,
     /// Nesterov's momentum instead of the heavy ball; needs momentum.
+    #[serde(default)]
     pub nesterov: bool,
     /// The trust ratio's coefficient, at least 0.
+    #[serde(default = "Lars::default_trust_coefficient")]
     pub trust_coefficient: f64,
     /// Added to the gradient's norm, at least 0.
+    #[serde(default)]
     pub eps: f64,
     /// L2 weight decay, at least 0.
+    #[serde(default)]
     pub weight_decay: f64,
 }
 
 impl Lars {
+    fn default_momentum() -> f64 {
+        Self::new(0.0).momentum
+    }
+
+    fn default_trust_coefficient() -> f64 {
+        Self::new(0.0).trust_coefficient
+    }
+
     /// optax's defaults: momentum 0.9, heavy ball, trust coefficient 0.001, eps 0, no weight decay.
     pub fn new(lr: f64) -> Self {
         Self { lr, momentum: 0.9, nesterov: false, trust_coefficient: 1e-3, eps: 0.0, weight_decay: 0.0 }
@@ -57,6 +78,17 @@ impl Lars {
     pub fn weight_decay(self, weight_decay: f64) -> Self {
         Self { weight_decay, ..self }
     }
+}
+
+impl Listed for Lars {
+    const ENTRY: Entry = Entry {
+        name: "lars",
+        title: "LARS",
+        kinds: &[Kind::new("lars", "SGD with momentum 0.9 and a trust ratio for each tensor", 1.0, |lr| {
+            Box::new(Self::new(lr))
+        })],
+        asks_count: false,
+    };
 }
 
 impl Rule for Lars {
@@ -108,6 +140,10 @@ impl Rule for Lars {
 
     fn trust(&self) -> Option<Trust> {
         Some(Trust { coefficient: self.trust_coefficient, eps: self.eps, measure_stores: false })
+    }
+
+    fn settings(&self) -> Option<Settings> {
+        Settings::of(Self::ENTRY.name, self)
     }
 
     fn check(&self) -> Result<(), Error> {

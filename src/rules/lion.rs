@@ -1,6 +1,13 @@
 //! Lion, as `optax.lion`.
 
-use super::{Rule, Slot, Step, WeightDecay, adam::check_betas, check_learning_rate};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    adam::check_betas,
+    entry::{Entry, Kind, Listed},
+    rule::{Rule, Slot, Step, WeightDecay, check_learning_rate},
+    settings::Settings,
+};
 use crate::error::Error;
 
 /// Lion (Chen et al., 2023) as `optax.lion`, with decoupled weight decay:
@@ -10,7 +17,8 @@ use crate::error::Error;
 /// w <- w - lr sign(beta1 m + (1 - beta1) g)
 /// m <- beta2 m + (1 - beta2) g
 /// ```
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Lion {
     /// Learning rate, at least 0: how far every weight moves.
     pub lr: f64,
@@ -42,6 +50,15 @@ impl Default for Lion {
     fn default() -> Self {
         Self::new(1e-4)
     }
+}
+
+impl Listed for Lion {
+    const ENTRY: Entry = Entry {
+        name: "lion",
+        title: "Lion",
+        kinds: &[Kind::new("lion", "Lion", 0.002, |lr| Box::new(Self::new(lr)))],
+        asks_count: false,
+    };
 }
 
 impl Rule for Lion {
@@ -85,6 +102,10 @@ impl Rule for Lion {
         // The sign of 0 is 0, which `signum` has as 1.
         let sign = if direction == 0.0 { 0.0 } else { direction.signum() };
         weight - step.learning_rate * sign
+    }
+
+    fn settings(&self) -> Option<Settings> {
+        Settings::of(Self::ENTRY.name, self)
     }
 
     fn check(&self) -> Result<(), Error> {

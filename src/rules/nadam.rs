@@ -1,9 +1,12 @@
 //! NAdam, as `torch.optim.NAdam`.
 
+use serde::{Deserialize, Serialize};
+
 use super::{
-    Rule, SecondMoment, Slot, Step, WeightDecay,
     adam::{bias_corrections, check_betas, check_eps},
-    check_learning_rate, truth,
+    entry::{Entry, Kind, Listed},
+    rule::{Rule, SecondMoment, Slot, Step, WeightDecay, check_learning_rate, truth},
+    settings::Settings,
 };
 use crate::error::{Error, check_hyperparameter};
 
@@ -18,7 +21,8 @@ use crate::error::{Error, check_hyperparameter};
 /// ```
 ///
 /// PyTorch before 2.0 took `P_t mu_t mu_t+1` for `P_t+1`; [`NAdam::before_torch_2`] does so too.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct NAdam {
     /// Learning rate, at least 0.
     pub lr: f64,
@@ -96,6 +100,15 @@ impl Default for NAdam {
     }
 }
 
+impl Listed for NAdam {
+    const ENTRY: Entry = Entry {
+        name: "nadam",
+        title: "NAdam",
+        kinds: &[Kind::new("nadam", "Adam with Nesterov momentum", 0.01, |lr| Box::new(Self::new(lr)))],
+        asks_count: true,
+    };
+}
+
 impl Rule for NAdam {
     fn name(&self) -> &str {
         "nadam"
@@ -158,6 +171,10 @@ impl Rule for NAdam {
     fn second_moment(&self, count: u64) -> Option<SecondMoment> {
         let (_, bias_correction) = bias_corrections(self.betas, count);
         Some(SecondMoment { slot: 1, bias_correction, eps: self.eps })
+    }
+
+    fn settings(&self) -> Option<Settings> {
+        Settings::of(Self::ENTRY.name, self)
     }
 
     fn check(&self) -> Result<(), Error> {

@@ -1,9 +1,12 @@
 //! RAdam, as `torch.optim.RAdam`, and Ranger's inner optimizer.
 
+use serde::{Deserialize, Serialize};
+
 use super::{
-    Rule, SecondMoment, Slot, Step, WeightDecay,
     adam::{bias_corrections, check_betas, check_eps},
-    check_learning_rate,
+    entry::{Entry, Kind, Listed},
+    rule::{Rule, SecondMoment, Slot, Step, WeightDecay, check_learning_rate},
+    settings::Settings,
 };
 use crate::error::Error;
 
@@ -19,7 +22,8 @@ use crate::error::Error;
 /// ```
 ///
 /// eps is added before the bias correction of `v`, as PyTorch does; the paper has none.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct RAdam {
     /// Learning rate, at least 0.
     pub lr: f64,
@@ -67,6 +71,15 @@ impl Default for RAdam {
     fn default() -> Self {
         Self::new(1e-3)
     }
+}
+
+impl Listed for RAdam {
+    const ENTRY: Entry = Entry {
+        name: "radam",
+        title: "RAdam",
+        kinds: &[Kind::new("radam", "Rectified Adam", 0.03, |lr| Box::new(Self::new(lr)))],
+        asks_count: true,
+    };
 }
 
 impl Rule for RAdam {
@@ -129,6 +142,10 @@ impl Rule for RAdam {
         Some(SecondMoment { slot: 1, bias_correction, eps: self.eps })
     }
 
+    fn settings(&self) -> Option<Settings> {
+        Settings::of(Self::ENTRY.name, self)
+    }
+
     fn check(&self) -> Result<(), Error> {
         check_learning_rate(self.lr)?;
         check_betas(self.betas)?;
@@ -136,12 +153,29 @@ impl Rule for RAdam {
     }
 }
 
+/// Ranger's settings: RAdam's, with other defaults.
+#[derive(Deserialize)]
+#[serde(remote = "RAdam", default = "RangerSettings::default", deny_unknown_fields)]
+struct RangerSettings {
+    lr: f64,
+    betas: (f64, f64),
+    eps: f64,
+    weight_decay: f64,
+}
+
+impl RangerSettings {
+    fn default() -> RAdam {
+        Ranger::default().0
+    }
+}
+
 /// Ranger's inner optimizer (Wright, 2019): [`RAdam`] on gradients that the driver centralises (Yong et al.,
 /// 2020), with the weight decay decoupled, `w <- w - lr weight_decay w`.
 ///
 /// Ranger is this with [`Lookahead`](crate::Lookahead) around it, k = 6 and alpha = 0.5.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Ranger(RAdam);
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Ranger(#[serde(deserialize_with = "RangerSettings::deserialize")] RAdam);
 
 impl Ranger {
     /// Ranger's defaults: betas (0.95, 0.999), eps 1e-5, no weight decay.
@@ -170,6 +204,20 @@ impl Default for Ranger {
     fn default() -> Self {
         Self::new(1e-3)
     }
+}
+
+impl Listed for Ranger {
+    const ENTRY: Entry = Entry {
+        name: "ranger",
+        title: "Ranger",
+        kinds: &[Kind::new(
+            "ranger",
+            "RAdam on centralised gradients; with Lookahead around it, Ranger",
+            0.03,
+            |lr| Box::new(Self::new(lr)),
+        )],
+        asks_count: true,
+    };
 }
 
 impl Rule for Ranger {
@@ -216,6 +264,10 @@ impl Rule for Ranger {
 
     fn centralises(&self) -> bool {
         true
+    }
+
+    fn settings(&self) -> Option<Settings> {
+        Settings::of(Self::ENTRY.name, self)
     }
 
     fn check(&self) -> Result<(), Error> {

@@ -1,6 +1,13 @@
 //! RMSprop, centred or not, with or without momentum, as `torch.optim.RMSprop`.
 
-use super::{Rule, SecondMoment, Slot, Step, WeightDecay, adam::check_eps, check_learning_rate, maximum};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    adam::check_eps,
+    entry::{Entry, Kind, Listed},
+    rule::{Rule, SecondMoment, Slot, Step, WeightDecay, check_learning_rate, maximum},
+    settings::Settings,
+};
 use crate::error::{Error, check_hyperparameter};
 
 /// RMSprop (Tieleman and Hinton, 2012; centred: Graves, 2013) as `torch.optim.RMSprop`, with L2 weight decay:
@@ -14,7 +21,8 @@ use crate::error::{Error, check_hyperparameter};
 /// ```
 ///
 /// The slots `grad_avg` (a) and `momentum_buffer` (b) are there only where they are needed.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct RmsProp {
     /// Learning rate, at least 0.
     pub lr: f64,
@@ -71,6 +79,26 @@ impl Default for RmsProp {
     fn default() -> Self {
         Self::new(1e-2)
     }
+}
+
+impl Listed for RmsProp {
+    const ENTRY: Entry = Entry {
+        name: "rmsprop",
+        title: "RMSprop",
+        kinds: &[
+            Kind::new("rmsprop", "RMSprop", 0.003, |lr| Box::new(Self::new(lr))),
+            Kind::new("rmsprop_momentum", "RMSprop with momentum 0.9", 0.0003, |lr| {
+                Box::new(Self::new(lr).momentum(0.9))
+            }),
+            Kind::new("rmsprop_centered", "Centred RMSprop", 0.003, |lr| {
+                Box::new(Self::new(lr).centered(true))
+            }),
+            Kind::new("rmsprop_centered_momentum", "Centred RMSprop with momentum 0.9", 0.0003, |lr| {
+                Box::new(Self::new(lr).centered(true).momentum(0.9))
+            }),
+        ],
+        asks_count: false,
+    };
 }
 
 impl Rule for RmsProp {
@@ -141,6 +169,10 @@ impl Rule for RmsProp {
 
     fn second_moment(&self, _count: u64) -> Option<SecondMoment> {
         Some(SecondMoment { slot: 0, bias_correction: 1.0, eps: self.eps })
+    }
+
+    fn settings(&self) -> Option<Settings> {
+        Settings::of(Self::ENTRY.name, self)
     }
 
     fn check(&self) -> Result<(), Error> {

@@ -1,6 +1,12 @@
 //! SGD, heavy ball and Nesterov, as `torch.optim.SGD`.
 
-use super::{Rule, Slot, Step, WeightDecay, check_learning_rate};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    entry::{Entry, Kind, Listed},
+    rule::{Rule, Slot, Step, WeightDecay, check_learning_rate},
+    settings::Settings,
+};
 use crate::error::{Error, check_hyperparameter};
 
 /// Stochastic gradient descent, with heavy-ball or Nesterov momentum, as `torch.optim.SGD`:
@@ -11,17 +17,22 @@ use crate::error::{Error, check_hyperparameter};
 /// d  = g (no momentum), b (heavy ball), g + momentum b (Nesterov)
 /// w <- w - lr d
 /// ```
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Sgd {
     /// Learning rate, at least 0.
     pub lr: f64,
     /// Momentum, at least 0; 0 needs no state.
+    #[serde(default)]
     pub momentum: f64,
     /// Dampening of the momentum.
+    #[serde(default)]
     pub dampening: f64,
     /// L2 weight decay, at least 0.
+    #[serde(default)]
     pub weight_decay: f64,
     /// Nesterov's momentum instead of the heavy ball; needs momentum and no dampening.
+    #[serde(default)]
     pub nesterov: bool,
 }
 
@@ -55,6 +66,23 @@ impl Sgd {
     fn gain(&self, count: u64) -> f64 {
         if count == 1 { 1.0 } else { 1.0 - self.dampening }
     }
+}
+
+impl Listed for Sgd {
+    const ENTRY: Entry = Entry {
+        name: "sgd",
+        title: "SGD",
+        kinds: &[
+            Kind::new("sgd", "Stochastic gradient descent", 0.5, |lr| Box::new(Self::new(lr))),
+            Kind::new("heavy_ball", "SGD with momentum 0.9 (Polyak's heavy ball)", 0.1, |lr| {
+                Box::new(Self::new(lr).momentum(0.9))
+            }),
+            Kind::new("nesterov", "SGD with Nesterov momentum 0.9", 0.1, |lr| {
+                Box::new(Self::new(lr).momentum(0.9).nesterov(true))
+            }),
+        ],
+        asks_count: false,
+    };
 }
 
 impl Rule for Sgd {
@@ -116,6 +144,10 @@ impl Rule for Sgd {
         state[0] = self.momentum * state[0] + self.gain(step.count) * gradient;
         let direction = if self.nesterov { gradient + self.momentum * state[0] } else { state[0] };
         weight - step.learning_rate * direction
+    }
+
+    fn settings(&self) -> Option<Settings> {
+        Settings::of(Self::ENTRY.name, self)
     }
 
     fn check(&self) -> Result<(), Error> {

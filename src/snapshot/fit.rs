@@ -11,16 +11,21 @@ use super::{
     options::{Change, ImportOptions, Weights},
 };
 use crate::{
-    alpha::GradientAt,
+    config::{
+        alpha::GradientAt,
+        group::check_factor,
+        lookahead::{Lookahead, StatePolicy},
+        outer::INTERPOLATION,
+        schedule::Schedule,
+    },
     error::{Error, check_hyperparameter, list},
-    group::{GroupState, check_factor, check_replaces},
+    group::{GroupState, check_replaces},
     guard::{ClockWords, Cycle, ROWS},
     layout::Tensor,
-    lookahead::{Clock, Lookahead, StatePolicy},
+    lookahead::Clock,
     optimizer::Optimizer,
     readback::Field,
     rules::{Rule, WeightDecay},
-    schedule::Schedule,
 };
 
 /// Steps that a counter can hold: all of them exact in f64.
@@ -273,7 +278,7 @@ impl Optimizer {
             if there != INTERPOLATION {
                 findings.differs(Change::EndOuter, differ);
             }
-            if here != INTERPOLATION {
+            if !self.options.outer.is_interpolation() {
                 findings.differs(Change::BeginOuter, differ);
             }
         }
@@ -389,7 +394,7 @@ impl Optimizer {
         let mut k = next.k;
         if guarded {
             k = from.cycle.map_or(there.k, |cycle| cycle.k);
-            if next.policy == StatePolicy::Reset && u64::from(next.k.max(k)) > ROWS {
+            if next.policy.resets() && u64::from(next.k.max(k)) > ROWS {
                 findings.add(format!(
                     "the k of the group `{name}` is {}, and with a guard and the policy reset at most {ROWS}",
                     next.k.max(k)
@@ -526,9 +531,6 @@ impl Optimizer {
         fields
     }
 }
-
-/// The outer step that is none.
-const INTERPOLATION: &str = "interpolation";
 
 /// The rule with the snapshot's hyperparameters; none where they are the group's, or cannot be had.
 fn hyperparameters(

@@ -1,7 +1,10 @@
 //! What may be begun or given up where a snapshot is of an optimizer that was built otherwise.
 
+use serde::{Deserialize, Serialize};
+
 /// The weights that go on where a snapshot of Lookahead is imported into the rule alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Weights {
     /// The slow weights: those that are evaluated.
     #[default]
@@ -30,7 +33,8 @@ pub enum Weights {
 ///
 /// A [guard](crate::guard) without loss scaling and [accumulation](crate::Accumulation) between two steps change no
 /// value: they may be there or not without an option.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct ImportOptions {
     pub(super) begin_lookahead: bool,
     pub(super) end_lookahead: Option<Weights>,

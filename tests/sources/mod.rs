@@ -7,10 +7,7 @@ use lookahead_wgpu::{
     alpha::{Curvature, Scope},
     kernels::{self, Source},
     outer::{HeavyBall, Nesterov, SlowMo},
-    rules::{
-        AdaBelief, AdaFactor, Adadelta, Adagrad, Adam, AdamW, Adamax, Lamb, Lars, Lion, NAdam, RAdam, Ranger,
-        RmsProp, Sgd,
-    },
+    rules::{self, AdaFactor, Adam, Lamb, Sgd},
 };
 
 /// The constants that pipelines of a kernel are made with: workgroup sizes (the largest that an optimizer
@@ -62,33 +59,10 @@ fn everything() -> [Options; 3] {
 
 /// The kernels of all rules, each text once.
 pub fn all() -> impl Iterator<Item = Source> {
-    let rules: [&dyn Rule; 22] = [
-        &Sgd::new(0.1),
-        &Sgd::new(0.1).momentum(0.9),
-        &Sgd::new(0.1).momentum(0.9).nesterov(true),
-        &Adagrad::default(),
-        &RmsProp::default(),
-        &RmsProp::default().momentum(0.9),
-        &RmsProp::default().centered(true),
-        &RmsProp::default().centered(true).momentum(0.9),
-        &Adadelta::default(),
-        &Adam::default(),
-        &AdamW::default(),
-        &Adam::default().amsgrad(true),
-        &Adamax::default(),
-        &NAdam::default(),
-        &RAdam::default(),
-        &Ranger::default(),
-        &AdaBelief::default(),
-        &Lion::default(),
-        &AdaFactor::new(0.1),
-        &AdaFactor::new(0.1).momentum(0.9),
-        &Lars::new(0.1),
-        &Lamb::new(0.1),
-    ];
+    let rules: Vec<_> = rules::kinds().map(|kind| kind.rule(0.1)).collect();
     let options = Options { clip: Clip::TensorNorm(1.0), ..Options::default() };
     let plain = [Options::default(), options].into_iter().flat_map(|options| {
-        rules.into_iter().flat_map(move |rule| kernels::all(rule, &options)).collect::<Vec<_>>()
+        rules.iter().flat_map(move |rule| kernels::all(rule.as_ref(), &options)).collect::<Vec<_>>()
     });
     let few: [&dyn Rule; 4] = [&Sgd::new(0.1), &Adam::default(), &Lamb::new(0.1), &AdaFactor::new(0.1)];
     let around = everything().into_iter().flat_map(|options| {

@@ -34,14 +34,21 @@
 //! [`reseed`](crate::Optimizer::reseed), which begins the average anew: call it after weights were loaded in mid-training,
 //! or the average remembers the old ones. Of a frozen group the average goes on, towards the weights as they stay.
 
-use crate::error::{Error, check_hyperparameter};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    config::form::bare,
+    error::{Error, check_hyperparameter},
+};
 
 /// An average of the weights after each step (after the sync, where a step ends a cycle), kept in one more
 /// buffer and never written back. Until it begins it is a copy of the weights.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Average {
     /// Exponential moving average: `mean <- decay mean + (1 - decay) w`, begun as a copy of the weights after the
     /// first step (`torch.optim.swa_utils.get_ema_multi_avg_fn`).
+    #[serde(with = "bare")]
     Ema {
         /// How much of the mean stays at each step, in [0, 1).
         decay: f64,
@@ -50,6 +57,7 @@ pub enum Average {
     /// (`torch.optim.ASGD` with `t0 = from`).
     Polyak {
         /// The first step whose weights count.
+        #[serde(default)]
         from: u64,
     },
     /// Stochastic weight averaging (Izmailov et al., 2018): the mean of the weights after steps `from`,
@@ -59,6 +67,7 @@ pub enum Average {
         /// Steps from one that counts to the next, at least 1.
         every: u64,
         /// The first step whose weights count.
+        #[serde(default)]
         from: u64,
     },
 }

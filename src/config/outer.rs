@@ -11,6 +11,10 @@
 //! learning rate of the step that synchronises. With mu or beta zero each is [`Interpolation`] bit for bit. All
 //! are fused into the k-th inner step. One of one's own is another implementation of [`Outer`].
 
+use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, ser};
+
 use crate::{
     error::{Error, check_hyperparameter},
     rules::Slot,
@@ -26,6 +30,12 @@ pub trait Outer: std::fmt::Debug + Send + Sync {
     /// The name, for messages and snapshots.
     fn name(&self) -> &str;
 
+    /// Whether it is the [interpolation](Interpolation) of Lookahead by itself, for which no one needs to ask. No by
+    /// default.
+    fn is_interpolation(&self) -> bool {
+        false
+    }
+
     /// `fn outer`.
     fn wgsl(&self) -> &str;
 
@@ -38,6 +48,11 @@ pub trait Outer: std::fmt::Debug + Send + Sync {
     /// The f64 twin of `fn outer`, for one weight.
     fn step(&self, phi: f64, theta: f64, alpha: f64, learning_rate: f64, state: &mut [f64]) -> f64;
 
+    /// Its settings: those of this crate have some, and are serialised so. An outer step of one's own has none.
+    fn settings(&self) -> Option<Settings> {
+        None
+    }
+
     /// Refuses coefficients outside their ranges.
     ///
     /// # Errors
@@ -46,17 +61,89 @@ pub trait Outer: std::fmt::Debug + Send + Sync {
     fn check(&self) -> Result<(), Error>;
 }
 
+impl<T: Outer + ?Sized> Outer for Arc<T> {
+    fn name(&self) -> &str {
+        (**self).name()
+    }
+    fn is_interpolation(&self) -> bool {
+        (**self).is_interpolation()
+    }
+    fn wgsl(&self) -> &str {
+        (**self).wgsl()
+    }
+    fn slots(&self) -> Vec<Slot> {
+        (**self).slots()
+    }
+    fn coefficients(&self) -> [f32; 4] {
+        (**self).coefficients()
+    }
+    fn step(&self, phi: f64, theta: f64, alpha: f64, learning_rate: f64, state: &mut [f64]) -> f64 {
+        (**self).step(phi, theta, alpha, learning_rate, state)
+    }
+    fn settings(&self) -> Option<Settings> {
+        (**self).settings()
+    }
+    fn check(&self) -> Result<(), Error> {
+        (**self).check()
+    }
+}
+
+/// An outer step of this crate as serde has it: its name and its momentum, `{ "nesterov": 0.9 }`, or `"interpolation"`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Settings {
+    /// [`Interpolation`].
+    Interpolation,
+    /// [`HeavyBall`].
+    HeavyBall(f64),
+    /// [`Nesterov`].
+    Nesterov(f64),
+    /// [`SlowMo`].
+    SlowMo(f64),
+}
+
+impl From<Settings> for Arc<dyn Outer> {
+    fn from(settings: Settings) -> Self {
+        match settings {
+            Settings::Interpolation => Arc::new(Interpolation),
+            Settings::HeavyBall(momentum) => Arc::new(HeavyBall { momentum }),
+            Settings::Nesterov(momentum) => Arc::new(Nesterov { momentum }),
+            Settings::SlowMo(momentum) => Arc::new(SlowMo { momentum }),
+        }
+    }
+}
+
+pub(crate) fn serialize<S: Serializer>(outer: &Arc<dyn Outer>, serializer: S) -> Result<S::Ok, S::Error> {
+    let Some(settings) = outer.settings() else {
+        let name = outer.name();
+        return Err(ser::Error::custom(format!("the outer step `{name}` has no settings to be serialised")));
+    };
+    settings.serialize(serializer)
+}
+
+pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<dyn Outer>, D::Error> {
+    Settings::deserialize(deserializer).map(Arc::from)
+}
+
+/// What a snapshot calls the [`Interpolation`].
+pub(crate) const INTERPOLATION: &str = "interpolation";
+
 /// Lookahead's own: `phi <- phi - alpha d`.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Interpolation;
 
 impl Outer for Interpolation {
     fn name(&self) -> &str {
-        "interpolation"
+        INTERPOLATION
+    }
+
+    fn is_interpolation(&self) -> bool {
+        true
     }
 
     fn wgsl(&self) -> &str {
-        include_str!("../shaders/outer/interpolation.wgsl")
+        include_str!("../../shaders/outer/interpolation.wgsl")
     }
 
     fn slots(&self) -> Vec<Slot> {
@@ -71,13 +158,18 @@ impl Outer for Interpolation {
         phi - alpha * (phi - theta)
     }
 
+    fn settings(&self) -> Option<Settings> {
+        Some(Settings::Interpolation)
+    }
+
     fn check(&self) -> Result<(), Error> {
         Ok(())
     }
 }
 
 /// Heavy-ball outer momentum: `b <- mu b + d; phi <- phi - alpha b`.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct HeavyBall {
     /// mu, the outer momentum, in [0, 1).
     pub momentum: f64,
@@ -89,7 +181,7 @@ impl Outer for HeavyBall {
     }
 
     fn wgsl(&self) -> &str {
-        include_str!("../shaders/outer/heavy_ball.wgsl")
+        include_str!("../../shaders/outer/heavy_ball.wgsl")
     }
 
     fn slots(&self) -> Vec<Slot> {
@@ -105,13 +197,18 @@ impl Outer for HeavyBall {
         phi - alpha * state[0]
     }
 
+    fn settings(&self) -> Option<Settings> {
+        Some(Settings::HeavyBall(self.momentum))
+    }
+
     fn check(&self) -> Result<(), Error> {
         check_momentum("outer momentum", self.momentum)
     }
 }
 
 /// Nesterov outer momentum, as DiLoCo and SNOO with one worker: `b <- mu b + d; phi <- phi - alpha (d + mu b)`.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Nesterov {
     /// mu, the outer momentum, in [0, 1).
     pub momentum: f64,
@@ -130,7 +227,7 @@ impl Outer for Nesterov {
     }
 
     fn wgsl(&self) -> &str {
-        include_str!("../shaders/outer/nesterov.wgsl")
+        include_str!("../../shaders/outer/nesterov.wgsl")
     }
 
     fn slots(&self) -> Vec<Slot> {
@@ -147,6 +244,10 @@ impl Outer for Nesterov {
         phi - alpha * (d + self.momentum * state[0])
     }
 
+    fn settings(&self) -> Option<Settings> {
+        Some(Settings::Nesterov(self.momentum))
+    }
+
     fn check(&self) -> Result<(), Error> {
         check_momentum("outer momentum", self.momentum)
     }
@@ -154,7 +255,8 @@ impl Outer for Nesterov {
 
 /// SlowMo with one worker: `u <- beta u + d / lr; phi <- phi - alpha lr u`. At a learning rate of 0, d counts
 /// as 0.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct SlowMo {
     /// beta, the slow momentum, in [0, 1).
     pub momentum: f64,
@@ -166,7 +268,7 @@ impl Outer for SlowMo {
     }
 
     fn wgsl(&self) -> &str {
-        include_str!("../shaders/outer/slow_mo.wgsl")
+        include_str!("../../shaders/outer/slow_mo.wgsl")
     }
 
     fn slots(&self) -> Vec<Slot> {
@@ -181,6 +283,10 @@ impl Outer for SlowMo {
         let past = self.momentum * state[0];
         state[0] = past + if learning_rate == 0.0 { 0.0 } else { (phi - theta) / learning_rate };
         phi - alpha * (phi - theta) - alpha * learning_rate * past
+    }
+
+    fn settings(&self) -> Option<Settings> {
+        Some(Settings::SlowMo(self.momentum))
     }
 
     fn check(&self) -> Result<(), Error> {

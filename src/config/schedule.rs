@@ -2,6 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
+use serde::{Deserialize, Serialize, Serializer, ser};
+
 use crate::error::{Error, check_hyperparameter};
 
 /// The factor by which the learning rate of every group is multiplied at each step, as PyTorch's
@@ -13,10 +15,12 @@ use crate::error::{Error, check_hyperparameter};
 /// assert_eq!(schedule.factor(29), 1.0);
 /// assert_eq!(schedule.factor(30), 0.1);
 /// ```
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Schedule(pub(crate) Kind);
 
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum Kind {
     #[default]
     Constant,
@@ -26,11 +30,20 @@ pub(crate) enum Kind {
         warmup: u64,
     },
     Cosine {
+        #[serde(default)]
         warmup: u64,
         total: u64,
+        #[serde(default)]
         floor: f64,
     },
-    Custom(Arc<dyn Fn(u64) -> f64 + Send + Sync>),
+    #[serde(skip_deserializing, serialize_with = "refuse")]
+    Custom(Factor),
+}
+
+type Factor = Arc<dyn Fn(u64) -> f64 + Send + Sync>;
+
+fn refuse<S: Serializer>(_: &Factor, _: S) -> Result<S::Ok, S::Error> {
+    Err(ser::Error::custom("a schedule that is a function of one's own cannot be serialised"))
 }
 
 impl Schedule {

@@ -1,5 +1,7 @@
 //! Gradient clipping, on the GPU and without a readback.
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::{Error, check_hyperparameter};
 
 /// How gradients are bounded before weight decay and the rule see them. The gradient buffers
@@ -8,7 +10,8 @@ use crate::error::{Error, check_hyperparameter};
 /// Norms are right for finite gradients of any size, though their squares, or the norm itself, lie beyond f32's range
 /// (values below 1.2e-38 count as 0). A NaN stays one: by value where it is, by norm in all that the norm is of, as in
 /// PyTorch. An infinity is bounded by value; by norm it becomes NaN, and all else in the norm 0.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Clip {
     /// Not at all.
     #[default]

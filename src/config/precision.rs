@@ -22,8 +22,11 @@
 //!
 //! The copy of the weights has no influence on training by itself: each value is off by its own rounding.
 
+use serde::{Deserialize, Serialize};
+
 /// A half-width format. Neither needs the device feature `SHADER_F16`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Half {
     /// IEEE binary16: 11 bits of precision, up to 65504 (where the copy of the weights saturates). Rounding
     /// is the device's, to one of the two neighbours: off by 2^-10 of the value at most.

@@ -45,9 +45,11 @@
 //! - The gradient is that of the loss (and of L2 decay, where the rule has it), before centralisation and clipping.
 //!   That of a frozen group is not looked at: the model's alpha is found without it, and its own is the fixed one.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
+    config::{form::bare, lookahead::check_alpha},
     error::{Error, check_hyperparameter},
-    lookahead::check_alpha,
 };
 
 /// alpha found anew at every sync, on the GPU, from the gradient and a diagonal estimate Â of the curvature:
@@ -59,15 +61,19 @@ use crate::{
 /// which is the paper's formula with the inverse multiplied out. On a quadratic with Â = A it is the best step
 /// between phi and theta_k (Proposition 1). Where the denominator is zero or a sum is not finite, the
 /// [`Lookahead`](crate::Lookahead)'s fixed alpha is taken.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct AdaptiveAlpha {
     /// Where Â comes from.
+    #[serde(default)]
     pub curvature: Curvature,
     /// What shares an alpha.
+    #[serde(default)]
     pub scope: Scope,
     /// The least alpha, in (0, 1].
     pub alpha_low: f64,
     /// Where the gradient is taken.
+    #[serde(default)]
     pub gradient: GradientAt,
 }
 
@@ -76,10 +82,10 @@ impl AdaptiveAlpha {
     /// model, the gradient at theta_k.
     pub fn new(alpha_low: f64) -> Self {
         Self {
-            curvature: Curvature::Corrected,
-            scope: Scope::Model,
+            curvature: Curvature::default(),
+            scope: Scope::default(),
             alpha_low,
-            gradient: GradientAt::Synchronised,
+            gradient: GradientAt::default(),
         }
     }
 
@@ -113,10 +119,12 @@ impl AdaptiveAlpha {
 }
 
 /// The diagonal estimate Â of the curvature.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Curvature {
     /// v^, the rule's bias-corrected second moment. A rule that has none gets the empirical Fisher with a decay
     /// of 0.999.
+    #[default]
     Corrected,
     /// v, the second moment as the rule keeps it.
     Raw,
@@ -124,6 +132,7 @@ pub enum Curvature {
     Root,
     /// The empirical Fisher: a running mean of squared gradients with this decay, kept for the purpose in
     /// one more buffer, and bias-corrected.
+    #[serde(with = "bare")]
     Fisher {
         /// How much of the mean stays at each step, in [0, 1).
         decay: f64,
@@ -133,9 +142,11 @@ pub enum Curvature {
 }
 
 /// What shares an alpha.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Scope {
     /// All tensors that are synchronised.
+    #[default]
     Model,
     /// Each group.
     Group,
@@ -144,10 +155,12 @@ pub enum Scope {
 }
 
 /// Where the gradient of the adaptive alpha is taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum GradientAt {
     /// At theta_k, as in the paper. A cycle then is k + 1 calls of `step`: k inner steps, and one that uses its
     /// gradient for alpha alone and synchronises.
+    #[default]
     Synchronised,
     /// At theta_(k-1): the gradient of the k-th inner step is used once more. It costs no gradient, and is
     /// biased towards a larger alpha.

@@ -2,25 +2,33 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
-    accumulate::Accumulation,
-    alpha::AdaptiveAlpha,
-    average::Average,
-    clip::Clip,
+    config::{
+        accumulate::Accumulation,
+        alpha::AdaptiveAlpha,
+        average::Average,
+        clip::Clip,
+        form::switch,
+        guard::Guard,
+        outer::{self, Interpolation, Outer},
+        precision::Half,
+    },
     error::Error,
-    guard::Guard,
-    outer::{Interpolation, Outer},
-    precision::Half,
 };
 
 /// The options that all groups have in common; [`Builder`](crate::Builder) has a method for each.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Options {
     /// Gradient clipping.
     pub clip: Clip,
     /// How the slow weights move at a sync.
+    #[serde(with = "outer")]
     pub outer: Arc<dyn Outer>,
     /// The adaptive slow step size.
+    #[serde(rename = "adaptive_alpha")]
     pub adaptive: Option<AdaptiveAlpha>,
     /// An average of the weights.
     pub average: Option<Average>,
@@ -29,6 +37,7 @@ pub struct Options {
     /// The gradients of every group are centralised.
     pub centralise: bool,
     /// Steps with a gradient that is not finite are skipped.
+    #[serde(deserialize_with = "switch")]
     pub guard: Option<Guard>,
     /// Gradient norms are kept to be read, though nothing is clipped or guarded.
     pub gradient_norms: bool,
@@ -64,7 +73,7 @@ impl Default for Options {
 impl Options {
     pub(crate) fn check(&self) -> Result<(), Error> {
         self.clip.check()?;
-        crate::kernels::check_outer(self.outer.as_ref())?;
+        self.outer.check()?;
         self.adaptive.map_or(Ok(()), |adaptive| adaptive.check())?;
         self.average.map_or(Ok(()), |average| average.check())?;
         self.accumulate.map_or(Ok(()), |accumulate| accumulate.check())?;
