@@ -318,36 +318,41 @@ pub fn decide(decision: Decision) -> Source {
     kernel.compose("guard".to_owned())
 }
 
+impl Recipe<'_> {
+    /// Every kernel that a group of these settings needs.
+    pub fn sources(&self) -> Vec<Source> {
+        let (options, measures) = (self.options, self.measures());
+        let scaled = options.guard.is_some();
+        let mut sources = vec![self.step()];
+        sources.extend(measures.iter().map(|measure| self.partial(*measure)));
+        sources.extend(measures.iter().map(|measure| finish(*measure, scaled)));
+        if self.is_factored() {
+            sources.push(self.sums());
+            sources.extend(moments());
+            sources.extend(self.lookahead.and_then(|lookahead| sync_moments(lookahead.policy)));
+        }
+        if self.lookahead.is_some() && !options.slow_bf16 {
+            sources.push(self.swap_slow());
+        }
+        if options.average.is_some() {
+            sources.push(self.swap_average());
+        }
+        if options.guard.is_some() {
+            sources.extend([Decision::AtOnce, Decision::Preview, Decision::Tried].map(decide));
+        }
+        sources
+    }
+}
+
 /// Every kernel that a rule can need with these options: each access and policy. For checking a rule, or
 /// translating it ahead of time.
 pub fn all(rule: &dyn Rule, options: &Options) -> Vec<Source> {
     use StatePolicy::{Interpolate, Maintain, Reset};
     let lookaheads = [None, Some(Maintain), Some(Interpolate), Some(Reset)]
         .map(|policy| policy.map(|policy| Lookahead::default().policy(policy)));
-    let mut sources = Vec::new();
-    for access in Access::ALL {
-        for lookahead in &lookaheads {
-            let recipe = Recipe { rule, lookahead: lookahead.as_ref(), options, access };
-            sources.push(recipe.step());
-            sources.extend(recipe.measures().into_iter().map(|measure| recipe.partial(measure)));
-            sources.extend(
-                recipe.measures().into_iter().map(|measure| finish(measure, options.guard.is_some())),
-            );
-            if recipe.is_factored() {
-                sources.push(recipe.sums());
-                sources.extend(moments());
-                sources.extend(lookahead.and_then(|lookahead| sync_moments(lookahead.policy)));
-            }
-            if lookahead.is_some() && !options.slow_bf16 {
-                sources.push(recipe.swap_slow());
-            }
-            if options.average.is_some() {
-                sources.push(recipe.swap_average());
-            }
-        }
-    }
-    if options.guard.is_some() {
-        sources.extend([Decision::AtOnce, Decision::Preview, Decision::Tried].map(decide));
-    }
-    sources
+    let recipes = Access::ALL.into_iter().flat_map(|access| {
+        let recipe = move |lookahead| Recipe { rule, lookahead, options, access };
+        lookaheads.each_ref().map(|lookahead| recipe(lookahead.as_ref()))
+    });
+    recipes.flat_map(|recipe| recipe.sources()).collect()
 }
