@@ -7,45 +7,18 @@
 
 use std::sync::Arc;
 
-use bytemuck::{Pod, Zeroable};
 use futures::FutureExt;
+
+pub(crate) use crate::layout::params::{BLOCK, Control, SLOT};
 
 use crate::{
     error::Error,
     gpu,
-    guard::Order,
     kernels::Binding,
     memory::{Held, Tally},
     pipelines::Kernels,
-    rules::{MAX_HYPER, MAX_SLOTS},
+    rules::MAX_HYPER,
 };
-
-/// `Control` of `shaders/control.wgsl`.
-#[derive(Debug, Clone, Copy, Default, Pod, Zeroable)]
-#[repr(C)]
-pub(crate) struct Control {
-    pub flags: u32,
-    pub lr: f32,
-    pub pull: f32,
-    pub clip: f32,
-    pub l2: f32,
-    pub shrink: f32,
-    pub decay: f32,
-    pub gain: f32,
-    pub outer: [f32; 4],
-    pub share: f32,
-    pub draw: u32,
-    pub fisher: [f32; 2],
-    pub curvature: [f32; 2],
-    pub padding: [u32; 2],
-    pub initial: [f32; MAX_SLOTS],
-    /// Read by the guard alone.
-    pub order: Order,
-}
-
-/// Bytes from one block of a slot to the next: the largest uniform offset alignment of WebGPU.
-const BLOCK: usize = 256;
-pub(crate) const SLOT: usize = 2 * BLOCK;
 
 /// Slots in a chunk, where steps do not need more at once.
 const SLOTS: u32 = 256;

@@ -59,57 +59,19 @@
 use futures::FutureExt;
 
 pub use crate::config::guard::{Guard, LossScale};
+pub(crate) use crate::layout::params::{Order, ROWS, kind};
 use crate::{
     config::lookahead::Lookahead,
     controls::{ControlRing, SLOT, slot_entries},
     error::Error,
     gpu,
     kernels::{self, Binding, Decision},
+    layout::params::{clock, group, row},
     pipelines::Kernels,
 };
 
-/// Word of the clock that holds 1 / loss scale.
-pub(crate) const UNSCALE: usize = 4;
-/// Word of the clock that holds the steps taken when the average was begun.
-const AVERAGE_START: usize = 5;
-/// Word of the clock that holds the loss scale: byte 256, so that it can be bound.
-pub(crate) const SCALE: usize = 64;
-/// Word of the clock at which the groups begin.
-const GROUPS: usize = 128;
-/// Rows of each table, as in the shader: how many steps can be skipped in all before no more are taken.
-pub(crate) const ROWS: u64 = 4096;
-
-/// What the order of a group adds to its `Control`: words 28 and on of a slot.
-#[derive(Debug, Clone, Copy, Default, bytemuck::Pod, bytemuck::Zeroable)]
-#[repr(C)]
-pub(crate) struct Order {
-    pub kind: u32,
-    pub group: u32,
-    pub k: u32,
-    pub factor: f32,
-    pub decoupled: f32,
-    pub steps: u32,
-    pub count: u32,
-    pub hypers: u32,
-    pub results: u32,
-    pub growth: f32,
-    pub backoff: f32,
-    pub interval: u32,
-    pub table: u32,
-}
-
-/// Bits of `Order::kind`.
-pub(crate) mod kind {
-    pub const UPDATES: u32 = 1;
-    pub const LOOKAHEAD: u32 = 2;
-    pub const ADAPTIVE: u32 = 4;
-    pub const SYNCHRONISED: u32 = 8;
-    pub const RESETS: u32 = 16;
-    pub const LAST: u32 = 32;
-    pub const SYNC_NOW: u32 = 64;
-    pub const START: u32 = 128;
-    pub const RESEED: u32 = 256;
-}
+/// Word of the clock that holds the loss scale.
+pub(crate) const SCALE: usize = clock::SCALE;
 
 /// The GPU's half of the schedule.
 pub(crate) struct GuardState {
@@ -168,27 +130,32 @@ impl Cycle {
 impl ClockWords {
     pub fn from_bytes(bytes: &[u8]) -> Self {
         let words: Vec<u32> = bytes.chunks_exact(4).map(bytemuck::pod_read_unaligned).collect();
-        let groups = || words.get(GROUPS..).unwrap_or_default().chunks_exact(4);
+        let groups = || words.get(clock::GROUPS..).unwrap_or_default().chunks_exact(group::WORDS);
         Self {
-            steps: u64::from(words[0]),
-            skipped: u64::from(words[1]),
-            tracker: words[2],
-            scale: f32::from_bits(words[SCALE]),
-            unscale: f32::from_bits(words[UNSCALE]),
-            average_start: u64::from(words[AVERAGE_START]),
-            groups: groups().map(|group| (u64::from(group[0]), group[1])).collect(),
-            cycles: groups().map(|group| Cycle { k: group[2], pull: f32::from_bits(group[3]) }).collect(),
+            steps: u64::from(words[clock::STEPS]),
+            skipped: u64::from(words[clock::SKIPPED]),
+            tracker: words[clock::TRACKER],
+            scale: f32::from_bits(words[clock::SCALE]),
+            unscale: f32::from_bits(words[clock::UNSCALE]),
+            average_start: u64::from(words[clock::AVERAGE_START]),
+            groups: groups().map(|group| (u64::from(group[group::COUNT]), group[group::POSITION])).collect(),
+            cycles: groups()
+                .map(|group| Cycle {
+                    k: group[group::CYCLE_K],
+                    pull: f32::from_bits(group[group::CYCLE_PULL]),
+                })
+                .collect(),
         }
     }
 
     pub fn encode(&self) -> Vec<u32> {
-        let mut words = vec![0; GROUPS];
-        words[0] = self.steps as u32;
-        words[1] = self.skipped as u32;
-        words[2] = self.tracker;
-        words[UNSCALE] = self.unscale.to_bits();
-        words[AVERAGE_START] = self.average_start as u32;
-        words[SCALE] = self.scale.to_bits();
+        let mut words = vec![0; clock::GROUPS];
+        words[clock::STEPS] = self.steps as u32;
+        words[clock::SKIPPED] = self.skipped as u32;
+        words[clock::TRACKER] = self.tracker;
+        words[clock::UNSCALE] = self.unscale.to_bits();
+        words[clock::AVERAGE_START] = self.average_start as u32;
+        words[clock::SCALE] = self.scale.to_bits();
         for ((count, position), cycle) in self.groups.iter().zip(&self.cycles) {
             words.extend([*count as u32, *position, cycle.k, cycle.pull.to_bits()]);
         }
@@ -205,13 +172,14 @@ pub(crate) fn tables(
     by_step: impl Fn(u64) -> [f32; 2],
     by_count: impl Fn(u64, &mut Vec<u32>),
 ) -> Vec<u32> {
-    let width = 2 + hypers as usize;
-    let mut words = vec![0; ROWS as usize * (3 + width)];
-    let (step_rows, count_rows) = words.split_at_mut(3 * ROWS as usize);
+    let width = row::HYPER + hypers as usize;
+    let mut words = vec![0; ROWS as usize * (row::STEP_WORDS + width)];
+    let (step_rows, count_rows) = words.split_at_mut(row::STEP_WORDS * ROWS as usize);
     for step in steps.saturating_sub(ROWS)..steps {
         let [factor, share] = by_step(step);
-        let row = 3 * (step % ROWS) as usize;
-        step_rows[row..row + 3].copy_from_slice(&[step as u32 + 1, factor.to_bits(), share.to_bits()]);
+        let row = &mut step_rows[row::STEP_WORDS * (step % ROWS) as usize..][..row::STEP_WORDS];
+        row[row::STEP] = step as u32 + 1;
+        (row[row::FACTOR], row[row::SHARE]) = (factor.to_bits(), share.to_bits());
     }
     let mut row = Vec::new();
     for count in (count + 1).saturating_sub(ROWS).max(1)..=count {
@@ -277,7 +245,7 @@ impl GuardState {
         let mut tables = Vec::new();
         for hypers in hypers {
             tables.push(words as u32);
-            words += ROWS * (3 + 2 + u64::from(*hypers));
+            words += ROWS * ((row::STEP_WORDS + row::HYPER) as u64 + u64::from(*hypers));
         }
         let loss_scale = guard.scale();
         let offered = device.limits().max_storage_buffer_binding_size.min(device.limits().max_buffer_size);

@@ -3,6 +3,8 @@
 //! Everything here is arithmetic on the host. Lengths and offsets count f32 values unless they say
 //! bytes.
 
+pub(crate) mod params;
+
 use std::{collections::HashSet, ops::Range};
 
 use crate::{

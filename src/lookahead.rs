@@ -1,18 +1,8 @@
 //! The cycle: k inner steps, then a sync. The host's half of the schedule.
 
-use crate::config::{alpha::GradientAt, lookahead::Lookahead};
+pub(crate) use crate::layout::params::flags;
 
-/// What a dispatch does; the bits of `Control.flags` in `shaders/control.wgsl`.
-pub(crate) mod flags {
-    pub const UPDATE: u32 = 1;
-    pub const SYNC: u32 = 2;
-    pub const SEED: u32 = 4;
-    pub const AVERAGE: u32 = 8;
-    pub const GATHER: u32 = 16;
-    pub const FRESH: u32 = 32;
-    pub const FIXED: u32 = 64;
-    pub const GATHERED: u32 = 128;
-}
+use crate::config::{alpha::GradientAt, lookahead::Lookahead};
 
 /// Where a group stands: the host's half of the schedule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -14,8 +14,11 @@ fn la_measured(i: u32, inside: vec4<bool>) -> La_Sum {
     let before = la_load_weights(place);
     la_load_state(i);
     let after = la_inner(i, before, la_gradient(i, place));
-    let wrong = inside & (la_is_not_finite(after) | la_state_is_not_finite());
-    return vec2f(select(0.0, 1.0, any(wrong)), 0.0);
+    var wrong = la_is_not_finite(after);
+#for slot in slots
+    wrong |= la_is_not_finite(state[${slot}]);
+#end
+    return vec2f(select(0.0, 1.0, any(inside & wrong)), 0.0);
 }
 #else
 // Whether any part of the update is not finite.

@@ -15,21 +15,10 @@ fn la_store_state(i: u32) {
 #end
 }
 
-fn la_state_is_not_finite() -> vec4<bool> {
-    var wrong = vec4<bool>();
-#for slot in slots
-    wrong |= la_is_not_finite(state[${slot}]);
-#end
-    return wrong;
-}
 #else
 fn la_load_state(i: u32) {}
 
 fn la_store_state(i: u32) {}
-
-fn la_state_is_not_finite() -> vec4<bool> {
-    return vec4<bool>();
-}
 #end
 
 #if factored

@@ -31,16 +31,14 @@ fn la_store_outer(i: u32) {
     la_planes[la_plane(LA_OUTER_AT + ${slot}u, i)] = outer_state[${slot}];
 #end
 }
-#else
-fn la_load_outer(i: u32) {}
-
-fn la_store_outer(i: u32) {}
 #end
 
 fn la_seed(i: u32, before: vec4f) {
     la_store_slow(i, before);
+#if outer_slots
     la_load_outer(i);
     la_store_outer(i);
+#end
 }
 
 fn la_sync(i: u32, before: vec4f, after: vec4f) -> vec4f {
@@ -48,9 +46,13 @@ fn la_sync(i: u32, before: vec4f, after: vec4f) -> vec4f {
     if !la_does(LA_SEED) {
         phi = la_load_slow(i);
     }
+#if outer_slots
     la_load_outer(i);
     let synced = outer(phi, after, la_pull(i));
     la_store_outer(i);
+#else
+    let synced = outer(phi, after, la_pull(i));
+#end
     la_store_slow(i, synced);
 #if syncs_state
     la_sync_state(i);

@@ -12,7 +12,7 @@ use crate::{
         options::Options,
         precision::Half,
     },
-    guard,
+    layout::params,
     rules::Rule,
 };
 
@@ -141,13 +141,23 @@ impl<'a> Kernel<'a> {
     fn compose(self, name: String) -> Source {
         let find = |name: &str| {
             let own = self.texts.iter().find(|(own, _)| *own == name).map(|(_, text)| *text);
-            own.or_else(|| shader(name).map(Text::Template))
+            let words = || words(name).map(Text::Verbatim);
+            own.or_else(|| shader(name).map(Text::Template)).or_else(words)
         };
         let mut wgsl = expand(self.file, &find, &self.values).unwrap_or_else(|mistake| mistake.to_string());
         if self.values.get("calls_rule") == Some(&0) {
             wgsl = format!("// {name}\n{wgsl}");
         }
         Source { name, entry: self.entry, wgsl }
+    }
+}
+
+/// What [`params`] has in WGSL.
+fn words(name: &str) -> Option<&'static str> {
+    match name {
+        "words/control" => Some(params::CONTROL_WGSL.as_str()),
+        "words/guard" => Some(params::GUARD_WGSL.as_str()),
+        _ => None,
     }
 }
 
@@ -291,7 +301,7 @@ impl Recipe<'_> {
 /// The second pass of a reduction. `scaled`: gradients are of the loss times the loss scale.
 pub fn finish(measure: Measure, scaled: bool) -> Source {
     let kernel = Kernel::new("finish", "la_finish").measure(measure).flags([("scaled", scaled)]);
-    kernel.values([("unscale", guard::UNSCALE as u32)]).compose(format!("finished {measure:?}"))
+    kernel.values([("unscale", params::clock::UNSCALE as u32)]).compose(format!("finished {measure:?}"))
 }
 
 /// What becomes of the first pass's sums: the second moments, and the means of each matrix's rows.

@@ -71,6 +71,8 @@ pub(crate) fn expand<'a>(
     };
     let none = Place { file: name, line: 0 };
     expansion.import(name, none)?;
+    expansion.text.truncate(expansion.text.trim_end().len());
+    expansion.text.push('\n');
     Ok(expansion.text)
 }
 
@@ -118,6 +120,7 @@ impl Expansion<'_, '_> {
         if !self.seen.insert(name.to_owned()) {
             return Ok(());
         }
+        self.part();
         match (self.find)(name) {
             None => from.wrong(What::Import(name.to_owned())),
             Some(Text::Verbatim(text)) => {
@@ -125,14 +128,23 @@ impl Expansion<'_, '_> {
                 if !text.ends_with('\n') {
                     self.text.push('\n');
                 }
+                self.part();
                 Ok(())
             }
             Some(Text::Template(text)) => {
                 self.open.push(name.to_owned());
                 self.block(name, &mut text.lines().enumerate(), true, None)?;
                 self.open.pop();
+                self.part();
                 Ok(())
             }
+        }
+    }
+
+    /// An empty line between two texts.
+    fn part(&mut self) {
+        if !self.text.is_empty() && !self.text.ends_with("\n\n") {
+            self.text.push('\n');
         }
     }
 
@@ -270,7 +282,7 @@ mod tests {
     #[test]
     fn texts_are_imported_once_and_in_their_order() {
         let rule = "#if this is no directive ${here}\n\n\nfn rule() {}\n";
-        let expected = |call: &str| format!("{rule}const TWO = 2u;\n\nfn main() {{\n    {call}();\n}}\n");
+        let expected = |call: &str| format!("{rule}\nconst TWO = 2u;\n\nfn main() {{\n    {call}();\n}}\n");
         assert_eq!(expand("main", &find, &values(1)).unwrap(), expected("big"));
         assert_eq!(expand("main", &find, &values(0)).unwrap(), expected("small"));
     }
@@ -280,7 +292,7 @@ mod tests {
         let each = "    load(0u, 2u);\n    0 0\n    0 1\n    load(1u, 2u);\n    1 0\n    1 1\n";
         assert_eq!(expand("each", &find, &values(0)).unwrap(), each);
         assert_eq!(expand("not", &find, &values(0)).unwrap(), "small\n");
-        assert_eq!(expand("not", &find, &values(1)).unwrap(), "");
+        assert_eq!(expand("not", &find, &values(1)).unwrap(), "\n");
     }
 
     #[test]
