@@ -4,7 +4,7 @@ use super::training::Optimizer;
 use crate::{
     error::Error,
     gpu::slice::Slice,
-    layout::params::{ClockWords, Cycle},
+    layout::clock::{ClockWords, Cycle},
 };
 
 /// How far training is.

@@ -6,7 +6,7 @@ use crate::{
     error::{Error, check_hyperparameter},
     gpu::slice::Slice,
     kernels::Measure,
-    layout::params::SCALE,
+    layout::params::clock,
     plan::{Memory, Traffic},
 };
 
@@ -190,7 +190,10 @@ impl Optimizer {
     /// The loss scale, one f32 that kernels multiply the loss (or the first gradient) with. None without a guard;
     /// 1 without loss scaling.
     pub fn loss_scale(&self) -> Option<Slice> {
-        self.plan.guard.as_ref().map(|guard| Slice::new(self.engine.buffer(guard.clock), 4 * SCALE as u64, 4))
+        self.plan
+            .guard
+            .as_ref()
+            .map(|guard| Slice::new(self.engine.buffer(guard.clock), 4 * clock::SCALE as u64, 4))
     }
 
     /// How many dispatches a step is, those of reductions and of the guard aside.

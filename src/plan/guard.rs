@@ -14,8 +14,9 @@ use crate::{
     error::Error,
     kernels::{self, Binding, Decision},
     layout::{
+        clock::{ClockWords, Cycle},
         limits::Limits,
-        params::{BLOCK, ClockWords, Cycle, Order, ROWS, SLOT},
+        params::{BLOCK, Order, ROWS, SLOT, row},
     },
 };
 
@@ -63,7 +64,7 @@ fn starts(groups: &[GroupState]) -> (Vec<u32>, u64) {
     let mut words = 0;
     let start = |group: &GroupState| {
         let start = words as u32;
-        words += ROWS * (3 + 2 + u64::from(group.hypers));
+        words += ROWS * ((row::STEP_WORDS + row::HYPER) as u64 + u64::from(group.hypers));
         start
     };
     let starts = groups.iter().map(start).collect();

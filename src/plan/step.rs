@@ -10,7 +10,10 @@ use crate::{
     config::alpha::GradientAt,
     error::Error,
     kernels::{Measure, check_coefficients},
-    layout::params::{Control, Order, ROWS, flags, kind, tables},
+    layout::{
+        clock::tables,
+        params::{Control, Order, ROWS, flags, kind},
+    },
     rules::{MAX_SLOTS, WeightDecay},
 };
 

@@ -9,8 +9,8 @@ use crate::{
     error::Error,
     gpu::{slice::Slice, transfer::Reader},
     layout::{
+        clock::{ClockWords, Cycle},
         field::Field,
-        params::{ClockWords, Cycle},
     },
     optimizer::Optimizer,
     plan::group::GroupState,

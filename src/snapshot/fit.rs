@@ -19,8 +19,9 @@ use crate::{
     },
     error::{Error, check_hyperparameter, list},
     layout::{
+        clock::{ClockWords, Cycle},
         field::Field,
-        params::{ClockWords, Cycle, ROWS},
+        params::ROWS,
         tensors::Tensor,
     },
     optimizer::Optimizer,

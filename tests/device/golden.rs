@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 #[cfg(not(target_arch = "wasm32"))]
 use std::path::PathBuf;
 
-use lookahead_wgpu::{Field, gpu::Gpu};
 use crate::{
     common,
     runs::{Problem, Run, parse},
 };
+use lookahead_wgpu::{Field, gpu::Gpu};
 
 /// f32 against f64: weights of size up to 4 are rounded to 2.4e-7 at each of 40 steps. Adam and its like divide
 /// by sqrt(v), which passes a gradient's own rounding on undamped where it is small. The sign that Lion takes

@@ -7,6 +7,8 @@
 #[path = "../common/mod.rs"]
 #[macro_use]
 mod common;
+#[path = "../pairs/mod.rs"]
+mod pairs;
 #[path = "../golden/mod.rs"]
 mod runs;
 

@@ -2,9 +2,13 @@
 
 #[cfg(not(target_arch = "wasm32"))]
 use crate::common::on_every_adapter;
-use crate::common::{download, largest_error, noise, read_slice_async, submit, widen, write_gradient};
+use crate::{
+    common::{download, largest_error, noise, read_slice_async, runs_here, submit, widen, write_gradient},
+    pairs,
+};
 use lookahead_wgpu::{
     Clip, Field, Group, Lookahead, Optimizer, Rule, Slice, StatePolicy,
+    alpha::Curvature,
     gpu::Gpu,
     rules::{AdaBelief, Adadelta, Adagrad, Adam, AdamW, Adamax, Lion, NAdam, RAdam, Ranger, RmsProp, Sgd},
     twin::Twin,
@@ -14,7 +18,7 @@ use lookahead_wgpu::{
 use proptest::prelude::*;
 
 on_devices!(
-    every_rule_policy_clipping_and_home_agrees_with_the_twin,
+    each_two_options_agree_with_the_twin,
     norms_of_long_and_of_many_tensors_agree_with_the_twin,
     every_group_trains_as_if_alone,
     zero_gradients_move_no_weight,
@@ -246,7 +250,7 @@ impl Model {
     async fn new(gpu: &Gpu, case: &Case) -> Self {
         let initial: Vec<Vec<f32>> =
             case.lens.iter().zip(0..).map(|(&len, tensor)| noise(len, case.seed ^ tensor)).collect();
-        let places = places(gpu, case);
+        let places = places(gpu, &case.lens, case.home);
         let mut builder = Optimizer::builder(rule(case.rule)).clip(case.clip);
         if let Some(lookahead) = case.lookahead {
             builder = builder.lookahead(lookahead);
@@ -308,7 +312,7 @@ impl Model {
 }
 
 /// Places for all tensors in the caller's buffers, with gaps that are no multiple of anything.
-fn places(gpu: &Gpu, case: &Case) -> Vec<(Slice, Slice)> {
+fn places(gpu: &Gpu, lens: &[usize], home: Home) -> Vec<(Slice, Slice)> {
     let buffer = |values: u64| {
         let buffer = gpu.device.create_buffer(&wgpu::BufferDescriptor {
             label: None,
@@ -319,7 +323,7 @@ fn places(gpu: &Gpu, case: &Case) -> Vec<(Slice, Slice)> {
         gpu.queue.write_buffer(&buffer, 0, bytemuck::cast_slice(&vec![MARK; values as usize]));
         buffer
     };
-    let lens: Vec<u64> = case.lens.iter().map(|len| *len as u64).collect();
+    let lens: Vec<u64> = lens.iter().map(|len| *len as u64).collect();
     let total: u64 = lens.iter().map(|len| len + 3).sum();
     let slice = |buffer: &wgpu::Buffer, at: u64, len: u64| Slice::new(buffer, 4 * at, 4 * len);
     // Where each tensor starts in a pool of all.
@@ -332,7 +336,7 @@ fn places(gpu: &Gpu, case: &Case) -> Vec<(Slice, Slice)> {
         })
         .collect();
     let pairs = lens.iter().zip(&starts);
-    match case.home {
+    match home {
         Home::Owned => vec![],
         Home::Separate => lens
             .iter()
@@ -361,30 +365,88 @@ fn random_models_agree_with_the_twin() {
     });
 }
 
-/// The random models above are few, so here all are small: every combination of lookahead and clipping with a
-/// rule that has no state and one that has, and with every other rule each of both once.
-async fn every_rule_policy_clipping_and_home_agrees_with_the_twin(gpu: &Gpu) {
-    let policies = [StatePolicy::Maintain, StatePolicy::Interpolate, StatePolicy::Reset];
-    let lookaheads =
-        [None].into_iter().chain(policies.map(|policy| Some(Lookahead::new(3, 0.4).policy(policy))));
-    let lookaheads: Vec<_> = lookaheads.collect();
-    // Each home with some of the others; the random models mix them all.
-    let clips = [
-        (Clip::None, Home::Owned),
-        (Clip::Value(0.3), Home::Separate),
-        (Clip::GlobalNorm(0.7), Home::TwoPools),
-        (Clip::TensorNorm(0.5), Home::OnePool),
-    ];
-    for (r, rule) in RULES.into_iter().enumerate() {
-        for (l, &lookahead) in lookaheads.iter().enumerate() {
-            for (c, &(clip, home)) in clips.iter().enumerate() {
-                if matches!(rule, Which::Sgd | Which::Adam) || (r + l) % clips.len() == c {
-                    let lens = vec![5, 64, 1, 130];
-                    run(gpu, &Case { rule, lens, lookahead, clip, scale: 1.0, home, seed: 7 }).await;
-                }
-            }
+/// Settings in all pairs: rules, policies, homes and every option, each two values in some case.
+async fn each_two_options_agree_with_the_twin(gpu: &Gpu) {
+    for (number, case) in pairs::of_options(false).iter().enumerate() {
+        if runs_here(&[number]) {
+            run_options(gpu, case, number as u64).await;
         }
     }
+}
+
+/// Tensors of one to three dimensions, with rows that do not fit vec4s.
+const SHAPES: [&[usize]; 5] = [&[5, 7], &[130], &[1], &[2, 3, 9], &[6, 1]];
+
+/// Trains both for two cycles, and compares all that a step can change.
+async fn run_options(gpu: &Gpu, case: &pairs::Case, seed: u64) {
+    let lens = SHAPES.map(|shape| shape.iter().product::<usize>());
+    let home = [Home::Owned, Home::Separate, Home::TwoPools, Home::OnePool][case.home];
+    let names: Vec<String> = (0..lens.len()).map(|tensor| format!("t{tensor}")).collect();
+    let values = |kind: u64| -> Vec<Vec<f32>> {
+        lens.iter().zip(0..).map(|(&len, tensor)| noise(len, 1000 * seed + 100 * kind + tensor)).collect()
+    };
+    let wide = |values: &[Vec<f32>]| -> Vec<Vec<f64>> { values.iter().map(|values| widen(values)).collect() };
+    let mut builder = Optimizer::builder(case.rule()).options(case.options.clone());
+    if let Some(lookahead) = case.lookahead {
+        builder = builder.lookahead(lookahead);
+    }
+    let places = places(gpu, &lens, home);
+    for (tensor, name) in names.iter().enumerate() {
+        builder = match places.get(tensor) {
+            None => builder.tensor(name, SHAPES[tensor]),
+            Some((weights, _)) => builder.borrowed(name, SHAPES[tensor], weights.clone()),
+        };
+    }
+    let what = format!("case {seed}, {case:?}");
+    let optimizer = builder.build(&gpu.device, &gpu.queue).await;
+    let mut model =
+        Model { optimizer: optimizer.expect(&what), initial: values(0), places, gpu: gpu.clone() };
+    let mut twin = Twin::new(case.rule(), wide(&model.initial))
+        .shapes(&SHAPES.map(<[usize]>::to_vec))
+        .options(case.options.clone());
+    if let Some(lookahead) = case.lookahead {
+        twin = twin.lookahead(lookahead);
+    }
+    for (name, values) in names.iter().zip(&model.initial) {
+        model.optimizer.upload(name, values).unwrap();
+    }
+    if case.options.adaptive.is_some_and(|adaptive| adaptive.curvature == Curvature::Given) {
+        for (tensor, name) in names.iter().enumerate() {
+            let given: Vec<f32> = values(1)[tensor].iter().map(|value| value.abs() + 0.1).collect();
+            let slice = model.optimizer.curvature(name).unwrap();
+            gpu.queue.write_buffer(&slice.buffer, slice.offset, bytemuck::cast_slice(&given));
+            twin.curvature[tensor] = widen(&given);
+        }
+    }
+    let lr = case.kind.learning_rate;
+    let scale = case.options.guard.and_then(|guard| guard.loss_scale).map_or(1.0, |scale| scale.initial);
+    for step in 0..2 * u64::from(twin.calls_in_a_cycle()) + 1 {
+        let gradients = values(2 + step);
+        // Of a loss that is multiplied by the loss scale, a power of two.
+        let scaled = gradients.iter().map(|it| it.iter().map(|value| scale as f32 * value).collect());
+        model.step(gpu, &scaled.collect::<Vec<_>>()).await;
+        twin.step(&wide(&gradients), lr);
+    }
+    // alpha^ is 1 less a quotient of sums that may be much larger than it: their rounding comes through so much larger.
+    let tolerance = if case.options.adaptive.is_some() { 1e-3 } else { 1e-5 };
+    let close = async |field: Field<'_>, tensor: usize, expected: &[f64]| {
+        let error = largest_error(&download(&model.optimizer, field, &names[tensor]).await, expected);
+        assert!(error < tolerance, "{field} of tensor {tensor} is off by {error:e}: {what}");
+    };
+    for tensor in 0..lens.len() {
+        close(Field::Weights, tensor, &twin.weights[tensor]).await;
+        for (index, slot) in case.rule().slots().iter().enumerate() {
+            let expected: Vec<f64> = twin.state[tensor].iter().map(|slots| slots[index]).collect();
+            close(Field::State(slot.name), tensor, &expected).await;
+        }
+        if case.lookahead.is_some() {
+            close(Field::SlowWeights, tensor, &twin.slow_weights[tensor]).await;
+        }
+        if case.options.average.is_some() {
+            close(Field::Average, tensor, &twin.average[tensor]).await;
+        }
+    }
+    model.assert_neighbours_untouched().await;
 }
 
 /// Long tensors take several spans of the first pass, and many tensors several ranges of the second.

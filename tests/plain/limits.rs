@@ -17,7 +17,8 @@ fn a_tensor_larger_than_a_binding_has_several_slices() {
         .build_blocking(&device, &queue)
         .unwrap();
     assert_eq!(optimizer.weights("w"), Err(Error::Split { tensor: "w".to_owned(), pieces: 3 }));
-    let sizes: Vec<u64> = optimizer.buffers(Field::Weights, "w").unwrap().iter().map(|slice| slice.size / 4).collect();
+    let sizes: Vec<u64> =
+        optimizer.buffers(Field::Weights, "w").unwrap().iter().map(|slice| slice.size / 4).collect();
     assert_eq!(sizes, [4096, 4096, 1808]);
     assert_eq!(optimizer.weights("b").unwrap().offset % 256, 0);
 }
@@ -35,5 +36,7 @@ fn the_defaults_of_webgpu_hold_128_mib_and_more() {
         .build_blocking(&device, &queue)
         .unwrap();
     assert_eq!(optimizer.buffers(Field::Weights, "embedding").unwrap().len(), 2);
-    assert!(optimizer.buffers(Field::Weights, "embedding").unwrap().iter().all(|slice| slice.size <= 128 << 20));
+    assert!(
+        optimizer.buffers(Field::Weights, "embedding").unwrap().iter().all(|slice| slice.size <= 128 << 20)
+    );
 }

@@ -78,6 +78,11 @@ fn every_kernel_is_glsl_es_3_10() {
     });
 }
 
+#[test]
+fn each_two_options_are_in_some_case() {
+    sources::pairs::check_that_each_pair_is_covered();
+}
+
 /// A rule may give its helpers any name that is not on the list, and may call all of WGSL's functions.
 #[test]
 fn every_name_of_the_drivers_begins_with_la_or_is_on_the_list() {

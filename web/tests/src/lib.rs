@@ -9,8 +9,6 @@ mod common;
 mod adafactor;
 #[path = "../../../tests/device/between.rs"]
 mod between;
-#[path = "../../../tests/golden/mod.rs"]
-mod runs;
 #[path = "../../../tests/device/golden.rs"]
 mod golden;
 #[path = "../../../tests/device/guard.rs"]
@@ -21,6 +19,8 @@ mod half;
 mod lookahead;
 #[path = "../../../tests/device/options.rs"]
 mod options;
+#[path = "../../../tests/golden/mod.rs"]
+mod runs;
 #[path = "../../../tests/sources/mod.rs"]
 mod sources;
 #[path = "../../../tests/device/twin.rs"]
@@ -28,6 +28,8 @@ mod sources;
 mod twin;
 
 use std::sync::Arc;
+
+use sources::pairs;
 
 use common::DeviceTest;
 use lookahead_wgpu::{gpu::Gpu, wgpu};
