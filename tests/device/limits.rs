@@ -2,7 +2,7 @@
 
 use crate::common::{noise, on_every_adapter, submit};
 use lookahead_wgpu::{
-    Group, Lookahead, Optimizer, Slice, Snapshot, StatePolicy, gpu::Gpu, rules::Adam, wgpu,
+    Field, Group, Lookahead, Optimizer, Slice, Snapshot, StatePolicy, gpu::Gpu, rules::Adam, wgpu,
 };
 
 const LENS: [(&str, &str, usize); 6] = [

@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use lookahead_wgpu::{Gradients, Half, Optimizer, Slice, Snapshot, gpu::Gpu, wgpu};
+use lookahead_wgpu::{Field, Gradients, Half, Optimizer, Slice, Snapshot, gpu::Gpu, wgpu};
 
 use crate::{
     cases::{self, Case},

@@ -249,8 +249,15 @@ impl Trace {
                     let text = format!("pass {}", label(pass.label.as_ref()));
                     lines.push(Line { text, objects: vec![] });
                     let mut offsets = pass.dynamic_offsets.iter();
+                    let mut first = lines.len();
                     for command in &pass.commands {
                         lines.push(self.in_pass(command, &mut offsets));
+                        if matches!(command, ComputeCommand::DispatchWorkgroups(_)) {
+                            // The order in which a dispatch's groups are set is of no matter.
+                            let end = lines.len() - 1;
+                            lines[first..end].sort_by(|a, b| a.text[2..].cmp(&b.text[2..]));
+                            first = end + 1;
+                        }
                     }
                 }
                 other => panic!("a command that nothing here is meant to record: {other:?}"),

@@ -1,6 +1,6 @@
 //! How a layout is cut by a device's limits: arithmetic of the host alone.
 
-use lookahead_wgpu::{Error, Lookahead, Optimizer, rules::Adam, wgpu};
+use lookahead_wgpu::{Error, Field, Lookahead, Optimizer, rules::Adam, wgpu};
 
 #[test]
 fn a_tensor_larger_than_a_binding_has_several_slices() {
