@@ -1,8 +1,8 @@
 //! What is timed: optimizers over values that look random, and plain copies.
 
 use lookahead_wgpu::{
-    Builder, Gradients, Half, Lookahead, Optimizer, Options, Rule, Slice, alpha::GradientAt, gpu::Gpu, rules,
-    wgpu,
+    Builder, Field, Gradients, Half, Lookahead, Optimizer, Options, Rule, Slice, alpha::GradientAt, gpu::Gpu,
+    rules, wgpu,
 };
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 

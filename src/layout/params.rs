@@ -325,7 +325,7 @@ const _: () = assert!(agree(Control::MEMBERS) && agree(Order::MEMBERS));
 const _: () = assert!(size_of::<Control>() <= BLOCK && 4 * MAX_HYPER <= BLOCK);
 const _: () = assert!(size_of::<Order>() == 13 * 4 && offset_of!(Control, order) == 28 * 4);
 // An array of vec4f has no gap; a slot lies in whole words.
-const _: () = assert!(MAX_SLOTS == 2 * 4 && SLOT % 4 == 0 && 4 * clock::SCALE == 256);
+const _: () = assert!(MAX_SLOTS == 2 * 4 && SLOT.is_multiple_of(4) && 4 * clock::SCALE == 256);
 
 /// `struct La_Control` and its flags.
 pub(crate) static CONTROL_WGSL: LazyLock<String> = LazyLock::new(|| {

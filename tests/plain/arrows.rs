@@ -13,8 +13,7 @@ use std::{
 use proc_macro2::{Delimiter, Ident, TokenStream, TokenTree};
 
 /// Files and folders of the library that name `wgpu`: the device and what stands above it.
-const NAME_WGPU: &[&str] =
-    &["checkpoint/weights.rs", "gpu.rs", "gpu/", "lib.rs", "optimizer/", "snapshot/fit.rs"];
+const NAME_WGPU: &[&str] = &["checkpoint/weights.rs", "gpu/", "lib.rs", "optimizer/", "snapshot/fit.rs"];
 
 /// The modules of the library, from the bottom up: each depends on those before it alone.
 const LAYERS: &[&str] = &[

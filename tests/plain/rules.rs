@@ -124,7 +124,7 @@ const EXAMPLES: [(&str, &str); 5] = [
     ("benches/step/tables.rs", "\"adam\""),
     ("benches/step/host.rs", "Adam"),
     ("benches/step/resnet50.rs", "Adam"),
-    ("src/optimizer.rs", "Ranger"),
+    ("src/optimizer/builder.rs", "Ranger"),
 ];
 
 /// To add a rule is to add its file, its WGSL and the line that lists it: no other file names one.
