@@ -1,4 +1,4 @@
-// Runs tests one after the other and says how each ended.
+// Runs tests and says how each ended.
 
 import { existsSync } from 'node:fs';
 
@@ -14,21 +14,29 @@ export function remark(text) {
   if (text) console.log(`      ${text}`);
 }
 
-/** Runs the tests whose names have the program's first argument, and ends the process. No test at all is a failure. */
-export async function runAll(tests) {
+/**
+ * Runs the tests whose names have the program's first argument, and ends the process. No test at all is a failure.
+ *
+ * Each of `lanes` is given to one test at a time. What a test returns is worth saying.
+ */
+export async function runAll(tests, lanes = [undefined]) {
   const only = process.argv[2] ?? '';
   const chosen = tests.filter(({ name }) => name.includes(only));
+  const waiting = [...chosen];
   let failed = 0;
-  for (const { name, run } of chosen) {
-    const began = Date.now();
-    try {
-      await run();
-      console.log(`ok    ${name} (${((Date.now() - began) / 1000).toFixed(1)} s)`);
-    } catch (error) {
-      failed += 1;
-      console.error(`FAIL  ${name}\n${error.stack}`);
+  await Promise.all(lanes.map(async (lane) => {
+    for (let test = waiting.shift(); test; test = waiting.shift()) {
+      const began = Date.now();
+      try {
+        const told = await test.run(lane);
+        remark(told);
+        console.log(`ok    ${test.name} (${((Date.now() - began) / 1000).toFixed(1)} s)`);
+      } catch (error) {
+        failed += 1;
+        console.error(`FAIL  ${test.name}\n${error.stack}`);
+      }
     }
-  }
+  }));
   console.log(`${chosen.length - failed} passed, ${failed} failed`);
   // This ends the server, too, and a browser that a failed test has left behind.
   process.exit(failed > 0 || chosen.length === 0 ? 1 : 0);

@@ -3,10 +3,11 @@
 // `cargo xtask web --test` builds and runs it. An argument picks the tests whose names have it.
 
 import assert from 'node:assert/strict';
+import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { launch } from './browser.mjs';
-import { needs, remark, runAll } from './runner.mjs';
+import { needs, runAll } from './runner.mjs';
 import { serve } from './server.mjs';
 
 /** Milliseconds that a test may take on a busy machine. */
@@ -15,10 +16,11 @@ const PATIENCE = 900_000;
 const web = resolve(fileURLToPath(import.meta.url), '../..');
 needs(join(web, 'dist/tests/lookahead_wgpu_tests.js'), 'cargo xtask web --test');
 const address = await serve(web);
-const browser = await launch();
+// A browser compiles on one thread: so many run side by side.
+const browsers = await Promise.all(Array.from({ length: Math.min(4, availableParallelism()) }, () => launch()));
 
 /** What `run` gives on a page of its own, unless an error is reported there first. */
-async function fresh(run, word) {
+async function fresh(browser, run, word) {
   const page = await browser.newPage();
   let watch;
   const trouble = new Promise((_, reject) => {
@@ -62,24 +64,24 @@ const kernels = async () => {
   return { count: kernels.length, ...await make(device, kernels, chosen), kinds: seen.size };
 };
 
-async function everyKernel() {
-  const { count, kinds, pipelines, problems } = await fresh(kernels);
+async function everyKernel(browser) {
+  const { count, kinds, pipelines, problems } = await fresh(browser, kernels);
   assert.deepEqual(problems, []);
   assert.ok(kinds > 0 && pipelines >= 2 * kinds, `${pipelines} pipelines of ${kinds} kernels`);
-  remark(`${count} kernels, ${pipelines} pipelines of ${kinds} of them`);
+  return `${count} kernels, ${pipelines} pipelines of ${kinds} of them`;
 }
 
 /** Fails where the tests would run on anything but SwiftShader. */
-async function adapter() {
-  const label = await fresh(async () => {
+async function adapter(browser) {
+  const label = await fresh(browser, async () => {
     const { open } = await import('/tests/pipelines.mjs');
     return (await open(navigator.gpu)).label;
   });
   assert.match(label, /swiftshader/i);
-  remark(`Chromium ${browser.version()}: ${label}`);
+  return `Chromium ${browser.version()}: ${label}`;
 }
 
-const names = await fresh(async () => {
+const names = await fresh(browsers[0], async () => {
   const tests = await import('/dist/tests/lookahead_wgpu_tests.js');
   await tests.default();
   return tests.tests();
@@ -88,5 +90,5 @@ assert.ok(names.length > 0, 'the wasm has tests');
 await runAll([
   { name: 'the adapter is SwiftShader', run: adapter },
   { name: 'every kernel compiles', run: everyKernel },
-  ...names.map((name) => ({ name, run: async () => remark(await fresh(run, name)) })),
-]);
+  ...names.map((name) => ({ name, run: (browser) => fresh(browser, run, name) })),
+], browsers);
