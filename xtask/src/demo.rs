@@ -1,4 +1,4 @@
-//! `cargo xtask demo`: training with and without Lookahead, plotted.
+//! `cargo xtask demo`: what Lookahead changes, by learning rate.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -28,14 +28,14 @@ pub fn run(install: bool) -> Result<(), DemoError> {
     output::heading("adapter: what the demo trains on");
     adapter(install)?;
 
-    output::heading("demo: handwritten digits, with and without Lookahead");
+    output::heading("demo: handwritten digits, at six learning rates, with and without Lookahead");
     let directory = Workspace::here()?.target.join("demo");
     std::fs::create_dir_all(&directory)
         .map_err(|source| DemoError::Directory { directory: directory.clone(), source })?;
-    let plot = directory.join("digits.png");
+    let [plot, json, csv] = ["digits.png", "digits.json", "digits.csv"].map(|name| directory.join(name));
     // The plot of an earlier run must not pass for this one's. Mostly there is none to remove.
     let _ = std::fs::remove_file(&plot);
-    let mut train = train(&plot, &directory.join("digits.json"));
+    let mut train = train(&plot, &json, &csv);
     if cfg!(target_os = "linux") && std::env::var_os("XDG_RUNTIME_DIR").is_none() {
         train = train.envs(vec![quiet_device_select()]);
     }
@@ -43,7 +43,8 @@ pub fn run(install: bool) -> Result<(), DemoError> {
     if !plot.is_file() {
         return Err(DemoError::NoPlot { plot });
     }
-    output::line(format_args!("\nThe plot: {}", plot.display()));
+    output::line(format_args!("\nEvery run: {} and {}", csv.display(), json.display()));
+    output::line(format_args!("The plot: {}", plot.display()));
     Ok(())
 }
 
@@ -68,14 +69,15 @@ fn wanted(adapters: &Adapters) -> &'static [SoftwareAdapter] {
     }
 }
 
-fn train(plot: &Path, json: &Path) -> CommandLine {
+/// Learning rates from too low to too high, so that it shows where each optimizer works; five seeds, since one shows
+/// chance as well.
+const OPTIONS: [&str; 6] = ["--data", "digits", "--sweep", "lr=0.001:0.3", "--seeds", "5"];
+
+fn train(plot: &Path, json: &Path, csv: &Path) -> CommandLine {
     let words = ["run", "--release", "--package", "train", "--"];
-    let options = ["--data", "digits", "--compare"];
-    CommandLine::new("cargo", words.into_iter().chain(options))
-        .arg("--plot")
-        .arg(plot.to_string_lossy())
-        .arg("--json")
-        .arg(json.to_string_lossy())
+    let files = [("--plot", plot), ("--json", json), ("--csv", csv)];
+    let command = CommandLine::new("cargo", words.into_iter().chain(OPTIONS));
+    files.into_iter().fold(command, |command, (option, path)| command.arg(option).arg(path.to_string_lossy()))
 }
 
 #[cfg(test)]
@@ -91,11 +93,11 @@ mod tests {
 
     #[test]
     fn the_plot_and_the_numbers_go_where_they_are_asked() {
-        let command = train(Path::new("/t/demo/digits.png"), Path::new("/t/demo/digits.json"));
+        let [plot, json, csv] = ["/t/demo/a.png", "/t/demo/a.json", "/t/demo/a.csv"].map(Path::new);
         assert_eq!(
-            command.to_string(),
-            "cargo run --release --package train -- --data digits --compare \
-             --plot /t/demo/digits.png --json /t/demo/digits.json"
+            train(plot, json, csv).to_string(),
+            "cargo run --release --package train -- --data digits --sweep lr=0.001:0.3 --seeds 5 \
+             --plot /t/demo/a.png --json /t/demo/a.json --csv /t/demo/a.csv"
         );
     }
 }

@@ -67,7 +67,11 @@ enum Command {
     /// SwiftShader: install Google Chrome's package there first.
     #[command(after_help = TEST_EXAMPLES, verbatim_doc_comment)]
     Test(Install),
-    /// Train on handwritten digits with and without Lookahead, and plot both
+    /// Show what Lookahead changes: digits at six learning rates, with and without it
+    ///
+    /// Trains Adam and Lookahead(Adam) on handwritten digits at learning rates from
+    /// 0.001 to 0.3, each with five seeds; prints a table and what it shows, and plots
+    /// test loss and accuracy by learning rate. A minute or two on two cores.
     ///
     /// Runs on any adapter. On Debian and Ubuntu lavapipe is installed when there
     /// is none. The last line says where the plot is.

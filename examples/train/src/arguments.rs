@@ -7,6 +7,8 @@ use crate::options::{
 use crate::paths::Claim;
 use crate::rule::RuleName;
 use crate::settings::{PolicyName, Settings};
+use crate::sweep::Sweep;
+use crate::sweep::axes::Axes;
 use clap::builder::RangedU64ValueParser;
 use clap::{Parser, ValueEnum};
 use std::path::{Path, PathBuf};
@@ -29,9 +31,19 @@ Examples:
     cargo run --release -p train -- --half f16
   A run that survives being killed, at any time; give the same line again:
     cargo run --release -p train -- --checkpoint run.ckpt --resume
+  What Lookahead changes: every learning rate, three seeds, Adam and Lookahead(Adam):
+    cargo run --release -p train -- --sweep lr=0.001:0.3 --plot lr.png --csv lr.csv
+  SGD with momentum, four values of k by three of alpha, with five seeds:
+    cargo run --release -p train -- --rule heavy-ball --sweep k=2,5,10,20,alpha=0.2:0.8:3 --seeds 5
 
 RUST_LOG=debug shows what wgpu does.";
 
+/// k where none is given.
+const K: u32 = 5;
+/// alpha where none is given.
+const ALPHA: f64 = 0.5;
+/// Seeds of a sweep where none are given.
+const SEEDS: u32 = 3;
 /// Outer momentum where none is given.
 const OUTER_MOMENTUM: f64 = 0.5;
 /// The least adaptive alpha where none is given.
@@ -89,23 +101,17 @@ pub struct Arguments {
     #[arg(long, help_heading = "Inner optimizer")]
     centralise: bool,
 
-    /// Steps of the inner optimizer between two syncs
+    /// Steps of the inner optimizer between two syncs [default: 5]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Lookahead")]
+    k: Option<u32>,
+    /// Slow step size, above 0 and at most 1 [default: 0.5]
     #[arg(
         long,
-        default_value_t = 5,
-        value_parser = clap::value_parser!(u32).range(1..),
-        help_heading = "Lookahead"
-    )]
-    k: u32,
-    /// Slow step size, above 0 and at most 1
-    #[arg(
-        long,
-        default_value_t = 0.5,
         value_parser = alpha,
         allow_negative_numbers = true,
         help_heading = "Lookahead"
     )]
-    alpha: f64,
+    alpha: Option<f64>,
     /// What a sync does to the inner optimizer's state
     #[arg(long, value_enum, default_value_t = PolicyName::Maintain, help_heading = "Lookahead")]
     policy: PolicyName,
@@ -206,6 +212,43 @@ pub struct Arguments {
     #[arg(long, requires = "checkpoint", help_heading = "Checkpoints")]
     pub resume: bool,
 
+    /// Train with every learning rate, k and alpha of these lists, with and without Lookahead
+    ///
+    /// AXES names those that vary: lr=..., k=... and alpha=..., with commas between them.
+    ///
+    /// The values of each are numbers and ranges, with commas between them, too.
+    ///
+    /// LOW:HIGH is LOW, HIGH, and 1 and 3 times every power of ten between them.
+    ///
+    /// LOW:HIGH:COUNT is so many values, evenly on a logarithmic axis.
+    ///
+    /// lr=0.001:0.3 is 0.001, 0.003, 0.01, 0.03, 0.1 and 0.3; lr=0.01,0.1,k=5,10 is two by two.
+    ///
+    /// Each setting runs with every seed; the rule alone runs at every learning rate, too.
+    ///
+    /// A run that diverges is counted, and counts as an infinite loss.
+    ///
+    /// --plot draws test loss and accuracy along the first axis that varies, and loss by epoch.
+    #[arg(
+        long,
+        value_name = "AXES",
+        conflicts_with_all = ["compare", "checkpoint", "memory"],
+        help_heading = "Sweep"
+    )]
+    pub sweep: Option<Axes>,
+    /// Seeds of each setting of a sweep: --seed and those after it [default: 3]
+    #[arg(
+        long,
+        value_name = "COUNT",
+        value_parser = clap::value_parser!(u32).range(1..=1000),
+        requires = "sweep",
+        help_heading = "Sweep"
+    )]
+    seeds: Option<u32>,
+    /// Write a line for every run of a sweep
+    #[arg(long, value_name = "FILE", requires = "sweep", help_heading = "Sweep")]
+    pub csv: Option<PathBuf>,
+
     /// How often in an epoch the test images are classified
     #[arg(
         long,
@@ -217,7 +260,7 @@ pub struct Arguments {
     /// Say what the optimizer takes on the GPU, by kind
     #[arg(long, help_heading = "Report")]
     pub memory: bool,
-    /// Draw training loss, test accuracy and adaptive alpha
+    /// Draw training loss, test accuracy and adaptive alpha; of a sweep, what --sweep says
     #[arg(long, value_name = "FILE.png", help_heading = "Report")]
     pub plot: Option<PathBuf>,
     /// Write the results as JSON
@@ -267,15 +310,26 @@ pub struct Unused {
 }
 
 fn alpha(text: &str) -> Result<f64, String> {
-    let is_allowed = |alpha: &f64| *alpha > 0.0 && *alpha <= 1.0;
-    let alpha = text.parse().ok().filter(is_allowed);
-    alpha.ok_or_else(|| "it must be above 0 and at most 1".to_owned()).and_then(as_on_the_gpu)
+    check_alpha(text.parse().unwrap_or(f64::NAN))
 }
 
 fn learning_rate(text: &str) -> Result<f64, String> {
-    let is_allowed = |lr: &f64| *lr > 0.0 && lr.is_finite();
-    let lr = text.parse().ok().filter(is_allowed);
-    lr.ok_or_else(|| "it must be a number above 0".to_owned()).and_then(as_on_the_gpu)
+    check_learning_rate(text.parse().unwrap_or(f64::NAN))
+}
+
+/// A slow step size as it was, if it is one.
+pub fn check_alpha(alpha: f64) -> Result<f64, String> {
+    let is_allowed = alpha > 0.0 && alpha <= 1.0;
+    is_allowed
+        .then_some(alpha)
+        .ok_or_else(|| "it must be above 0 and at most 1".to_owned())
+        .and_then(as_on_the_gpu)
+}
+
+/// A learning rate as it was, if it is one.
+pub fn check_learning_rate(lr: f64) -> Result<f64, String> {
+    let is_allowed = lr > 0.0 && lr.is_finite();
+    is_allowed.then_some(lr).ok_or_else(|| "it must be a number above 0".to_owned()).and_then(as_on_the_gpu)
 }
 
 /// Refuses a positive number that is none as a GPU computes: in f32, where what is below its normal numbers may count
@@ -293,27 +347,74 @@ fn as_on_the_gpu(number: f64) -> Result<f64, String> {
     }
 }
 
+/// The same with the inner optimizer alone.
+fn without_lookahead(settings: &Settings) -> Settings {
+    Settings { lookahead: None, options: settings.options.clone().without_lookahead(), ..settings.clone() }
+}
+
 impl Arguments {
     /// The runs to make: the rule alone comes first.
     pub fn settings(&self) -> Result<Vec<Settings>, Unused> {
-        let is_digits = self.is_digits();
-        let lookahead = Settings {
+        let lookahead = self.settings_with(self.learning_rate(), self.k(), self.alpha())?;
+        let alone = self.compare.then(|| without_lookahead(&lookahead));
+        Ok(alone.into_iter().chain([lookahead]).collect())
+    }
+
+    /// The sweep to make, if one is asked for.
+    pub fn sweep(&self) -> Result<Option<Sweep>, Unused> {
+        let Some(axes) = &self.sweep else { return Ok(None) };
+        let twice = [
+            ("--lr", self.lr.is_some() && !axes.lr.is_empty()),
+            ("--k", self.k.is_some() && !axes.k.is_empty()),
+            ("--alpha", self.alpha.is_some() && !axes.alpha.is_empty()),
+        ];
+        if let Some((option, _)) = twice.into_iter().find(|(_, is_twice)| *is_twice) {
+            return Err(Unused { option, needs: "a --sweep that does not vary it" });
+        }
+        let axes = Axes {
+            lr: if axes.lr.is_empty() { vec![self.learning_rate()] } else { axes.lr.clone() },
+            k: if axes.k.is_empty() { vec![self.k()] } else { axes.k.clone() },
+            alpha: if axes.alpha.is_empty() { vec![self.alpha()] } else { axes.alpha.clone() },
+        };
+        let mut settings = Vec::new();
+        for &lr in &axes.lr {
+            for (index, &k) in axes.k.iter().enumerate() {
+                for (other, &alpha) in axes.alpha.iter().enumerate() {
+                    let lookahead = self.settings_with(lr, k, alpha)?;
+                    // What the rule alone does depends on neither.
+                    settings.extend((index == 0 && other == 0).then(|| without_lookahead(&lookahead)));
+                    settings.push(lookahead);
+                }
+            }
+        }
+        let seeds = (0..u64::from(self.seeds.unwrap_or(SEEDS))).map(|index| self.seed.wrapping_add(index));
+        Ok(Some(Sweep { axis: axes.main(), seeds: seeds.collect(), settings }))
+    }
+
+    fn learning_rate(&self) -> f64 {
+        self.lr.unwrap_or(self.rule.default_learning_rate())
+    }
+
+    fn k(&self) -> u32 {
+        self.k.unwrap_or(K)
+    }
+
+    fn alpha(&self) -> f64 {
+        self.alpha.unwrap_or(ALPHA)
+    }
+
+    fn settings_with(&self, learning_rate: f64, k: u32, alpha: f64) -> Result<Settings, Unused> {
+        Ok(Settings {
             rule: self.rule,
-            learning_rate: self.lr.unwrap_or(self.rule.default_learning_rate()),
-            lookahead: Some((self.k, self.alpha, self.policy)),
-            options: self.options()?,
+            learning_rate,
+            lookahead: Some((k, alpha, self.policy)),
+            options: self.options(k)?,
             hidden: self.hidden.clone(),
-            epochs: self.epochs.unwrap_or(if is_digits { 20 } else { 5 }),
+            epochs: self.epochs.unwrap_or(if self.is_digits() { 20 } else { 5 }),
             batch: self.batch,
             seed: self.seed,
             tests_each_epoch: self.tests,
-        };
-        let alone = self.compare.then(|| Settings {
-            lookahead: None,
-            options: lookahead.options.clone().without_lookahead(),
-            ..lookahead.clone()
-        });
-        Ok(alone.into_iter().chain([lookahead]).collect())
+        })
     }
 
     /// Whether the digits of the example are trained on.
@@ -330,10 +431,11 @@ impl Arguments {
         });
         let json = self.json.iter().map(|path| Claim::output("--json", path));
         let plot = self.plot.iter().map(|path| Claim::output("--plot", path));
-        data.chain(checkpoint).chain(json).chain(plot).collect()
+        let csv = self.csv.iter().map(|path| Claim::output("--csv", path));
+        data.chain(checkpoint).chain(json).chain(plot).chain(csv).collect()
     }
 
-    fn options(&self) -> Result<Options, Unused> {
+    fn options(&self, k: u32) -> Result<Options, Unused> {
         let adaptive = self.adaptive.map(|curvature| Adaptive {
             curvature,
             alpha_low: self.alpha_low.unwrap_or(ALPHA_LOW),
@@ -352,7 +454,7 @@ impl Arguments {
         Ok(Options {
             adaptive,
             outer,
-            average: self.average()?,
+            average: self.average(k)?,
             half: self.half,
             guard: self.guard,
             loss_scale: self.loss_scale.map_or(by_default, |LossScaling(scale)| scale),
@@ -361,7 +463,7 @@ impl Arguments {
         })
     }
 
-    fn average(&self) -> Result<Option<AverageKind>, Unused> {
+    fn average(&self, k: u32) -> Result<Option<AverageKind>, Unused> {
         let Some(name) = self.average else { return Ok(None) };
         let unused = [
             (self.average_decay.is_some() && name != AverageName::Ema, "--average-decay", "--average ema"),
@@ -375,7 +477,7 @@ impl Arguments {
         if let Some((_, option, needs)) = unused.into_iter().find(|(is_unused, ..)| *is_unused) {
             return Err(Unused { option, needs });
         }
-        let k = u64::from(self.k);
+        let k = u64::from(k);
         Ok(Some(match name {
             AverageName::Ema => AverageKind::Ema(self.average_decay.unwrap_or(0.99)),
             AverageName::Polyak => AverageKind::Polyak(self.average_from.unwrap_or(0)),

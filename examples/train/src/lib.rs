@@ -22,6 +22,8 @@ pub mod options;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod output;
 #[cfg(not(target_arch = "wasm32"))]
+pub mod panel;
+#[cfg(not(target_arch = "wasm32"))]
 pub mod paths;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod plot;
@@ -33,4 +35,6 @@ pub mod report;
 pub mod rule;
 pub mod run;
 pub mod settings;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod sweep;
 pub mod unpack;

@@ -7,25 +7,35 @@ use crate::driver::{Checkpoints, Progress, Workbench};
 use crate::folder;
 use crate::history::History;
 use crate::output::Output;
+use crate::panel::PlotError;
 use crate::paths;
-use crate::plot::{self, PlotError};
+use crate::plot;
 use crate::report;
 use crate::settings::Settings;
+use crate::sweep::{self, Sweep};
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use lookahead_wgpu::gpu::Gpu;
+use lookahead_wgpu::wgpu::AdapterInfo;
 use std::error::Error;
 use std::fmt;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
+/// The files that results go to.
+struct Outputs {
+    plot: Option<Output>,
+    json: Option<Output>,
+    csv: Option<Output>,
+}
+
 /// Does what the command line asks for. A run that diverged, or took no step, is an error, after the reports were
-/// written.
+/// written; in a sweep it is a finding.
 pub fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
-    let runs = arguments.settings()?;
+    let (runs, sweep) = (arguments.settings()?, arguments.sweep()?);
     let files = if arguments.is_digits() { None } else { Some(folder::find(&arguments.data)?) };
     paths::check(&arguments.claims(files.as_ref().map_or(&[][..], |files| &files.paths)))?;
     let open = |path: &Option<PathBuf>| path.as_deref().map(Output::open).transpose();
-    let (plot, json) = (open(&arguments.plot)?, open(&arguments.json)?);
+    let [plot, json, csv] = [open(&arguments.plot)?, open(&arguments.json)?, open(&arguments.csv)?];
     let gpu = Gpu::open_blocking(arguments.adapter.as_deref())?;
     let dataset = files.map_or_else(Dataset::digits, |files| files.read())?;
     let adapter = gpu.info.clone();
@@ -33,19 +43,35 @@ pub fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     writeln!(out, "{}\n{}", describe(&dataset, &arguments.hidden), gpu.label())?;
 
     let bench = Workbench::new(gpu, &dataset)?;
+    let outputs = Outputs { plot, json, csv };
+    match sweep {
+        Some(sweep) => run_sweep(&sweep, &bench, &adapter, &dataset, outputs),
+        None => run_each(&runs, &bench, &adapter, &dataset, arguments, outputs),
+    }
+}
+
+/// Trains with each setting, and reports.
+fn run_each(
+    runs: &[Settings],
+    bench: &Workbench,
+    adapter: &AdapterInfo,
+    dataset: &Dataset,
+    arguments: &Arguments,
+    outputs: Outputs,
+) -> Result<(), Box<dyn Error>> {
     let mut histories = Vec::new();
-    for settings in &runs {
-        histories.push(train(&bench, settings, &dataset, arguments)?);
+    for settings in runs {
+        histories.push(train(bench, settings, dataset, arguments)?);
     }
     if histories.len() > 1 {
-        writeln!(out, "\n{}", report::comparison(&histories))?;
+        writeln!(io::stdout(), "\n{}", report::comparison(&histories))?;
     }
-    if let Some(file) = json {
+    if let Some(file) = outputs.json {
         let backend = adapter.backend.to_str();
         file.write(report::json(&adapter.name, backend, &dataset.name, &histories)?.as_bytes())?;
     }
     let problem = histories.iter().find_map(|history| failed(history, arguments));
-    if let Some(file) = plot {
+    if let Some(file) = outputs.plot {
         match plot::png(&histories) {
             // A run that diverged at once; that is said below.
             Err(PlotError::Empty) if problem.is_some() => {}
@@ -53,6 +79,33 @@ pub fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         }
     }
     problem.map_or(Ok(()), |problem| Err(problem.into()))
+}
+
+/// Trains with every setting and seed of a sweep, and reports.
+fn run_sweep(
+    sweep: &Sweep,
+    bench: &Workbench,
+    adapter: &AdapterInfo,
+    dataset: &Dataset,
+    outputs: Outputs,
+) -> Result<(), Box<dyn Error>> {
+    let cells = sweep.run(bench, dataset)?;
+    writeln!(io::stdout(), "\n{}", sweep::words::words(sweep, &cells))?;
+    if let Some(file) = outputs.json {
+        let backend = adapter.backend.to_str();
+        let text = sweep::report::json(sweep, &adapter.name, backend, &dataset.name, &cells)?;
+        file.write(text.as_bytes())?;
+    }
+    if let Some(file) = outputs.csv {
+        file.write(&sweep::report::csv(&cells)?)?;
+    }
+    if cells.iter().all(|cell| cell.diverged() == cell.runs.len()) {
+        return Err("every run diverged; try lower learning rates".into());
+    }
+    if let Some(file) = outputs.plot {
+        file.write(&sweep::plot::png(sweep, &cells)?)?;
+    }
+    Ok(())
 }
 
 /// Why a run came to nothing, if it did.

@@ -63,7 +63,8 @@ pub fn idle(history: &History) -> Option<String> {
     })
 }
 
-fn count(number: u64, word: &str, plural: &str) -> String {
+/// A number with its word, in singular or plural.
+pub fn count(number: u64, word: &str, plural: &str) -> String {
     format!("{number} {word}{}", if number == 1 { "" } else { plural })
 }
 
@@ -94,7 +95,8 @@ fn best(epochs: &[Epoch]) -> Option<&Epoch> {
     epochs.iter().reduce(|best, epoch| if epoch.accuracy() > best.accuracy() { epoch } else { best })
 }
 
-fn percent(share: f64) -> String {
+/// A share in percent.
+pub fn percent(share: f64) -> String {
     format!("{:.2} %", 100.0 * share)
 }
 
@@ -115,8 +117,9 @@ struct JsonReport<'a> {
     runs: Vec<JsonRun<'a>>,
 }
 
+/// A run as JSON.
 #[derive(Serialize)]
-struct JsonRun<'a> {
+pub struct JsonRun<'a> {
     name: &'a str,
     rule: &'a str,
     k: Option<u32>,
@@ -147,7 +150,8 @@ struct JsonEpoch<'a> {
 }
 
 impl<'a> JsonRun<'a> {
-    fn new(run: &'a History) -> Self {
+    /// Of a run.
+    pub fn new(run: &'a History) -> Self {
         let setting = run.lookahead.as_ref();
         let epochs = run.epochs.iter().enumerate().map(|(index, epoch)| JsonEpoch {
             epoch: epoch.epoch,

@@ -9,6 +9,7 @@ mod folders;
 mod network;
 mod programs;
 mod reporting;
+mod sweeps;
 mod training;
 mod twin;
 
