@@ -22,14 +22,14 @@ pub fn cases(sizes: &[usize], go_together: impl Fn(Value, Value) -> bool) -> Vec
     let mut cases = Vec::new();
     while let Some(&(first, second)) = left.first() {
         let mut chosen = vec![first, second];
-        for axis in 0..sizes.len() {
+        for (axis, &size) in sizes.iter().enumerate() {
             if chosen.iter().any(|(other, _)| *other == axis) {
                 continue;
             }
             let new =
                 |value: Value| chosen.iter().filter(|other| left.contains(&ordered(**other, value))).count();
             // Values are tried from another one on in each case, or the first would be in most.
-            let values = (0..sizes[axis]).map(|value| (axis, (value + cases.len()) % sizes[axis]));
+            let values = (0..size).map(|value| (axis, (value + cases.len()) % size));
             let fitting = values.filter(|value| chosen.iter().all(|other| go_together(*other, *value)));
             // Of those that are as good, the first.
             let best = fitting.rev().max_by_key(|value| new(*value));
