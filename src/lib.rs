@@ -46,6 +46,7 @@
 //! | a device to begin with, natively and in a browser | [`gpu`] |
 //! | the f64 reference | [`twin`] |
 //! | the paper's section 3 in closed form | [`analysis`] |
+//! | how to: borrowed buffers, groups, evaluation, checkpoints, device limits, moving from PyTorch | [`guide`] |
 //! | the kernels' texts | [`kernels`] |
 //!
 //! Rules and settings are [serde](https://serde.rs)'s, too: `{ "clip": { "global_norm": 1.0 }, "guard": true }` is an
@@ -68,6 +69,8 @@ pub mod checkpoint;
 mod config;
 mod error;
 pub mod gpu;
+#[doc = include_str!("guide.md")]
+pub mod guide {}
 pub mod kernels;
 mod layout;
 mod optimizer;

@@ -14,6 +14,7 @@ mod custom_rule;
 mod errors;
 mod limits;
 mod memory;
+mod plan;
 mod readback;
 mod recording;
 mod rules;
