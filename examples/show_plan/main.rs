@@ -14,10 +14,11 @@ use lookahead_wgpu::{Limits, Lookahead, Optimizer, Options, rules};
   show_plan adafactor --storage-buffers 4 w=4096x1024        refused: says what is needed")]
 struct Arguments {
     /// The rule
+    #[arg(default_value = "adam")]
     rule: String,
 
     /// The tensors, as NAME=AxBxC
-    #[arg(required = true, value_name = "NAME=SHAPE")]
+    #[arg(value_name = "NAME=SHAPE", default_values = ["weight=784x128", "bias=128"])]
     tensors: Vec<String>,
 
     /// Lookahead around the rule, with these settings as JSON; `{}`: k = 5, alpha = 0.5

@@ -17,6 +17,7 @@ mod adapters;
 mod between;
 mod checkpoint;
 mod custom_rule;
+mod examples;
 mod extremes;
 mod frozen;
 mod golden;
