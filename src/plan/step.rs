@@ -425,3 +425,39 @@ impl Recorder<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        config::{average::Average, clip::Clip, lookahead::Lookahead},
+        layout::limits::Limits,
+        optimizer::Optimizer,
+        rules::Adam,
+    };
+
+    /// What the plan's half of a step allocates once its vectors have grown: nothing, in a whole cycle.
+    #[test]
+    fn recording_a_step_allocates_nothing_in_the_steady_state() {
+        for tensors in [1, 161] {
+            let builder = Optimizer::builder(Adam::default()).lookahead(Lookahead::default());
+            let mut builder = builder.clip(Clip::GlobalNorm(1.0)).average(Average::Ema { decay: 0.9 });
+            for index in 0..tensors {
+                builder = builder.tensor(&index.to_string(), &[3, 5]);
+            }
+            let mut plan = builder.plan(&Limits::default()).unwrap();
+            let placement = plan.own_placement();
+            let (mut event, mut recording) = (Event::default(), Recording::default());
+            let mut step = || {
+                plan.next_step(None, &mut event).unwrap();
+                plan.record(&event, &placement, &mut recording).unwrap();
+                plan.recorded(&event);
+                plan.step_taken(&event);
+                recording.dispatches.len()
+            };
+            (0..6).for_each(|_| drop(step()));
+            let counted = allocation_counter::measure(|| (0..6).for_each(|_| assert_eq!(step(), 3)));
+            assert_eq!(counted.count_total, 0, "{counted:?}");
+        }
+    }
+}
