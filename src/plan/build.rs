@@ -150,17 +150,7 @@ impl Draft {
         let own = Own { shared: &shared, copy, recipes: &recipes, factors: reductions.factors };
         let windows = self.windows(&mut program, &flat, &own);
         drop(recipes);
-        let stale_tables = vec![false; self.groups.len()];
-        let state = State {
-            groups: self.groups,
-            schedule: self.schedule,
-            steps: 0,
-            gathered: 0,
-            average_start: 0,
-            swapped: None,
-            norm_is_stale: false,
-            stale_tables,
-        };
+        let state = State::new(self.groups, self.schedule);
         Ok(Plan {
             layout: self.layout,
             options: self.options,

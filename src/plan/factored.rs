@@ -269,12 +269,8 @@ impl Moments {
         (factors, start, alpha): (Id<Buffer>, u64, u32),
     ) -> Result<Self, Error> {
         let partial_layout = program.layout(vec![(0, Binding::Read), (1, Binding::ReadWrite)]);
-        let tasks_layout = program.layout(vec![
-            (0, Binding::Read),
-            (1, Binding::Read),
-            (2, Binding::Read),
-            (3, Binding::ReadWrite),
-        ]);
+        let reads = (0..3).map(|binding| (binding, Binding::Read));
+        let tasks_layout = program.layout(reads.chain([(3, Binding::ReadWrite)]).collect());
         let sums = shared.kernels(program, recipes, Some(partial_layout), |recipe| {
             recipe.is_factored().then(|| recipe.sums())
         });

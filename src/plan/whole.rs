@@ -62,6 +62,23 @@ pub(crate) struct State {
     pub stale_tables: Vec<bool>,
 }
 
+impl State {
+    /// Before the first step.
+    pub(super) fn new(groups: Vec<GroupState>, schedule: Schedule) -> Self {
+        let stale_tables = vec![false; groups.len()];
+        Self {
+            groups,
+            schedule,
+            steps: 0,
+            gathered: 0,
+            average_start: 0,
+            swapped: None,
+            norm_is_stale: false,
+            stale_tables,
+        }
+    }
+}
+
 /// What the weights are exchanged with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Swapped {

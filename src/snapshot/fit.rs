@@ -296,6 +296,16 @@ impl Optimizer {
             }
             _ => {}
         }
+        self.loss_scaling_differs(snapshot, &mut differences, findings);
+        differences
+    }
+
+    fn loss_scaling_differs(
+        &self,
+        snapshot: &Snapshot,
+        differences: &mut Differences,
+        findings: &mut Findings<'_>,
+    ) {
         let here = self.plan.options.guard.is_some_and(|guard| guard.loss_scale.is_some());
         // Older files do not tell.
         let there = snapshot.loss_scaling.unwrap_or(here || snapshot.loss_scale != 1.0);
@@ -320,7 +330,6 @@ impl Optimizer {
                 snapshot.loss_scale
             ));
         }
-        differences
     }
 
     /// A group's settings and clock, and what a guard's cycle has latched.
@@ -461,78 +470,122 @@ impl Optimizer {
             }
         }
         let policy = here.lookahead.map(|lookahead| lookahead.policy);
-        let begins_lookahead = group.policy.is_none() && policy.is_some();
         let ends_lookahead = group.policy.is_some() && policy.is_none();
-        let changes_policy = group.policy != policy;
-        let is_taken = ends_lookahead && findings.options.end_lookahead == Some(Weights::Slow);
-        let weights = if is_taken { Field::SlowWeights } else { Field::Weights }.to_string();
-        // Buffers of an outer step are another one's, even where they have one name.
-        let is_old = |field: Option<Field<'_>>| matches!(field, Some(Field::Outer(_))) && differences.outer;
-        let mut fields = Vec::new();
-        for field in self.plan.fields_of(index) {
-            let key = if field == Field::Weights { weights.clone() } else { field.to_string() };
+        let takes_slow = ends_lookahead && findings.options.end_lookahead == Some(Weights::Slow);
+        let case = Case {
+            from,
+            begins_lookahead: group.policy.is_none() && policy.is_some(),
+            ends_lookahead,
+            changes_policy: group.policy != policy,
+            takes_slow,
+            keeps_average: self.plan.options.average.is_some(),
+            differences,
+            gathered: snapshot.gathered,
+        };
+        let fields = self.plan.fields_of(index).into_iter().filter_map(|field| {
             let len = self.plan.field_len(field, index);
-            let begins = match field {
-                Field::SlowWeights => begins_lookahead,
-                Field::SlowState(_) => changes_policy,
-                Field::Outer(_) => begins_lookahead || differences.outer,
-                Field::Average => differences.begins_average,
-                Field::Accumulated => snapshot.gathered == 0,
-                Field::Fisher | Field::Curvature => true,
-                Field::Weights | Field::Gradients | Field::HalfWeights | Field::State(_) => false,
-            };
-            let values = match stored.remove(key.as_str()).filter(|_| !is_old(Some(field))) {
-                Some(values) => {
-                    if values.len() as u64 != len {
-                        let found = values.len();
-                        findings.add(format!("`{key}` of `{name}` has {found} values, not {len}"));
-                    }
-                    Cow::Borrowed(values)
-                }
-                None if begins => {
-                    let is_curvature = matches!(field, Field::Fisher | Field::Curvature);
-                    if is_curvature && !begins_lookahead {
-                        let differ = || format!("it has no `{key}` of `{name}`");
-                        findings.differs(Change::BeginCurvature, differ);
-                    }
-                    let copied = match field {
-                        Field::SlowWeights | Field::Average => Some(weights.clone()),
-                        Field::SlowState(slot) => Some(Field::State(slot).to_string()),
-                        _ => None,
-                    };
-                    let copied = copied.and_then(|key| from.values(&key));
-                    copied.map_or_else(|| Cow::Owned(vec![0.0; len as usize]), Cow::Borrowed)
-                }
-                None => {
-                    findings.add(format!("`{key}` of `{name}` is missing in it"));
-                    continue;
-                }
-            };
-            fields.push((field, values));
-        }
-        for key in stored.into_keys() {
-            let ends = match Field::parse(key) {
-                Some(Field::Weights) => is_taken,
-                Some(Field::SlowWeights) => ends_lookahead,
-                Some(Field::SlowState(_)) => changes_policy,
-                Some(Field::Outer(_)) => ends_lookahead || differences.outer,
-                Some(Field::Average) => self.plan.options.average.is_none(),
-                Some(Field::Accumulated) => snapshot.gathered == 0,
-                Some(Field::Fisher | Field::Curvature) => {
-                    if !ends_lookahead {
-                        findings.differs(Change::EndCurvature, || {
-                            format!("`{name}` has `{key}` in it, which is not kept here")
-                        });
-                    }
-                    true
-                }
-                _ => false,
-            };
-            if !ends {
-                findings.add(format!("`{name}` has `{key}` in it, which is not kept here"));
-            }
+            Some((field, case.values(field, len, &mut stored, findings)?))
+        });
+        let fields = fields.collect();
+        for key in stored.into_keys().filter(|key| !case.is_given_up(key, findings)).collect::<Vec<_>>() {
+            findings.add(format!("`{name}` has `{key}` in it, which is not kept here"));
         }
         fields
+    }
+}
+
+/// What an import begins and gives up of one tensor.
+struct Case<'a, 'b> {
+    from: &'a TensorSnapshot,
+    begins_lookahead: bool,
+    ends_lookahead: bool,
+    changes_policy: bool,
+    /// The weights become the slow ones.
+    takes_slow: bool,
+    keeps_average: bool,
+    differences: &'b Differences,
+    gathered: u32,
+}
+
+impl<'a> Case<'a, '_> {
+    /// The weights' name in the snapshot.
+    fn weights(&self) -> Field<'static> {
+        if self.takes_slow { Field::SlowWeights } else { Field::Weights }
+    }
+
+    /// A field starts anew where the snapshot does not have it.
+    fn begins(&self, field: Field<'_>) -> bool {
+        match field {
+            Field::SlowWeights => self.begins_lookahead,
+            Field::SlowState(_) => self.changes_policy,
+            Field::Outer(_) => self.begins_lookahead || self.differences.outer,
+            Field::Average => self.differences.begins_average,
+            Field::Accumulated => self.gathered == 0,
+            Field::Fisher | Field::Curvature => true,
+            Field::Weights | Field::Gradients | Field::HalfWeights | Field::State(_) => false,
+        }
+    }
+
+    /// What a field of `len` values becomes; it is taken out of what is stored.
+    fn values(
+        &self,
+        field: Field<'static>,
+        len: u64,
+        stored: &mut BTreeMap<&str, &'a [f32]>,
+        findings: &mut Findings<'_>,
+    ) -> Option<Cow<'a, [f32]>> {
+        let name = &self.from.name;
+        let key = if field == Field::Weights { self.weights() } else { field }.to_string();
+        // Buffers of an outer step are another one's, even where they have one name.
+        let is_old = matches!(field, Field::Outer(_)) && self.differences.outer;
+        match stored.remove(key.as_str()).filter(|_| !is_old) {
+            Some(values) => {
+                if values.len() as u64 != len {
+                    let found = values.len();
+                    findings.add(format!("`{key}` of `{name}` has {found} values, not {len}"));
+                }
+                Some(Cow::Borrowed(values))
+            }
+            None if self.begins(field) => {
+                if matches!(field, Field::Fisher | Field::Curvature) && !self.begins_lookahead {
+                    let differ = || format!("it has no `{key}` of `{name}`");
+                    findings.differs(Change::BeginCurvature, differ);
+                }
+                let copied = match field {
+                    Field::SlowWeights | Field::Average => Some(self.weights()),
+                    Field::SlowState(slot) => Some(Field::State(slot)),
+                    _ => None,
+                };
+                let copied = copied.and_then(|field| self.from.values(&field.to_string()));
+                Some(copied.map_or_else(|| Cow::Owned(vec![0.0; len as usize]), Cow::Borrowed))
+            }
+            None => {
+                findings.add(format!("`{key}` of `{name}` is missing in it"));
+                None
+            }
+        }
+    }
+
+    /// What the snapshot has besides ends with the import.
+    fn is_given_up(&self, key: &str, findings: &mut Findings<'_>) -> bool {
+        match Field::parse(key) {
+            Some(Field::Weights) => self.takes_slow,
+            Some(Field::SlowWeights) => self.ends_lookahead,
+            Some(Field::SlowState(_)) => self.changes_policy,
+            Some(Field::Outer(_)) => self.ends_lookahead || self.differences.outer,
+            Some(Field::Average) => !self.keeps_average,
+            Some(Field::Accumulated) => self.gathered == 0,
+            Some(Field::Fisher | Field::Curvature) => {
+                if !self.ends_lookahead {
+                    let name = &self.from.name;
+                    findings.differs(Change::EndCurvature, || {
+                        format!("`{name}` has `{key}` in it, which is not kept here")
+                    });
+                }
+                true
+            }
+            _ => false,
+        }
     }
 }
 
