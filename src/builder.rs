@@ -217,7 +217,9 @@ impl Builder {
             Ok(TensorSpec { name: tensor.name.clone(), shape: tensor.shape.clone(), group })
         });
         let specs = specs.collect::<Result<Vec<_>, Error>>()?;
-        let states = groups.into_iter().map(|group| GroupState::new(group, &self.rule, self.lookahead));
+        let states = groups
+            .into_iter()
+            .map(|group| GroupState::new(group, &self.rule, self.lookahead, self.options.maximize));
         Ok((states.collect::<Result<_, _>>()?, specs))
     }
 

@@ -12,7 +12,7 @@ use crate::{
     guard::ROWS,
     lookahead::Clock,
     optimizer::Optimizer,
-    rules::{Factored, Rule, WeightDecay},
+    rules::{Factored, Rule, WeightDecay, check_learning_rate},
 };
 
 /// A group at work: its settings, whole, and where it stands.
@@ -25,6 +25,7 @@ pub(crate) struct GroupState {
     pub weight_decay: WeightDecay,
     pub lookahead: Option<Lookahead>,
     pub frozen: bool,
+    pub maximize: bool,
     pub clock: Clock,
     /// How many members the rule's `Hyper` has.
     pub hypers: u32,
@@ -32,8 +33,13 @@ pub(crate) struct GroupState {
 
 impl GroupState {
     /// The group's settings over the optimizer's.
-    pub fn new(group: Group, rule: &Arc<dyn Rule>, lookahead: Option<Lookahead>) -> Result<Self, Error> {
-        let rule = group.rule.map_or_else(|| rule.clone(), Arc::from);
+    pub fn new(
+        mut group: Group,
+        rule: &Arc<dyn Rule>,
+        lookahead: Option<Lookahead>,
+        maximize: bool,
+    ) -> Result<Self, Error> {
+        let rule = group.rule_over(rule)?;
         let weight_decay = match group.weight_decay {
             Some(factor) => rule.weight_decay().with_factor(factor),
             None => rule.weight_decay(),
@@ -47,6 +53,7 @@ impl GroupState {
             ..lookahead
         });
         check_factor(group.factor)?;
+        group.learning_rate.map_or(Ok(()), check_learning_rate)?;
         weight_decay.check()?;
         crate::kernels::check(rule.as_ref())?;
         lookahead.map_or(Ok(()), |lookahead| lookahead.check())?;
@@ -55,12 +62,13 @@ impl GroupState {
         Ok(Self {
             name: group.name,
             hypers: hyper.len() as u32,
-            learning_rate: rule.learning_rate(),
+            learning_rate: group.learning_rate.unwrap_or_else(|| rule.learning_rate()),
             rule,
             factor: group.factor,
             weight_decay,
             lookahead,
             frozen: group.frozen,
+            maximize: group.maximize.unwrap_or(maximize),
             clock: Clock::new(),
         })
     }

@@ -100,7 +100,7 @@ pub use config::{
     alpha::{self, AdaptiveAlpha},
     average::{self, Average},
     clip::Clip,
-    group::{DEFAULT_GROUP, Group},
+    group::{DEFAULT_GROUP, Group, Hyperparameter},
     guard::{Guard, LossScale},
     lookahead::{Lookahead, StatePolicy},
     options::Options,

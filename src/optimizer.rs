@@ -576,7 +576,8 @@ impl Optimizer {
             l2,
             shrink: lr * decoupled,
             decay,
-            gain: self.options.gain(plan.flushed.unwrap_or(self.options.micro_batches())) as f32,
+            gain: self.options.gain(plan.flushed.unwrap_or(self.options.micro_batches()), group.maximize)
+                as f32,
             outer: self.options.outer.coefficients(),
             share: plan.share.unwrap_or(-1.0) as f32,
             draw: self.steps as u32,

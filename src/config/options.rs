@@ -47,7 +47,7 @@ pub struct Options {
     pub half_gradients: Option<Half>,
     /// Slow weights are bf16, rounded at random.
     pub slow_bf16: bool,
-    /// The objective is maximised.
+    /// The objective is maximised, where a group does not have it otherwise.
     pub maximize: bool,
 }
 
@@ -101,8 +101,8 @@ impl Options {
     }
 
     /// What the sum of the gradients of so many micro-batches is multiplied with.
-    pub(crate) fn gain(&self, micro_batches: u32) -> f64 {
+    pub(crate) fn gain(&self, micro_batches: u32, maximize: bool) -> f64 {
         let gain = self.accumulate.map_or(1.0, |accumulate| accumulate.gain(micro_batches));
-        if self.maximize { -gain } else { gain }
+        if maximize { -gain } else { gain }
     }
 }

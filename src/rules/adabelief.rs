@@ -6,7 +6,6 @@ use super::{
     adam::{bias_corrections, check_betas, check_eps},
     entry::{Entry, Kind, Listed},
     rule::{Rule, Slot, Step, WeightDecay, check_learning_rate},
-    settings::Settings,
 };
 use crate::error::{Error, check_hyperparameter};
 
@@ -127,10 +126,6 @@ impl Rule for AdaBelief {
         state[1] = beta2 * state[1] + (1.0 - beta2) * error * error + self.eps_root;
         let (m, s) = (state[0] / bias1, state[1] / bias2);
         weight - step.learning_rate * m / (s.sqrt() + self.eps)
-    }
-
-    fn settings(&self) -> Option<Settings> {
-        Settings::of(Self::ENTRY.name, self)
     }
 
     fn check(&self) -> Result<(), Error> {

@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 use super::{
     entry::{Entry, Kind, Listed},
     rule::{Factored, Rule, Slot, Step, WeightDecay, check_learning_rate, truth},
-    settings::Settings,
 };
 use crate::error::{Error, check_hyperparameter};
 
@@ -230,10 +229,6 @@ impl Rule for AdaFactor {
             clipping_threshold: self.clipping_threshold,
             scales_by_weights: self.multiply_by_parameter_scale,
         })
-    }
-
-    fn settings(&self) -> Option<Settings> {
-        Settings::of(Self::ENTRY.name, self)
     }
 
     fn check(&self) -> Result<(), Error> {

@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 use super::{
     entry::{Entry, Kind, Listed},
     rule::{Rule, SecondMoment, Slot, Step, WeightDecay, check_learning_rate, maximum},
-    settings::Settings,
 };
 use crate::error::{Error, check_hyperparameter};
 
@@ -145,10 +144,6 @@ impl Rule for Adam {
         Some(SecondMoment { slot: 1, bias_correction, eps: self.eps })
     }
 
-    fn settings(&self) -> Option<Settings> {
-        Settings::of(Self::ENTRY.name, self)
-    }
-
     fn check(&self) -> Result<(), Error> {
         check_learning_rate(self.lr)?;
         check_betas(self.betas)?;
@@ -284,10 +279,6 @@ impl Rule for AdamW {
 
     fn update(&self, step: &Step, weight: f64, gradient: f64, state: &mut [f64]) -> f64 {
         self.0.update(step, weight, gradient, state)
-    }
-
-    fn settings(&self) -> Option<Settings> {
-        Settings::of(Self::ENTRY.name, self)
     }
 
     fn check(&self) -> Result<(), Error> {

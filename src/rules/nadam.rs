@@ -6,7 +6,6 @@ use super::{
     adam::{bias_corrections, check_betas, check_eps},
     entry::{Entry, Kind, Listed},
     rule::{Rule, SecondMoment, Slot, Step, WeightDecay, check_learning_rate, truth},
-    settings::Settings,
 };
 use crate::error::{Error, check_hyperparameter};
 
@@ -171,10 +170,6 @@ impl Rule for NAdam {
     fn second_moment(&self, count: u64) -> Option<SecondMoment> {
         let (_, bias_correction) = bias_corrections(self.betas, count);
         Some(SecondMoment { slot: 1, bias_correction, eps: self.eps })
-    }
-
-    fn settings(&self) -> Option<Settings> {
-        Settings::of(Self::ENTRY.name, self)
     }
 
     fn check(&self) -> Result<(), Error> {

@@ -6,7 +6,6 @@ use super::{
     adam::{bias_corrections, check_betas, check_eps},
     entry::{Entry, Kind, Listed},
     rule::{Rule, SecondMoment, Slot, Step, WeightDecay, check_learning_rate},
-    settings::Settings,
 };
 use crate::error::Error;
 
@@ -142,10 +141,6 @@ impl Rule for RAdam {
         Some(SecondMoment { slot: 1, bias_correction, eps: self.eps })
     }
 
-    fn settings(&self) -> Option<Settings> {
-        Settings::of(Self::ENTRY.name, self)
-    }
-
     fn check(&self) -> Result<(), Error> {
         check_learning_rate(self.lr)?;
         check_betas(self.betas)?;
@@ -264,10 +259,6 @@ impl Rule for Ranger {
 
     fn centralises(&self) -> bool {
         true
-    }
-
-    fn settings(&self) -> Option<Settings> {
-        Settings::of(Self::ENTRY.name, self)
     }
 
     fn check(&self) -> Result<(), Error> {
