@@ -146,20 +146,18 @@ async fn what_a_group_overrides_is_the_twins(gpu: &Gpu) {
 async fn a_group_maximises_alone(gpu: &Gpu) {
     let adaptive = |scope| {
         let adaptive = AdaptiveAlpha::new(0.1).scope(scope).gradient(GradientAt::LastStep);
-        Options { adaptive: Some(adaptive), ..Options::default() }
+        Options::default().adaptive(adaptive)
     };
     for options in [
         Options::default(),
         adaptive(Scope::Model),
-        Options { clip: Clip::Value(0.5), ..adaptive(Scope::Group) },
-        Options {
-            clip: Clip::GlobalNorm(0.5),
-            guard: Some(Guard::default()),
-            accumulate: Some(Accumulation::mean(2)),
-            centralise: true,
-            average: Some(Average::Ema { decay: 0.5 }),
-            ..Options::default()
-        },
+        adaptive(Scope::Group).clip(Clip::Value(0.5)),
+        Options::default()
+            .clip(Clip::GlobalNorm(0.5))
+            .guard(Guard::default())
+            .accumulate(Accumulation::mean(2))
+            .centralise(true)
+            .average(Average::Ema { decay: 0.5 }),
     ] {
         let rule = || Adam::new(0.01).weight_decay(0.1);
         let mut up = build(gpu, rule(), Group::new("g").maximize(true), &options).await;
@@ -176,7 +174,7 @@ async fn a_group_maximises_alone(gpu: &Gpu) {
             }
         }
         // And the other way round: all maximise but the group.
-        let all = Options { maximize: true, ..options.clone() };
+        let all = options.clone().maximize(true);
         let mut but = build(gpu, rule(), Group::new("g").maximize(false), &all).await;
         train(gpu, &mut but, -1.0);
         let mut all = build(gpu, rule(), Group::new("g"), &all).await;

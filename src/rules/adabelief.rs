@@ -21,6 +21,7 @@ use crate::error::{Error, check_hyperparameter};
 /// [`Rule::second_moment`] is none.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct AdaBelief {
     /// Learning rate, at least 0.
     pub lr: f64,

@@ -19,6 +19,7 @@ use crate::error::{Error, check_hyperparameter};
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Adadelta {
     /// Learning rate, at least 0.
     pub lr: f64,

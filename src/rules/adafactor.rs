@@ -24,6 +24,7 @@ use crate::error::{Error, check_hyperparameter};
 /// The second moments of all tensors lie in one binding (128 MiB by wgpu's default limits).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct AdaFactor {
     /// Learning rate, at least 0.
     pub lr: f64,

@@ -20,6 +20,7 @@ use crate::error::{Error, check_hyperparameter};
 /// `s` is a sum and no mean, so that [`Rule::second_moment`] is none.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Adagrad {
     /// Learning rate, at least 0.
     pub lr: f64,

@@ -20,6 +20,7 @@ use crate::error::{Error, check_hyperparameter};
 /// so far, before its bias correction, stands for `v` in the denominator.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Adam {
     /// Learning rate, at least 0.
     pub lr: f64,

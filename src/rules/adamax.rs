@@ -20,6 +20,7 @@ use crate::error::Error;
 /// `u` is a maximum and no mean, so that [`Rule::second_moment`] is none.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Adamax {
     /// Learning rate, at least 0.
     pub lr: f64,

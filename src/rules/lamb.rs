@@ -20,6 +20,7 @@ use crate::error::Error;
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Lamb {
     /// Learning rate, at least 0.
     pub lr: f64,

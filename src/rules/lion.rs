@@ -18,6 +18,7 @@ use crate::error::Error;
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Lion {
     /// Learning rate, at least 0: how far every weight moves.
     pub lr: f64,

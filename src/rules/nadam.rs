@@ -22,6 +22,7 @@ use crate::error::{Error, check_hyperparameter};
 /// PyTorch before 2.0 took `P_t mu_t mu_t+1` for `P_t+1`; [`NAdam::before_torch_2`] does so too.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct NAdam {
     /// Learning rate, at least 0.
     pub lr: f64,

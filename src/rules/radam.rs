@@ -23,6 +23,7 @@ use crate::error::Error;
 /// eps is added before the bias correction of `v`, as PyTorch does; the paper has none.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct RAdam {
     /// Learning rate, at least 0.
     pub lr: f64,

@@ -22,6 +22,7 @@ use crate::error::{Error, check_hyperparameter};
 /// The slots `grad_avg` (a) and `momentum_buffer` (b) are there only where they are needed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct RmsProp {
     /// Learning rate, at least 0.
     pub lr: f64,

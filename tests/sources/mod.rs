@@ -27,40 +27,35 @@ pub fn constants(source: &Source) -> Vec<BTreeMap<&'static str, f64>> {
 fn everything() -> [Options; 3] {
     let adaptive = |curvature, scope| Some(AdaptiveAlpha::new(0.1).curvature(curvature).scope(scope));
     [
-        Options {
-            adaptive: adaptive(Curvature::Corrected, Scope::Model),
-            average: Some(Average::Ema { decay: 0.9 }),
-            accumulate: Some(Accumulation::mean(2)),
-            centralise: true,
-            guard: Some(Guard::default().check_updates()),
-            half_weights: Some(Half::F16),
-            half_gradients: Some(Half::Bf16),
-            slow_bf16: true,
-            outer: Arc::new(Nesterov::default()),
-            clip: Clip::GlobalNorm(1.0),
-            maximize: false,
-            gradient_norms: true,
-        },
-        Options {
-            adaptive: adaptive(Curvature::Given, Scope::Tensor),
-            half_weights: Some(Half::Bf16),
-            half_gradients: Some(Half::F16),
-            outer: Arc::new(SlowMo { momentum: 0.5 }),
-            clip: Clip::Value(1.0),
-            ..Options::default()
-        },
-        Options {
-            adaptive: adaptive(Curvature::Fisher { decay: 0.9 }, Scope::Group),
-            outer: Arc::new(HeavyBall { momentum: 0.5 }),
-            ..Options::default()
-        },
+        Options::default()
+            .adaptive(adaptive(Curvature::Corrected, Scope::Model))
+            .average(Average::Ema { decay: 0.9 })
+            .accumulate(Accumulation::mean(2))
+            .centralise(true)
+            .guard(Guard::default().check_updates())
+            .half_weights(Half::F16)
+            .half_gradients(Half::Bf16)
+            .slow_bf16(true)
+            .outer(Nesterov::default())
+            .clip(Clip::GlobalNorm(1.0))
+            .maximize(false)
+            .gradient_norms(true),
+        Options::default()
+            .adaptive(adaptive(Curvature::Given, Scope::Tensor))
+            .half_weights(Half::Bf16)
+            .half_gradients(Half::F16)
+            .outer(SlowMo { momentum: 0.5 })
+            .clip(Clip::Value(1.0)),
+        Options::default()
+            .adaptive(adaptive(Curvature::Fisher { decay: 0.9 }, Scope::Group))
+            .outer(HeavyBall { momentum: 0.5 }),
     ]
 }
 
 /// The kernels of all rules, each text once.
 pub fn all() -> impl Iterator<Item = Source> {
     let rules: Vec<_> = rules::kinds().map(|kind| kind.rule(0.1)).collect();
-    let options = Options { clip: Clip::TensorNorm(1.0), ..Options::default() };
+    let options = Options::default().clip(Clip::TensorNorm(1.0));
     let plain = [Options::default(), options].into_iter().flat_map(|options| {
         rules.iter().flat_map(move |rule| kernels::all(rule.as_ref(), &options)).collect::<Vec<_>>()
     });
