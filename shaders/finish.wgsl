@@ -1,4 +1,40 @@
-// Second pass of a reduction: each workgroup adds the partial sums of one range and concludes from them.
+// Second pass of a reduction: adds the partial sums of a range (a row's, a tensor's, a group's or all), and concludes a
+// factor from them.
+#import measure
+
+struct La_Range {
+    first: u32,
+    count: u32,
+    settings: vec2f, // of `la_conclude`
+}
+
+@group(0) @binding(0) var<storage, read> la_ranges: array<La_Range>;
+@group(0) @binding(1) var<storage, read> la_partials: array<La_Sum>;
+@group(0) @binding(2) var<storage, read_write> la_factors: array<f32>;
+@group(0) @binding(3) var<storage, read_write> la_results: array<vec2f>;
+@group(0) @binding(4) var<uniform> la_place: vec4u; // x: where the first range's factor goes
+
+override LA_WORKGROUP: u32;
+
+#if rows
+// Each thread adds those of one.
+@compute @workgroup_size(LA_WORKGROUP)
+fn la_finish(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let at = id.x + id.y * groups.x * LA_WORKGROUP;
+    if at >= arrayLength(&la_ranges) {
+        return;
+    }
+    let range = la_ranges[at];
+    var sum = La_Sum();
+    for (var j = 0u; j < range.count; j += 1u) {
+        sum += la_partials[range.first + j];
+    }
+    la_factors[la_place.x + at] = la_conclude(at, range.settings, sum);
+}
+#else
+#import parts/reduce
+
+// Each workgroup does.
 @compute @workgroup_size(LA_WORKGROUP)
 fn la_finish(
     @builtin(workgroup_id) group: vec3u,
@@ -19,3 +55,4 @@ fn la_finish(
         la_factors[la_place.x + at] = la_conclude(at, range.settings, sum);
     }
 }
+#end

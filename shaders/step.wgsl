@@ -1,4 +1,19 @@
+#import rule
 // One inner step of a window, with the Lookahead sync fused into the k-th: one thread a vec4.
+#import parts/control
+#import parts/access
+#import parts/gradient
+#import parts/inner
+#if lookahead
+#import parts/lookahead
+#end
+#if half_weights
+#import parts/half
+
+// A copy of the weights for the model's kernels.
+@group(3) @binding(0) var<storage, read_write> la_half_weights: array<vec2u>;
+#end
+
 override LA_WORKGROUP: u32;
 
 @compute @workgroup_size(LA_WORKGROUP)
@@ -8,30 +23,54 @@ fn la_step(@builtin(global_invocation_id) id: vec3u) {
     }
     let i = la_window.first + id.x;
     let place = la_locate(i);
+#if accumulates
+    // All but the last micro-batch only add their gradient to a plane.
     if la_does(LA_GATHER) {
-        la_gather(i, la_load_gradient(place));
+        let at = la_plane(LA_ACCUMULATED_AT, i);
+        la_planes[at] = select(la_planes[at], vec4f(), la_does(LA_FRESH)) + la_load_gradient(place);
         return;
     }
+#end
     let before = la_load_weights(place);
     var after = before;
-    if la_does(LA_UPDATE) || LA_STATE_SYNCS {
-        la_load_state(i);
-    }
+#if syncs_state
+    la_load_state(i);
+#end
     if la_does(LA_UPDATE) {
+#if !syncs_state
+        la_load_state(i);
+#end
         let g = la_gradient(i, place);
-        la_observe(i, g);
-        la_load_trust(i);
-        after = update(before - control.shrink * before, la_normalise(i, g + control.l2 * before));
+#if fisher
+        // The empirical Fisher of a rule that has no second moment: a running mean of squared gradients.
+        let fisher = la_plane(LA_FISHER_AT, i);
+        la_planes[fisher] = control.fisher.x * la_planes[fisher] + control.fisher.y * g * g;
+#end
+        after = la_inner(i, before, g);
     }
+#if lookahead
     if la_does(LA_SYNC) {
         after = la_sync(i, before, after);
     } else if la_does(LA_SEED) {
         la_seed(i, before);
     }
-    la_average(i, after);
+#end
+#if average
+    // An average of the weights, which nothing reads back: mean <- mean + share (w - mean).
+    if la_does(LA_AVERAGE) {
+        let at = la_plane(LA_AVERAGE_AT, i);
+        la_planes[at] = select(la_planes[at] + control.share * (after - la_planes[at]), after, control.share == 1.0);
+    }
+#end
     la_store_weights(place, after);
-    if la_does(LA_UPDATE) || LA_STATE_SYNCS {
+#if syncs_state
+    la_store_state(i);
+#else
+    if la_does(LA_UPDATE) {
         la_store_state(i);
     }
-    la_store_copy(i, after);
+#end
+#if half_weights
+    la_half_weights[i] = la_pack(after);
+#end
 }

@@ -1,6 +1,6 @@
 //! Section 3 of the paper in closed form: what Lookahead does on quadratics, in f64 on the host.
 //!
-//! Three questions have exact answers there, and `cargo run --release --example theory -- all` draws each of them,
+//! Three questions have exact answers there, and `cargo run --release -p theory -- all` draws each of them,
 //! with the shipped kernels simulated beside the formulas.
 //!
 //! # Noise: the variance in the long run

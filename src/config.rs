@@ -7,7 +7,7 @@ pub mod average;
 pub(crate) mod clip;
 pub(crate) mod form;
 pub(crate) mod group;
-pub(crate) mod guard;
+pub mod guard;
 pub(crate) mod lookahead;
 pub(crate) mod options;
 pub mod outer;

@@ -42,7 +42,7 @@
 //! | clipping, accumulation over micro-batches | [`Clip`], [`Accumulation`] |
 //! | the training state in files, and PyTorch's | [`checkpoint`], [`Snapshot`] |
 //! | weights and gradients in buffers of yours | [`Builder::borrowed`], [`Slice`] |
-//! | memory and bytes moved | [`Memory`], [`Traffic`] |
+//! | memory, bytes moved and limits, before there is a device | [`Builder::plan`], [`Plan`], [`Memory`], [`Traffic`] |
 //! | a device to begin with, natively and in a browser | [`gpu`] |
 //! | the f64 reference | [`twin`] |
 //! | the paper's section 3 in closed form | [`analysis`] |
@@ -63,58 +63,38 @@
 // Files and blocking calls are not there in a browser; their links are checked natively.
 #![cfg_attr(target_arch = "wasm32", allow(rustdoc::broken_intra_doc_links))]
 
-mod access;
 pub mod analysis;
-mod builder;
 pub mod checkpoint;
 mod config;
-mod controls;
-mod counters;
 mod error;
 pub mod gpu;
-mod group;
-pub mod guard;
 pub mod kernels;
 mod layout;
-mod limits;
-mod lookahead;
-mod memory;
-mod moments;
 mod optimizer;
-mod pipelines;
-mod planes;
-mod readback;
-mod reduction;
+mod plan;
 pub mod rules;
-mod settings;
 mod snapshot;
-mod tensors;
-mod transfer;
 pub mod twin;
-mod waiting;
 
-pub use access::Slice;
-pub use builder::Builder;
 pub use config::{
     accumulate::Accumulation,
     alpha::{self, AdaptiveAlpha},
     average::{self, Average},
     clip::Clip,
     group::{DEFAULT_GROUP, Group, Hyperparameter},
-    guard::{Guard, LossScale},
+    guard::{self, Guard, LossScale},
     lookahead::{Lookahead, StatePolicy},
     options::Options,
     outer::{self, Outer},
     precision::{self, Half},
     schedule::Schedule,
 };
-pub use counters::{Counters, GroupCounters};
 pub use error::{Error, check_hyperparameter};
-pub use memory::Memory;
-pub use optimizer::{Gradients, Optimizer};
-pub use readback::Field;
+pub use gpu::slice::Slice;
+pub use layout::{field::Field, limits::Limits};
+pub use optimizer::{Builder, Counters, Gradients, GroupCounters, Optimizer};
+pub use plan::{Memory, Plan, PlannedDispatch, Traffic};
 pub use rules::Rule;
-pub use settings::Traffic;
 pub use snapshot::{CycleSnapshot, GroupSnapshot, ImportOptions, Snapshot, TensorSnapshot, Weights};
 pub use wgpu;
 

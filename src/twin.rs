@@ -3,6 +3,8 @@
 //! It is what the kernels are tested against, and what a rule of one's own can be. Half-width formats are not its
 //! business: it is what they are measured by.
 
+mod factored;
+
 use std::sync::Arc;
 
 use crate::{
@@ -12,10 +14,9 @@ use crate::{
         lookahead::Lookahead,
         options::Options,
     },
-    lookahead::{Clock, flags},
-    moments,
-    reduction::norm,
-    rules::{Rule, Slot, Step, WeightDecay},
+    layout::params::flags,
+    plan::cycle::Clock,
+    rules::{Rule, Slot, Step, WeightDecay, minimum},
 };
 
 /// One group's training in f64. The fields are its state, for comparison.
@@ -235,7 +236,7 @@ impl Twin {
             let mut decayed: Vec<f64> = gradients.iter().zip(&*weights).map(|(g, w)| g + l2 * w).collect();
             if let Some(factored) = self.rule.factored(step.count) {
                 let (shape, moments) = (&self.shapes[tensor], &mut self.moments[tensor]);
-                decayed = moments::twin::normalised(&factored, shape, &decayed, weights, moments);
+                decayed = factored::normalised(&factored, shape, &decayed, weights, moments);
             }
             for (index, &gradient) in gradients.iter().enumerate() {
                 let weight = weights[index];
@@ -370,12 +371,17 @@ impl Twin {
 /// The second moments that are the driver's, at the start.
 fn initial_moments(rule: &dyn Rule, shapes: &[Vec<usize>]) -> Vec<Vec<Vec<f64>>> {
     let factored = rule.factored(1);
-    let of =
-        |shape: &Vec<usize>| factored.map_or(vec![], |factored| moments::twin::initial(shape, &factored));
+    let of = |shape: &Vec<usize>| factored.map_or(vec![], |factored| factored::initial(shape, &factored));
     shapes.iter().map(of).collect()
 }
 
 /// The initial state of one weight.
 fn initial(slots: &[Slot]) -> Vec<f64> {
     slots.iter().map(|slot| f64::from(slot.initial)).collect()
+}
+
+/// The norm of values, and the factor that clips it.
+fn norm(values: impl Iterator<Item = f64>, max_norm: f64) -> (f64, f64) {
+    let norm = values.map(|value| value * value).sum::<f64>().sqrt();
+    (norm, minimum(max_norm / (norm + 1e-6), 1.0))
 }

@@ -155,7 +155,7 @@ pub fn fill(gpu: &Gpu, optimizer: &mut Optimizer, half: Option<Half>) -> Result<
         optimizer.upload(name, &noise(*len, seed))?;
         let gradients = bytes(&noise(*len, seed + 1), half);
         let mut rest = &gradients[..];
-        for slice in optimizer.gradients_slices(name)? {
+        for slice in optimizer.buffers(Field::Gradients, name)? {
             let (head, tail) = rest.split_at(slice.size as usize);
             gpu.queue.write_buffer(&slice.buffer, slice.offset, head);
             rest = tail;

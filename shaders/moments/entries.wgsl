@@ -1,4 +1,6 @@
 // Some of the entries of a tensor's second moment, side by side in `la_factors`: a workgroup's.
+#import parts/control
+
 override LA_WORKGROUP: u32;
 
 struct La_Entries {

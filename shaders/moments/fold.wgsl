@@ -1,4 +1,11 @@
 // Second moments, second pass: v <- decay v + (1 - decay) (mean of g^2 + eps).
+#import moments/entries
+
+// The rule's own, of which the first two are known: the decay of the second moment, and 1 less it.
+struct Hyper {
+    values: array<vec4f, 16>,
+}
+
 @compute @workgroup_size(LA_WORKGROUP)
 fn la_fold(
     @builtin(workgroup_id) group: vec3u,

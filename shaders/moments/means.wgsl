@@ -1,4 +1,6 @@
 // Second moments, third pass: the mean of the rows of each matrix.
+#import parts/control
+
 override LA_WORKGROUP: u32;
 
 struct La_Matrix {

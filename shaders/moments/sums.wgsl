@@ -1,5 +1,9 @@
 // Second moments, first pass: the sums of squared gradients over one dimension of a tensor. Each workgroup
 // takes some of the sums over some of the dimension, and several threads each sum.
+#import parts/control
+#import parts/access
+#import parts/gradient
+
 override LA_WORKGROUP: u32;
 
 struct La_Task {

@@ -12,7 +12,7 @@ use crate::{
         schedule::{Kind, Schedule},
     },
     error::Error,
-    readback::Field,
+    layout::field::Field,
     snapshot::{CycleSnapshot, GroupSnapshot, Snapshot, TensorSnapshot},
 };
 

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     error::{Error, list},
-    readback::Field,
+    layout::field::Field,
     rules,
     snapshot::{Snapshot, TensorSnapshot},
 };

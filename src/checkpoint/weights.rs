@@ -11,9 +11,8 @@ use super::{
 };
 use crate::{
     error::{Error, list},
+    layout::field::Field,
     optimizer::Optimizer,
-    readback::Field,
-    transfer::Writer,
 };
 
 /// What bytes are called in errors.
@@ -80,8 +79,8 @@ impl Optimizer {
     ///
     /// What [`download`](Self::download) gives; [`Error::Checkpoint`] where a tensor is called `__metadata__`.
     pub async fn export_weights(&self, field: Field<'_>) -> Result<Vec<u8>, Error> {
-        let sources = (0..self.layout.tensors.len()).map(|tensor| self.source(field, tensor));
-        let values = self.read(sources.collect::<Result<_, _>>()?).await?;
+        let sources = (0..self.plan.layout.tensors.len()).map(|tensor| self.source(field, tensor));
+        let values = self.engine.read(sources.collect::<Result<_, _>>()?).await?;
         self.encode_weights(&values)
     }
 
@@ -149,7 +148,7 @@ impl Optimizer {
         file: String,
         names: impl Fn(&str) -> String,
     ) -> Result<Vec<String>, Error> {
-        self.check_not_swapped("import_weights")?;
+        self.plan.check_not_swapped("import_weights")?;
         let wrong = |problem| Error::Checkpoint { file: file.clone(), problem };
         let contents = container::read(bytes).and_then(|contents| contents.renamed(names));
         let mut contents = contents.map_err(wrong)?;
@@ -175,9 +174,9 @@ impl Optimizer {
                 slice.check_usage("weights", name, wgpu::BufferUsages::COPY_DST)?;
             }
         }
-        let mut writer = Writer::new(self);
+        let mut writer = self.writer();
         for (tensor, values) in weights.iter().enumerate() {
-            writer.weights(tensor, values)?;
+            self.write_weights(&mut writer, tensor, values)?;
         }
         writer.finish()?;
         Ok(contents.names().map(str::to_owned).collect())

@@ -1,6 +1,6 @@
 //! Adapters of this machine.
 
-use super::{Gpu, label};
+use super::device::{Gpu, label};
 use crate::error::{Error, list};
 
 impl Gpu {

@@ -4,7 +4,7 @@ use js_sys::{Array, Function, Promise, Reflect, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 
-use super::Gpu;
+use super::device::Gpu;
 use crate::error::Error;
 
 /// A limit of [`Error::Limit`]: its name, and how much is needed.
@@ -93,21 +93,9 @@ fn raised(offered: &wgpu::Limits, needed: &[NeededLimit]) -> wgpu::Limits {
     limits
 }
 
-/// A buffer that holds `contents`. A browser that is short of memory, or whose GPU process is gone, throws where a buffer
-/// is to be mapped as it is made, and wgpu panics then: so it is written afterwards.
-pub(crate) fn filled(
-    device: &wgpu::Device,
-    label: &str,
-    contents: &[u32],
-    usage: wgpu::BufferUsages,
-) -> wgpu::Buffer {
-    let bytes: &[u8] = bytemuck::cast_slice(contents);
-    let buffer = device.create_buffer(&wgpu::BufferDescriptor {
-        label: Some(label),
-        size: bytes.len() as u64,
-        usage: usage | wgpu::BufferUsages::COPY_DST,
-        mapped_at_creation: false,
-    });
+/// Writes what a new buffer holds. A browser that is short of memory, or whose GPU process is gone, throws where a
+/// buffer is to be mapped as it is made, and wgpu panics then: so it is written afterwards.
+pub(super) fn fill(device: &wgpu::Device, buffer: &wgpu::Buffer, bytes: &[u8]) {
     // A queue of wgpu's is not at hand.
     if let (Some(device), Some(made)) = (device.as_webgpu(), buffer.as_webgpu()) {
         let written = Reflect::get(&device.into(), &"queue".into()).and_then(|queue| {
@@ -120,11 +108,10 @@ pub(crate) fn filled(
             wasm_bindgen::throw_val(problem);
         }
     }
-    buffer
 }
 
 /// Refuses a device that is lost.
-pub(crate) async fn check_alive_now(device: &wgpu::Device, doing: &str) -> Result<(), Error> {
+pub(super) async fn check_alive_now(device: &wgpu::Device, doing: &str) -> Result<(), Error> {
     let Some(device) = device.as_webgpu() else { return Ok(()) };
     // A promise that is settled already wins against one that is settled now and comes second.
     let both = Array::of2(&JsValue::from(device.lost()), &Promise::resolve(&JsValue::UNDEFINED));

@@ -7,7 +7,7 @@ use naga::{
     valid::{self, CallError, ExpressionError, FunctionError, ValidationError},
 };
 
-use super::{Access, Measure, Recipe};
+use super::spec::{Access, Measure, Recipe};
 use crate::{
     config::{
         clip::Clip,
@@ -28,10 +28,6 @@ fn check_with(rule: &dyn Rule, access: Access) -> Result<(), Error> {
     let options = Options { clip: Clip::TensorNorm(1.0), ..Options::default() };
     let recipe = Recipe { rule, lookahead: Some(&interpolate), options: &options, access };
     check_text(rule, &recipe.step().wgsl)?;
-    if recipe.is_factored() {
-        check_text(rule, &recipe.sums().wgsl)?;
-        check_text(rule, &recipe.partial(Measure::Scale).wgsl)?;
-    }
     match rule.trust() {
         Some(_) => check_text(rule, &recipe.partial(Measure::Trust).wgsl),
         None => Ok(()),

@@ -7,24 +7,28 @@ use std::{
 };
 
 use super::{
-    GroupSnapshot, Snapshot, TensorSnapshot,
+    data::{GroupSnapshot, Snapshot, TensorSnapshot},
     options::{Change, ImportOptions, Weights},
 };
 use crate::{
     config::{
         alpha::GradientAt,
-        group::check_factor,
         lookahead::{Lookahead, StatePolicy},
         outer::INTERPOLATION,
         schedule::Schedule,
     },
     error::{Error, check_hyperparameter, list},
-    group::{GroupState, check_replaces},
-    guard::{ClockWords, Cycle, ROWS},
-    layout::Tensor,
-    lookahead::Clock,
+    layout::{
+        clock::{ClockWords, Cycle},
+        field::Field,
+        params::ROWS,
+        tensors::Tensor,
+    },
     optimizer::Optimizer,
-    readback::Field,
+    plan::{
+        cycle::Clock,
+        group::{GroupState, check_replaces},
+    },
     rules::{Rule, WeightDecay},
 };
 
@@ -152,10 +156,10 @@ impl Optimizer {
         let mut findings =
             Findings { options, problems: vec![], changes: BTreeSet::new(), is_hopeless: false };
         self.check_counters(snapshot, &mut findings);
-        let here = self.groups.iter().map(|group| group.name.as_str());
+        let here = self.plan.state.groups.iter().map(|group| group.name.as_str());
         let there = snapshot.groups.iter().map(|group| group.name.as_str());
         let group_places = matched("group", here, there, &mut findings);
-        let here = self.layout.tensors.iter().map(|tensor| tensor.name.as_str());
+        let here = self.plan.layout.tensors.iter().map(|tensor| tensor.name.as_str());
         let there = snapshot.tensors.iter().map(|tensor| tensor.name.as_str());
         let tensor_places = matched("tensor", here, there, &mut findings);
 
@@ -163,25 +167,25 @@ impl Optimizer {
         let differences = self.differences(snapshot, group_of, &mut findings);
         let mut groups = Vec::new();
         let mut cycles = Vec::new();
-        for (index, group) in self.groups.iter().enumerate() {
+        for (index, group) in self.plan.state.groups.iter().enumerate() {
             let Some(from) = group_of(index) else { continue };
             let (fitted, cycle) = self.fit_group(group, from, &mut findings);
             groups.push(fitted);
             cycles.push(cycle);
         }
         let mut tensors = Vec::new();
-        for (index, tensor) in self.layout.tensors.iter().enumerate() {
+        for (index, tensor) in self.plan.layout.tensors.iter().enumerate() {
             let Some(place) = tensor_places[index] else { continue };
             let (from, group) = (&snapshot.tensors[place], group_of(tensor.group));
             tensors.push(self.fit_tensor(index, tensor, from, group, &differences, snapshot, &mut findings));
         }
         findings.result()?;
         if let Some(slices) = &self.borrowed {
-            for (tensor, slice) in self.layout.tensors.iter().zip(slices) {
+            for (tensor, slice) in self.plan.layout.tensors.iter().zip(slices) {
                 slice.check_usage("weights", &tensor.name, wgpu::BufferUsages::COPY_DST)?;
             }
         }
-        let (tracker, scale, unscale) = match self.options.guard.and_then(|guard| guard.loss_scale) {
+        let (tracker, scale, unscale) = match self.plan.options.guard.and_then(|guard| guard.loss_scale) {
             Some(fresh) if differences.begins_loss_scale => {
                 (0, fresh.initial as f32, (fresh.initial as f32).recip())
             }
@@ -207,7 +211,7 @@ impl Optimizer {
         let steps = counts.chain([snapshot.steps]).max().unwrap_or(0);
         if steps >= MAX_STEPS {
             findings.add(format!("it counts {steps} steps, and 2^53 is the most"));
-        } else if self.guard.is_some() && steps.max(snapshot.skipped) > u64::from(u32::MAX) {
+        } else if self.plan.guard.is_some() && steps.max(snapshot.skipped) > u64::from(u32::MAX) {
             findings.add(format!("it counts {steps} steps, and a guard counts to 2^32"));
         }
         let (start, steps) = (snapshot.average_start, snapshot.steps);
@@ -222,7 +226,7 @@ impl Optimizer {
         if !(0.999..=1.001).contains(&(unscale * scale)) {
             findings.add(format!("its loss scale is {scale}, and the inverse of it {unscale}"));
         }
-        let (here, there) = (self.options.micro_batches(), snapshot.gathered);
+        let (here, there) = (self.plan.options.micro_batches(), snapshot.gathered);
         if there >= here {
             findings.add(format!("{there} micro-batches are gathered in it, and a step has {here} here"));
         }
@@ -244,11 +248,11 @@ impl Optimizer {
             begins_lookahead: false,
             ends_lookahead: false,
             outer: false,
-            begins_average: self.options.average.is_some() && !has_average,
+            begins_average: self.plan.options.average.is_some() && !has_average,
             begins_loss_scale: false,
             ends_loss_scale: false,
         };
-        for (index, group) in self.groups.iter().enumerate() {
+        for (index, group) in self.plan.state.groups.iter().enumerate() {
             let Some(from) = group_of(index) else { continue };
             let (name, there) = (&group.name, from.policy);
             let here = group.lookahead.map(|lookahead| lookahead.policy);
@@ -271,18 +275,18 @@ impl Optimizer {
                 _ => {}
             }
         }
-        let (here, there) = (self.options.outer.name(), &snapshot.outer);
+        let (here, there) = (self.plan.options.outer.name(), &snapshot.outer);
         differences.outer = here != there;
         if differences.outer && !differences.begins_lookahead && !differences.ends_lookahead {
             let differ = || format!("its outer step is `{there}`, and `{here}` here");
             if there != INTERPOLATION {
                 findings.differs(Change::EndOuter, differ);
             }
-            if !self.options.outer.is_interpolation() {
+            if !self.plan.options.outer.is_interpolation() {
                 findings.differs(Change::BeginOuter, differ);
             }
         }
-        match (has_average, self.options.average.is_some()) {
+        match (has_average, self.plan.options.average.is_some()) {
             (false, true) if !snapshot.tensors.is_empty() => {
                 findings.differs(Change::BeginAverage, || "it has no average of the weights".to_owned());
             }
@@ -292,7 +296,7 @@ impl Optimizer {
             }
             _ => {}
         }
-        let here = self.options.guard.is_some_and(|guard| guard.loss_scale.is_some());
+        let here = self.plan.options.guard.is_some_and(|guard| guard.loss_scale.is_some());
         // Older files do not tell.
         let there = snapshot.loss_scaling.unwrap_or(here || snapshot.loss_scale != 1.0);
         match (there, here) {
@@ -361,7 +365,7 @@ impl Optimizer {
         }
         for outcome in [
             check_hyperparameter("lr", fitted.learning_rate, |lr| lr >= 0.0, "finite and at least 0"),
-            check_factor(fitted.factor),
+            crate::config::group::check_factor(fitted.factor),
             fitted.weight_decay.check(),
             there.map_or(Ok(()), |lookahead| lookahead.check()),
         ] {
@@ -390,7 +394,7 @@ impl Optimizer {
     ) {
         let name = &group.name;
         let next = fitted.lookahead.unwrap_or(*there);
-        let guarded = self.guard.is_some();
+        let guarded = self.plan.guard.is_some();
         let mut k = next.k;
         if guarded {
             k = from.cycle.map_or(there.k, |cycle| cycle.k);
@@ -418,7 +422,7 @@ impl Optimizer {
             findings.add(format!("the cycle of the group `{name}` has k = {k} and alpha = {}", 1.0 - pull));
         }
         // A cycle whose alpha takes a gradient at theta_k has one more step.
-        let gradient = self.options.adaptive.map(|adaptive| adaptive.gradient);
+        let gradient = self.plan.options.adaptive.map(|adaptive| adaptive.gradient);
         let k = k.saturating_add(u32::from(gradient == Some(GradientAt::Synchronised)));
         if from.position >= k {
             let position = from.position;
@@ -444,7 +448,7 @@ impl Optimizer {
             findings.add(format!("its tensor `{name}` {there:?} is {here:?} here"));
             return vec![];
         }
-        let (there, here) = (&from.group, &self.groups[tensor.group]);
+        let (there, here) = (&from.group, &self.plan.state.groups[tensor.group]);
         if here.name != *there {
             findings.add(format!("the group of its tensor `{name}` is `{there}`, and `{}` here", here.name));
             return vec![];
@@ -465,9 +469,9 @@ impl Optimizer {
         // Buffers of an outer step are another one's, even where they have one name.
         let is_old = |field: Option<Field<'_>>| matches!(field, Some(Field::Outer(_))) && differences.outer;
         let mut fields = Vec::new();
-        for field in self.fields_of(index) {
+        for field in self.plan.fields_of(index) {
             let key = if field == Field::Weights { weights.clone() } else { field.to_string() };
-            let len = self.field_len(field, index);
+            let len = self.plan.field_len(field, index);
             let begins = match field {
                 Field::SlowWeights => begins_lookahead,
                 Field::SlowState(_) => changes_policy,
@@ -475,7 +479,7 @@ impl Optimizer {
                 Field::Average => differences.begins_average,
                 Field::Accumulated => snapshot.gathered == 0,
                 Field::Fisher | Field::Curvature => true,
-                Field::Weights | Field::Gradients | Field::State(_) => false,
+                Field::Weights | Field::Gradients | Field::HalfWeights | Field::State(_) => false,
             };
             let values = match stored.remove(key.as_str()).filter(|_| !is_old(Some(field))) {
                 Some(values) => {
@@ -512,7 +516,7 @@ impl Optimizer {
                 Some(Field::SlowWeights) => ends_lookahead,
                 Some(Field::SlowState(_)) => changes_policy,
                 Some(Field::Outer(_)) => ends_lookahead || differences.outer,
-                Some(Field::Average) => self.options.average.is_none(),
+                Some(Field::Average) => self.plan.options.average.is_none(),
                 Some(Field::Accumulated) => snapshot.gathered == 0,
                 Some(Field::Fisher | Field::Curvature) => {
                     if !ends_lookahead {

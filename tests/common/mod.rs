@@ -1,16 +1,15 @@
 //! What the tests on devices share: every adapter present, and small conveniences.
 //! Tests named with `on_devices!` run in a browser, too, from `web/tests`: they are async, since nothing can
 //! be waited for there.
-#![allow(dead_code, unused_macros)] // each test file uses a part of it
+#![allow(dead_code, unused_imports, unused_macros)] // each test file uses a part of it
 
 #[cfg(not(target_arch = "wasm32"))]
-use std::sync::{Mutex, OnceLock, PoisonError};
-
+pub use lookahead_test_support::{gpus, on_every_adapter, read_slice};
+pub use lookahead_test_support::{read_slice_async, submit};
 use lookahead_wgpu::{
-    Counters, Error, Field, Optimizer, Rule, Slice, Snapshot,
+    Counters, Error, Field, Optimizer, Rule, Snapshot,
     gpu::Gpu,
     rules::{Factored, Slot, Step, Trust, WeightDecay},
-    wgpu,
 };
 
 /// A test that takes a device.
@@ -23,11 +22,11 @@ macro_rules! on_devices {
         #[cfg(not(target_arch = "wasm32"))]
         mod on_devices {
             $(#[test] fn $name() {
-                super::common::on_every_adapter(|gpu| pollster::block_on(super::$name(gpu)));
+                crate::common::on_every_adapter(|gpu| pollster::block_on(super::$name(gpu)));
             })*
         }
         #[cfg(target_arch = "wasm32")]
-        pub const TESTS: &[(&str, common::DeviceTest)] =
+        pub const TESTS: &[(&str, crate::common::DeviceTest)] =
             &[$((stringify!($name), |gpu| Box::pin($name(gpu)))),*];
     };
 }
@@ -59,71 +58,10 @@ pub fn runs_here(places: &[usize]) -> bool {
     cfg!(not(target_arch = "wasm32")) || places.iter().sum::<usize>().is_multiple_of(2)
 }
 
-/// A device of every adapter present. None at all is a failure, never a skip.
-#[cfg(not(target_arch = "wasm32"))]
-pub fn gpus() -> &'static [Gpu] {
-    static GPUS: OnceLock<Vec<Gpu>> = OnceLock::new();
-    GPUS.get_or_init(|| {
-        let gpus = pollster::block_on(Gpu::all()).unwrap();
-        assert!(!gpus.is_empty(), "no adapter: `cargo xtask test` installs software ones");
-        gpus
-    })
-}
-
-/// Runs a test on every adapter, and says on which one it failed.
-#[cfg(not(target_arch = "wasm32"))]
-pub fn on_every_adapter(test: impl Fn(&Gpu)) {
-    for gpu in gpus() {
-        let label = gpu.label();
-        // wgpu's OpenGL backend waits for its context for some seconds only, and panics then.
-        static OPENGL: Mutex<()> = Mutex::new(());
-        let is_opengl = gpu.info.backend == wgpu::Backend::Gl;
-        let _turn = is_opengl.then(|| OPENGL.lock().unwrap_or_else(PoisonError::into_inner));
-        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| test(gpu)));
-        if let Err(panic) = outcome {
-            eprintln!("failed on {label}");
-            std::panic::resume_unwind(panic);
-        }
-    }
-}
-
-/// Records with `record` and submits.
-pub fn submit<T>(gpu: &Gpu, record: impl FnOnce(&mut wgpu::CommandEncoder) -> T) -> T {
-    let mut encoder = gpu.device.create_command_encoder(&Default::default());
-    let result = record(&mut encoder);
-    gpu.queue.submit([encoder.finish()]);
-    result
-}
-
 /// Writes a tensor's gradient, before what is submitted next.
 pub fn write_gradient(gpu: &Gpu, optimizer: &Optimizer, tensor: &str, values: &[f32]) {
     let slice = optimizer.gradients(tensor).unwrap();
     gpu.queue.write_buffer(&slice.buffer, slice.offset, bytemuck::cast_slice(values));
-}
-
-/// What a buffer holds now.
-#[cfg(not(target_arch = "wasm32"))]
-pub fn read_slice(gpu: &Gpu, slice: &Slice) -> Vec<f32> {
-    pollster::block_on(read_slice_async(gpu, slice))
-}
-
-/// [`read_slice`], for tests that run in a browser, too.
-pub async fn read_slice_async(gpu: &Gpu, slice: &Slice) -> Vec<f32> {
-    let staging = gpu.device.create_buffer(&wgpu::BufferDescriptor {
-        label: None,
-        size: slice.size,
-        usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
-        mapped_at_creation: false,
-    });
-    submit(gpu, |encoder| {
-        encoder.copy_buffer_to_buffer(&slice.buffer, slice.offset, &staging, 0, slice.size);
-    });
-    let (sender, receiver) = futures::channel::oneshot::channel();
-    staging.map_async(wgpu::MapMode::Read, .., |result| sender.send(result).unwrap());
-    #[cfg(not(target_arch = "wasm32"))]
-    gpu.device.poll(wgpu::PollType::wait_indefinitely()).unwrap();
-    receiver.await.unwrap().unwrap();
-    bytemuck::cast_slice(&staging.get_mapped_range(..).unwrap()).to_vec()
 }
 
 /// Values that look random and are the same in every run.

@@ -1,14 +1,11 @@
 //! Every kernel that the rules can need, for the tests that translate them.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
-use lookahead_wgpu::{
-    Accumulation, AdaptiveAlpha, Average, Clip, Guard, Half, Options, Rule,
-    alpha::{Curvature, Scope},
-    kernels::{self, Source},
-    outer::{HeavyBall, Nesterov, SlowMo},
-    rules::{self, AdaFactor, Adam, Lamb, Sgd},
-};
+use lookahead_wgpu::kernels::{Access, Recipe, Source};
+
+#[path = "../pairs/mod.rs"]
+pub mod pairs;
 
 /// The constants that pipelines of a kernel are made with: workgroup sizes (the largest that an optimizer
 /// chooses, and a smaller device's) and what a step's pipeline knows of its flags: nothing, an update, an
@@ -23,49 +20,18 @@ pub fn constants(source: &Source) -> Vec<BTreeMap<&'static str, f64>> {
     constants
 }
 
-/// What can be had around a rule, in three sets that have everything between them.
-fn everything() -> [Options; 3] {
-    let adaptive = |curvature, scope| Some(AdaptiveAlpha::new(0.1).curvature(curvature).scope(scope));
-    [
-        Options::default()
-            .adaptive(adaptive(Curvature::Corrected, Scope::Model))
-            .average(Average::Ema { decay: 0.9 })
-            .accumulate(Accumulation::mean(2))
-            .centralise(true)
-            .guard(Guard::default().check_updates())
-            .half_weights(Half::F16)
-            .half_gradients(Half::Bf16)
-            .slow_bf16(true)
-            .outer(Nesterov::default())
-            .clip(Clip::GlobalNorm(1.0))
-            .maximize(false)
-            .gradient_norms(true),
-        Options::default()
-            .adaptive(adaptive(Curvature::Given, Scope::Tensor))
-            .half_weights(Half::Bf16)
-            .half_gradients(Half::F16)
-            .outer(SlowMo { momentum: 0.5 })
-            .clip(Clip::Value(1.0)),
-        Options::default()
-            .adaptive(adaptive(Curvature::Fisher { decay: 0.9 }, Scope::Group))
-            .outer(HeavyBall { momentum: 0.5 }),
-    ]
+/// The kernels of these settings.
+pub fn of(case: &pairs::Case) -> Vec<Source> {
+    let rule = case.rule();
+    let (access, options) = (Access::ALL[case.home], &case.options);
+    let recipe = Recipe { rule: rule.as_ref(), lookahead: case.lookahead.as_ref(), options, access };
+    recipe.sources()
 }
 
-/// The kernels of all rules, each text once.
+/// The kernels of settings in all pairs, each text once.
 pub fn all() -> impl Iterator<Item = Source> {
-    let rules: Vec<_> = rules::kinds().map(|kind| kind.rule(0.1)).collect();
-    let options = Options::default().clip(Clip::TensorNorm(1.0));
-    let plain = [Options::default(), options].into_iter().flat_map(|options| {
-        rules.iter().flat_map(move |rule| kernels::all(rule.as_ref(), &options)).collect::<Vec<_>>()
-    });
-    let few: [&dyn Rule; 4] = [&Sgd::new(0.1), &Adam::default(), &Lamb::new(0.1), &AdaFactor::new(0.1)];
-    let around = everything().into_iter().flat_map(|options| {
-        few.into_iter().flat_map(move |rule| kernels::all(rule, &options)).collect::<Vec<_>>()
-    });
-    let all = plain.chain(around);
-    let all = all.map(|source| (source.wgsl.clone(), source));
-    let distinct: BTreeMap<String, Source> = all.collect();
+    let sources = pairs::of_options(true).into_iter().flat_map(|case| of(&case));
+    let distinct: BTreeMap<String, Source> = sources.map(|source| (source.wgsl.clone(), source)).collect();
     assert!(distinct.len() > 100, "{} kernels", distinct.len());
     distinct.into_values()
 }

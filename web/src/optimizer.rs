@@ -104,7 +104,7 @@ impl Optimizer {
         #[wasm_bindgen(unchecked_param_type = "Numbers")] values: &[f32],
     ) -> Result<(), Problem> {
         let optimizer = self.alive("setGradient")?;
-        let slices = optimizer.gradients_slices(tensor)?;
+        let slices = optimizer.buffers(Field::Gradients, tensor)?;
         let found = values.len();
         let shape = optimizer.tensors().find(|(name, _)| *name == tensor).map(|(_, shape)| shape);
         let expected = shape.map_or(found, |shape| shape.iter().product());
@@ -127,31 +127,31 @@ impl Optimizer {
     /// Where a tensor's weights lie: one slice, or several where it is larger than a binding.
     #[wasm_bindgen(js_name = weightSlices)]
     pub fn weight_slices(&self, tensor: &str) -> Result<BufferSlices, Problem> {
-        slices(&self.shared()?.weights_slices(tensor)?)
+        slices(&self.shared()?.buffers(Field::Weights, tensor)?)
     }
 
     /// Where a tensor's gradient is to be written, instead of `setGradient`.
     #[wasm_bindgen(js_name = gradientSlices)]
     pub fn gradient_slices(&self, tensor: &str) -> Result<BufferSlices, Problem> {
-        slices(&self.shared()?.gradients_slices(tensor)?)
+        slices(&self.shared()?.buffers(Field::Gradients, tensor)?)
     }
 
     /// Where a tensor's slow weights lie.
     #[wasm_bindgen(js_name = slowWeightSlices)]
     pub fn slow_weight_slices(&self, tensor: &str) -> Result<BufferSlices, Problem> {
-        slices(&self.shared()?.slow_weights_slices(tensor)?)
+        slices(&self.shared()?.buffers(Field::SlowWeights, tensor)?)
     }
 
     /// Where the half-width copy of a tensor's weights lies, with `halfWeights`: two values a word.
     #[wasm_bindgen(js_name = halfWeightSlices)]
     pub fn half_weight_slices(&self, tensor: &str) -> Result<BufferSlices, Problem> {
-        slices(&[self.shared()?.half_weights(tensor)?])
+        slices(&self.shared()?.buffers(Field::HalfWeights, tensor)?)
     }
 
     /// Where a tensor's curvature is to be written, with `adaptiveAlpha: { curvature: 'given' }`.
     #[wasm_bindgen(js_name = curvatureSlices)]
     pub fn curvature_slices(&self, tensor: &str) -> Result<BufferSlices, Problem> {
-        slices(&[self.shared()?.curvature(tensor)?])
+        slices(&self.shared()?.buffers(Field::Curvature, tensor)?)
     }
 
     /// Where the loss scale lies, one f32 that kernels multiply the loss (or the first gradient) with. Nothing without a

@@ -128,6 +128,12 @@ pub fn find(list: List<'_>, arch: &str) -> Adapters {
     }
 }
 
+/// Turns off Mesa's Vulkan layer that asks the desktop which device is its own. Without a desktop
+/// it has no one to ask, and complains of that as an error each time Vulkan is opened.
+pub fn quiet_device_select() -> (&'static str, String) {
+    ("NODEVICE_SELECT", "1".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

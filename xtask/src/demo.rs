@@ -3,11 +3,10 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::adapters::{Adapters, SoftwareAdapter, find_here};
+use crate::adapters::{Adapters, SoftwareAdapter, find_here, quiet_device_select};
 use crate::command::{CommandError, CommandLine};
 use crate::output;
 use crate::provide;
-use crate::test::quiet_device_select;
 use crate::workspace::{Workspace, WorkspaceError};
 
 #[derive(Debug, thiserror::Error)]
@@ -70,7 +69,7 @@ fn wanted(adapters: &Adapters) -> &'static [SoftwareAdapter] {
 }
 
 fn train(plot: &Path, json: &Path) -> CommandLine {
-    let words = ["run", "--release", "--example", "train", "--"];
+    let words = ["run", "--release", "--package", "train", "--"];
     let options = ["--data", "digits", "--compare"];
     CommandLine::new("cargo", words.into_iter().chain(options))
         .arg("--plot")
@@ -95,7 +94,7 @@ mod tests {
         let command = train(Path::new("/t/demo/digits.png"), Path::new("/t/demo/digits.json"));
         assert_eq!(
             command.to_string(),
-            "cargo run --release --example train -- --data digits --compare \
+            "cargo run --release --package train -- --data digits --compare \
              --plot /t/demo/digits.png --json /t/demo/digits.json"
         );
     }

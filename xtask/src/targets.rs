@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::command::{CommandError, CommandLine};
-use crate::test::LIBRARY;
+use crate::workspace::LIBRARY;
 
 /// A platform, and what of the package can be checked for it from here.
 pub struct Target {

@@ -2,16 +2,13 @@
 
 use std::env;
 
-use crate::adapters::{Adapters, SoftwareAdapter};
+use crate::adapters::{Adapters, SoftwareAdapter, quiet_device_select};
 use crate::command::CommandLine;
 use crate::output::{self, Outcome, Summary};
 use crate::provide::{self, Provided};
 use crate::targets::TARGETS;
 use crate::web::{self, Browser, SUITES, WebError};
-use crate::workspace::Workspace;
-
-/// The package of the library.
-pub const LIBRARY: &str = "lookahead-wgpu";
+use crate::workspace::{LIBRARY, Workspace};
 
 /// Runs every step, whatever the ones before came to, and returns whether all passed.
 pub fn run(install: bool) -> bool {
@@ -129,12 +126,6 @@ fn environment(adapters: &Adapters, settings: &Settings) -> Vec<(&'static str, S
         environment.push(quiet_device_select());
     }
     environment
-}
-
-/// Turns off Mesa's Vulkan layer that asks the desktop which device is its own. Without a desktop
-/// it has no one to ask, and complains of that as an error each time Vulkan is opened.
-pub fn quiet_device_select() -> (&'static str, String) {
-    ("NODEVICE_SELECT", "1".to_owned())
 }
 
 #[cfg(test)]

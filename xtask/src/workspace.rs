@@ -6,6 +6,9 @@ use serde_json::Value;
 
 use crate::command::{CommandError, CommandLine};
 
+/// The package of the library.
+pub const LIBRARY: &str = "lookahead-wgpu";
+
 #[derive(Debug, PartialEq)]
 pub struct Workspace {
     pub root: PathBuf,

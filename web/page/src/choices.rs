@@ -1,9 +1,9 @@
 //! What a visitor can choose: the names that the command line knows, with its help.
 
-use crate::rule::RuleName;
-use crate::settings::PolicyName;
 use clap::ValueEnum;
 use serde::Serialize;
+use train::rule::RuleName;
+use train::settings::PolicyName;
 
 /// Every choice of the form.
 #[derive(Serialize)]

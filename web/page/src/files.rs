@@ -1,8 +1,8 @@
 //! IDX files that were dropped: which is which, and the data set they make.
 
-use crate::data::{DataError, Dataset, Source, Split, read_images, read_labels};
-use crate::unpack::Unpacked;
 use std::io::Read;
+use train::data::{DataError, Dataset, Source, Split, read_images, read_labels};
+use train::unpack::Unpacked;
 
 /// One image in so many is held out where no images to test on are given, as with the digits.
 const TEST_EVERY: usize = 5;

@@ -1,18 +1,18 @@
 //! What a network thinks of one image.
 
-use crate::batches::{Batches, Images};
-use crate::data::{CLASSES, Split};
-use crate::meter::Meter;
-use crate::model::{Forward, Network};
-use crate::reading::Reading;
-use crate::run::{Run, RunError, Workbench};
 use lookahead_wgpu::Slice;
+use train::batches::{Batches, Images};
+use train::data::{CLASSES, Split};
+use train::meter::Meter;
+use train::model::{Forward, Network};
+use train::reading::Reading;
+use train::run::{Run, RunError, Workbench};
 
 /// The probability of each class at a run's slow weights, or at those of the rule alone. `scale` makes the brightest
 /// of `pixels` 1.
 pub async fn predict(bench: &Workbench, run: &Run, pixels: &[u8], scale: f32) -> Result<Vec<f32>, RunError> {
     let Workbench { device, queue, kernels, .. } = bench;
-    let network = Network::new(pixels.len(), &run.settings.hidden, CLASSES)?;
+    let network = Network::new(pixels.len(), &run.settings().hidden, CLASSES)?;
     let image = Split { pixels: pixels.to_vec(), labels: vec![0] };
     let images = Images::upload(device, queue, &image, scale).await?;
     let batches = Batches::new(device, &images, 1).await?;
@@ -21,7 +21,7 @@ pub async fn predict(bench: &Workbench, run: &Run, pixels: &[u8], scale: f32) ->
 
     let optimizer = run.optimizer();
     // The first step makes the slow weights; until then they are the fast ones.
-    let has_slow = run.settings.lookahead.is_some() && run.done() > 0;
+    let has_slow = run.settings().lookahead.is_some() && run.done() > 0;
     let parameters = network.parameters();
     let weights = parameters.iter().map(|parameter| match has_slow {
         true => optimizer.slow_weights(&parameter.name),
@@ -36,7 +36,7 @@ pub async fn predict(bench: &Workbench, run: &Run, pixels: &[u8], scale: f32) ->
     let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
     forward.record(kernels, &mut pass, 0);
     drop(pass);
-    let logits = &forward.activations[forward.activations.len() - 1];
+    let logits = forward.logits();
     let reading = Reading::new(device, &mut encoder, logits, 0, logits.size()).await?;
     queue.submit([encoder.finish()]);
     Ok(softmax(reading.finish().await?.into_iter().map(f32::from_bits).collect()))

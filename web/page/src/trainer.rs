@@ -1,18 +1,18 @@
 //! What the worker's JavaScript calls. One call at a time: each waits for the one before it.
 
 use crate::choices::Choices;
-use crate::data::Dataset;
 use crate::files::{self, File};
 use crate::gpu;
-use crate::history::{Alphas, Epoch, History, Sample};
 use crate::predict::predict;
-use crate::run::{Run, Workbench};
-use crate::settings::Settings;
 use js_sys::{Array, Date, Function, Uint8Array};
 use lookahead_wgpu::Snapshot;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Display;
+use train::data::Dataset;
+use train::history::{Alphas, Epoch, History, Sample};
+use train::run::{Run, Workbench};
+use train::settings::Settings;
 use wasm_bindgen::prelude::*;
 
 /// Command buffers of a run that may wait for the GPU while the next is recorded.
@@ -202,7 +202,7 @@ impl Trainer {
     /// Sets a run to a checkpoint, of an optimizer that was built alike. Its history begins there.
     pub async fn restore(&mut self, id: u32, bytes: &[u8]) -> Result<(), JsError> {
         let snapshot = Snapshot::from_bytes(bytes).map_err(shown)?;
-        let settings = self.training(id)?.run.settings.clone();
+        let settings = self.training(id)?.run.settings().clone();
         let mut run = Run::new(&self.bench, &settings).await.map_err(shown)?;
         let history = run.history().clone();
         run.resume(&snapshot, &history).map_err(shown)?;
@@ -221,7 +221,7 @@ impl Trainer {
     pub async fn recover(&mut self) -> Result<(), JsError> {
         self.bench = open(&self.dataset, &self.on_lost).await?;
         for training in self.runs.values_mut() {
-            let mut run = Run::new(&self.bench, &training.run.settings).await.map_err(shown)?;
+            let mut run = Run::new(&self.bench, training.run.settings()).await.map_err(shown)?;
             if let Some(snapshot) = &training.kept.snapshot {
                 run.resume(snapshot, &training.kept.history).map_err(shown)?;
             }

@@ -1,36 +1,40 @@
 //! The library's tests, run in a browser, and the text of its kernels, for the compilers of browsers.
 #![cfg(target_arch = "wasm32")]
-#![allow(clippy::duplicate_mod, reason = "each file of `tests` has a `common` of its own")]
 
-#[path = "../../../tests/adafactor.rs"]
+#[path = "../../../tests/common/mod.rs"]
+#[macro_use]
+mod common;
+
+#[path = "../../../tests/device/adafactor.rs"]
 mod adafactor;
-#[path = "../../../tests/between.rs"]
+#[path = "../../../tests/device/between.rs"]
 mod between;
-#[path = "../../../tests/golden.rs"]
+#[path = "../../../tests/device/golden.rs"]
 mod golden;
-#[path = "../../../tests/guard.rs"]
+#[path = "../../../tests/device/guard.rs"]
 mod guard;
-#[path = "../../../tests/half.rs"]
+#[path = "../../../tests/device/half.rs"]
 mod half;
-#[path = "../../../tests/lookahead.rs"]
+#[path = "../../../tests/device/lookahead.rs"]
 mod lookahead;
-#[path = "../../../tests/options.rs"]
+#[path = "../../../tests/device/options.rs"]
 mod options;
+#[path = "../../../tests/golden/mod.rs"]
+mod runs;
 #[path = "../../../tests/sources/mod.rs"]
 mod sources;
-#[path = "../../../tests/twin.rs"]
+#[path = "../../../tests/device/twin.rs"]
 #[allow(dead_code, reason = "random models are made natively")]
 mod twin;
 
 use std::sync::Arc;
 
-use futures::future::LocalBoxFuture;
+use sources::pairs;
+
+use common::DeviceTest;
 use lookahead_wgpu::{gpu::Gpu, wgpu};
 use serde_json::json;
 use wasm_bindgen::{JsError, prelude::wasm_bindgen};
-
-/// A test, as every file's `common` has it.
-type DeviceTest = for<'a> fn(&'a Gpu) -> LocalBoxFuture<'a, ()>;
 
 /// The files whose tests run here, besides [`GOLDEN`].
 const FILES: [(&str, &[(&str, DeviceTest)]); 7] = [

@@ -1,0 +1,122 @@
+//! Prints any kernel, whole as the device gets it: `cargo run --example show_kernel -- --help`.
+
+mod options;
+
+use std::{io::Write, process::ExitCode};
+
+use clap::Parser;
+use lookahead_wgpu::{
+    kernels::{self, Access, Decision, Measure, Recipe, Source},
+    rules,
+};
+use options::{Arguments, Which};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    if arguments.list {
+        rules::kinds().for_each(|kind| println!("{:26} {}", kind.name, kind.title));
+        return ExitCode::SUCCESS;
+    }
+    let sources = match sources(&arguments) {
+        Ok(sources) => sources,
+        Err(problem) => {
+            eprintln!("error: {problem}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let text: Vec<_> = sources.into_iter().map(|source| source.wgsl).collect();
+    // Whoever reads may have had enough.
+    let _ = std::io::stdout().write_all(text.join("\n").as_bytes());
+    ExitCode::SUCCESS
+}
+
+/// The kernels that are asked for, with a line about each where they are several.
+fn sources(arguments: &Arguments) -> Result<Vec<Source>, String> {
+    let name = &arguments.rule;
+    let kind = rules::kind(name).ok_or_else(|| {
+        let names: Vec<_> = rules::kinds().map(|kind| kind.name).collect();
+        format!("there is no rule `{name}`; there are: {}", names.join(", "))
+    })?;
+    let rule = kind.rule(kind.learning_rate);
+    let (lookahead, options) = (arguments.lookahead(), arguments.options()?);
+    let recipe = Recipe {
+        rule: rule.as_ref(),
+        lookahead: lookahead.as_ref(),
+        options: &options,
+        access: arguments.access.into(),
+    };
+    let found = of(&recipe, arguments.kernel);
+    if found.is_empty() {
+        let names: Vec<_> = Which::EACH
+            .into_iter()
+            .filter(|which| !of(&recipe, *which).is_empty())
+            .map(Which::name)
+            .collect();
+        return Err(format!(
+            "with these options there is no kernel `{}`; there are: {}",
+            arguments.kernel.name(),
+            names.join(", ")
+        ));
+    }
+    Ok(found)
+}
+
+/// The kernels that a group of these settings has of a kind.
+fn of(recipe: &Recipe<'_>, which: Which) -> Vec<Source> {
+    let (options, lookahead) = (recipe.options, recipe.lookahead);
+    let measured = |measure: Measure| recipe.measures().contains(&measure).then_some(measure);
+    let is_factored = recipe.rule.factored(1).is_some();
+    let one: Option<Source> = match which {
+        Which::All => return recipe.sources().into_iter().map(titled).collect(),
+        Which::Step => Some(recipe.step()),
+        Which::SwapSlow => lookahead.filter(|_| !options.slow_bf16).map(|_| recipe.swap_slow()),
+        Which::SwapAverage => options.average.map(|_| recipe.swap_average()),
+        Which::PartialRows => measured(Measure::Rows).map(|measure| recipe.partial(measure)),
+        Which::PartialNorm => measured(Measure::Norm).map(|measure| recipe.partial(measure)),
+        Which::PartialTrust => measured(Measure::Trust).map(|measure| recipe.partial(measure)),
+        Which::PartialScale => measured(Measure::Scale).map(|measure| recipe.partial(measure)),
+        Which::PartialTried => measured(Measure::Tried).map(|measure| recipe.partial(measure)),
+        Which::PartialAlpha => measured(Measure::Alpha).map(|measure| recipe.partial(measure)),
+        Which::FinishRows => measured(Measure::Rows).map(|measure| finish(recipe, measure)),
+        Which::FinishNorm => measured(Measure::Norm).map(|measure| finish(recipe, measure)),
+        Which::FinishTrust => measured(Measure::Trust).map(|measure| finish(recipe, measure)),
+        Which::FinishScale => measured(Measure::Scale).map(|measure| finish(recipe, measure)),
+        Which::FinishTried => measured(Measure::Tried).map(|measure| finish(recipe, measure)),
+        Which::FinishAlpha => measured(Measure::Alpha).map(|measure| finish(recipe, measure)),
+        Which::MomentSums => is_factored.then(|| recipe.sums()),
+        Which::MomentFold => is_factored.then(|| kernels::moments()[0].clone()),
+        Which::MomentMeans => is_factored.then(|| kernels::moments()[1].clone()),
+        Which::MomentSync => {
+            lookahead.filter(|_| is_factored).and_then(|lookahead| kernels::sync_moments(lookahead.policy))
+        }
+        Which::Guard => options.guard.map(|guard| match guard.checks_updates {
+            true => kernels::decide(Decision::Tried),
+            false => kernels::decide(Decision::AtOnce),
+        }),
+        Which::GuardPreview => {
+            options.guard.filter(|guard| guard.checks_updates).map(|_| kernels::decide(Decision::Preview))
+        }
+    };
+    one.into_iter().collect()
+}
+
+fn finish(recipe: &Recipe<'_>, measure: Measure) -> Source {
+    kernels::finish(measure, recipe.options.guard.is_some())
+}
+
+fn titled(source: Source) -> Source {
+    let rule = "=".repeat(100);
+    let wgsl = format!("// {rule}\n// {}: {}\n// {rule}\n{}", source.name, source.entry, source.wgsl);
+    Source { wgsl, ..source }
+}
+
+impl From<options::Home> for Access {
+    fn from(home: options::Home) -> Self {
+        match home {
+            options::Home::Owned => Self::Owned,
+            options::Home::Borrowed => Self::Borrowed,
+            options::Home::Pooled => Self::Pooled,
+            options::Home::Far => Self::Far,
+        }
+    }
+}

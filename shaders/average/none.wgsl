@@ -1,1 +1,0 @@
-fn la_average(i: u32, w: vec4f) {}

@@ -1,3 +1,0 @@
-fn la_clip(i: u32, g: vec4f) -> vec4f {
-    return g;
-}

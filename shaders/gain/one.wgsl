@@ -1,3 +1,0 @@
-fn la_gain() -> f32 {
-    return 1.0;
-}

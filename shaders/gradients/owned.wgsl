@@ -1,5 +1,0 @@
-@group(1) @binding(2) var<storage, read> la_gradients: array<vec4f>;
-
-fn la_load_gradient(at: La_Place) -> vec4f {
-    return la_gradients[at];
-}

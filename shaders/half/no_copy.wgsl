@@ -1,1 +1,0 @@
-fn la_store_copy(i: u32, w: vec4f) {}

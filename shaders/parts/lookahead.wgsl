@@ -1,0 +1,87 @@
+// Lookahead: what becomes of slow weights, state and the outer step's buffers at a sync.
+#import outer
+#import parts/slow
+
+// 1 - alpha, or of an adaptive alpha what was found; the fixed one where none could be found.
+fn la_pull(i: u32) -> f32 {
+#if adaptive
+#if alpha_by_tensor
+    let alpha = la_factors[la_window.alpha + la_tensor_of(i)];
+#else
+    let alpha = la_factors[la_window.alpha];
+#end
+    return select(1.0 - alpha, control.pull, alpha <= 0.0 || la_does(LA_FIXED));
+#else
+    return control.pull;
+#end
+}
+
+#if outer_slots
+// The outer step's buffers, zero at the seed.
+var<private> outer_state: array<vec4f, ${outer_slots}>;
+
+fn la_load_outer(i: u32) {
+#for slot in outer_slots
+    outer_state[${slot}] = select(la_planes[la_plane(LA_OUTER_AT + ${slot}u, i)], vec4f(), la_does(LA_SEED));
+#end
+}
+
+fn la_store_outer(i: u32) {
+#for slot in outer_slots
+    la_planes[la_plane(LA_OUTER_AT + ${slot}u, i)] = outer_state[${slot}];
+#end
+}
+#end
+
+fn la_seed(i: u32, before: vec4f) {
+    la_store_slow(i, before);
+#if outer_slots
+    la_load_outer(i);
+    la_store_outer(i);
+#end
+}
+
+fn la_sync(i: u32, before: vec4f, after: vec4f) -> vec4f {
+    var phi = before;
+    if !la_does(LA_SEED) {
+        phi = la_load_slow(i);
+    }
+#if outer_slots
+    la_load_outer(i);
+    let synced = outer(phi, after, la_pull(i));
+    la_store_outer(i);
+#else
+    let synced = outer(phi, after, la_pull(i));
+#end
+    la_store_slow(i, synced);
+#if syncs_state
+    la_sync_state(i);
+#end
+#if resets_fisher
+    la_planes[la_plane(LA_FISHER_AT, i)] = vec4f();
+#end
+    return synced;
+}
+
+#if syncs_state
+#if interpolates
+// Policy interpolate: a slow copy of every slot, in the planes after them, moves by alpha, and the slot restarts there.
+fn la_sync_slot(slot: u32, i: u32, value: vec4f) -> vec4f {
+    let at = la_plane(LA_SLOTS + slot, i);
+    let synced = value + la_pull(i) * (la_planes[at] - value);
+    la_planes[at] = synced;
+    return synced;
+}
+#else
+// Policy reset: every slot starts again.
+fn la_sync_slot(slot: u32, i: u32, value: vec4f) -> vec4f {
+    return vec4f(control.initial[slot / 4u][slot % 4u]);
+}
+#end
+
+fn la_sync_state(i: u32) {
+#for slot in slots
+    state[${slot}] = la_sync_slot(${slot}u, i, state[${slot}]);
+#end
+}
+#end

@@ -1,1 +1,0 @@
-fn la_load_trust(i: u32) {}

@@ -1,0 +1,551 @@
+//! Makes a program's objects on a device and plays recordings: the only file that creates objects or records commands.
+
+use std::sync::Arc;
+
+use futures::{FutureExt, channel::oneshot};
+
+#[cfg(target_arch = "wasm32")]
+use super::web::{check_alive_now, fill};
+use super::{
+    ring::Ring,
+    scope::{Problem, scoped},
+    slice::Slice,
+    tally::{Held, Tally},
+    waiting::Waiter,
+};
+use crate::{
+    error::Error,
+    kernels::Binding,
+    layout::params::{BLOCK, SLOT},
+    plan::{
+        parts::Part,
+        placement::Placement,
+        program::{BindGroup, BindGroupLayout, Bound, Buffer, Contents, Id, Kernel, Owner, Program, Usage},
+        recording::{Bind, Recording},
+    },
+};
+
+/// The objects of one optimizer.
+pub(crate) struct Engine {
+    pub device: wgpu::Device,
+    pub queue: wgpu::Queue,
+    /// What waits for the device when values are read back.
+    pub waiter: Waiter,
+    /// What of the memory comes and goes.
+    pub tally: Tally,
+    layouts: Vec<wgpu::BindGroupLayout>,
+    buffers: Vec<wgpu::Buffer>,
+    kernels: Vec<wgpu::ComputePipeline>,
+    groups: Vec<wgpu::BindGroup>,
+    /// The layout of what the host tells.
+    told: Id<BindGroupLayout>,
+    slots: u32,
+    ring: Ring<ToldChunk>,
+}
+
+/// A chunk of the ring.
+struct ToldChunk {
+    buffer: wgpu::Buffer,
+    group: wgpu::BindGroup,
+}
+
+/// The objects of one placement.
+#[derive(Debug)]
+pub(crate) struct Placed {
+    groups: Vec<wgpu::BindGroup>,
+    /// Bytes of the tables.
+    held: Arc<Held>,
+}
+
+/// Buffers that will be mapped, and what says when.
+pub(super) type Stagings = Vec<(wgpu::Buffer, oneshot::Receiver<Result<(), wgpu::BufferAsyncError>>)>;
+
+impl Engine {
+    /// Makes a program.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Shader`] where the device refuses a module, [`Error::Device`], [`Error::OutOfMemory`],
+    /// [`Error::DeviceLost`].
+    pub async fn new(device: &wgpu::Device, queue: &wgpu::Queue, program: &Program) -> Result<Self, Error> {
+        let told = program.told;
+        let (layouts, problem) = scoped(device, || {
+            program.layouts.iter().map(|layout| bind_group_layout(device, layout)).collect::<Vec<_>>()
+        });
+        refuse(device, problem, "the bind group layouts").await?;
+        let mut kernels = Vec::new();
+        for kernel in program.kernels.iter() {
+            kernels.push(pipeline(device, kernel, &layouts, program.workgroup).await?);
+        }
+        let tally = Tally::default();
+        let ring =
+            Ring::new(program.slots, told_chunk(device, &layouts[told.index()], program.slots, &tally)?);
+        let mut engine = Self {
+            device: device.clone(),
+            queue: queue.clone(),
+            waiter: Waiter::default(),
+            tally,
+            layouts,
+            buffers: vec![],
+            kernels,
+            groups: vec![],
+            told,
+            slots: program.slots,
+            ring,
+        };
+        let ((buffers, groups), problem) = scoped(device, || {
+            let buffers: Vec<_> = program.buffers.iter().map(|spec| buffer(device, queue, spec)).collect();
+            let group = |group| engine.bind_group(group, &buffers, &[], &[]);
+            let groups: Vec<_> = program.groups.iter().map(group).collect();
+            (buffers, groups)
+        });
+        refuse(device, problem, "the optimizer's buffers").await?;
+        (engine.buffers, engine.groups) = (buffers, groups);
+        check_alive_now(device, "building the optimizer").await?;
+        Ok(engine)
+    }
+
+    /// Makes a placement over the caller's buffers; `what` it is, for errors.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Device`], [`Error::OutOfMemory`], [`Error::DeviceLost`].
+    pub fn place(
+        &self,
+        placement: &Placement,
+        given: &[wgpu::Buffer],
+        what: &'static str,
+    ) -> impl Future<Output = Result<Placed, Error>> + use<> {
+        let held = Arc::new(self.tally.hold(placement.bytes()));
+        let (groups, problem) = scoped(&self.device, || {
+            let buffer = |spec| buffer(&self.device, &self.queue, spec);
+            let tables: Vec<_> = placement.buffers.iter().map(buffer).collect();
+            let group = |group| self.bind_group(group, &self.buffers, &tables, given);
+            placement.groups.iter().map(group).collect()
+        });
+        let device = self.device.clone();
+        async move {
+            refuse(&device, problem, what).await?;
+            Ok(Placed { groups, held })
+        }
+    }
+
+    /// A range of the program's buffers.
+    pub fn slice(&self, part: &Part) -> Slice {
+        Slice::new(&self.buffers[part.buffer.index()], part.offset, part.size)
+    }
+
+    /// A buffer of the program's.
+    pub fn buffer(&self, id: Id<Buffer>) -> &wgpu::Buffer {
+        &self.buffers[id.index()]
+    }
+
+    fn bind_group(
+        &self,
+        group: &BindGroup,
+        buffers: &[wgpu::Buffer],
+        tables: &[wgpu::Buffer],
+        given: &[wgpu::Buffer],
+    ) -> wgpu::BindGroup {
+        let resource = |bound: &Bound| {
+            let buffer = match bound.buffer {
+                Owner::Program(id) => &buffers[id.index()],
+                Owner::Placement(id) => &tables[id.index()],
+                Owner::Caller(number) => &given[number],
+            };
+            let size = bound.size.and_then(wgpu::BufferSize::new);
+            wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset: bound.offset, size })
+        };
+        let entries: Vec<_> = group
+            .entries
+            .iter()
+            .map(|(binding, bound)| wgpu::BindGroupEntry { binding: *binding, resource: resource(bound) })
+            .collect();
+        self.device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some(group.label),
+            layout: &self.layouts[group.layout.index()],
+            entries: &entries,
+        })
+    }
+
+    /// Plays a recording over a placement into the caller's encoder.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OutOfMemory`] where the ring cannot grow; [`Error::DeviceLost`]. Nothing was recorded then but new
+    /// tables for a guard, which do no harm.
+    pub fn play(
+        &mut self,
+        recording: &Recording,
+        placed: &Placed,
+        encoder: &mut wgpu::CommandEncoder,
+    ) -> Result<(), Error> {
+        let Some(pass) = recording.pass else { return Ok(()) };
+        for write in &recording.writes {
+            self.copy_words(encoder, write.buffer, write.offset, &write.words)?;
+        }
+        let told = self.tell(recording, placed, encoder)?;
+        for buffer in &recording.clears {
+            encoder.clear_buffer(self.buffer(*buffer), 0, None);
+        }
+        let mut pass = encoder
+            .begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some(pass), timestamp_writes: None });
+        for dispatch in &recording.dispatches {
+            pass.set_pipeline(&self.kernels[dispatch.kernel.index()]);
+            for (index, bind) in (0..).zip(dispatch.binds) {
+                match bind {
+                    Bind::Unused => {}
+                    Bind::Told(slot) => {
+                        if let Some((group, first)) = &told {
+                            pass.set_bind_group(index, group, &[(first + slot) * SLOT as u32; 2]);
+                        }
+                    }
+                    Bind::Decided(group, slot) => {
+                        let offsets = [slot * SLOT as u32; 2];
+                        pass.set_bind_group(index, &self.groups[group.index()], &offsets);
+                    }
+                    Bind::Program(group) => pass.set_bind_group(index, &self.groups[group.index()], &[]),
+                    Bind::Placement(group) => pass.set_bind_group(index, &placed.groups[group.index()], &[]),
+                }
+            }
+            let (x, y) = dispatch.workgroups;
+            pass.dispatch_workgroups(x, y, 1);
+        }
+        Ok(())
+    }
+
+    /// Writes what the host tells: the bind group that holds it, and its first slot there.
+    fn tell(
+        &mut self,
+        recording: &Recording,
+        placed: &Placed,
+        encoder: &wgpu::CommandEncoder,
+    ) -> Result<Option<(wgpu::BindGroup, u32)>, Error> {
+        if recording.told.is_empty() {
+            return Ok(None);
+        }
+        let Self { device, queue, layouts, told, slots, tally, ring, .. } = self;
+        let make = || told_chunk(device, &layouts[told.index()], *slots, tally);
+        let (chunk, first, held) = ring.take(recording.told_slots(), make)?;
+        queue.write_buffer(&chunk.buffer, u64::from(first) * SLOT as u64, &recording.told);
+        let held = (held, placed.held.clone());
+        // Where the encoder is never submitted, it drops them with the call.
+        encoder.on_submitted_work_done(move || drop(held));
+        Ok(Some((chunk.group.clone(), first)))
+    }
+
+    /// Records that words are written to a buffer.
+    fn copy_words(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        to: Id<Buffer>,
+        offset: u64,
+        words: &[u32],
+    ) -> Result<(), Error> {
+        let ((), problem) = scoped(&self.device, || {
+            let usage = wgpu::BufferUsages::COPY_SRC;
+            let from = filled(&self.device, "lookahead new guard tables", words, usage);
+            encoder.copy_buffer_to_buffer(&from, 0, self.buffer(to), offset, from.size());
+        });
+        refuse_now(&self.device, problem, "the guard's new tables")
+    }
+
+    /// Writes bytes over slices, one after the other, before whatever is submitted next. A borrowed buffer may be
+    /// mapped or destroyed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Device`], [`Error::DeviceLost`]. On the web a failure shows in the console.
+    pub fn write(&self, slices: &[Slice], bytes: &[u8], doing: &str) -> Result<(), Error> {
+        let mut rest = bytes;
+        let ((), problem) = scoped(&self.device, || {
+            for slice in slices {
+                let (head, tail) = rest.split_at((slice.size as usize).min(rest.len()));
+                self.queue.write_buffer(&slice.buffer, slice.offset, head);
+                rest = tail;
+            }
+        });
+        refuse_now(&self.device, problem, doing)
+    }
+
+    /// Copies each batch of slices side by side to a buffer that can be read, when what was submitted so far is done.
+    pub(super) fn read_back(&self, batches: &[Vec<Slice>]) -> ((Stagings, wgpu::SubmissionIndex), Problem) {
+        scoped(&self.device, || {
+            let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            let stagings = batches.iter().map(|batch| {
+                let staging = self.device.create_buffer(&wgpu::BufferDescriptor {
+                    label: Some("lookahead readback"),
+                    size: batch.iter().map(|slice| slice.size).sum(),
+                    usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+                    mapped_at_creation: false,
+                });
+                let mut at = 0;
+                for slice in batch {
+                    encoder.copy_buffer_to_buffer(&slice.buffer, slice.offset, &staging, at, slice.size);
+                    at += slice.size;
+                }
+                let (sender, receiver) = oneshot::channel();
+                encoder.map_buffer_on_submit(&staging, wgpu::MapMode::Read, .., move |result| {
+                    // The receiver may have lost interest.
+                    let _ = sender.send(result);
+                });
+                (staging, receiver)
+            });
+            let stagings = stagings.collect();
+            (stagings, self.queue.submit([encoder.finish()]))
+        })
+    }
+
+    /// Writes bytes to a buffer of their own and copies them from there over slices.
+    pub(super) fn unpack(&self, bytes: &[u8], slices: &[Slice]) -> Result<(), Error> {
+        // Writing to a buffer of a lost device is a panic of wgpu's.
+        check_alive(&self.device, "writing values")?;
+        let held = self.tally.hold(bytes.len() as u64);
+        let ((), problem) = scoped(&self.device, || {
+            let packed = self.device.create_buffer(&wgpu::BufferDescriptor {
+                label: Some("lookahead upload"),
+                size: bytes.len() as u64,
+                usage: wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
+                mapped_at_creation: false,
+            });
+            self.queue.write_buffer(&packed, 0, bytes);
+            let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            let mut at = 0;
+            for slice in slices {
+                encoder.copy_buffer_to_buffer(&packed, at, &slice.buffer, slice.offset, slice.size);
+                at += slice.size;
+            }
+            encoder.on_submitted_work_done(move || drop(held));
+            self.queue.submit([encoder.finish()]);
+        });
+        refuse_now(&self.device, problem, "writing values")
+    }
+}
+
+fn bind_group_layout(device: &wgpu::Device, layout: &BindGroupLayout) -> wgpu::BindGroupLayout {
+    let entries: Vec<_> = layout
+        .0
+        .iter()
+        .map(|&(binding, kind)| wgpu::BindGroupLayoutEntry {
+            binding,
+            visibility: wgpu::ShaderStages::COMPUTE,
+            ty: binding_type(kind),
+            count: None,
+        })
+        .collect();
+    device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+        label: Some("lookahead"),
+        entries: &entries,
+    })
+}
+
+fn binding_type(binding: Binding) -> wgpu::BindingType {
+    let (ty, has_dynamic_offset) = match binding {
+        Binding::Uniform => (wgpu::BufferBindingType::Uniform, false),
+        Binding::DynamicUniform => (wgpu::BufferBindingType::Uniform, true),
+        Binding::Read => (wgpu::BufferBindingType::Storage { read_only: true }, false),
+        Binding::ReadWrite => (wgpu::BufferBindingType::Storage { read_only: false }, false),
+    };
+    wgpu::BindingType::Buffer { ty, has_dynamic_offset, min_binding_size: None }
+}
+
+/// # Errors
+///
+/// [`Error::Shader`] with the rule's name where the device refuses the module, [`Error::Device`] where it refuses the
+/// pipeline.
+async fn pipeline(
+    device: &wgpu::Device,
+    kernel: &Kernel,
+    layouts: &[wgpu::BindGroupLayout],
+    workgroup: u32,
+) -> Result<wgpu::ComputePipeline, Error> {
+    let source = &kernel.source;
+    let (module, problem) = scoped(device, || {
+        device.create_shader_module(wgpu::ShaderModuleDescriptor {
+            label: Some(&source.name),
+            source: wgpu::ShaderSource::Wgsl(source.wgsl.as_str().into()),
+        })
+    });
+    if let Some(problem) = problem.await {
+        let info = module.get_compilation_info().await;
+        let line = info.messages.iter().find_map(|message| message.location).map_or(0, |at| at.line_number);
+        return Err(Error::Shader { rule: kernel.rule.clone(), line, message: problem.to_string() });
+    }
+    let layouts: Vec<_> = kernel.layouts.iter().map(|id| id.map(|id| &layouts[id.index()])).collect();
+    let constants = [("LA_WORKGROUP", f64::from(workgroup)), ("LA_FLAGS", f64::from(kernel.flags))];
+    let (pipeline, problem) = scoped(device, || {
+        let layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label: Some(&source.name),
+            bind_group_layouts: &layouts,
+            immediate_size: 0,
+        });
+        device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some(&source.name),
+            layout: Some(&layout),
+            module: &module,
+            entry_point: Some(source.entry),
+            compilation_options: wgpu::PipelineCompilationOptions {
+                constants: if kernel.flags == 0 { &constants[..1] } else { &constants },
+                ..Default::default()
+            },
+            cache: None,
+        })
+    });
+    refuse(device, problem, &format!("the pipeline `{}`", source.name)).await?;
+    Ok(pipeline)
+}
+
+/// A buffer that holds what it should.
+fn buffer(device: &wgpu::Device, queue: &wgpu::Queue, spec: &Buffer) -> wgpu::Buffer {
+    let usage = usages(spec.usage);
+    match &spec.contents {
+        Contents::Words(words) => filled(device, spec.label, words, usage),
+        Contents::Zeros => zeros(device, spec.label, spec.size, usage),
+        Contents::Planes(values) => {
+            let buffer = zeros(device, spec.label, spec.size, usage);
+            let plane = spec.size / values.len().max(1) as u64;
+            for (index, value) in (0..).zip(values).filter(|(_, value)| **value != 0.0) {
+                let values = vec![*value; (plane / 4) as usize];
+                queue.write_buffer(&buffer, index * plane, bytemuck::cast_slice(&values));
+            }
+            buffer
+        }
+    }
+}
+
+fn usages(usage: Usage) -> wgpu::BufferUsages {
+    use wgpu::BufferUsages as Usages;
+    let all = [
+        (usage.storage, Usages::STORAGE),
+        (usage.uniform, Usages::UNIFORM),
+        (usage.copy_src, Usages::COPY_SRC),
+        (usage.copy_dst, Usages::COPY_DST),
+    ];
+    all.into_iter().filter(|(has, _)| *has).map(|(_, usage)| usage).collect()
+}
+
+fn zeros(device: &wgpu::Device, label: &str, size: u64, usage: wgpu::BufferUsages) -> wgpu::Buffer {
+    device.create_buffer(&wgpu::BufferDescriptor {
+        label: Some(label),
+        size,
+        usage,
+        mapped_at_creation: false,
+    })
+}
+
+/// A buffer that holds these words. wgpu's own `create_buffer_init` panics where the device gives none.
+#[cfg(not(target_arch = "wasm32"))]
+fn filled(device: &wgpu::Device, label: &str, words: &[u32], usage: wgpu::BufferUsages) -> wgpu::Buffer {
+    let bytes: &[u8] = bytemuck::cast_slice(words);
+    let buffer = device.create_buffer(&wgpu::BufferDescriptor {
+        label: Some(label),
+        size: bytes.len() as u64,
+        usage,
+        mapped_at_creation: true,
+    });
+    if let Ok(mut view) = buffer.get_mapped_range_mut(..) {
+        view.copy_from_slice(bytes);
+        drop(view);
+        buffer.unmap();
+    }
+    buffer
+}
+
+/// A buffer that holds these words.
+#[cfg(target_arch = "wasm32")]
+fn filled(device: &wgpu::Device, label: &str, words: &[u32], usage: wgpu::BufferUsages) -> wgpu::Buffer {
+    let bytes: &[u8] = bytemuck::cast_slice(words);
+    let buffer = zeros(device, label, bytes.len() as u64, usage | wgpu::BufferUsages::COPY_DST);
+    fill(device, &buffer, bytes);
+    buffer
+}
+
+/// A chunk of so many slots, and its bytes.
+fn told_chunk(
+    device: &wgpu::Device,
+    layout: &wgpu::BindGroupLayout,
+    slots: u32,
+    tally: &Tally,
+) -> Result<(ToldChunk, Held), Error> {
+    let (chunk, problem) = scoped(device, || {
+        let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
+        let buffer = zeros(device, "lookahead controls", u64::from(slots) * SLOT as u64, usage);
+        let entries = [0, 1].map(|binding: u32| wgpu::BindGroupEntry {
+            binding,
+            resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                buffer: &buffer,
+                offset: u64::from(binding) * BLOCK as u64,
+                size: wgpu::BufferSize::new(BLOCK as u64),
+            }),
+        });
+        let group = device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some("lookahead controls"),
+            layout,
+            entries: &entries,
+        });
+        ToldChunk { buffer, group }
+    });
+    refuse_now(device, problem, "the control buffer")?;
+    // Writing to a buffer of a lost device is a panic of wgpu's.
+    check_alive(device, "making the control buffer")?;
+    let held = tally.hold(chunk.buffer.size());
+    Ok((chunk, held))
+}
+
+/// What went wrong as an error.
+async fn refuse(device: &wgpu::Device, problem: Problem, doing: &str) -> Result<(), Error> {
+    problem.await.map_or(Ok(()), |problem| Err(error(device, &problem, doing)))
+}
+
+/// What went wrong, if it is known already: off the web it always is; on the web a failure shows in the console, or at
+/// the submit.
+fn refuse_now(device: &wgpu::Device, problem: Problem, doing: &str) -> Result<(), Error> {
+    problem.now_or_never().flatten().map_or(Ok(()), |problem| Err(error(device, &problem, doing)))
+}
+
+/// wgpu's error as ours.
+pub(super) fn error(device: &wgpu::Device, problem: &wgpu::Error, doing: &str) -> Error {
+    let (doing, message) = (doing.to_owned(), problem.to_string());
+    match problem {
+        _ if is_lost(device) => Error::DeviceLost { doing, message },
+        wgpu::Error::OutOfMemory { .. } => Error::OutOfMemory { doing, message },
+        _ => Error::Device { doing, message },
+    }
+}
+
+/// Refuses a device that is lost: wgpu makes objects on it without a word, and none of them works. On the web
+/// only [`check_alive_now`] can tell.
+fn check_alive(device: &wgpu::Device, doing: &str) -> Result<(), Error> {
+    if !is_lost(device) {
+        return Ok(());
+    }
+    Err(Error::DeviceLost { doing: doing.to_owned(), message: "it makes no buffers".to_owned() })
+}
+
+/// [`check_alive`] for those who can wait.
+#[cfg(not(target_arch = "wasm32"))]
+async fn check_alive_now(device: &wgpu::Device, doing: &str) -> Result<(), Error> {
+    check_alive(device, doing)
+}
+
+/// Whether a device is lost, found out without its device-wide callback, which is the caller's: a lost
+/// device gives a buffer that is not mapped, and no error.
+#[cfg(not(target_arch = "wasm32"))]
+fn is_lost(device: &wgpu::Device) -> bool {
+    let (buffer, _) = scoped(device, || {
+        device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("lookahead probe"),
+            size: 4,
+            usage: wgpu::BufferUsages::COPY_SRC,
+            mapped_at_creation: true,
+        })
+    });
+    buffer.get_mapped_range(..).is_err()
+}
+
+/// Browsers tell of a lost device by a promise alone: objects are made on it as on any other, no error is
+/// reported, and nothing panics.
+#[cfg(target_arch = "wasm32")]
+fn is_lost(_: &wgpu::Device) -> bool {
+    false
+}

@@ -1,0 +1,368 @@
+//! Kernels composed from the whole shaders of `shaders/`: which file, and what its flags and numbers are.
+
+use super::{
+    Access, Decision, Measure, Recipe, Source,
+    template::{Text, Values, expand},
+};
+use crate::{
+    config::{
+        alpha::{Curvature, Scope},
+        clip::Clip,
+        lookahead::{Lookahead, StatePolicy},
+        options::Options,
+        precision::Half,
+    },
+    layout::params,
+    rules::Rule,
+};
+
+/// The shaders that are the driver's own, by the names that they are imported with.
+const SHADERS: &[(&str, &str)] = &[
+    ("finish", include_str!("../../shaders/finish.wgsl")),
+    ("guard", include_str!("../../shaders/guard.wgsl")),
+    ("measures/alpha", include_str!("../../shaders/measures/alpha.wgsl")),
+    ("measures/norm", include_str!("../../shaders/measures/norm.wgsl")),
+    ("measures/rows", include_str!("../../shaders/measures/rows.wgsl")),
+    ("measures/scale", include_str!("../../shaders/measures/scale.wgsl")),
+    ("measures/tried", include_str!("../../shaders/measures/tried.wgsl")),
+    ("measures/trust", include_str!("../../shaders/measures/trust.wgsl")),
+    ("moments/entries", include_str!("../../shaders/moments/entries.wgsl")),
+    ("moments/fold", include_str!("../../shaders/moments/fold.wgsl")),
+    ("moments/means", include_str!("../../shaders/moments/means.wgsl")),
+    ("moments/sums", include_str!("../../shaders/moments/sums.wgsl")),
+    ("moments/sync", include_str!("../../shaders/moments/sync.wgsl")),
+    ("partial", include_str!("../../shaders/partial.wgsl")),
+    ("parts/access", include_str!("../../shaders/parts/access.wgsl")),
+    ("parts/control", include_str!("../../shaders/parts/control.wgsl")),
+    ("parts/factored", include_str!("../../shaders/parts/factored.wgsl")),
+    ("parts/factors", include_str!("../../shaders/parts/factors.wgsl")),
+    ("parts/gradient", include_str!("../../shaders/parts/gradient.wgsl")),
+    ("parts/half", include_str!("../../shaders/parts/half.wgsl")),
+    ("parts/inner", include_str!("../../shaders/parts/inner.wgsl")),
+    ("parts/lookahead", include_str!("../../shaders/parts/lookahead.wgsl")),
+    ("parts/numbers", include_str!("../../shaders/parts/numbers.wgsl")),
+    ("parts/reduce", include_str!("../../shaders/parts/reduce.wgsl")),
+    ("parts/segments", include_str!("../../shaders/parts/segments.wgsl")),
+    ("parts/slow", include_str!("../../shaders/parts/slow.wgsl")),
+    ("parts/split", include_str!("../../shaders/parts/split.wgsl")),
+    ("parts/squares", include_str!("../../shaders/parts/squares.wgsl")),
+    ("parts/window", include_str!("../../shaders/parts/window.wgsl")),
+    ("step", include_str!("../../shaders/step.wgsl")),
+    ("swap", include_str!("../../shaders/swap.wgsl")),
+];
+
+/// The flags and numbers that shaders ask for: each 0 where a kernel does not set it.
+const VALUES: &[&str] = &[
+    "accumulated_at",
+    "accumulates",
+    "adaptive",
+    "alpha_by_tensor",
+    "average",
+    "average_at",
+    "centralises",
+    "clips_global_norm",
+    "clips_tensor_norm",
+    "clips_value",
+    "curvature_at",
+    "curvature_raw",
+    "curvature_root",
+    "f16_gradients",
+    "f16_weights",
+    "factored",
+    "far",
+    "first_pass",
+    "fisher",
+    "fisher_at",
+    "half_gradients",
+    "half_weights",
+    "lacks_hyper",
+    "calls_rule",
+    "reads_hyper",
+    "interpolates",
+    "lookahead",
+    "measure_stores",
+    "outer_at",
+    "outer_slots",
+    "owned",
+    "planes",
+    "pooled",
+    "preview",
+    "reductions",
+    "resets_fisher",
+    "rows",
+    "scaled",
+    "slots",
+    "slow_bf16",
+    "swaps_slow",
+    "syncs_state",
+    "tried",
+    "trust",
+    "unscale",
+    "uses_bf16",
+    "uses_f16",
+];
+
+/// A kernel to be composed: the file it begins with, its entry point, and what that file and its imports ask for.
+struct Kernel<'a> {
+    file: &'static str,
+    entry: &'static str,
+    /// What is imported by a name of its kind.
+    texts: Vec<(&'static str, Text<'a>)>,
+    values: Values,
+}
+
+impl<'a> Kernel<'a> {
+    fn new(file: &'static str, entry: &'static str) -> Self {
+        let values = VALUES.iter().map(|name| (*name, 0)).collect();
+        Self { file, entry, texts: vec![], values }
+    }
+
+    fn text(mut self, name: &'static str, text: Text<'a>) -> Self {
+        self.texts.push((name, text));
+        self
+    }
+
+    fn values(mut self, values: impl IntoIterator<Item = (&'static str, u32)>) -> Self {
+        self.values.extend(values);
+        self
+    }
+
+    fn flags<const N: usize>(self, flags: [(&'static str, bool); N]) -> Self {
+        self.values(flags.map(|(name, set)| (name, u32::from(set))))
+    }
+
+    fn measure(self, measure: Measure) -> Self {
+        let shader = shader(measure.shader()).unwrap_or("");
+        self.text("measure", Text::Template(shader)).flags([("rows", measure == Measure::Rows)])
+    }
+
+    /// The kernel. A mistake in the driver's own shaders, which the tests rule out, stands in the place of its text:
+    /// whatever compiles it refuses and quotes it.
+    fn compose(self, name: String) -> Source {
+        let find = |name: &str| {
+            let own = self.texts.iter().find(|(own, _)| *own == name).map(|(_, text)| *text);
+            let words = || words(name).map(Text::Verbatim);
+            own.or_else(|| shader(name).map(Text::Template)).or_else(words)
+        };
+        let mut wgsl = expand(self.file, &find, &self.values).unwrap_or_else(|mistake| mistake.to_string());
+        if self.values.get("calls_rule") == Some(&0) {
+            wgsl = format!("// {name}\n{wgsl}");
+        }
+        Source { name, entry: self.entry, wgsl }
+    }
+}
+
+/// What [`params`] has in WGSL.
+fn words(name: &str) -> Option<&'static str> {
+    match name {
+        "words/control" => Some(params::CONTROL_WGSL.as_str()),
+        "words/guard" => Some(params::GUARD_WGSL.as_str()),
+        _ => None,
+    }
+}
+
+/// A shader of the driver's.
+fn shader(name: &str) -> Option<&'static str> {
+    SHADERS.iter().find(|(other, _)| *other == name).map(|(_, text)| *text)
+}
+
+impl Measure {
+    /// The file that has both of its passes.
+    fn shader(self) -> &'static str {
+        match self {
+            Self::Rows => "measures/rows",
+            Self::Norm => "measures/norm",
+            Self::Trust => "measures/trust",
+            Self::Scale => "measures/scale",
+            Self::Tried => "measures/tried",
+            Self::Alpha => "measures/alpha",
+        }
+    }
+}
+
+impl Recipe<'_> {
+    /// The kernel of one inner step with the sync fused into it.
+    pub fn step(&self) -> Source {
+        self.kernel("step", "la_step", true).compose(self.title("step"))
+    }
+
+    /// The first pass of a reduction.
+    pub fn partial(&self, measure: Measure) -> Source {
+        let calls_rule = matches!(measure, Measure::Trust | Measure::Tried);
+        let kernel =
+            self.kernel("partial", "la_partial", calls_rule).measure(measure).flags([("first_pass", true)]);
+        kernel.compose(self.title(&format!("partial {measure:?}")))
+    }
+
+    /// The first pass over the gradient of a rule whose second moment is the driver's.
+    pub fn sums(&self) -> Source {
+        self.kernel("moments/sums", "la_sums", false).compose(self.title("sums"))
+    }
+
+    /// The kernel that exchanges weights and slow weights.
+    pub fn swap_slow(&self) -> Source {
+        self.kernel("swap", "la_swap", false).flags([("swaps_slow", true)]).compose(self.title("swap"))
+    }
+
+    /// The kernel that exchanges weights and average.
+    pub fn swap_average(&self) -> Source {
+        self.kernel("swap", "la_swap", false).compose(self.title("swap"))
+    }
+
+    fn title(&self, kind: &str) -> String {
+        let (rule, access, policy) = (self.rule.name(), self.access, self.lookahead.map(|l| l.policy));
+        format!("{kind} of {rule}, {access:?}, {policy:?}")
+    }
+
+    /// A kernel over the weights.
+    fn kernel(&self, file: &'static str, entry: &'static str, calls_rule: bool) -> Kernel<'_> {
+        let mut hyper = Vec::new();
+        self.rule.hyper(1, &mut hyper);
+        let planes = self.planes();
+        Kernel::new(file, entry)
+            .text("rule", Text::Verbatim(self.rule.wgsl()))
+            .text("outer", Text::Verbatim(self.options.outer.wgsl()))
+            .flags([
+                ("calls_rule", calls_rule),
+                ("reads_hyper", calls_rule),
+                ("lacks_hyper", calls_rule && hyper.is_empty()),
+                ("trust", self.rule.trust().is_some()),
+                ("measure_stores", self.rule.trust().is_some_and(|trust| trust.measure_stores)),
+                ("factored", self.is_factored()),
+                ("reductions", !self.measures().is_empty()),
+                ("owned", self.access == Access::Owned),
+                ("pooled", self.access == Access::Pooled),
+                ("far", self.access == Access::Far),
+                ("accumulates", planes.accumulated),
+                ("centralises", self.centralises()),
+                ("clips_value", matches!(self.options.clip, Clip::Value(_))),
+                ("clips_global_norm", matches!(self.options.clip, Clip::GlobalNorm(_))),
+                ("clips_tensor_norm", matches!(self.options.clip, Clip::TensorNorm(_))),
+                ("average", planes.average),
+            ])
+            .values(self.plane_values())
+            .flags(self.half_flags())
+            .flags(self.lookahead_flags())
+    }
+
+    /// Where the planes are.
+    fn plane_values(&self) -> [(&'static str, u32); 8] {
+        let planes = self.planes();
+        [
+            ("planes", planes.count()),
+            ("slots", planes.slots.len()),
+            ("outer_slots", planes.outer.len()),
+            ("outer_at", planes.outer_at()),
+            ("fisher_at", planes.fisher_at()),
+            ("curvature_at", planes.curvature_at().unwrap_or(0)),
+            ("average_at", planes.average_at()),
+            ("accumulated_at", planes.accumulated_at()),
+        ]
+        .map(|(name, value)| (name, value as u32))
+    }
+
+    /// What is half-width.
+    fn half_flags(&self) -> [(&'static str, bool); 7] {
+        let Options { half_gradients, half_weights, slow_bf16, .. } = *self.options;
+        let uses = |half| half_gradients == Some(half) || half_weights == Some(half);
+        [
+            ("half_gradients", half_gradients.is_some()),
+            ("f16_gradients", half_gradients == Some(Half::F16)),
+            ("half_weights", half_weights.is_some()),
+            ("f16_weights", half_weights == Some(Half::F16)),
+            ("uses_f16", uses(Half::F16)),
+            ("uses_bf16", uses(Half::Bf16) || slow_bf16),
+            ("slow_bf16", slow_bf16),
+        ]
+    }
+
+    /// What Lookahead does, and where its alpha is from.
+    fn lookahead_flags(&self) -> [(&'static str, bool); 9] {
+        let planes = self.planes();
+        let policy = self.lookahead.map(|lookahead| lookahead.policy);
+        let (interpolates, resets) =
+            (policy == Some(StatePolicy::Interpolate), policy == Some(StatePolicy::Reset));
+        let adaptive = self.options.adaptive.filter(|_| self.lookahead.is_some());
+        let curvature = adaptive.map(|adaptive| adaptive.curvature);
+        [
+            ("lookahead", self.lookahead.is_some()),
+            ("interpolates", interpolates),
+            ("syncs_state", !planes.slots.is_empty() && (interpolates || resets)),
+            ("fisher", planes.fisher),
+            ("resets_fisher", planes.fisher && resets),
+            ("adaptive", adaptive.is_some()),
+            ("alpha_by_tensor", adaptive.is_some_and(|adaptive| adaptive.scope == Scope::Tensor)),
+            ("curvature_raw", matches!(curvature, Some(Curvature::Raw | Curvature::Given))),
+            ("curvature_root", curvature == Some(Curvature::Root)),
+        ]
+    }
+}
+
+/// The second pass of a reduction. `scaled`: gradients are of the loss times the loss scale.
+pub fn finish(measure: Measure, scaled: bool) -> Source {
+    let kernel = Kernel::new("finish", "la_finish").measure(measure).flags([("scaled", scaled)]);
+    kernel.values([("unscale", params::clock::UNSCALE as u32)]).compose(format!("finished {measure:?}"))
+}
+
+/// What becomes of the first pass's sums: the second moments, and the means of each matrix's rows.
+pub fn moments() -> [Source; 2] {
+    let fold = Kernel::new("moments/fold", "la_fold").flags([("reads_hyper", true)]);
+    let means = Kernel::new("moments/means", "la_means");
+    [fold.compose("second moments".to_owned()), means.compose("means of rows".to_owned())]
+}
+
+/// What a sync does to the second moments that are the driver's, if anything.
+pub fn sync_moments(policy: StatePolicy) -> Option<Source> {
+    if policy == StatePolicy::Maintain {
+        return None;
+    }
+    let interpolates = policy == StatePolicy::Interpolate;
+    let kernel = Kernel::new("moments/sync", "la_sync").flags([("interpolates", interpolates)]);
+    Some(kernel.compose("sync of second moments".to_owned()))
+}
+
+/// The kernel that decides whether a step is taken.
+pub fn decide(decision: Decision) -> Source {
+    let kernel = Kernel::new("guard", "la_decide")
+        .flags([("preview", decision == Decision::Preview), ("tried", decision == Decision::Tried)]);
+    kernel.compose("guard".to_owned())
+}
+
+impl Recipe<'_> {
+    /// Every kernel that a group of these settings needs.
+    pub fn sources(&self) -> Vec<Source> {
+        let (options, measures) = (self.options, self.measures());
+        let scaled = options.guard.is_some();
+        let mut sources = vec![self.step()];
+        sources.extend(measures.iter().map(|measure| self.partial(*measure)));
+        sources.extend(measures.iter().map(|measure| finish(*measure, scaled)));
+        if self.is_factored() {
+            sources.push(self.sums());
+            sources.extend(moments());
+            sources.extend(self.lookahead.and_then(|lookahead| sync_moments(lookahead.policy)));
+        }
+        if self.lookahead.is_some() && !options.slow_bf16 {
+            sources.push(self.swap_slow());
+        }
+        if options.average.is_some() {
+            sources.push(self.swap_average());
+        }
+        if options.guard.is_some() {
+            sources.extend([Decision::AtOnce, Decision::Preview, Decision::Tried].map(decide));
+        }
+        sources
+    }
+}
+
+/// Every kernel that a rule can need with these options: each access and policy. For checking a rule, or
+/// translating it ahead of time.
+pub fn all(rule: &dyn Rule, options: &Options) -> Vec<Source> {
+    use StatePolicy::{Interpolate, Maintain, Reset};
+    let lookaheads = [None, Some(Maintain), Some(Interpolate), Some(Reset)]
+        .map(|policy| policy.map(|policy| Lookahead::default().policy(policy)));
+    let recipes = Access::ALL.into_iter().flat_map(|access| {
+        let recipe = move |lookahead| Recipe { rule, lookahead, options, access };
+        lookaheads.each_ref().map(|lookahead| recipe(lookahead.as_ref()))
+    });
+    recipes.flat_map(|recipe| recipe.sources()).collect()
+}

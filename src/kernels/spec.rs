@@ -1,0 +1,134 @@
+//! What a kernel is asked for.
+
+use crate::{
+    config::{alpha::Scope, clip::Clip, lookahead::Lookahead, options::Options},
+    layout::planes::Planes,
+    rules::Rule,
+};
+
+/// Where weights and gradients lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Access {
+    /// In the flat buffers of the layout.
+    Owned,
+    /// In buffers of the caller's.
+    Borrowed,
+    /// In one buffer of the caller's, near enough for one binding.
+    Pooled,
+    /// In one buffer of the caller's, too far apart for one binding.
+    Far,
+}
+
+impl Access {
+    /// Every access.
+    pub const ALL: [Self; 4] = [Self::Owned, Self::Borrowed, Self::Pooled, Self::Far];
+}
+
+/// One kernel's text and the name of its entry point.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// What it is, in words.
+    pub name: String,
+    /// The entry point; its `override LA_WORKGROUP: u32` is the workgroup size.
+    pub entry: &'static str,
+    /// The whole module.
+    pub wgsl: String,
+}
+
+/// One group's settings, as far as they decide how its kernels are composed.
+#[derive(Debug, Clone, Copy)]
+pub struct Recipe<'a> {
+    /// The rule.
+    pub rule: &'a dyn Rule,
+    /// Lookahead around it.
+    pub lookahead: Option<&'a Lookahead>,
+    /// What it has in common with the other groups.
+    pub options: &'a Options,
+    /// Where weights and gradients lie.
+    pub access: Access,
+}
+
+/// The first pass of a reduction over each weight's neighbourhood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Measure {
+    /// The mean of each row of the gradient.
+    Rows,
+    /// The gradient's norm, and whether it is finite.
+    Norm,
+    /// The norms of the weights and of the rule's direction.
+    Trust,
+    /// The root mean squares of the weights and of the gradient over the root of its second moment.
+    Scale,
+    /// Whether what the rule would store is finite.
+    Tried,
+    /// What the adaptive alpha is found from.
+    Alpha,
+}
+
+impl Measure {
+    /// Every measure, in the order in which a step takes them.
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Rows, Self::Norm, Self::Trust, Self::Scale, Self::Tried, Self::Alpha];
+
+    /// Values of a partial sum: two plain ones, or what `shaders/squares.wgsl` has for a norm, or for two.
+    pub(crate) fn sums(self) -> u64 {
+        match self {
+            Self::Rows | Self::Tried | Self::Alpha => 2,
+            Self::Norm => 4,
+            Self::Trust | Self::Scale => 8,
+        }
+    }
+}
+
+impl Recipe<'_> {
+    pub(crate) fn planes(&self) -> Planes {
+        Planes::new(self.rule, self.lookahead, self.options)
+    }
+
+    /// Gradients are centralised.
+    pub(crate) fn centralises(&self) -> bool {
+        self.options.centralise || self.rule.centralises()
+    }
+
+    /// The driver keeps the rule's second moment.
+    pub(crate) fn is_factored(&self) -> bool {
+        self.rule.factored(1).is_some()
+    }
+
+    /// Which reductions the group's steps need, in the order in which they are recorded.
+    pub fn measures(&self) -> Vec<Measure> {
+        let adaptive = self.lookahead.is_some() && self.options.adaptive.is_some();
+        let all = [
+            (self.centralises(), Measure::Rows),
+            (self.options.measures_norm(), Measure::Norm),
+            (self.rule.trust().is_some(), Measure::Trust),
+            (self.is_factored(), Measure::Scale),
+            (self.options.tries_updates(), Measure::Tried),
+            (adaptive, Measure::Alpha),
+        ];
+        all.into_iter().filter(|(needed, _)| *needed).map(|(_, measure)| measure).collect()
+    }
+
+    /// The kernels need to know the tensor of a place.
+    pub(crate) fn table(&self) -> bool {
+        let by_tensor = self.lookahead.is_some()
+            && self.options.adaptive.is_some_and(|adaptive| adaptive.scope == Scope::Tensor);
+        self.access != Access::Owned
+            || by_tensor
+            || matches!(self.options.clip, Clip::TensorNorm(_))
+            || self.centralises()
+            || self.rule.trust().is_some()
+            || self.is_factored()
+    }
+}
+
+/// From what a guard decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// The gradient.
+    AtOnce,
+    /// Nothing yet: the update is to be tried first.
+    Preview,
+    /// The gradient and the update.
+    Tried,
+}

@@ -1,0 +1,166 @@
+//! How far training is: on the host, or where a guard may skip steps, on the GPU.
+
+use super::training::Optimizer;
+use crate::{
+    error::Error,
+    gpu::slice::Slice,
+    layout::clock::{ClockWords, Cycle},
+};
+
+/// How far training is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Counters {
+    /// Steps taken, over all cycles.
+    pub steps: u64,
+    /// Steps that a guard skipped.
+    pub skipped: u64,
+    /// The loss scale, 1 without loss scaling.
+    pub loss_scale: f32,
+    /// Finite steps in a row since the loss scale changed.
+    pub since_rescaled: u32,
+    /// For each group, in the order of [`Optimizer::groups`].
+    pub groups: Vec<GroupCounters>,
+}
+
+/// How far a group is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GroupCounters {
+    /// Inner steps since the state was last initialised.
+    pub count: u64,
+    /// Steps since the last sync.
+    pub position: u32,
+}
+
+impl Optimizer {
+    /// How far training is, once everything submitted so far is done. With a guard this is a readback, which ends by
+    /// itself as a [`download`](Self::download) does, though no step waits for it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::DeviceLost`], [`Error::OutOfMemory`].
+    pub async fn counters(&self) -> Result<Counters, Error> {
+        let clock = match &self.plan.guard {
+            Some(guard) => {
+                let clock = Slice::whole(self.engine.buffer(guard.clock));
+                ClockWords::from_bytes(&self.engine.copy_back([clock].into_iter()).bytes().await?)
+            }
+            None => self.host_clock(),
+        };
+        Ok(clock.into())
+    }
+
+    /// [`Self::counters`], waiting for it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::counters`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn counters_blocking(&self) -> Result<Counters, Error> {
+        pollster::block_on(self.counters())
+    }
+
+    /// What a guard's clock would hold, where there is none.
+    pub(crate) fn host_clock(&self) -> ClockWords {
+        let groups =
+            self.plan.state.groups.iter().map(|group| (group.clock.count, group.clock.position)).collect();
+        ClockWords {
+            steps: self.plan.state.steps,
+            skipped: 0,
+            tracker: 0,
+            scale: 1.0,
+            unscale: 1.0,
+            average_start: self.plan.state.average_start,
+            groups,
+            cycles: self.plan.state.groups.iter().map(|group| Cycle::of(group.lookahead.as_ref())).collect(),
+        }
+    }
+
+    /// The adaptive alphas of the last sync that the device has done, one for the model, or one a group or tensor,
+    /// in their order; none where the fixed one was taken. Empty without an adaptive alpha.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::DeviceLost`], [`Error::OutOfMemory`].
+    pub async fn download_alphas(&self) -> Result<Vec<Option<f32>>, Error> {
+        let Some(buffer) = self.alphas() else { return Ok(vec![]) };
+        let len = (buffer.size() / 4) as usize;
+        let download = self.engine.copy_back([Slice::whole(buffer)].into_iter());
+        Ok(alphas(&download.values(len, None).await?))
+    }
+
+    /// [`Self::download_alphas`], waiting for it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::download_alphas`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn download_alphas_blocking(&self) -> Result<Vec<Option<f32>>, Error> {
+        pollster::block_on(self.download_alphas())
+    }
+}
+
+impl Optimizer {
+    /// The norm of the gradient at the last step submitted before this call: one value for the whole model (all
+    /// tensors that are not frozen), or with [`Clip::TensorNorm`](crate::Clip::TensorNorm) one a tensor, in the
+    /// order of [`tensors`](Self::tensors) (0 for frozen ones). It is the norm of what is clipped: after the mean over
+    /// micro-batches, the division by the loss scale and centralisation, before clipping and weight decay. Infinite or NaN
+    /// where a gradient is, also where a guard has skipped that step; 0 before the first step. f64, since
+    /// the norm of what f32 holds may be beyond f32 itself. Empty where no norm is taken: build with
+    /// [`gradient_norms`](crate::Builder::gradient_norms).
+    ///
+    /// The copy is begun by the call, and steps go on while it is under way: `examples/norms` logs a norm every ten steps
+    /// without waiting for one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::DeviceLost`], [`Error::OutOfMemory`].
+    pub fn download_gradient_norms(&self) -> impl Future<Output = Result<Vec<f64>, Error>> + use<> {
+        let download = self.gradient_norms().map(|buffer| {
+            let len = (buffer.size() / 4) as usize;
+            (self.engine.copy_back([Slice::whole(buffer)].into_iter()), len)
+        });
+        async move {
+            match download {
+                None => Ok(vec![]),
+                Some((download, len)) => Ok(norms(&download.values(len, None).await?)),
+            }
+        }
+    }
+
+    /// [`Self::download_gradient_norms`], waiting for it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::download_gradient_norms`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn download_gradient_norms_blocking(&self) -> Result<Vec<f64>, Error> {
+        pollster::block_on(self.download_gradient_norms())
+    }
+}
+
+/// Norms from what `shaders/conclude/norm.wgsl` leaves.
+fn norms(results: &[f32]) -> Vec<f64> {
+    let norm = |result: &[f32]| match result[1] {
+        wrong if wrong >= 2.0 => f64::NAN,
+        wrong if wrong > 0.0 => f64::INFINITY,
+        power => f64::from(result[0]) * f64::from(-power).exp2(),
+    };
+    results.chunks_exact(2).map(norm).collect()
+}
+
+fn alphas(results: &[f32]) -> Vec<Option<f32>> {
+    results.chunks_exact(2).map(|result| (result[0] > 0.0).then_some(result[0])).collect()
+}
+
+impl From<ClockWords> for Counters {
+    fn from(clock: ClockWords) -> Self {
+        let group = |&(count, position): &(u64, u32)| GroupCounters { count, position };
+        Self {
+            steps: clock.steps,
+            skipped: clock.skipped,
+            loss_scale: clock.scale,
+            since_rescaled: clock.tracker,
+            groups: clock.groups.iter().map(group).collect(),
+        }
+    }
+}

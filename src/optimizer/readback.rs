@@ -1,0 +1,64 @@
+//! What can be read back to the host, and where it lies.
+
+use super::training::Optimizer;
+use crate::{error::Error, gpu::transfer::Source, layout::field::Field};
+
+impl Optimizer {
+    /// A tensor's values, as they are when everything submitted before this call is done: the copy is begun by the
+    /// call, so that the optimizer is free while the values are under way.
+    ///
+    /// The future needs nobody to poll the device, and ends under any executor: natively a thread, which all futures
+    /// of an optimizer share, polls it while they wait.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownName`], [`Error::NoLookahead`], [`Error::Ownership`], [`Error::Swapped`],
+    /// [`Error::DeviceLost`], [`Error::OutOfMemory`].
+    pub fn download(
+        &self,
+        field: Field<'_>,
+        tensor: &str,
+    ) -> impl Future<Output = Result<Vec<f32>, Error>> + use<> {
+        let source = self.plan.layout.find(tensor).and_then(|index| self.source(field, index));
+        let download =
+            source.map(|Source { slices, len, half }| (self.engine.copy_back(slices.into_iter()), len, half));
+        async move {
+            let (download, len, half) = download?;
+            download.values(len, half).await
+        }
+    }
+
+    /// [`Self::download`], waiting for it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::download`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn download_blocking(&self, field: Field<'_>, tensor: &str) -> Result<Vec<f32>, Error> {
+        pollster::block_on(self.download(field, tensor))
+    }
+
+    /// Where a field of a tensor is to be read now.
+    pub(crate) fn source(&self, field: Field<'_>, tensor: usize) -> Result<Source, Error> {
+        let group = self.plan.layout.tensors[tensor].group;
+        if matches!(field, Field::Weights | Field::SlowWeights | Field::Average) {
+            self.plan.check_not_swapped("download")?;
+        }
+        let source = self.place(field, tensor)?;
+        // The next step seeds the slow weights, and the first one begins the average.
+        let stand_in = match field {
+            Field::SlowWeights => self.plan.state.groups[group].clock.seed,
+            Field::Average => self.plan.state.steps == 0,
+            _ => false,
+        };
+        let source = if stand_in { self.place(Field::Weights, tensor)? } else { source };
+        for slice in &source.slices {
+            slice.check_usage(
+                "values",
+                &self.plan.layout.tensors[tensor].name,
+                wgpu::BufferUsages::COPY_SRC,
+            )?;
+        }
+        Ok(source)
+    }
+}

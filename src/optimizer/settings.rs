@@ -1,0 +1,213 @@
+//! What can be read and changed while an optimizer is at work.
+
+use super::training::Optimizer;
+use crate::{
+    config::{alpha::GradientAt, lookahead::Lookahead},
+    error::{Error, check_hyperparameter},
+    gpu::slice::Slice,
+    kernels::Measure,
+    layout::params::clock,
+    plan::{Memory, Traffic},
+};
+
+impl Optimizer {
+    /// Steps recorded, over all cycles: what the schedule is asked with. With a guard, those that it skips are
+    /// counted too; [`counters`](Self::counters) tells how many were taken.
+    pub fn steps(&self) -> u64 {
+        self.plan.state.steps
+    }
+
+    /// Inner steps of a group since its state was last initialised: the t of bias corrections.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownName`]; [`Error::Guarded`] where a guard counts on the GPU.
+    pub fn step_count(&self, group: &str) -> Result<u64, Error> {
+        self.check_unguarded("step_count")?;
+        Ok(self.plan.group(group)?.clock.count)
+    }
+
+    /// Steps of a group since its last sync, from 0 to k - 1 (to k with an adaptive alpha whose gradient is
+    /// taken at theta_k). At 0 fast and slow weights are equal, but for the rounding of bf16.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::step_count`].
+    pub fn position(&self, group: &str) -> Result<u32, Error> {
+        self.check_unguarded("position")?;
+        Ok(self.plan.group(group)?.clock.position)
+    }
+
+    /// Refuses what a guard cannot follow: with the policy reset, or with an adaptive alpha whose gradient is taken
+    /// at theta_k, the counts that the host tells it go in cycles, and must go in the GPU's.
+    fn check_lockstep(&self, group: &str, call: &'static str) -> Result<(), Error> {
+        let resets = self.plan.group(group)?.lookahead.is_some_and(|it| it.policy.resets());
+        let synchronised = self.plan.options.adaptive.map(|it| it.gradient) == Some(GradientAt::Synchronised);
+        if resets || synchronised { self.check_unguarded(call) } else { Ok(()) }
+    }
+
+    fn check_unguarded(&self, call: &'static str) -> Result<(), Error> {
+        if self.plan.guard.is_some() { Err(Error::Guarded { call }) } else { Ok(()) }
+    }
+
+    /// A group's k, alpha and policy; none for the rule alone.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownName`].
+    pub fn lookahead(&self, group: &str) -> Result<Option<Lookahead>, Error> {
+        Ok(self.plan.group(group)?.lookahead)
+    }
+
+    /// The learning rate that a group's next step will have; with a guard, if no step has been skipped.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownName`].
+    pub fn learning_rate(&self, group: &str) -> Result<f64, Error> {
+        let factor = self.plan.state.schedule.factor(self.plan.state.steps);
+        Ok(self.plan.group(group)?.learning_rate_at(factor))
+    }
+
+    /// The names of the groups.
+    pub fn groups(&self) -> impl Iterator<Item = &str> {
+        self.plan.state.groups.iter().map(|group| group.name.as_str())
+    }
+
+    /// The names and shapes of the tensors.
+    pub fn tensors(&self) -> impl Iterator<Item = (&str, &[usize])> {
+        self.plan.layout.tensors.iter().map(|tensor| (tensor.name.as_str(), tensor.shape.as_slice()))
+    }
+
+    /// Changes k, from the next cycle on. With a guard, which alone knows where a cycle ends, it may be called at
+    /// any time.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::MidCycle`] within a cycle; [`Error::Hyperparameter`], [`Error::NoLookahead`],
+    /// [`Error::UnknownName`]; [`Error::Guarded`] with a guard and the policy reset, or an adaptive alpha whose
+    /// gradient is taken at theta_k.
+    pub fn set_k(&mut self, group: &str, k: u32) -> Result<(), Error> {
+        self.check_lockstep(group, "set_k")?;
+        self.set_lookahead(group, "k", |lookahead| lookahead.k = k)
+    }
+
+    /// Changes alpha, from the next cycle on.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::set_k`].
+    pub fn set_alpha(&mut self, group: &str, alpha: f64) -> Result<(), Error> {
+        self.set_lookahead(group, "alpha", |lookahead| lookahead.alpha = alpha)
+    }
+
+    fn set_lookahead(
+        &mut self,
+        group: &str,
+        what: &'static str,
+        change: impl FnOnce(&mut Lookahead),
+    ) -> Result<(), Error> {
+        let guarded = self.plan.guard.is_some();
+        let group = self.plan.group_mut(group)?;
+        let Some(mut lookahead) = group.lookahead else {
+            return Err(Error::NoLookahead { of: format!("the group `{}`", group.name) });
+        };
+        let (position, k) = (group.clock.position, lookahead.k);
+        if position != 0 && !guarded {
+            return Err(Error::MidCycle { what, group: group.name.clone(), position, k });
+        }
+        change(&mut lookahead);
+        lookahead.check()?;
+        group.lookahead = Some(lookahead);
+        Ok(())
+    }
+
+    /// Changes a group's learning rate, before schedule and factor.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Hyperparameter`], [`Error::UnknownName`].
+    pub fn set_learning_rate(&mut self, group: &str, lr: f64) -> Result<(), Error> {
+        let group = self.plan.group_mut(group)?;
+        check_hyperparameter("lr", lr, |lr| lr >= 0.0, "finite and at least 0")?;
+        group.learning_rate = lr;
+        Ok(())
+    }
+
+    /// Changes a group's learning-rate factor.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Hyperparameter`], [`Error::UnknownName`].
+    pub fn set_learning_rate_factor(&mut self, group: &str, factor: f64) -> Result<(), Error> {
+        let group = self.plan.group_mut(group)?;
+        crate::config::group::check_factor(factor)?;
+        group.factor = factor;
+        Ok(())
+    }
+
+    /// Freezes a group, as [`Group::frozen`](crate::Group::frozen) says, or lets it go on. Within a cycle its weights
+    /// move once more, at the cycle's sync; call [`sync_now`](Self::sync_now) first for that to be now.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownName`]; [`Error::Gathering`] between the micro-batches of a step; [`Error::Guarded`] as
+    /// [`set_k`](Self::set_k).
+    pub fn set_frozen(&mut self, group: &str, frozen: bool) -> Result<(), Error> {
+        self.check_lockstep(group, "set_frozen")?;
+        if self.plan.state.gathered > 0 {
+            let (gathered, micro_batches) = (self.plan.state.gathered, self.plan.options.micro_batches());
+            return Err(Error::Gathering { call: "set_frozen", gathered, micro_batches });
+        }
+        self.plan.group_mut(group)?.frozen = frozen;
+        self.plan.state.norm_is_stale |= frozen;
+        Ok(())
+    }
+
+    /// The gradients' norms before clipping, of the last step that the device has done: one over all
+    /// tensors, or one a tensor in the order of [`tensors`](Self::tensors) with
+    /// [`Clip::TensorNorm`](crate::Clip::TensorNorm); what [`download_gradient_norms`](Self::download_gradient_norms)
+    /// reads, to bind in kernels (usages `STORAGE` and `COPY_SRC`). Each is two f32, x and y. Where all values are finite
+    /// the norm is `x 2^-y`, and y is 0, or below 0 where the norm is beyond f32's largest number. Where one is
+    /// not, neither is x, and y is 1, or 2 where one is NaN. None without
+    /// [`Builder::gradient_norms`](crate::Builder::gradient_norms), clipping by norm and a guard.
+    pub fn gradient_norms(&self) -> Option<&wgpu::Buffer> {
+        self.results(Measure::Norm)
+    }
+
+    /// The adaptive alphas of the last sync that the device has done (where no weight had moved, of the one before):
+    /// one for the model, or one a group or a
+    /// tensor, in their order. Each is two f32: the alpha, -1 where the fixed one was taken, and a 0. None
+    /// without an adaptive alpha.
+    pub fn alphas(&self) -> Option<&wgpu::Buffer> {
+        self.results(Measure::Alpha)
+    }
+
+    fn results(&self, measure: Measure) -> Option<&wgpu::Buffer> {
+        self.plan.reductions.find(measure).map(|found| self.engine.buffer(found.results))
+    }
+
+    /// The loss scale, one f32 that kernels multiply the loss (or the first gradient) with. None without a guard;
+    /// 1 without loss scaling.
+    pub fn loss_scale(&self) -> Option<Slice> {
+        self.plan
+            .guard
+            .as_ref()
+            .map(|guard| Slice::new(self.engine.buffer(guard.clock), 4 * clock::SCALE as u64, 4))
+    }
+
+    /// How many dispatches a step is, those of reductions and of the guard aside.
+    pub fn dispatches(&self) -> usize {
+        self.own.runs()
+    }
+
+    /// What the optimizer's buffers take on the device now.
+    pub fn memory(&self) -> Memory {
+        self.plan.memory_with(self.engine.tally.bytes())
+    }
+
+    /// The bytes that one step must move.
+    pub fn traffic(&self) -> Traffic {
+        self.plan.traffic()
+    }
+}

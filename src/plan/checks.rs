@@ -1,0 +1,127 @@
+//! What does not go together, or does not fit the limits.
+
+use super::group::GroupState;
+use crate::{
+    config::{
+        alpha::{AdaptiveAlpha, Curvature},
+        lookahead::Lookahead,
+        options::Options,
+    },
+    error::Error,
+    kernels::{Recipe, check_outer},
+    layout::{limits::Limits, params::ROWS, tensors::Layout},
+    rules::Rule,
+};
+
+/// Refuses options that do not go together.
+pub(super) fn check_options(
+    options: &Options,
+    lookahead: Option<&Lookahead>,
+    groups: &[GroupState],
+) -> Result<(), Error> {
+    options.check()?;
+    check_outer(options.outer.as_ref())?;
+    if lookahead.is_none() {
+        check_alone(options)?;
+    }
+    if let Some(adaptive) = options.adaptive {
+        check_curvature(adaptive, groups)?;
+    }
+    if options.tries_updates() {
+        check_tries(groups)?;
+    }
+    if options.guard.is_some() {
+        check_resets(groups)?;
+    }
+    Ok(())
+}
+
+/// Refuses what only Lookahead has.
+fn check_alone(options: &Options) -> Result<(), Error> {
+    let all = [
+        (options.adaptive.is_some(), "an adaptive alpha"),
+        (options.slow_bf16, "`slow_bf16`"),
+        (!options.outer.is_interpolation(), "an outer step"),
+    ];
+    match all.into_iter().find(|(asked, _)| *asked) {
+        Some((_, of)) => Err(Error::NoLookahead { of: of.to_owned() }),
+        None => Ok(()),
+    }
+}
+
+/// Refuses a curvature that is a rule's second moment, of a rule that keeps none.
+fn check_curvature(adaptive: AdaptiveAlpha, groups: &[GroupState]) -> Result<(), Error> {
+    let is_moment = matches!(adaptive.curvature, Curvature::Raw | Curvature::Root);
+    match groups.iter().find(|group| is_moment && group.rule.second_moment(1).is_none()) {
+        None => Ok(()),
+        Some(group) => Err(Error::Rule {
+            rule: group.rule.name().to_owned(),
+            problem: format!(
+                "keeps no second moment for the curvature {:?}; take `Corrected` or `Fisher`",
+                adaptive.curvature
+            ),
+        }),
+    }
+}
+
+/// Refuses rules that a guard cannot try.
+fn check_tries(groups: &[GroupState]) -> Result<(), Error> {
+    let kept = |rule: &dyn Rule| match rule.trust() {
+        Some(trust) if trust.measure_stores => Some("moves its state on before the trust ratio is known"),
+        _ if rule.factored(1).is_some() => {
+            Some("has second moments that the driver moves on before the update")
+        }
+        _ => None,
+    };
+    match groups.iter().find_map(|group| Some((group, kept(group.rule.as_ref())?))) {
+        None => Ok(()),
+        Some((group, what)) => Err(Error::Rule {
+            rule: group.rule.name().to_owned(),
+            problem: format!("{what}, so that a guard cannot check its updates; leave `check_updates` out"),
+        }),
+    }
+}
+
+/// Refuses cycles whose counts a guard's tables do not hold.
+fn check_resets(groups: &[GroupState]) -> Result<(), Error> {
+    let is_long = |l: &&Lookahead| l.policy.resets() && u64::from(l.k) > ROWS;
+    match groups.iter().filter_map(|group| group.lookahead.as_ref()).find(is_long) {
+        None => Ok(()),
+        Some(lookahead) => Err(Error::Hyperparameter {
+            name: "k".to_owned(),
+            value: f64::from(lookahead.k),
+            allowed: "at most 4096 with a guard and the policy reset",
+        }),
+    }
+}
+
+/// Refuses tensors that are too long for the tables of rows and moments, which count values in u32.
+pub(super) fn check_lengths(layout: &Layout, recipes: &[Recipe<'_>]) -> Result<(), Error> {
+    for tensor in layout.tensors.iter().filter(|tensor| tensor.len > u64::from(u32::MAX)) {
+        let recipe = &recipes[tensor.group];
+        let problem = if recipe.centralises() {
+            "too many elements to be centralised (2^32)"
+        } else if recipe.is_factored() {
+            "a rule with factored second moments takes at most 2^32 - 1 elements"
+        } else {
+            continue;
+        };
+        return Err(Error::Shape { tensor: tensor.name.clone(), shape: tensor.shape.clone(), problem });
+    }
+    Ok(())
+}
+
+/// Refuses a group whose kernels bind more storage buffers than the device offers.
+pub(super) fn check_bindings(limits: &Limits, recipe: &Recipe<'_>, table: bool) -> Result<(), Error> {
+    // Weights and gradients, the table, and what is the kernel's own; a reduction's first pass has its spans and
+    // partial sums, too.
+    let both = 2 + u64::from(table) + recipe.own_bindings().len() as u64;
+    let step = both + u64::from(recipe.options.half_weights.is_some());
+    let needed = if recipe.measures().is_empty() { step } else { both + 2 };
+    let offered = u64::from(limits.max_storage_buffers_per_shader_stage);
+    if needed <= offered {
+        return Ok(());
+    }
+    let purpose = format!("the step of `{}` with {:?}", recipe.rule.name(), recipe.options);
+    Err(Error::Limit { limit: "max_storage_buffers_per_shader_stage", needed, offered, purpose })
+}

@@ -1,0 +1,402 @@
+//! Reductions of a step: norms, row means, trust ratios, the adaptive alpha. Each is two passes in a fixed
+//! order, whatever the number of tensors: the first sums spans of tensors, the second sums spans to ranges (a
+//! row, a tensor, a group or all) and leaves a factor for each.
+
+use std::collections::HashMap;
+
+use super::{
+    access::{ByAccess, SharedLayouts},
+    factored::{Factoring, Moments},
+    pass::{Partial, grid},
+    program::{BindGroup, BindGroupLayout, Buffer, Id, Kernel, Program, Purpose, Usage},
+    recording::{Bind, Dispatch},
+};
+use crate::{
+    config::{alpha::Scope, clip::Clip},
+    error::Error,
+    kernels::{self, Binding, Measure, Recipe},
+    layout::{
+        limits::Limits,
+        tensors::{Layout, Part, Tensor},
+        units::VALUE,
+    },
+};
+
+/// Values that one workgroup of the first pass sums.
+const SPAN: u64 = 16_384;
+
+/// Values that one thread of the first pass to rows sums.
+const ROW_SPAN: u64 = 256;
+
+/// Where each kind's factors start in the one buffer of them all.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Regions {
+    pub clip: u32,
+    pub trust: u32,
+    pub scale: u32,
+    pub tried: u32,
+    pub alpha: u32,
+    pub means: u32,
+    pub total: u32,
+}
+
+/// Rows of a tensor: dimension 0 of one that has more.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Rows {
+    /// Values in a row; 0 where the gradient is not centralised.
+    pub length: u64,
+    /// The first row's number, among the rows of all tensors.
+    pub first: u32,
+}
+
+/// What all reductions of an optimizer share.
+pub(crate) struct Reductions {
+    pub list: Vec<Reduction>,
+    pub factors: Option<Id<Buffer>>,
+    pub regions: Regions,
+    pub rows: Vec<Rows>,
+    /// The second moments that are the driver's, behind the factors.
+    pub moments: Option<Moments>,
+    /// None where nothing is reduced.
+    partial_layout: Option<Id<BindGroupLayout>>,
+    groups_per_dimension: u32,
+    workgroup: u32,
+}
+
+/// One reduction's kernels and buffers.
+pub(crate) struct Reduction {
+    pub measure: Measure,
+    /// Of each group that is measured so.
+    partial: Vec<Option<ByAccess<Id<Kernel>>>>,
+    finish: Id<Kernel>,
+    finish_bind_group: Id<BindGroup>,
+    pub partials: Id<Buffer>,
+    /// Two values a range: what was found, for whoever wants to read it.
+    pub results: Id<Buffer>,
+    pub ranges: u32,
+    /// Which partial sum each span has, by tensor and its first value there.
+    spans: HashMap<(usize, u64), u32>,
+}
+
+/// One range of the second pass: `Range` of `shaders/finish.wgsl`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(C)]
+struct Range {
+    first: u32,
+    count: u32,
+    settings: [f32; 2],
+}
+
+/// The rows of every tensor whose gradients are centralised. A row of one value has no mean of its own to lose.
+pub(crate) fn rows(layout: &Layout, centralises: impl Fn(usize) -> bool) -> Vec<Rows> {
+    let mut first = 0;
+    let row = |tensor: &Tensor| {
+        let length = tensor.shape.iter().skip(1).map(|size| *size as u64).product::<u64>();
+        if tensor.shape.len() < 2 || length < 2 || !centralises(tensor.group) {
+            return Rows::default();
+        }
+        let rows = Rows { length, first };
+        first += tensor.shape[0] as u32;
+        rows
+    };
+    layout.tensors.iter().map(row).collect()
+}
+
+/// The spans of a part: its values from the first given one on, and how many.
+fn cut(part: &Part, measure: Measure, rows: &[Rows]) -> Vec<(u64, u64)> {
+    let end = part.value + part.len;
+    let (row, span) = match measure {
+        Measure::Rows => (rows[part.tensor].length, ROW_SPAN),
+        _ => (u64::MAX, SPAN),
+    };
+    let mut spans = Vec::new();
+    let mut value = part.value;
+    while value < end && row > 0 {
+        let row_end = if row == u64::MAX { end } else { (value / row + 1) * row };
+        let len = span.min(end - value).min(row_end - value);
+        spans.push((value, len));
+        value += len;
+    }
+    spans
+}
+
+impl Regions {
+    /// Where the factors of a kind start.
+    fn of(&mut self, measure: Measure) -> &mut u32 {
+        match measure {
+            Measure::Rows => &mut self.means,
+            Measure::Norm => &mut self.clip,
+            Measure::Trust => &mut self.trust,
+            Measure::Scale => &mut self.scale,
+            Measure::Tried => &mut self.tried,
+            Measure::Alpha => &mut self.alpha,
+        }
+    }
+}
+
+impl Reductions {
+    /// Adds them to a program. `recipes`: one for each group. `clock`: the guard's.
+    pub fn new(
+        program: &mut Program,
+        limits: &Limits,
+        layout: &Layout,
+        recipes: &[Recipe<'_>],
+        shared: &SharedLayouts,
+        clock: Option<Id<Buffer>>,
+    ) -> Result<Self, Error> {
+        let is_taken = |measure: &Measure| recipes.iter().any(|recipe| recipe.measures().contains(measure));
+        let measures: Vec<Measure> = Measure::ALL.into_iter().filter(is_taken).collect();
+        let rows = rows(layout, |group| recipes[group].centralises());
+        let mut reductions = Self {
+            list: vec![],
+            factors: None,
+            regions: Regions::default(),
+            rows,
+            moments: None,
+            partial_layout: None,
+            groups_per_dimension: limits.max_compute_workgroups_per_dimension,
+            workgroup: program.workgroup,
+        };
+        if measures.is_empty() {
+            return Ok(reductions);
+        }
+        let all: Vec<_> =
+            measures.iter().map(|&measure| ranges(layout, measure, recipes, &reductions.rows)).collect();
+        for (&measure, (ranges, ..)) in measures.iter().zip(&all) {
+            *reductions.regions.of(measure) = reductions.regions.total;
+            reductions.regions.total += ranges.len() as u32;
+        }
+        let factoring = Factoring::new(layout, recipes);
+        let factors = reductions.add_factors(program, limits, factoring.values())?;
+        let partial_layout = program.layout(vec![(0, Binding::Read), (1, Binding::ReadWrite)]);
+        reductions.partial_layout = Some(partial_layout);
+        let mut finish = Finish { layout: program.layout(finish_bindings(clock.is_some())), factors, clock };
+        for (measure, found) in measures.into_iter().zip(all) {
+            let place = *reductions.regions.of(measure);
+            let partial = shared.kernels(program, recipes, Some(partial_layout), |recipe| {
+                recipe.measures().contains(&measure).then(|| recipe.partial(measure))
+            });
+            reductions.list.push(finish.reduction(program, measure, found, place, partial));
+        }
+        if factoring.entries > 0 {
+            let place = (factors, u64::from(reductions.regions.total), reductions.regions.alpha);
+            reductions.moments =
+                Some(Moments::new(program, limits, factoring, layout, recipes, shared, place)?);
+        }
+        Ok(reductions)
+    }
+
+    /// The factors, and behind them so many values of second moments.
+    fn add_factors(
+        &mut self,
+        program: &mut Program,
+        limits: &Limits,
+        moments: u64,
+    ) -> Result<Id<Buffer>, Error> {
+        let size = VALUE * (u64::from(self.regions.total) + moments);
+        limits.check_binding(size, || {
+            "the factors of a step and the second moments, which lie in one binding".to_owned()
+        })?;
+        let factors = Buffer::zeros("lookahead factors", Purpose::Factors, size, Usage::VALUES);
+        let factors = program.buffers.push(factors);
+        self.factors = Some(factors);
+        Ok(factors)
+    }
+
+    /// The reduction of this kind.
+    pub fn find(&self, measure: Measure) -> Option<&Reduction> {
+        self.list.iter().find(|reduction| reduction.measure == measure)
+    }
+
+    /// The first passes over a run of these parts of a group's tensors, added to a placement's tables.
+    pub fn partials(
+        &self,
+        group: usize,
+        parts: &[Part],
+        mut add: impl FnMut(Buffer, Id<Buffer>, Id<BindGroupLayout>) -> Id<BindGroup>,
+    ) -> Vec<Option<Partial>> {
+        let partial = |reduction: &Reduction| {
+            reduction.partial[group].as_ref()?;
+            let mut spans: Vec<[u32; 3]> = Vec::new();
+            for part in parts {
+                for (value, len) in cut(part, reduction.measure, &self.rows) {
+                    let first = (part.at + value - part.value) as u32;
+                    let partial = reduction.spans.get(&(part.tensor, value));
+                    spans.extend(partial.map(|partial| [first, first + len as u32, *partial]));
+                }
+            }
+            let layout = self.partial_layout.filter(|_| !spans.is_empty())?;
+            let workgroups = self.grid(reduction.measure, spans.len());
+            let words = spans.into_iter().flatten().collect();
+            let buffer = Buffer::words("lookahead spans", words, Usage::STORAGE);
+            Some(Partial { bind_group: add(buffer, reduction.partials, layout), workgroups })
+        };
+        self.list.iter().map(partial).collect()
+    }
+
+    /// The first pass of reduction `index` over a run of this group, bound so.
+    pub fn partial(
+        &self,
+        index: usize,
+        group: usize,
+        access: kernels::Access,
+        partial: &Partial,
+        binds: [Bind; 3],
+    ) -> Option<Dispatch> {
+        let kernel = *self.list[index].partial[group].as_ref()?.get(access)?;
+        let [told, access, own] = binds;
+        let binds = [told, access, own, Bind::Placement(partial.bind_group)];
+        Some(Dispatch { kernel, binds, workgroups: partial.workgroups })
+    }
+
+    /// The second pass of reduction `index`.
+    pub fn finish(&self, index: usize) -> Dispatch {
+        let reduction = &self.list[index];
+        let workgroups = self.grid(reduction.measure, reduction.ranges as usize);
+        let group = Bind::Program(reduction.finish_bind_group);
+        let binds = [group, Bind::Unused, Bind::Unused, Bind::Unused];
+        Dispatch { kernel: reduction.finish, binds, workgroups }
+    }
+
+    /// The workgroups of a pass over so many spans or ranges: each has one, or of rows each thread.
+    fn grid(&self, measure: Measure, count: usize) -> (u32, u32) {
+        let groups = match measure {
+            Measure::Rows => (count as u32).div_ceil(self.workgroup),
+            _ => count as u32,
+        };
+        grid(groups, self.groups_per_dimension)
+    }
+}
+
+fn finish_bindings(has_clock: bool) -> Vec<(u32, Binding)> {
+    let mut bindings = vec![
+        (0, Binding::Read),
+        (1, Binding::Read),
+        (2, Binding::ReadWrite),
+        (3, Binding::ReadWrite),
+        (4, Binding::Uniform),
+    ];
+    bindings.extend(has_clock.then_some((5, Binding::Read)));
+    bindings
+}
+
+/// What all second passes share.
+struct Finish {
+    layout: Id<BindGroupLayout>,
+    factors: Id<Buffer>,
+    clock: Option<Id<Buffer>>,
+}
+
+impl Finish {
+    /// Adds a reduction's buffers and second pass. `place`: where its factors start.
+    fn reduction(
+        &mut self,
+        program: &mut Program,
+        measure: Measure,
+        (ranges, spans, total): Ranges,
+        place: u32,
+        partial: Vec<Option<ByAccess<Id<Kernel>>>>,
+    ) -> Reduction {
+        let source = kernels::finish(measure, self.clock.is_some());
+        let finish = program.kernel("reduction", &source, &[Some(self.layout)]);
+        let mut zeros = |label, values: u64, usage| {
+            program.buffers.push(Buffer::zeros(label, Purpose::Controls, values * VALUE, usage))
+        };
+        let partials = zeros("lookahead partial sums", measure.sums() * total.max(1), Usage::WRITTEN);
+        let results = zeros("lookahead results", 2 * ranges.len() as u64, Usage::RESULT);
+        let words = bytemuck::cast_slice(&ranges).to_vec();
+        let table = program.buffers.push(Buffer::words("lookahead ranges", words, Usage::STORAGE));
+        let place = Buffer::words("lookahead place", vec![place, 0, 0, 0], Usage::UNIFORM);
+        let place = program.buffers.push(place);
+        let buffers = [table, partials, self.factors, results, place].into_iter().chain(self.clock);
+        let group = BindGroup::whole("lookahead reduction", self.layout, buffers);
+        let finish_bind_group = program.groups.push(group);
+        let ranges = ranges.len() as u32;
+        Reduction { measure, partial, finish, finish_bind_group, partials, results, ranges, spans }
+    }
+}
+
+/// The ranges of a reduction, the number of each span's partial sum, and how many there are.
+type Ranges = (Vec<Range>, HashMap<(usize, u64), u32>, u64);
+fn ranges(layout: &Layout, measure: Measure, recipes: &[Recipe<'_>], rows: &[Rows]) -> Ranges {
+    let scope = recipes[0].options.adaptive.map_or(Scope::Model, |adaptive| adaptive.scope);
+    let mut ranges = initial_ranges(layout, measure, recipes, rows);
+    // Each tensor's spans side by side, in the order of its values, and each group's tensors.
+    let mut parts: Vec<_> = layout.windows.iter().flat_map(|window| layout.pieces_in(window)).collect();
+    parts.sort_by_key(|part| (layout.tensors[part.tensor].group, part.tensor, part.value));
+    let mut spans = HashMap::new();
+    let mut total = 0;
+    for part in parts {
+        let group = layout.tensors[part.tensor].group;
+        if !recipes[group].measures().contains(&measure) {
+            continue;
+        }
+        for (value, _) in cut(&part, measure, rows) {
+            let row = rows[part.tensor];
+            let range = match measure {
+                Measure::Rows => {
+                    let index = row.first as usize + (value / row.length) as usize;
+                    ranges[index].settings[0] = (row.length as f64).recip() as f32;
+                    index
+                }
+                Measure::Norm if ranges.len() == 1 => 0,
+                Measure::Tried => 0,
+                Measure::Norm | Measure::Trust | Measure::Scale => part.tensor,
+                Measure::Alpha => match scope {
+                    Scope::Model => 0,
+                    Scope::Group => group,
+                    Scope::Tensor => part.tensor,
+                },
+            };
+            if ranges[range].count == 0 {
+                ranges[range].first = total;
+            }
+            ranges[range].count += 1;
+            spans.insert((part.tensor, value), total);
+            total += 1;
+        }
+    }
+    (ranges, spans, u64::from(total))
+}
+
+/// The ranges of a reduction with their settings, before any span is in one.
+fn initial_ranges(layout: &Layout, measure: Measure, recipes: &[Recipe<'_>], rows: &[Rows]) -> Vec<Range> {
+    let (options, tensors) = (recipes[0].options, layout.tensors.as_slice());
+    let range = |settings| Range { settings, ..Range::default() };
+    let by_tensor = |settings: &dyn Fn(&Tensor) -> [f32; 2]| {
+        tensors.iter().map(|tensor| range(settings(tensor))).collect()
+    };
+    match measure {
+        Measure::Rows => {
+            let count = |(rows, tensor): (&Rows, &Tensor)| tensor.len.checked_div(rows.length).unwrap_or(0);
+            let total: u64 = rows.iter().zip(tensors).map(count).sum();
+            // A model of vectors alone has none, and a binding must not be empty.
+            vec![Range::default(); total.max(1) as usize]
+        }
+        Measure::Norm => {
+            let by_tensor = matches!(options.clip, Clip::TensorNorm(_));
+            vec![range([options.clip.norm_bound() as f32, 0.0]); if by_tensor { tensors.len() } else { 1 }]
+        }
+        Measure::Trust => by_tensor(&|tensor| match recipes[tensor.group].rule.trust() {
+            Some(trust) => [trust.coefficient as f32, trust.eps as f32],
+            None => [0.0; 2],
+        }),
+        Measure::Scale => by_tensor(&|tensor| {
+            let one = (tensor.len as f64).sqrt().recip();
+            recipes[tensor.group].rule.factored(1).map_or([0.0; 2], |factored| {
+                let clip = factored.clipping_threshold.map_or(0.0, |threshold| one / threshold);
+                [clip as f32, if factored.scales_by_weights { one as f32 } else { 0.0 }]
+            })
+        }),
+        Measure::Tried => vec![Range::default()],
+        Measure::Alpha => {
+            let count = match options.adaptive.map_or(Scope::Model, |adaptive| adaptive.scope) {
+                Scope::Model => 1,
+                Scope::Group => recipes.len(),
+                Scope::Tensor => tensors.len(),
+            };
+            let low = options.adaptive.map_or(1.0, |adaptive| adaptive.alpha_low) as f32;
+            vec![range([low, 0.0]); count]
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! A snapshot taken of an optimizer, and one taken over.
+
+use super::{
+    data::{CycleSnapshot, GroupSnapshot, Snapshot, TensorSnapshot},
+    fit::Fit,
+    options::ImportOptions,
+};
+use crate::{
+    error::Error,
+    gpu::{slice::Slice, transfer::Reader},
+    layout::{
+        clock::{ClockWords, Cycle},
+        field::Field,
+    },
+    optimizer::Optimizer,
+    plan::group::GroupState,
+};
+
+impl Optimizer {
+    /// Everything, once all that was submitted is done. Steps that are recorded must have been submitted. All values
+    /// are copied side by side, by one submit and with one wait for each 64 MiB, however many tensors there are; the
+    /// future ends by itself, as a [`download`](Self::download) does.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Swapped`], [`Error::Range`] where a borrowed buffer lacks the usage `COPY_SRC`,
+    /// [`Error::DeviceLost`], [`Error::OutOfMemory`].
+    pub async fn export(&self) -> Result<Snapshot, Error> {
+        let (clock, values) = self.read_state().await?;
+        self.snapshot(clock, values)
+    }
+
+    /// [`Self::export`], waiting for it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::export`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn export_blocking(&self) -> Result<Snapshot, Error> {
+        pollster::block_on(self.export())
+    }
+
+    /// The clock, and every field of every tensor in the order in which `snapshot` takes their values.
+    async fn read_state(&self) -> Result<(ClockWords, Vec<Vec<f32>>), Error> {
+        let fields = (0..self.plan.layout.tensors.len())
+            .flat_map(|tensor| self.plan.fields_of(tensor).into_iter().map(move |field| (tensor, field)));
+        let sources = fields.map(|(tensor, field)| self.source(field, tensor));
+        let sources = sources.collect::<Result<Vec<_>, _>>()?;
+        let clock = self.plan.guard.as_ref().map(|guard| Slice::whole(self.engine.buffer(guard.clock)));
+        let slices = clock.iter().chain(sources.iter().flat_map(|source| &source.slices));
+        let mut reader = Reader::new(&self.engine, slices.cloned());
+        let clock = match &clock {
+            Some(clock) => ClockWords::from_bytes(&reader.slice(clock).await?),
+            None => self.host_clock(),
+        };
+        Ok((clock, reader.all(&sources).await?))
+    }
+
+    /// Goes on from a snapshot of the same tensors, in groups of the same names, rules and policies, whatever their
+    /// order. Everything that has a setter becomes what it was when the snapshot was made, as in PyTorch's
+    /// `load_state_dict`: learning rates and their factors, weight decay, hyperparameters, k, alpha, what is frozen,
+    /// the schedule where the snapshot has it. To change one on the way, call its setter afterwards, or see
+    /// [`ImportOptions::keep_settings`].
+    ///
+    /// bf16 slow weights are rounded by bits that are drawn for each place in the buffer: with the tensors in another
+    /// order they are others.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Snapshot`], which lists all that does not fit and names the option of [`import_with`](Self::import_with)
+    /// that would take it; [`Error::Swapped`]; [`Error::Range`] where a borrowed buffer lacks the usage `COPY_DST`.
+    /// Nothing was written then.
+    pub fn import(&mut self, snapshot: &Snapshot) -> Result<(), Error> {
+        self.import_with(snapshot, ImportOptions::new())
+    }
+
+    /// [`Self::import`] of a snapshot of an optimizer that was built otherwise: Lookahead around a rule that ran alone,
+    /// say, or an average that there was none of. [`ImportOptions`] says what is begun and what is given up.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::import`].
+    pub fn import_with(&mut self, snapshot: &Snapshot, options: ImportOptions) -> Result<(), Error> {
+        self.plan.check_not_swapped("import")?;
+        let fit = self.fit(snapshot, &options)?;
+        let mut writer = self.writer();
+        for (tensor, fields) in fit.tensors.iter().enumerate() {
+            for (field, values) in fields {
+                self.write_field(&mut writer, *field, tensor, values)?;
+            }
+        }
+        writer.finish()?;
+        self.go_on(fit)
+    }
+
+    /// Takes over all that is not a tensor's.
+    fn go_on(&mut self, fit: Fit<'_>) -> Result<(), Error> {
+        self.plan.state.steps = fit.clock.steps;
+        self.plan.state.gathered = fit.gathered;
+        self.plan.state.average_start = fit.clock.average_start;
+        self.plan.state.schedule = fit.schedule.unwrap_or_else(|| self.plan.state.schedule.clone());
+        for (index, from) in fit.groups.into_iter().enumerate() {
+            // The partial sums of a frozen group's norm may still be there.
+            self.plan.state.norm_is_stale |= from.frozen;
+            let group = &mut self.plan.state.groups[index];
+            group.clock = from.clock;
+            group.learning_rate = from.learning_rate;
+            group.factor = from.factor;
+            group.weight_decay = from.weight_decay;
+            group.lookahead = from.lookahead;
+            group.frozen = from.frozen;
+            if let Some(rule) = from.rule {
+                self.replace_rule(index, rule);
+            }
+        }
+        self.write_clock(&fit.clock)
+    }
+
+    /// Sets the guard's clock.
+    fn write_clock(&self, clock: &ClockWords) -> Result<(), Error> {
+        let Some(guard) = &self.plan.guard else { return Ok(()) };
+        let clock_words = clock.encode();
+        let slice = Slice::whole(self.engine.buffer(guard.clock));
+        self.engine.write(&[slice], bytemuck::cast_slice(&clock_words), "writing the clock")
+    }
+
+    fn snapshot(&self, clock: ClockWords, values: Vec<Vec<f32>>) -> Result<Snapshot, Error> {
+        let mut values = values.into_iter();
+        let tensors = self.plan.layout.tensors.iter().enumerate().map(|(index, tensor)| TensorSnapshot {
+            name: tensor.name.clone(),
+            group: self.plan.state.groups[tensor.group].name.clone(),
+            shape: tensor.shape.clone(),
+            fields: self.plan.fields_of(index).iter().map(Field::to_string).zip(values.by_ref()).collect(),
+        });
+        let tensors = tensors.collect();
+        let clocks = clock.groups.iter().zip(&clock.cycles);
+        let groups = self.plan.state.groups.iter().zip(clocks);
+        let groups =
+            groups.map(|(group, (&(count, position), cycle))| group_snapshot(group, count, position, *cycle));
+        let groups = groups.collect();
+        Ok(Snapshot {
+            steps: clock.steps,
+            skipped: clock.skipped,
+            loss_scale: clock.scale,
+            loss_unscale: clock.unscale,
+            since_rescaled: clock.tracker,
+            gathered: self.plan.state.gathered,
+            average_start: clock.average_start,
+            outer: self.plan.options.outer.name().to_owned(),
+            loss_scaling: Some(self.plan.options.guard.is_some_and(|guard| guard.loss_scale.is_some())),
+            schedule: Some(self.plan.state.schedule.clone()),
+            groups,
+            tensors,
+        })
+    }
+}
+
+/// Where a group stands; `cycle` is what its cycle has latched.
+fn group_snapshot(group: &GroupState, count: u64, position: u32, cycle: Cycle) -> GroupSnapshot {
+    let latched = position > 0 && group.lookahead.is_some() && cycle != Cycle::of(group.lookahead.as_ref());
+    let hyperparameters = group.rule.hyperparameters().into_iter();
+    GroupSnapshot {
+        name: group.name.clone(),
+        rule: group.rule.name().to_owned(),
+        policy: group.lookahead.map(|lookahead| lookahead.policy),
+        count,
+        position,
+        seeded: !group.clock.seed,
+        learning_rate: group.learning_rate,
+        learning_rate_factor: group.factor,
+        k: group.lookahead.map(|lookahead| lookahead.k),
+        alpha: group.lookahead.map(|lookahead| lookahead.alpha),
+        frozen: Some(group.frozen),
+        weight_decay: Some(group.weight_decay.factor()),
+        hyperparameters: hyperparameters.map(|(name, value)| (name.to_owned(), value)).collect(),
+        cycle: latched.then_some(CycleSnapshot { k: cycle.k, pull: cycle.pull }),
+    }
+}

@@ -1,0 +1,144 @@
+//! Devices that offer little: the same model in many buffers and windows trains to the same bits.
+
+use crate::common::{noise, on_every_adapter, submit};
+use lookahead_wgpu::{
+    Field, Group, Lookahead, Optimizer, Slice, Snapshot, StatePolicy, gpu::Gpu, rules::Adam, wgpu,
+};
+
+const LENS: [(&str, &str, usize); 6] = [
+    ("default", "a", 5000),
+    ("default", "b", 3001),
+    ("other", "c", 1),
+    ("other", "d", 4096),
+    ("default", "e", 20_001),
+    ("other", "f", 77),
+];
+
+const KIB: u64 = 1024;
+
+/// A device whose bindings end at `binding` bytes.
+fn small(gpu: &Gpu, buffer: u64, binding: u64, workgroups: u32) -> Gpu {
+    let limits = wgpu::Limits {
+        max_buffer_size: buffer,
+        max_storage_buffer_binding_size: binding,
+        max_compute_workgroups_per_dimension: workgroups,
+        ..gpu.device.limits()
+    };
+    pollster::block_on(Gpu::with_limits(&gpu.adapter, limits)).unwrap()
+}
+
+fn trained(gpu: &Gpu, home: Home) -> (Snapshot, usize) {
+    let mut builder = Optimizer::builder(Adam::new(0.01))
+        .lookahead(Lookahead::new(2, 0.5).policy(StatePolicy::Interpolate))
+        .group(Group::new("other").learning_rate_factor(0.5));
+    let places = home.places(gpu);
+    for (index, (group, name, len)) in LENS.into_iter().enumerate() {
+        builder = match places.get(index) {
+            None => builder.tensor_in(group, name, &[len]),
+            Some((weights, _)) => builder.borrowed_in(group, name, &[len], weights.clone()),
+        };
+    }
+    let mut optimizer = builder.build_blocking(&gpu.device, &gpu.queue).unwrap();
+    for (_, name, len) in LENS {
+        optimizer.upload(name, &noise(len, 1)).unwrap();
+    }
+    for step in 0..5 {
+        for (index, (_, name, len)) in LENS.into_iter().enumerate() {
+            let slices = match places.get(index) {
+                None => optimizer.buffers(Field::Gradients, name).unwrap(),
+                Some((_, gradients)) => vec![gradients.clone()],
+            };
+            let values = noise(len, 10 + step);
+            let mut rest = values.as_slice();
+            for slice in slices {
+                let (head, tail) = rest.split_at((slice.size / 4) as usize);
+                gpu.queue.write_buffer(&slice.buffer, slice.offset, bytemuck::cast_slice(head));
+                rest = tail;
+            }
+        }
+        if places.is_empty() {
+            submit(gpu, |encoder| optimizer.step(encoder)).unwrap();
+        } else {
+            let slices: Vec<_> =
+                LENS.iter().zip(&places).map(|((_, name, _), (_, place))| (*name, place.clone())).collect();
+            let gradients = optimizer.borrow_gradients_blocking(&slices).unwrap();
+            submit(gpu, |encoder| optimizer.step_with(encoder, &gradients)).unwrap();
+        }
+    }
+    (optimizer.export_blocking().unwrap(), optimizer.dispatches())
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Home {
+    Owned,
+    /// One buffer: weights and gradients in turn.
+    Near,
+    /// One buffer: all weights, then all gradients.
+    Far,
+    /// One buffer of weights, and one of gradients in the opposite order.
+    Crossed,
+}
+
+impl Home {
+    fn places(self, gpu: &Gpu) -> Vec<(Slice, Slice)> {
+        if let Self::Owned = self {
+            return vec![];
+        }
+        let total: u64 = LENS.iter().map(|(.., len)| 4 * *len as u64).sum();
+        let pool = |size| {
+            gpu.device.create_buffer(&wgpu::BufferDescriptor {
+                label: None,
+                size,
+                usage: wgpu::BufferUsages::STORAGE
+                    | wgpu::BufferUsages::COPY_DST
+                    | wgpu::BufferUsages::COPY_SRC,
+                mapped_at_creation: false,
+            })
+        };
+        let (one, two) = (pool(2 * total + 8), pool(total));
+        let mut at = 0;
+        LENS.iter()
+            .map(|(.., len)| {
+                let size = 4 * *len as u64;
+                let places = match self {
+                    Self::Near => (Slice::new(&one, 2 * at, size), Slice::new(&one, 2 * at + size, size)),
+                    Self::Crossed => (Slice::new(&one, at, size), Slice::new(&two, total - at - size, size)),
+                    Self::Owned | Self::Far => {
+                        (Slice::new(&one, at, size), Slice::new(&one, total + 4 + at, size))
+                    }
+                };
+                at += size;
+                places
+            })
+            .collect()
+    }
+}
+
+#[test]
+fn windows_and_chunks_do_not_change_a_bit() {
+    on_every_adapter(|gpu| {
+        let (expected, dispatches) = trained(gpu, Home::Owned);
+        assert_eq!(dispatches, 2, "one a group");
+        for (buffer, binding, workgroups) in
+            [(64 * KIB, 16 * KIB, 65_535), (16 * KIB, 64 * KIB, 65_535), (256 * KIB, 256 * KIB, 64)]
+        {
+            let small = small(gpu, buffer, binding, workgroups);
+            let (found, dispatches) = trained(&small, Home::Owned);
+            // Fewer workgroups a dispatch than the model has only below 64 * 256 * 4 values.
+            assert!(dispatches > 2 || workgroups == 64, "{dispatches} dispatches");
+            assert_eq!(found, expected, "{buffer} B buffers, {binding} B bindings, {workgroups} workgroups");
+        }
+    });
+}
+
+#[test]
+fn borrowed_pools_may_be_larger_than_a_binding() {
+    on_every_adapter(|gpu| {
+        let (expected, _) = trained(gpu, Home::Owned);
+        let small = small(gpu, 1024 * KIB, 16 * KIB, 65_535);
+        for home in [Home::Near, Home::Far, Home::Crossed] {
+            assert_eq!(trained(&small, home).0, expected, "{home:?}, small bindings");
+            assert_eq!(trained(gpu, home).0, expected, "{home:?}");
+        }
+    });
+}

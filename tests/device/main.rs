@@ -1,0 +1,33 @@
+//! The tests that need a device: each runs on every adapter that is there, and those of the files that `web/tests`
+//! names run in a browser, too.
+//!
+//! They run side by side, each on devices that are its own meanwhile and another test's afterwards: a test that changes
+//! a device's limits, destroys it, or needs one on which nothing was made opens its own.
+
+#[path = "../common/mod.rs"]
+#[macro_use]
+mod common;
+#[path = "../pairs/mod.rs"]
+mod pairs;
+#[path = "../golden/mod.rs"]
+mod runs;
+
+mod adafactor;
+mod adapters;
+mod between;
+mod checkpoint;
+mod custom_rule;
+mod extremes;
+mod frozen;
+mod golden;
+mod groups;
+mod guard;
+mod half;
+mod limits;
+mod lookahead;
+mod lost;
+mod memory;
+mod options;
+mod readback;
+mod recording;
+mod twin;

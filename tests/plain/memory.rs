@@ -1,0 +1,67 @@
+//! The memory report: Lookahead adds one copy of the parameters and nothing else.
+
+use lookahead_wgpu::{
+    Lookahead, Memory, Optimizer, Rule, StatePolicy,
+    rules::{
+        AdaBelief, AdaFactor, Adadelta, Adagrad, Adam, AdamW, Adamax, Lamb, Lars, Lion, NAdam, RAdam, Ranger,
+        RmsProp, Sgd,
+    },
+    wgpu,
+};
+
+const SHAPES: [(&str, &[usize]); 3] = [("a", &[30, 20]), ("b", &[128]), ("c", &[1])];
+
+/// Values of the tensors, each rounded up to a block of 128.
+const VALUES: u64 = 640 + 128 + 128;
+
+fn rules() -> Vec<Box<dyn Rule>> {
+    vec![
+        Box::new(Sgd::new(0.1)),
+        Box::new(Sgd::new(0.1).momentum(0.9)),
+        Box::new(Adagrad::new(0.1)),
+        Box::new(RmsProp::new(0.1)),
+        Box::new(RmsProp::new(0.1).centered(true).momentum(0.9)),
+        Box::new(Adadelta::new(0.1)),
+        Box::new(Adam::new(0.1)),
+        Box::new(AdamW::new(0.1)),
+        Box::new(Adam::new(0.1).amsgrad(true)),
+        Box::new(Adamax::new(0.1)),
+        Box::new(NAdam::new(0.1)),
+        Box::new(RAdam::new(0.1)),
+        Box::new(Ranger::new(0.1)),
+        Box::new(AdaBelief::new(0.1)),
+        Box::new(Lion::new(0.1)),
+        Box::new(Lars::new(0.1)),
+        Box::new(Lamb::new(0.1)),
+        Box::new(AdaFactor::new(0.1).min_dim_size_to_factor(16)),
+    ]
+}
+
+#[test]
+fn lookahead_adds_one_copy_of_the_parameters_and_nothing_else() {
+    let (device, queue) = wgpu::Device::noop(&wgpu::DeviceDescriptor::default());
+    let memory = |rule: Box<dyn Rule>, lookahead: Option<Lookahead>| {
+        let builder = SHAPES
+            .iter()
+            .fold(Optimizer::builder(rule), |builder, (name, shape)| builder.tensor(name, shape));
+        let builder = lookahead.into_iter().fold(builder, |builder, lookahead| builder.lookahead(lookahead));
+        builder.build_blocking(&device, &queue).unwrap().memory()
+    };
+    for (index, rule) in rules().into_iter().enumerate() {
+        let name = rule.name().to_owned();
+        // AdaFactor has 30 rows and 20 columns of "a", and the whole of the others.
+        let state = match rule.factored(1) {
+            Some(_) => 4 * (30 + 20 + 128 + 1),
+            None => 4 * VALUES * rule.slots().len() as u64,
+        };
+        let alone = memory(rule, None);
+        let sizes = (alone.weights, alone.gradients, alone.state);
+        assert_eq!(sizes, (4 * VALUES, 4 * VALUES, state), "{name}");
+        for policy in [StatePolicy::Maintain, StatePolicy::Reset, StatePolicy::Interpolate] {
+            let rule = rules().swap_remove(index);
+            let with = memory(rule, Some(Lookahead::default().policy(policy)));
+            let copies = if policy == StatePolicy::Interpolate { state } else { 0 };
+            assert_eq!(with, Memory { slow_weights: 4 * VALUES, slow_state: copies, ..alone }, "{name}");
+        }
+    }
+}

@@ -1,0 +1,329 @@
+// LAMB, as optax.lamb, with the tensor's trust ratio = ||w|| / ||u||:
+//   m <- beta1 m + (1 - beta1) g;   v <- beta2 v + (1 - beta2) g^2
+//   u = m / (1 - beta1^t) / (sqrt(v) / sqrt(1 - beta2^t) + eps) + weight_decay w;   w <- w - lr trust u
+// state: m, the first moment; v, the second. `measure` moves them on, `update` finds them moved.
+struct Hyper {
+    bias1: f32,      // 1 / (1 - beta1^t)
+    beta1: f32,
+    rest1: f32,      // 1 - beta1
+    beta2: f32,
+    rest2: f32,      // 1 - beta2
+    bias2: f32,      // 1 / sqrt(1 - beta2^t)
+    eps: f32,
+}
+
+fn direction(w: vec4f) -> vec4f {
+    return hyper.bias1 * state[0] / (sqrt(state[1]) * hyper.bias2 + hyper.eps) + control.decay * w;
+}
+
+fn measure(w: vec4f, g: vec4f) -> vec4f {
+    state[0] = hyper.beta1 * state[0] + hyper.rest1 * g;
+    state[1] = hyper.beta2 * state[1] + hyper.rest2 * g * g;
+    return direction(w);
+}
+
+fn update(w: vec4f, g: vec4f) -> vec4f {
+    return w - (control.lr * trust) * direction(w);
+}
+
+// First pass of a reduction: sums of what a measure gives for one span of one tensor (or row) each.
+
+// What every dispatch of a step is told. One slot of the control ring holds both blocks.
+
+// What every dispatch of a step is told.
+struct La_Control {
+    flags: u32,                 // what to do: the bits of `flags`
+    lr: f32,                    // the learning rate of the step
+    pull: f32,                  // 1 - alpha: how far the fast weights go back towards the slow ones at a sync
+    clip: f32,                  // bound of each gradient value, where clipping is by value
+    l2: f32,                    // weight decay added to the gradient
+    shrink: f32,                // lr * decoupled weight decay
+    decay: f32,                 // weight decay that is the rule's own to apply
+    gain: f32,                  // on the gradient: 1 / micro-batches / loss scale
+    outer: vec4f,               // the outer step's coefficients
+    share: f32,                 // what the weights weigh in the average
+    draw: u32,                  // the number of the step, for random bits
+    fisher: vec2f,              // the empirical Fisher: how much stays, and what a squared gradient weighs
+    curvature: vec2f,           // the curvature: 1 / bias correction, and eps
+    initial: array<vec4f, 2>,   // the state slots' initial values
+}
+
+// Bits of its flags.
+const LA_UPDATE = 1u;             // take an inner step
+const LA_SYNC = 2u;               // then pull fast weights back and store them as the slow ones
+const LA_SEED = 4u;               // the slow weights start as the fast weights before this step
+const LA_AVERAGE = 8u;            // take the weights into the average
+const LA_GATHER = 16u;            // only add the gradient to the accumulated one
+const LA_FRESH = 32u;             // which starts at zero
+const LA_FIXED = 64u;             // the sync has no gradient: take the fixed alpha
+const LA_GATHERED = 128u;         // the gradient is the accumulated one alone
+
+@group(0) @binding(0) var<uniform> control: La_Control;
+@group(0) @binding(1) var<uniform> hyper: Hyper;
+
+// What almost every step does is known when its pipeline is made; 0 where it is not. Some drivers pay for
+// the side of a branch that is not taken.
+override LA_FLAGS: u32 = 0u;
+
+fn la_does(what: u32) -> bool {
+    return (select(control.flags, LA_FLAGS, LA_FLAGS != 0u) & what) != 0u;
+}
+
+// Where the values of a window lie, and how they are loaded and stored.
+
+// One dispatch's part of the flat layout, in vec4s. A block is 32 vec4s (128 values, 512 bytes): every
+// tensor starts at one.
+struct La_Window {
+    first: u32,    // the dispatch's first vec4 in the window
+    count: u32,    // how many vec4s it covers
+    stride: u32,   // vec4s between two planes
+    segments: u32, // where the segments start in `la_table`
+    clip: u32,     // where each kind of factor starts in `la_factors`
+    trust: u32,
+    alpha: u32,
+    means: u32,
+    number: u32,   // differs between any two windows
+    scale: u32,    // where in `la_factors` too
+    shapes: u32,   // where the segments' shapes start in `la_table`
+}
+
+const LA_BLOCK = 32u;
+
+@group(1) @binding(0) var<uniform> la_window: La_Window;
+@group(1) @binding(3) var<storage, read> la_table: array<u32>;
+
+// `la_table` gives every block its segment, a run of one tensor's values with no gap.
+const LA_SEGMENT = 8u; // words: first vec4, values, weights, gradients, tensor, the tensor's value, row length, row
+
+fn la_segment_of(i: u32) -> u32 {
+    return la_window.segments + LA_SEGMENT * la_table[(i - la_window.first) / LA_BLOCK];
+}
+
+fn la_tensor_of(i: u32) -> u32 {
+    return la_table[la_segment_of(i) + 4u];
+}
+
+// What rules may use besides WGSL's own, and kernels do. WGSL leaves open what `sign`, `min`, `max` and `clamp`
+// give for a NaN, and hardware mostly gives a number; these give the NaN, as PyTorch's do.
+fn la_is_nan(v: vec4f) -> vec4<bool> {
+    return (bitcast<vec4u>(v) & vec4u(0x7fffffffu)) > vec4u(0x7f800000u);
+}
+
+fn la_sign(v: vec4f) -> vec4f {
+    return select(sign(v), v, la_is_nan(v));
+}
+
+fn la_min(a: vec4f, b: vec4f) -> vec4f {
+    return select(select(min(a, b), b, la_is_nan(b)), a, la_is_nan(a));
+}
+
+fn la_max(a: vec4f, b: vec4f) -> vec4f {
+    return select(select(max(a, b), b, la_is_nan(b)), a, la_is_nan(a));
+}
+
+fn la_clamp(v: vec4f, low: vec4f, high: vec4f) -> vec4f {
+    return select(clamp(v, low, high), v, la_is_nan(v));
+}
+
+fn la_is_not_finite(v: vec4f) -> vec4<bool> {
+    return (bitcast<vec4u>(v) & vec4u(0x7f800000u)) == vec4u(0x7f800000u);
+}
+
+// What the reductions of a step leave for its dispatches; `la_window` says where each kind starts.
+@group(2) @binding(2) var<storage, read> la_factors: array<f32>;
+
+// v times a factor; a negative one lies below f32's range, and stands for 2^-126 times its magnitude.
+// The exponents' bits are lowered: compilers may join two multiplications into one.
+fn la_times(factor: f32, v: vec4f) -> vec4f {
+    if (bitcast<u32>(factor) >> 31u) == 0u {
+        return factor * v;
+    }
+    let bits = bitcast<vec4u>(v);
+    let magnitude = bits & vec4u(0x7fffffffu);
+    let zero = bits & vec4u(0x80000000u);
+    let lowered = select(zero, bits - vec4u(0x3f000000u), magnitude >= vec4u(0x3f800000u));
+    return -factor * bitcast<vec4f>(select(lowered, bits, magnitude >= vec4u(0x7f800000u)));
+}
+
+// The tensor's trust ratio.
+var<private> trust: f32;
+var<private> la_trust: f32; // as `la_times` takes it
+
+fn la_load_trust(i: u32) {
+    la_trust = la_factors[la_window.trust + la_tensor_of(i)];
+    trust = la_times(la_trust, vec4f(1.0)).x;
+}
+
+// v times the trust ratio, where that may itself lie below f32's range.
+fn la_trusted(v: vec4f) -> vec4f {
+    return la_times(la_trust, v);
+}
+
+// Weights in the flat layout's own buffers, and the gradients too.
+@group(1) @binding(1) var<storage, read_write> la_weights: array<vec4f>;
+
+alias La_Place = u32;
+
+fn la_locate(i: u32) -> La_Place {
+    return i;
+}
+
+fn la_load_weights(at: La_Place) -> vec4f {
+    return la_weights[at];
+}
+
+fn la_store_weights(at: La_Place, w: vec4f) {
+    la_weights[at] = w;
+}
+
+@group(1) @binding(2) var<storage, read> la_gradients: array<vec4f>;
+
+fn la_load_gradient(at: La_Place) -> vec4f {
+    return la_gradients[at];
+}
+
+// What the optimizer keeps for each weight besides the weights: planes of `la_window.stride` vec4s, side by side. The
+// rule's state comes first.
+@group(2) @binding(0) var<storage, read_write> la_planes: array<vec4f>;
+
+const LA_SLOTS = 2u;
+const LA_OUTER_AT = 2u;
+const LA_FISHER_AT = 2u;
+const LA_CURVATURE_AT = 1u;
+const LA_AVERAGE_AT = 2u;
+const LA_ACCUMULATED_AT = 2u;
+
+fn la_plane(index: u32, i: u32) -> u32 {
+    return index * la_window.stride + i;
+}
+
+// The gradient: as it lies there, then centralised, scaled and clipped.
+fn la_raw_gradient(i: u32, place: La_Place) -> vec4f {
+    return la_load_gradient(place);
+}
+
+fn la_unclipped_gradient(i: u32, place: La_Place) -> vec4f {
+    return control.gain * la_raw_gradient(i, place);
+}
+
+// What the rule is given, but for its weight decay.
+fn la_gradient(i: u32, place: La_Place) -> vec4f {
+    let g = la_unclipped_gradient(i, place);
+    return g;
+}
+
+// The norms of the weights and of the rule's direction, for the trust ratio.
+alias La_Sum = mat2x4f;
+
+// The rule's inner step, and the state that it keeps: the first LA_SLOTS planes. Loads and stores are one a slot: a
+// loop would index the array by a variable, and some drivers (SwiftShader) then keep it in memory: half the speed.
+var<private> state: array<vec4f, LA_SLOTS>;
+
+fn la_load_state(i: u32) {
+    state[0] = la_planes[la_plane(0u, i)];
+    state[1] = la_planes[la_plane(1u, i)];
+}
+
+fn la_store_state(i: u32) {
+    la_planes[la_plane(0u, i)] = state[0];
+    la_planes[la_plane(1u, i)] = state[1];
+}
+
+// Weights after the step with this gradient; the state is loaded.
+fn la_inner(i: u32, w: vec4f, gradient: vec4f) -> vec4f {
+    let g = gradient + control.l2 * w;
+    la_load_trust(i);
+    return update(w - control.shrink * w, g);
+}
+
+// Sums of squares of f32s of any size, after Blue ("A portable Fortran program to find the Euclidean norm of a
+// vector", 1978): vec4s are put into one of three sums by their largest magnitude, each scaled by a power of two so
+// that its squares stay within range, some 2^33 of the first pass's sums of them too.
+// x: from 2^-40 on; y: from 2^40 on, times 2^-90; z: below 2^-40, times 2^70; w: one for each vec4 with an infinity
+// and 2^64 for each with a NaN. What lies below 2^-126 counts as zero.
+// The exponents' bits are scaled: compilers may take a common factor out of a sum, and then it leaves the range.
+fn la_squares_of(v: vec4f) -> vec4f {
+    let bits = bitcast<vec4u>(v) & vec4u(0x7fffffffu);
+    let pairs = max(bits.xy, bits.zw);
+    let most = max(pairs.x, pairs.y);
+    let is_small = most < 0x2b800000u;
+    let is_large = most >= 0x53800000u;
+    let least = select(select(0u, 0x00800000u, is_small), 0x2d800000u, is_large); // what is not 0 when scaled
+    let power = select(select(0u, 0x23000000u, is_small), 0xd3000000u, is_large); // 70, or -90
+    let scaled = bitcast<vec4f>(select(vec4u(), bits + vec4u(power), bits >= vec4u(least)));
+    let sum = dot(scaled, scaled);
+    return vec4f(
+        select(sum, 0.0, is_small || is_large),
+        select(0.0, sum, is_large),
+        select(0.0, sum, is_small),
+        select(select(0.0, 1.0, most >= 0x7f800000u), 0x1p64, most > 0x7f800000u),
+    );
+}
+
+// The squares of the weights and of the rule's direction.
+fn la_measures() -> bool {
+    return la_does(LA_UPDATE);
+}
+
+fn la_measured(i: u32, inside: vec4<bool>) -> La_Sum {
+    let place = la_locate(i);
+    let w = la_load_weights(place);
+    la_load_state(i);
+    let direction = measure(w, la_gradient(i, place) + control.l2 * w);
+    la_store_state(i);
+    let a = select(vec4f(), w, inside);
+    let b = select(vec4f(), direction, inside);
+    return mat2x4f(la_squares_of(a), la_squares_of(b));
+}
+
+struct La_Span {
+    first: u32,   // the first value in the window
+    end: u32,     // one past the last
+    partial: u32, // where the sums go
+}
+
+@group(3) @binding(0) var<storage, read> la_spans: array<La_Span>;
+@group(3) @binding(1) var<storage, read_write> la_partials: array<La_Sum>;
+
+override LA_WORKGROUP: u32;
+
+// The sums over a workgroup, in a fixed order. To be called in uniform control flow.
+var<workgroup> la_sums: array<La_Sum, LA_WORKGROUP>;
+
+fn la_workgroup_sum(local: u32, value: La_Sum) -> La_Sum {
+    la_sums[local] = value;
+    for (var half = LA_WORKGROUP / 2u; half > 0u; half /= 2u) {
+        workgroupBarrier();
+        if local < half {
+            la_sums[local] += la_sums[local + half];
+        }
+    }
+    workgroupBarrier();
+    return la_sums[0];
+}
+
+@compute @workgroup_size(LA_WORKGROUP)
+fn la_partial(
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let at = group.x + group.y * groups.x;
+    if at >= arrayLength(&la_spans) {
+        return;
+    }
+    let span = la_spans[at];
+    if !la_measures() {
+        la_partials[span.partial] = La_Sum();
+        return;
+    }
+    var mine = La_Sum();
+    for (var i = span.first / 4u + local; 4u * i < span.end; i += LA_WORKGROUP) {
+        let values = vec4u(4u * i) + vec4u(0u, 1u, 2u, 3u);
+        mine += la_measured(i, (vec4u(span.first) <= values) & (values < vec4u(span.end)));
+    }
+    let sum = la_workgroup_sum(local, mine);
+    if local == 0u {
+        la_partials[span.partial] = sum;
+    }
+}

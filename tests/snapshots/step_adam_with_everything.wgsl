@@ -1,0 +1,428 @@
+// Adam, as torch.optim.Adam; AdamW is the same after its decoupled decay:
+//   m <- beta1 m + (1 - beta1) g;   v <- beta2 v + (1 - beta2) g^2
+//   w <- w - lr / (1 - beta1^t) * m / (sqrt(v) / sqrt(1 - beta2^t) + eps)
+// state: m, the first moment; v, the second.
+struct Hyper {
+    bias1: f32,      // 1 / (1 - beta1^t)
+    beta1: f32,
+    rest1: f32,      // 1 - beta1, rounded once: f32(1) - f32(beta) is off by 5e-5 at 0.999
+    beta2: f32,
+    rest2: f32,      // 1 - beta2
+    bias2: f32,      // 1 / sqrt(1 - beta2^t)
+    eps: f32,
+}
+
+fn update(w: vec4f, g: vec4f) -> vec4f {
+    let m = hyper.beta1 * state[0] + hyper.rest1 * g;
+    let v = hyper.beta2 * state[1] + hyper.rest2 * g * g;
+    state[0] = m;
+    state[1] = v;
+    return w - (control.lr * hyper.bias1) * m / (sqrt(v) * hyper.bias2 + hyper.eps);
+}
+
+// One inner step of a window, with the Lookahead sync fused into the k-th: one thread a vec4.
+
+// What every dispatch of a step is told. One slot of the control ring holds both blocks.
+
+// What every dispatch of a step is told.
+struct La_Control {
+    flags: u32,                 // what to do: the bits of `flags`
+    lr: f32,                    // the learning rate of the step
+    pull: f32,                  // 1 - alpha: how far the fast weights go back towards the slow ones at a sync
+    clip: f32,                  // bound of each gradient value, where clipping is by value
+    l2: f32,                    // weight decay added to the gradient
+    shrink: f32,                // lr * decoupled weight decay
+    decay: f32,                 // weight decay that is the rule's own to apply
+    gain: f32,                  // on the gradient: 1 / micro-batches / loss scale
+    outer: vec4f,               // the outer step's coefficients
+    share: f32,                 // what the weights weigh in the average
+    draw: u32,                  // the number of the step, for random bits
+    fisher: vec2f,              // the empirical Fisher: how much stays, and what a squared gradient weighs
+    curvature: vec2f,           // the curvature: 1 / bias correction, and eps
+    initial: array<vec4f, 2>,   // the state slots' initial values
+}
+
+// Bits of its flags.
+const LA_UPDATE = 1u;             // take an inner step
+const LA_SYNC = 2u;               // then pull fast weights back and store them as the slow ones
+const LA_SEED = 4u;               // the slow weights start as the fast weights before this step
+const LA_AVERAGE = 8u;            // take the weights into the average
+const LA_GATHER = 16u;            // only add the gradient to the accumulated one
+const LA_FRESH = 32u;             // which starts at zero
+const LA_FIXED = 64u;             // the sync has no gradient: take the fixed alpha
+const LA_GATHERED = 128u;         // the gradient is the accumulated one alone
+
+@group(0) @binding(0) var<uniform> control: La_Control;
+@group(0) @binding(1) var<uniform> hyper: Hyper;
+
+// What almost every step does is known when its pipeline is made; 0 where it is not. Some drivers pay for
+// the side of a branch that is not taken.
+override LA_FLAGS: u32 = 0u;
+
+fn la_does(what: u32) -> bool {
+    return (select(control.flags, LA_FLAGS, LA_FLAGS != 0u) & what) != 0u;
+}
+
+// Where the values of a window lie, and how they are loaded and stored.
+
+// One dispatch's part of the flat layout, in vec4s. A block is 32 vec4s (128 values, 512 bytes): every
+// tensor starts at one.
+struct La_Window {
+    first: u32,    // the dispatch's first vec4 in the window
+    count: u32,    // how many vec4s it covers
+    stride: u32,   // vec4s between two planes
+    segments: u32, // where the segments start in `la_table`
+    clip: u32,     // where each kind of factor starts in `la_factors`
+    trust: u32,
+    alpha: u32,
+    means: u32,
+    number: u32,   // differs between any two windows
+    scale: u32,    // where in `la_factors` too
+    shapes: u32,   // where the segments' shapes start in `la_table`
+}
+
+const LA_BLOCK = 32u;
+
+@group(1) @binding(0) var<uniform> la_window: La_Window;
+@group(1) @binding(3) var<storage, read> la_table: array<u32>;
+
+// `la_table` gives every block its segment, a run of one tensor's values with no gap.
+const LA_SEGMENT = 8u; // words: first vec4, values, weights, gradients, tensor, the tensor's value, row length, row
+
+fn la_segment_of(i: u32) -> u32 {
+    return la_window.segments + LA_SEGMENT * la_table[(i - la_window.first) / LA_BLOCK];
+}
+
+fn la_tensor_of(i: u32) -> u32 {
+    return la_table[la_segment_of(i) + 4u];
+}
+
+// What rules may use besides WGSL's own, and kernels do. WGSL leaves open what `sign`, `min`, `max` and `clamp`
+// give for a NaN, and hardware mostly gives a number; these give the NaN, as PyTorch's do.
+fn la_is_nan(v: vec4f) -> vec4<bool> {
+    return (bitcast<vec4u>(v) & vec4u(0x7fffffffu)) > vec4u(0x7f800000u);
+}
+
+fn la_sign(v: vec4f) -> vec4f {
+    return select(sign(v), v, la_is_nan(v));
+}
+
+fn la_min(a: vec4f, b: vec4f) -> vec4f {
+    return select(select(min(a, b), b, la_is_nan(b)), a, la_is_nan(a));
+}
+
+fn la_max(a: vec4f, b: vec4f) -> vec4f {
+    return select(select(max(a, b), b, la_is_nan(b)), a, la_is_nan(a));
+}
+
+fn la_clamp(v: vec4f, low: vec4f, high: vec4f) -> vec4f {
+    return select(clamp(v, low, high), v, la_is_nan(v));
+}
+
+fn la_is_not_finite(v: vec4f) -> vec4<bool> {
+    return (bitcast<vec4u>(v) & vec4u(0x7f800000u)) == vec4u(0x7f800000u);
+}
+
+// What the reductions of a step leave for its dispatches; `la_window` says where each kind starts.
+@group(2) @binding(2) var<storage, read> la_factors: array<f32>;
+
+// v times a factor; a negative one lies below f32's range, and stands for 2^-126 times its magnitude.
+// The exponents' bits are lowered: compilers may join two multiplications into one.
+fn la_times(factor: f32, v: vec4f) -> vec4f {
+    if (bitcast<u32>(factor) >> 31u) == 0u {
+        return factor * v;
+    }
+    let bits = bitcast<vec4u>(v);
+    let magnitude = bits & vec4u(0x7fffffffu);
+    let zero = bits & vec4u(0x80000000u);
+    let lowered = select(zero, bits - vec4u(0x3f000000u), magnitude >= vec4u(0x3f800000u));
+    return -factor * bitcast<vec4f>(select(lowered, bits, magnitude >= vec4u(0x7f800000u)));
+}
+
+// Weights and gradients in somebody else's buffers.
+@group(1) @binding(1) var<storage, read_write> la_weights: array<f32>;
+
+// Both in one, too far apart for one binding: WebGPU allows two bindings of one buffer in one dispatch where both are
+// read_write and do not overlap.
+@group(1) @binding(2) var<storage, read_write> la_gradients: array<u32>;
+
+fn la_gradient_word(at: u32) -> u32 {
+    return la_gradients[at];
+}
+
+// Two values a word.
+fn la_gradient_value(at: u32) -> f32 {
+    let word = la_gradient_word(at / 2u);
+    return bitcast<f32>(select(word << 16u, word & 0xffff0000u, at % 2u == 1u));
+}
+
+struct La_Place {
+    weights: u32,   // where the four values start in the bound weights
+    gradients: u32, // and in the bound gradients
+    lanes: u32,     // how many of the four are the tensor's; the others are padding
+}
+
+fn la_locate(i: u32) -> La_Place {
+    let at = la_segment_of(i);
+    let skip = 4u * (i - la_table[at]);
+    let left = max(la_table[at + 1u], skip) - skip;
+    return La_Place(la_table[at + 2u] + skip, la_table[at + 3u] + skip, min(left, 4u));
+}
+
+fn la_load_weights(at: La_Place) -> vec4f {
+    var w = vec4f();
+    if at.lanes > 0u { w.x = la_weights[at.weights]; }
+    if at.lanes > 1u { w.y = la_weights[at.weights + 1u]; }
+    if at.lanes > 2u { w.z = la_weights[at.weights + 2u]; }
+    if at.lanes > 3u { w.w = la_weights[at.weights + 3u]; }
+    return w;
+}
+
+fn la_store_weights(at: La_Place, w: vec4f) {
+    if at.lanes > 0u { la_weights[at.weights] = w.x; }
+    if at.lanes > 1u { la_weights[at.weights + 1u] = w.y; }
+    if at.lanes > 2u { la_weights[at.weights + 2u] = w.z; }
+    if at.lanes > 3u { la_weights[at.weights + 3u] = w.w; }
+}
+
+fn la_load_gradient(at: La_Place) -> vec4f {
+    var g = vec4f();
+    if at.lanes > 0u { g.x = la_gradient_value(at.gradients); }
+    if at.lanes > 1u { g.y = la_gradient_value(at.gradients + 1u); }
+    if at.lanes > 2u { g.z = la_gradient_value(at.gradients + 2u); }
+    if at.lanes > 3u { g.w = la_gradient_value(at.gradients + 3u); }
+    return g;
+}
+
+// What the optimizer keeps for each weight besides the weights: planes of `la_window.stride` vec4s, side by side. The
+// rule's state comes first.
+@group(2) @binding(0) var<storage, read_write> la_planes: array<vec4f>;
+
+const LA_SLOTS = 2u;
+const LA_OUTER_AT = 4u;
+const LA_FISHER_AT = 5u;
+const LA_CURVATURE_AT = 1u;
+const LA_AVERAGE_AT = 5u;
+const LA_ACCUMULATED_AT = 6u;
+
+fn la_plane(index: u32, i: u32) -> u32 {
+    return index * la_window.stride + i;
+}
+
+// The gradient: as it lies there, then centralised, scaled and clipped.
+// A step takes the sum of several micro-batches' gradients: all but the last lie in a plane, or all of them.
+fn la_raw_gradient(i: u32, place: La_Place) -> vec4f {
+    return la_planes[la_plane(LA_ACCUMULATED_AT, i)] + select(la_load_gradient(place), vec4f(), la_does(LA_GATHERED));
+}
+
+// Gradient centralisation (Yong et al., 2020): less the mean over all dimensions but the first.
+fn la_centralise(i: u32, g: vec4f) -> vec4f {
+    let at = la_segment_of(i);
+    let row_length = la_table[at + 6u];
+    if row_length == 0u {
+        return g;
+    }
+    let value = la_table[at + 5u] + 4u * (i - la_table[at]);
+    let rows = la_window.means + la_table[at + 7u] + (vec4u(value) + vec4u(0u, 1u, 2u, 3u)) / row_length;
+    let last = vec4u(arrayLength(&la_factors) - 1u); // padding has no row
+    let row = min(rows, last);
+    return g - vec4f(la_factors[row.x], la_factors[row.y], la_factors[row.z], la_factors[row.w]);
+}
+
+fn la_unclipped_gradient(i: u32, place: La_Place) -> vec4f {
+    return control.gain * la_centralise(i, la_raw_gradient(i, place));
+}
+
+// What the rule is given, but for its weight decay.
+fn la_gradient(i: u32, place: La_Place) -> vec4f {
+    let g = la_unclipped_gradient(i, place);
+    return la_times(la_factors[la_window.clip + la_tensor_of(i)], g); // one for each tensor
+}
+
+// The rule's inner step, and the state that it keeps: the first LA_SLOTS planes. Loads and stores are one a slot: a
+// loop would index the array by a variable, and some drivers (SwiftShader) then keep it in memory: half the speed.
+var<private> state: array<vec4f, LA_SLOTS>;
+
+fn la_load_state(i: u32) {
+    state[0] = la_planes[la_plane(0u, i)];
+    state[1] = la_planes[la_plane(1u, i)];
+}
+
+fn la_store_state(i: u32) {
+    la_planes[la_plane(0u, i)] = state[0];
+    la_planes[la_plane(1u, i)] = state[1];
+}
+
+// Weights after the step with this gradient; the state is loaded.
+fn la_inner(i: u32, w: vec4f, gradient: vec4f) -> vec4f {
+    let g = gradient + control.l2 * w;
+    return update(w - control.shrink * w, g);
+}
+
+// Lookahead: what becomes of slow weights, state and the outer step's buffers at a sync.
+
+// Nesterov outer momentum (DiLoCo, SNOO): b <- mu b + d;   phi <- phi - alpha (d + mu b),   d = phi - theta.
+// outer_state: b.   control.outer: mu
+fn outer(phi: vec4f, theta: vec4f, pull: f32) -> vec4f {
+    let b = control.outer.x * outer_state[0] + (phi - theta);
+    outer_state[0] = b;
+    return theta + pull * (phi - theta) - ((1.0 - pull) * control.outer.x) * b;
+}
+
+// The slow weights phi.
+
+// Half-width formats, two values a word.
+
+// IEEE half precision without the feature `shader-f16`. Beyond 65504 a finite value saturates.
+fn la_unpack_f16(words: vec2u) -> vec4f {
+    return vec4f(unpack2x16float(words.x), unpack2x16float(words.y));
+}
+
+fn la_pack_f16(values: vec4f) -> vec2u {
+    let finite = (bitcast<vec4u>(values) & vec4u(0x7f800000u)) != vec4u(0x7f800000u);
+    let v = select(values, clamp(values, vec4f(-65504.0), vec4f(65504.0)), finite);
+    return vec2u(pack2x16float(v.xy), pack2x16float(v.zw));
+}
+
+// bfloat16, the upper half of an f32.
+fn la_unpack_bf16(words: vec2u) -> vec4f {
+    return bitcast<vec4f>(vec4u(words.x << 16u, words.x & 0xffff0000u, words.y << 16u, words.y & 0xffff0000u));
+}
+
+fn la_join_bf16(upper: vec4u) -> vec2u {
+    return vec2u((upper.x >> 16u) | (upper.y & 0xffff0000u), (upper.z >> 16u) | (upper.w & 0xffff0000u));
+}
+
+// Adds to the lower halves, carrying into the upper ones; infinities are left as they are, and a NaN stays one
+// whatever its lower half.
+fn la_add_below(bits: vec4u, addend: vec4u) -> vec4u {
+    let finite = (bits & vec4u(0x7f800000u)) != vec4u(0x7f800000u);
+    let is_nan = (bits & vec4u(0x7fffffffu)) > vec4u(0x7f800000u);
+    return select(select(bits, bits | vec4u(0x00400000u), is_nan), bits + addend, finite);
+}
+
+// To the nearest, ties to even.
+fn la_pack_bf16(values: vec4f) -> vec2u {
+    let bits = bitcast<vec4u>(values);
+    return la_join_bf16(la_add_below(bits, vec4u(0x7fffu) + ((bits >> vec4u(16u)) & vec4u(1u))));
+}
+
+// As the copy of the weights has it.
+fn la_pack(values: vec4f) -> vec2u {
+    return la_pack_f16(values);
+}
+
+// Random bits by number, not by sequence: the same on every adapter and in every run. The generator is
+// pcg4d (Jarzynski and Olano, "Hash functions for GPU rendering", 2020).
+fn la_pcg4d(seed: vec4u) -> vec4u {
+    var v = seed * 1664525u + vec4u(1013904223u);
+    v += v.yzxy * v.wxyz;
+    v ^= v >> vec4u(16u);
+    v += v.yzxy * v.wxyz;
+    return v;
+}
+
+// Up or down at random, so that the mean is exact. `number` differs between any two vec4s of a step.
+fn la_pack_bf16_at_random(values: vec4f, number: u32, window_number: u32) -> vec2u {
+    let bits = la_pcg4d(vec4u(number, control.draw, window_number, 0x9e3779b9u)) >> vec4u(16u);
+    return la_join_bf16(la_add_below(bitcast<vec4u>(values), bits));
+}
+
+@group(2) @binding(1) var<storage, read_write> la_slow: array<vec2u>;
+
+fn la_load_slow(i: u32) -> vec4f {
+    return la_unpack_bf16(la_slow[i]);
+}
+
+fn la_store_slow(i: u32, phi: vec4f) {
+    la_slow[i] = la_pack_bf16_at_random(phi, i, la_window.number);
+}
+
+// 1 - alpha, or of an adaptive alpha what was found; the fixed one where none could be found.
+fn la_pull(i: u32) -> f32 {
+    let alpha = la_factors[la_window.alpha + la_tensor_of(i)];
+    return select(1.0 - alpha, control.pull, alpha <= 0.0 || la_does(LA_FIXED));
+}
+
+// The outer step's buffers, zero at the seed.
+var<private> outer_state: array<vec4f, 1>;
+
+fn la_load_outer(i: u32) {
+    outer_state[0] = select(la_planes[la_plane(LA_OUTER_AT + 0u, i)], vec4f(), la_does(LA_SEED));
+}
+
+fn la_store_outer(i: u32) {
+    la_planes[la_plane(LA_OUTER_AT + 0u, i)] = outer_state[0];
+}
+
+fn la_seed(i: u32, before: vec4f) {
+    la_store_slow(i, before);
+    la_load_outer(i);
+    la_store_outer(i);
+}
+
+fn la_sync(i: u32, before: vec4f, after: vec4f) -> vec4f {
+    var phi = before;
+    if !la_does(LA_SEED) {
+        phi = la_load_slow(i);
+    }
+    la_load_outer(i);
+    let synced = outer(phi, after, la_pull(i));
+    la_store_outer(i);
+    la_store_slow(i, synced);
+    la_sync_state(i);
+    return synced;
+}
+
+// Policy interpolate: a slow copy of every slot, in the planes after them, moves by alpha, and the slot restarts there.
+fn la_sync_slot(slot: u32, i: u32, value: vec4f) -> vec4f {
+    let at = la_plane(LA_SLOTS + slot, i);
+    let synced = value + la_pull(i) * (la_planes[at] - value);
+    la_planes[at] = synced;
+    return synced;
+}
+
+fn la_sync_state(i: u32) {
+    state[0] = la_sync_slot(0u, i, state[0]);
+    state[1] = la_sync_slot(1u, i, state[1]);
+}
+
+// A copy of the weights for the model's kernels.
+@group(3) @binding(0) var<storage, read_write> la_half_weights: array<vec2u>;
+
+override LA_WORKGROUP: u32;
+
+@compute @workgroup_size(LA_WORKGROUP)
+fn la_step(@builtin(global_invocation_id) id: vec3u) {
+    if id.x >= la_window.count || !la_does(~0u) {
+        return;
+    }
+    let i = la_window.first + id.x;
+    let place = la_locate(i);
+    // All but the last micro-batch only add their gradient to a plane.
+    if la_does(LA_GATHER) {
+        let at = la_plane(LA_ACCUMULATED_AT, i);
+        la_planes[at] = select(la_planes[at], vec4f(), la_does(LA_FRESH)) + la_load_gradient(place);
+        return;
+    }
+    let before = la_load_weights(place);
+    var after = before;
+    la_load_state(i);
+    if la_does(LA_UPDATE) {
+        let g = la_gradient(i, place);
+        after = la_inner(i, before, g);
+    }
+    if la_does(LA_SYNC) {
+        after = la_sync(i, before, after);
+    } else if la_does(LA_SEED) {
+        la_seed(i, before);
+    }
+    // An average of the weights, which nothing reads back: mean <- mean + share (w - mean).
+    if la_does(LA_AVERAGE) {
+        let at = la_plane(LA_AVERAGE_AT, i);
+        la_planes[at] = select(la_planes[at] + control.share * (after - la_planes[at]), after, control.share == 1.0);
+    }
+    la_store_weights(place, after);
+    la_store_state(i);
+    la_half_weights[i] = la_pack(after);
+}

@@ -1,0 +1,183 @@
+// Stochastic gradient descent, without momentum.
+fn update(w: vec4f, g: vec4f) -> vec4f {
+    return w - control.lr * g;
+}
+
+// One inner step of a window, with the Lookahead sync fused into the k-th: one thread a vec4.
+
+// What every dispatch of a step is told. One slot of the control ring holds both blocks.
+
+// What every dispatch of a step is told.
+struct La_Control {
+    flags: u32,                 // what to do: the bits of `flags`
+    lr: f32,                    // the learning rate of the step
+    pull: f32,                  // 1 - alpha: how far the fast weights go back towards the slow ones at a sync
+    clip: f32,                  // bound of each gradient value, where clipping is by value
+    l2: f32,                    // weight decay added to the gradient
+    shrink: f32,                // lr * decoupled weight decay
+    decay: f32,                 // weight decay that is the rule's own to apply
+    gain: f32,                  // on the gradient: 1 / micro-batches / loss scale
+    outer: vec4f,               // the outer step's coefficients
+    share: f32,                 // what the weights weigh in the average
+    draw: u32,                  // the number of the step, for random bits
+    fisher: vec2f,              // the empirical Fisher: how much stays, and what a squared gradient weighs
+    curvature: vec2f,           // the curvature: 1 / bias correction, and eps
+    initial: array<vec4f, 2>,   // the state slots' initial values
+}
+
+// Bits of its flags.
+const LA_UPDATE = 1u;             // take an inner step
+const LA_SYNC = 2u;               // then pull fast weights back and store them as the slow ones
+const LA_SEED = 4u;               // the slow weights start as the fast weights before this step
+const LA_AVERAGE = 8u;            // take the weights into the average
+const LA_GATHER = 16u;            // only add the gradient to the accumulated one
+const LA_FRESH = 32u;             // which starts at zero
+const LA_FIXED = 64u;             // the sync has no gradient: take the fixed alpha
+const LA_GATHERED = 128u;         // the gradient is the accumulated one alone
+
+@group(0) @binding(0) var<uniform> control: La_Control;
+@group(0) @binding(1) var<uniform> hyper: Hyper;
+
+struct Hyper {
+    none: f32, // the rule has no hyperparameters of its own
+}
+
+// What almost every step does is known when its pipeline is made; 0 where it is not. Some drivers pay for
+// the side of a branch that is not taken.
+override LA_FLAGS: u32 = 0u;
+
+fn la_does(what: u32) -> bool {
+    return (select(control.flags, LA_FLAGS, LA_FLAGS != 0u) & what) != 0u;
+}
+
+// Where the values of a window lie, and how they are loaded and stored.
+
+// One dispatch's part of the flat layout, in vec4s. A block is 32 vec4s (128 values, 512 bytes): every
+// tensor starts at one.
+struct La_Window {
+    first: u32,    // the dispatch's first vec4 in the window
+    count: u32,    // how many vec4s it covers
+    stride: u32,   // vec4s between two planes
+    segments: u32, // where the segments start in `la_table`
+    clip: u32,     // where each kind of factor starts in `la_factors`
+    trust: u32,
+    alpha: u32,
+    means: u32,
+    number: u32,   // differs between any two windows
+    scale: u32,    // where in `la_factors` too
+    shapes: u32,   // where the segments' shapes start in `la_table`
+}
+
+const LA_BLOCK = 32u;
+
+@group(1) @binding(0) var<uniform> la_window: La_Window;
+@group(1) @binding(3) var<storage, read> la_table: array<u32>;
+
+// `la_table` gives every block its segment, a run of one tensor's values with no gap.
+const LA_SEGMENT = 8u; // words: first vec4, values, weights, gradients, tensor, the tensor's value, row length, row
+
+fn la_segment_of(i: u32) -> u32 {
+    return la_window.segments + LA_SEGMENT * la_table[(i - la_window.first) / LA_BLOCK];
+}
+
+fn la_tensor_of(i: u32) -> u32 {
+    return la_table[la_segment_of(i) + 4u];
+}
+
+// What rules may use besides WGSL's own, and kernels do. WGSL leaves open what `sign`, `min`, `max` and `clamp`
+// give for a NaN, and hardware mostly gives a number; these give the NaN, as PyTorch's do.
+fn la_is_nan(v: vec4f) -> vec4<bool> {
+    return (bitcast<vec4u>(v) & vec4u(0x7fffffffu)) > vec4u(0x7f800000u);
+}
+
+fn la_sign(v: vec4f) -> vec4f {
+    return select(sign(v), v, la_is_nan(v));
+}
+
+fn la_min(a: vec4f, b: vec4f) -> vec4f {
+    return select(select(min(a, b), b, la_is_nan(b)), a, la_is_nan(a));
+}
+
+fn la_max(a: vec4f, b: vec4f) -> vec4f {
+    return select(select(max(a, b), b, la_is_nan(b)), a, la_is_nan(a));
+}
+
+fn la_clamp(v: vec4f, low: vec4f, high: vec4f) -> vec4f {
+    return select(clamp(v, low, high), v, la_is_nan(v));
+}
+
+fn la_is_not_finite(v: vec4f) -> vec4<bool> {
+    return (bitcast<vec4u>(v) & vec4u(0x7f800000u)) == vec4u(0x7f800000u);
+}
+
+// Weights in the flat layout's own buffers, and the gradients too.
+@group(1) @binding(1) var<storage, read_write> la_weights: array<vec4f>;
+
+alias La_Place = u32;
+
+fn la_locate(i: u32) -> La_Place {
+    return i;
+}
+
+fn la_load_weights(at: La_Place) -> vec4f {
+    return la_weights[at];
+}
+
+fn la_store_weights(at: La_Place, w: vec4f) {
+    la_weights[at] = w;
+}
+
+@group(1) @binding(2) var<storage, read> la_gradients: array<vec4f>;
+
+fn la_load_gradient(at: La_Place) -> vec4f {
+    return la_gradients[at];
+}
+
+// The gradient: as it lies there, then centralised, scaled and clipped.
+fn la_raw_gradient(i: u32, place: La_Place) -> vec4f {
+    return la_load_gradient(place);
+}
+
+fn la_unclipped_gradient(i: u32, place: La_Place) -> vec4f {
+    return control.gain * la_raw_gradient(i, place);
+}
+
+// What the rule is given, but for its weight decay.
+fn la_gradient(i: u32, place: La_Place) -> vec4f {
+    let g = la_unclipped_gradient(i, place);
+    return g;
+}
+
+// The rule's inner step, and the state that it keeps: the first LA_SLOTS planes. Loads and stores are one a slot: a
+// loop would index the array by a variable, and some drivers (SwiftShader) then keep it in memory: half the speed.
+fn la_load_state(i: u32) {}
+
+fn la_store_state(i: u32) {}
+
+// Weights after the step with this gradient; the state is loaded.
+fn la_inner(i: u32, w: vec4f, gradient: vec4f) -> vec4f {
+    let g = gradient + control.l2 * w;
+    return update(w - control.shrink * w, g);
+}
+
+override LA_WORKGROUP: u32;
+
+@compute @workgroup_size(LA_WORKGROUP)
+fn la_step(@builtin(global_invocation_id) id: vec3u) {
+    if id.x >= la_window.count || !la_does(~0u) {
+        return;
+    }
+    let i = la_window.first + id.x;
+    let place = la_locate(i);
+    let before = la_load_weights(place);
+    var after = before;
+    if la_does(LA_UPDATE) {
+        la_load_state(i);
+        let g = la_gradient(i, place);
+        after = la_inner(i, before, g);
+    }
+    la_store_weights(place, after);
+    if la_does(LA_UPDATE) {
+        la_store_state(i);
+    }
+}

@@ -1,0 +1,75 @@
+//! Devices for tests: every adapter present, and what passes between it and the host.
+
+#[cfg(not(target_arch = "wasm32"))]
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use lookahead_wgpu::{Slice, gpu::Gpu, wgpu};
+
+/// A device of every adapter present, which all tests share. None at all is a failure, never a skip.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn gpus() -> &'static [Gpu] {
+    static GPUS: OnceLock<Vec<Gpu>> = OnceLock::new();
+    GPUS.get_or_init(open)
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+fn open() -> Vec<Gpu> {
+    let gpus = pollster::block_on(Gpu::all()).unwrap();
+    assert!(!gpus.is_empty(), "no adapter: `cargo xtask test` installs software ones");
+    gpus
+}
+
+/// Runs a test on every adapter, and says on which one it failed.
+///
+/// It has the devices to itself: wgpu-core 30.0 panics now and then where several threads poll one
+/// (gfx-rs/wgpu#9958), and its OpenGL backend where one waits for another for some seconds. As many are opened as tests
+/// run at a time.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn on_every_adapter(test: impl Fn(&Gpu)) {
+    static IDLE: Mutex<Vec<Vec<Gpu>>> = Mutex::new(Vec::new());
+    let idle = || IDLE.lock().unwrap_or_else(PoisonError::into_inner);
+    let taken = idle().pop();
+    let gpus = taken.unwrap_or_else(open);
+    for gpu in &gpus {
+        let label = gpu.label();
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| test(gpu)));
+        if let Err(panic) = outcome {
+            eprintln!("failed on {label}");
+            std::panic::resume_unwind(panic);
+        }
+    }
+    idle().push(gpus);
+}
+
+/// Records with `record` and submits.
+pub fn submit<T>(gpu: &Gpu, record: impl FnOnce(&mut wgpu::CommandEncoder) -> T) -> T {
+    let mut encoder = gpu.device.create_command_encoder(&Default::default());
+    let result = record(&mut encoder);
+    gpu.queue.submit([encoder.finish()]);
+    result
+}
+
+/// What a buffer holds now.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn read_slice(gpu: &Gpu, slice: &Slice) -> Vec<f32> {
+    pollster::block_on(read_slice_async(gpu, slice))
+}
+
+/// [`read_slice`], for tests that run in a browser, too.
+pub async fn read_slice_async(gpu: &Gpu, slice: &Slice) -> Vec<f32> {
+    let staging = gpu.device.create_buffer(&wgpu::BufferDescriptor {
+        label: None,
+        size: slice.size,
+        usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+        mapped_at_creation: false,
+    });
+    submit(gpu, |encoder| {
+        encoder.copy_buffer_to_buffer(&slice.buffer, slice.offset, &staging, 0, slice.size);
+    });
+    let (sender, receiver) = futures::channel::oneshot::channel();
+    staging.map_async(wgpu::MapMode::Read, .., |result| sender.send(result).unwrap());
+    #[cfg(not(target_arch = "wasm32"))]
+    gpu.device.poll(wgpu::PollType::wait_indefinitely()).unwrap();
+    receiver.await.unwrap().unwrap();
+    bytemuck::cast_slice(&staging.get_mapped_range(..).unwrap()).to_vec()
+}
