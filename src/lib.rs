@@ -84,7 +84,7 @@ pub use config::{
     alpha::{self, AdaptiveAlpha},
     average::{self, Average},
     clip::Clip,
-    group::{DEFAULT_GROUP, Group},
+    group::{DEFAULT_GROUP, Group, Hyperparameter},
     guard::{self, Guard, LossScale},
     lookahead::{Lookahead, StatePolicy},
     options::Options,

@@ -85,7 +85,9 @@ mod entry;
 mod rule;
 mod settings;
 
-use serde::{Deserialize, Deserializer, de};
+use std::any::Any;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
 use entry::Listed;
 pub use entry::{Entry, Kind};
@@ -130,6 +132,18 @@ macro_rules! rules {
             })+)+
             Err(de::Error::custom(unknown(name)))
         }
+
+        /// The settings of a rule of this crate, of which [`read`] makes the same again; none of a rule of one's own.
+        pub fn settings(rule: &dyn Rule) -> Option<Settings> {
+            let any: &dyn Any = rule;
+            if let Some(boxed) = any.downcast_ref::<Box<dyn Rule>>() {
+                return settings(boxed.as_ref());
+            }
+            $($(if let Some(rule) = any.downcast_ref::<$rule>() {
+                return Settings::of(<$rule as Listed>::ENTRY.name, rule);
+            })+)+
+            None
+        }
     };
 }
 
@@ -169,6 +183,17 @@ pub(crate) fn asks_count(rule: &str) -> bool {
 fn unknown(name: &str) -> String {
     let names: Vec<_> = ALL.iter().map(|entry| format!("`{}`", entry.name)).collect();
     format!("there is no rule `{name}`; there are: {}", names.join(", "))
+}
+
+/// As [`settings`] has it. A rule of one's own cannot be serialised.
+impl Serialize for dyn Rule {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Some(settings) = settings(self) else {
+            let name = self.name();
+            return Err(ser::Error::custom(format!("the rule `{name}` has no settings to be serialised")));
+        };
+        settings.serialize(serializer)
+    }
 }
 
 /// The settings with the name among them: `{ "name": "adam", "lr": 0.01 }`.

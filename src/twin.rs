@@ -179,7 +179,7 @@ impl Twin {
             self.skipped += 1;
             return;
         }
-        let gain = self.options.gain(micro_batches);
+        let gain = self.options.gain(micro_batches, self.options.maximize);
         total.iter_mut().flatten().for_each(|value| *value *= gain);
         let adaptive = self.options.adaptive.filter(|_| self.lookahead.is_some());
         let phases =

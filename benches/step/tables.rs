@@ -189,21 +189,21 @@ fn options() -> Vec<(&'static str, Options)> {
     let none = Options::default;
     let adaptive = AdaptiveAlpha::new(0.1);
     vec![
-        ("adaptive alpha", Options { adaptive: Some(adaptive), ..none() }),
+        ("adaptive alpha", none().adaptive(adaptive)),
         ("the same, last gradient", {
             let adaptive = adaptive.gradient(GradientAt::LastStep);
-            Options { adaptive: Some(adaptive), ..none() }
+            none().adaptive(adaptive)
         }),
-        ("outer Nesterov", Options { outer: Arc::new(Nesterov::default()), ..none() }),
-        ("average (EMA)", Options { average: Some(Average::Ema { decay: 0.99 }), ..none() }),
-        ("guard", Options { guard: Some(Guard::default()), ..none() }),
-        ("guard that checks updates", Options { guard: Some(Guard::default().check_updates()), ..none() }),
-        ("gradient norms", Options { gradient_norms: true, ..none() }),
-        ("centralised gradients", Options { centralise: true, ..none() }),
-        ("f16 copy of the weights", Options { half_weights: Some(Half::F16), ..none() }),
-        ("f16 gradients", Options { half_gradients: Some(Half::F16), ..none() }),
-        ("bf16 gradients", Options { half_gradients: Some(Half::Bf16), ..none() }),
-        ("bf16 slow weights", Options { slow_bf16: true, ..none() }),
+        ("outer Nesterov", none().outer(Nesterov::default())),
+        ("average (EMA)", none().average(Average::Ema { decay: 0.99 })),
+        ("guard", none().guard(Guard::default())),
+        ("guard that checks updates", none().guard(Guard::default().check_updates())),
+        ("gradient norms", none().gradient_norms(true)),
+        ("centralised gradients", none().centralise(true)),
+        ("f16 copy of the weights", none().half_weights(Half::F16)),
+        ("f16 gradients", none().half_gradients(Half::F16)),
+        ("bf16 gradients", none().half_gradients(Half::Bf16)),
+        ("bf16 slow weights", none().slow_bf16(true)),
     ]
 }
 

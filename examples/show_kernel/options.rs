@@ -262,28 +262,26 @@ impl Arguments {
         if let Some((_, option)) = needs.into_iter().find(|(set, _)| *set && self.lookahead.is_none()) {
             return Err(format!("{option} is for Lookahead; give --lookahead, too"));
         }
-        Ok(Options {
-            clip: self.clip.map_or(Clip::None, |clip| match clip {
+        Ok(Options::default()
+            .clip(self.clip.map_or(Clip::None, |clip| match clip {
                 ClipBy::Value => Clip::Value(1.0),
                 ClipBy::Global => Clip::GlobalNorm(1.0),
                 ClipBy::Tensor => Clip::TensorNorm(1.0),
-            }),
-            outer: self.outer_step(),
-            adaptive: self.adaptive_alpha(),
-            average: self.average.then_some(Average::Ema { decay: 0.999 }),
-            accumulate: self.accumulate.then(|| Accumulation::mean(4)),
-            centralise: self.centralise,
-            guard: self.guard.map(|checks| match checks {
+            }))
+            .outer(self.outer_step())
+            .adaptive(self.adaptive_alpha())
+            .average(self.average.then_some(Average::Ema { decay: 0.999 }))
+            .accumulate(self.accumulate.then(|| Accumulation::mean(4)))
+            .centralise(self.centralise)
+            .guard(self.guard.map(|checks| match checks {
                 Checks::Gradients => Guard::default(),
                 Checks::Updates => Guard::default().check_updates(),
                 Checks::LossScale => Guard::loss_scale(LossScale::default()),
-            }),
-            gradient_norms: self.gradient_norms,
-            half_weights: self.half_weights.map(Width::half),
-            half_gradients: self.half_gradients.map(Width::half),
-            slow_bf16: self.slow_bf16,
-            ..Options::default()
-        })
+            }))
+            .gradient_norms(self.gradient_norms)
+            .half_weights(self.half_weights.map(Width::half))
+            .half_gradients(self.half_gradients.map(Width::half))
+            .slow_bf16(self.slow_bf16))
     }
 
     fn outer_step(&self) -> Arc<dyn Outer> {

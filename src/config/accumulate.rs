@@ -13,6 +13,7 @@ use crate::error::{Error, check_hyperparameter};
 /// each micro-batch's gradient by the number of samples of the whole step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Accumulation {
     /// Calls that make one inner step, at least 1.
     pub micro_batches: u32,

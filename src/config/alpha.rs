@@ -63,6 +63,7 @@ use crate::{
 /// [`Lookahead`](crate::Lookahead)'s fixed alpha is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct AdaptiveAlpha {
     /// Where Â comes from.
     #[serde(default)]

@@ -65,6 +65,7 @@ use crate::{
 /// a readback; [`Optimizer::counters`](crate::Optimizer::counters) tells how many were skipped.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Guard {
     /// Dynamic loss scaling, for half-width gradients.
     #[serde(deserialize_with = "switch")]
@@ -102,6 +103,7 @@ impl Guard {
 /// step that is not finite is skipped and lowers it, and steps that are finite raise it now and then.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct LossScale {
     /// The scale at the start.
     pub initial: f64,
@@ -121,6 +123,26 @@ impl Default for LossScale {
 }
 
 impl LossScale {
+    /// With this scale at the start.
+    pub fn initial(self, initial: f64) -> Self {
+        Self { initial, ..self }
+    }
+
+    /// With this factor after a row of finite steps.
+    pub fn growth(self, growth: f64) -> Self {
+        Self { growth, ..self }
+    }
+
+    /// With this factor after a step that was not finite.
+    pub fn backoff(self, backoff: f64) -> Self {
+        Self { backoff, ..self }
+    }
+
+    /// With so many finite steps in a row that raise it.
+    pub fn interval(self, interval: u32) -> Self {
+        Self { interval, ..self }
+    }
+
     fn check(&self) -> Result<(), Error> {
         let in_range = (1e-30..=1e30).contains(&self.initial);
         check_hyperparameter("initial loss scale", self.initial, |_| in_range, "in [1e-30, 1e30]")?;

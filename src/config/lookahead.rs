@@ -12,6 +12,7 @@ use crate::error::{Error, check_hyperparameter};
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Lookahead {
     /// k, the synchronisation period in inner steps; at least 1.
     pub k: u32,
@@ -25,6 +26,16 @@ impl Lookahead {
     /// With this k and alpha, and the state maintained.
     pub fn new(k: u32, alpha: f64) -> Self {
         Self { k, alpha, policy: StatePolicy::Maintain }
+    }
+
+    /// With this synchronisation period.
+    pub fn k(self, k: u32) -> Self {
+        Self { k, ..self }
+    }
+
+    /// With this slow step size.
+    pub fn alpha(self, alpha: f64) -> Self {
+        Self { alpha, ..self }
     }
 
     /// With this policy for the rule's state.

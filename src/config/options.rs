@@ -21,6 +21,7 @@ use crate::{
 /// The options that all groups have in common; [`Builder`](crate::Builder) has a method for each.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Options {
     /// Gradient clipping.
     pub clip: Clip,
@@ -47,7 +48,7 @@ pub struct Options {
     pub half_gradients: Option<Half>,
     /// Slow weights are bf16, rounded at random.
     pub slow_bf16: bool,
-    /// The objective is maximised.
+    /// The objective is maximised, where a group does not have it otherwise.
     pub maximize: bool,
 }
 
@@ -71,6 +72,66 @@ impl Default for Options {
 }
 
 impl Options {
+    /// With gradients clipped.
+    pub fn clip(self, clip: Clip) -> Self {
+        Self { clip, ..self }
+    }
+
+    /// With this outer step.
+    pub fn outer(self, outer: impl Outer + 'static) -> Self {
+        Self { outer: Arc::new(outer), ..self }
+    }
+
+    /// With this adaptive slow step size, or none.
+    pub fn adaptive(self, adaptive: impl Into<Option<AdaptiveAlpha>>) -> Self {
+        Self { adaptive: adaptive.into(), ..self }
+    }
+
+    /// With this average of the weights, or none.
+    pub fn average(self, average: impl Into<Option<Average>>) -> Self {
+        Self { average: average.into(), ..self }
+    }
+
+    /// With so many micro-batches a step, or one.
+    pub fn accumulate(self, accumulate: impl Into<Option<Accumulation>>) -> Self {
+        Self { accumulate: accumulate.into(), ..self }
+    }
+
+    /// With gradients centralised, or as they are.
+    pub fn centralise(self, centralise: bool) -> Self {
+        Self { centralise, ..self }
+    }
+
+    /// With this guard, or none.
+    pub fn guard(self, guard: impl Into<Option<Guard>>) -> Self {
+        Self { guard: guard.into(), ..self }
+    }
+
+    /// With gradient norms that can be read, or those alone that are needed.
+    pub fn gradient_norms(self, gradient_norms: bool) -> Self {
+        Self { gradient_norms, ..self }
+    }
+
+    /// With a copy of the weights in this format, or none.
+    pub fn half_weights(self, half: impl Into<Option<Half>>) -> Self {
+        Self { half_weights: half.into(), ..self }
+    }
+
+    /// With gradients in this format, or f32.
+    pub fn half_gradients(self, half: impl Into<Option<Half>>) -> Self {
+        Self { half_gradients: half.into(), ..self }
+    }
+
+    /// With slow weights in bf16, or f32.
+    pub fn slow_bf16(self, slow_bf16: bool) -> Self {
+        Self { slow_bf16, ..self }
+    }
+
+    /// With the objective maximised, or minimised.
+    pub fn maximize(self, maximize: bool) -> Self {
+        Self { maximize, ..self }
+    }
+
     pub(crate) fn check(&self) -> Result<(), Error> {
         self.clip.check()?;
         self.outer.check()?;
@@ -101,8 +162,8 @@ impl Options {
     }
 
     /// What the sum of the gradients of so many micro-batches is multiplied with.
-    pub(crate) fn gain(&self, micro_batches: u32) -> f64 {
+    pub(crate) fn gain(&self, micro_batches: u32, maximize: bool) -> f64 {
         let gain = self.accumulate.map_or(1.0, |accumulate| accumulate.gain(micro_batches));
-        if self.maximize { -gain } else { gain }
+        if maximize { -gain } else { gain }
     }
 }

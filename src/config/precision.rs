@@ -37,6 +37,12 @@ pub enum Half {
 }
 
 impl Half {
+    /// Values as a buffer of this format has them: two a word, to the nearest, the last word filled with a zero where their
+    /// number is odd.
+    pub fn encode(self, values: &[f32]) -> Vec<u8> {
+        encode(values, Some(self))
+    }
+
     /// A value as its bits, to the nearest, ties to even.
     pub(crate) fn bits(self, value: f32) -> u16 {
         match self {

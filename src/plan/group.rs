@@ -7,7 +7,7 @@ use crate::{
     config::{group::Group, lookahead::Lookahead, options::Options},
     error::Error,
     layout::planes::Planes,
-    rules::{Factored, Rule, WeightDecay},
+    rules::{Factored, Rule, WeightDecay, check_learning_rate},
 };
 
 /// A group at work: its settings, whole, and where it stands.
@@ -20,6 +20,8 @@ pub(crate) struct GroupState {
     pub weight_decay: WeightDecay,
     pub lookahead: Option<Lookahead>,
     pub frozen: bool,
+    /// The objective is maximised.
+    pub maximize: bool,
     pub clock: Clock,
     /// How many members the rule's `Hyper` has.
     pub hypers: u32,
@@ -30,12 +32,12 @@ pub(crate) struct GroupState {
 impl GroupState {
     /// The group's settings over the optimizer's.
     pub fn new(
-        group: Group,
+        mut group: Group,
         rule: &Arc<dyn Rule>,
         lookahead: Option<Lookahead>,
         options: &Options,
     ) -> Result<Self, Error> {
-        let rule = group.rule.map_or_else(|| rule.clone(), Arc::from);
+        let rule = group.rule_over(rule)?;
         let weight_decay = match group.weight_decay {
             Some(factor) => rule.weight_decay().with_factor(factor),
             None => rule.weight_decay(),
@@ -49,6 +51,7 @@ impl GroupState {
             ..lookahead
         });
         crate::config::group::check_factor(group.factor)?;
+        group.learning_rate.map_or(Ok(()), check_learning_rate)?;
         weight_decay.check()?;
         crate::kernels::check(rule.as_ref())?;
         lookahead.map_or(Ok(()), |lookahead| lookahead.check())?;
@@ -58,12 +61,13 @@ impl GroupState {
             name: group.name,
             hypers: hyper.len() as u32,
             planes: Planes::new(rule.as_ref(), lookahead.as_ref(), options),
-            learning_rate: rule.learning_rate(),
+            learning_rate: group.learning_rate.unwrap_or_else(|| rule.learning_rate()),
             rule,
             factor: group.factor,
             weight_decay,
             lookahead,
             frozen: group.frozen,
+            maximize: group.maximize.unwrap_or(options.maximize),
             clock: Clock::new(),
         })
     }

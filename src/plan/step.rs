@@ -176,7 +176,8 @@ impl Plan {
             l2,
             shrink: lr * decoupled,
             decay,
-            gain: self.options.gain(event.flushed.unwrap_or(self.options.micro_batches())) as f32,
+            gain: self.options.gain(event.flushed.unwrap_or(self.options.micro_batches()), group.maximize)
+                as f32,
             outer: self.options.outer.coefficients(),
             share: event.share.unwrap_or(-1.0) as f32,
             draw: self.state.steps as u32,

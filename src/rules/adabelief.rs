@@ -6,7 +6,6 @@ use super::{
     adam::{bias_corrections, check_betas, check_eps},
     entry::{Entry, Kind, Listed},
     rule::{Rule, Slot, Step, WeightDecay, check_learning_rate},
-    settings::Settings,
 };
 use crate::error::{Error, check_hyperparameter};
 
@@ -22,6 +21,7 @@ use crate::error::{Error, check_hyperparameter};
 /// [`Rule::second_moment`] is none.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct AdaBelief {
     /// Learning rate, at least 0.
     pub lr: f64,
@@ -127,10 +127,6 @@ impl Rule for AdaBelief {
         state[1] = beta2 * state[1] + (1.0 - beta2) * error * error + self.eps_root;
         let (m, s) = (state[0] / bias1, state[1] / bias2);
         weight - step.learning_rate * m / (s.sqrt() + self.eps)
-    }
-
-    fn settings(&self) -> Option<Settings> {
-        Settings::of(Self::ENTRY.name, self)
     }
 
     fn check(&self) -> Result<(), Error> {

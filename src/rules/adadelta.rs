@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 use super::{
     entry::{Entry, Kind, Listed},
     rule::{Rule, SecondMoment, Slot, Step, WeightDecay, check_learning_rate},
-    settings::Settings,
 };
 use crate::error::{Error, check_hyperparameter};
 
@@ -20,6 +19,7 @@ use crate::error::{Error, check_hyperparameter};
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Adadelta {
     /// Learning rate, at least 0.
     pub lr: f64,
@@ -113,10 +113,6 @@ impl Rule for Adadelta {
     /// Its eps is what the mean itself is added to, so that the root has `sqrt(eps)` at a mean of 0.
     fn second_moment(&self, _count: u64) -> Option<SecondMoment> {
         Some(SecondMoment { slot: 0, bias_correction: 1.0, eps: self.eps.sqrt() })
-    }
-
-    fn settings(&self) -> Option<Settings> {
-        Settings::of(Self::ENTRY.name, self)
     }
 
     fn check(&self) -> Result<(), Error> {

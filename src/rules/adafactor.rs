@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 use super::{
     entry::{Entry, Kind, Listed},
     rule::{Factored, Rule, Slot, Step, WeightDecay, check_learning_rate, truth},
-    settings::Settings,
 };
 use crate::error::{Error, check_hyperparameter};
 
@@ -25,6 +24,7 @@ use crate::error::{Error, check_hyperparameter};
 /// The second moments of all tensors lie in one binding (128 MiB by wgpu's default limits).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct AdaFactor {
     /// Learning rate, at least 0.
     pub lr: f64,
@@ -230,10 +230,6 @@ impl Rule for AdaFactor {
             clipping_threshold: self.clipping_threshold,
             scales_by_weights: self.multiply_by_parameter_scale,
         })
-    }
-
-    fn settings(&self) -> Option<Settings> {
-        Settings::of(Self::ENTRY.name, self)
     }
 
     fn check(&self) -> Result<(), Error> {

@@ -6,7 +6,6 @@ use super::{
     adam::check_eps,
     entry::{Entry, Kind, Listed},
     rule::{Rule, Slot, Step, WeightDecay, check_learning_rate},
-    settings::Settings,
 };
 use crate::error::{Error, check_hyperparameter};
 
@@ -21,6 +20,7 @@ use crate::error::{Error, check_hyperparameter};
 /// `s` is a sum and no mean, so that [`Rule::second_moment`] is none.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Adagrad {
     /// Learning rate, at least 0.
     pub lr: f64,
@@ -122,10 +122,6 @@ impl Rule for Adagrad {
     fn update(&self, step: &Step, weight: f64, gradient: f64, state: &mut [f64]) -> f64 {
         state[0] += gradient * gradient;
         weight - step.learning_rate * self.factor(step.count) * gradient / (state[0].sqrt() + self.eps)
-    }
-
-    fn settings(&self) -> Option<Settings> {
-        Settings::of(Self::ENTRY.name, self)
     }
 
     fn check(&self) -> Result<(), Error> {

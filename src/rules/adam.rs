@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 use super::{
     entry::{Entry, Kind, Listed},
     rule::{Rule, SecondMoment, Slot, Step, WeightDecay, check_learning_rate, maximum},
-    settings::Settings,
 };
 use crate::error::{Error, check_hyperparameter};
 
@@ -21,6 +20,7 @@ use crate::error::{Error, check_hyperparameter};
 /// so far, before its bias correction, stands for `v` in the denominator.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Adam {
     /// Learning rate, at least 0.
     pub lr: f64,
@@ -143,10 +143,6 @@ impl Rule for Adam {
     fn second_moment(&self, count: u64) -> Option<SecondMoment> {
         let (_, bias_correction) = bias_corrections(self.betas, count);
         Some(SecondMoment { slot: 1, bias_correction, eps: self.eps })
-    }
-
-    fn settings(&self) -> Option<Settings> {
-        Settings::of(Self::ENTRY.name, self)
     }
 
     fn check(&self) -> Result<(), Error> {
@@ -284,10 +280,6 @@ impl Rule for AdamW {
 
     fn update(&self, step: &Step, weight: f64, gradient: f64, state: &mut [f64]) -> f64 {
         self.0.update(step, weight, gradient, state)
-    }
-
-    fn settings(&self) -> Option<Settings> {
-        Settings::of(Self::ENTRY.name, self)
     }
 
     fn check(&self) -> Result<(), Error> {

@@ -6,7 +6,6 @@ use super::{
     adam::{bias_corrections, check_betas, check_eps},
     entry::{Entry, Kind, Listed},
     rule::{Rule, Slot, Step, WeightDecay, check_learning_rate, maximum},
-    settings::Settings,
 };
 use crate::error::Error;
 
@@ -21,6 +20,7 @@ use crate::error::Error;
 /// `u` is a maximum and no mean, so that [`Rule::second_moment`] is none.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Adamax {
     /// Learning rate, at least 0.
     pub lr: f64,
@@ -111,10 +111,6 @@ impl Rule for Adamax {
         state[0] = beta1 * state[0] + (1.0 - beta1) * gradient;
         state[1] = maximum(beta2 * state[1], gradient.abs() + self.eps);
         weight - step.learning_rate * state[0] / bias1 / state[1]
-    }
-
-    fn settings(&self) -> Option<Settings> {
-        Settings::of(Self::ENTRY.name, self)
     }
 
     fn check(&self) -> Result<(), Error> {

@@ -6,7 +6,6 @@ use super::{
     adam::{bias_corrections, check_betas, check_eps},
     entry::{Entry, Kind, Listed},
     rule::{Rule, SecondMoment, Slot, Step, Trust, WeightDecay, check_learning_rate},
-    settings::Settings,
 };
 use crate::error::Error;
 
@@ -21,6 +20,7 @@ use crate::error::Error;
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Lamb {
     /// Learning rate, at least 0.
     pub lr: f64,
@@ -139,10 +139,6 @@ impl Rule for Lamb {
         state[0] = beta1 * state[0] + (1.0 - beta1) * gradient;
         state[1] = beta2 * state[1] + (1.0 - beta2) * gradient * gradient;
         self.direction(step, weight, state)
-    }
-
-    fn settings(&self) -> Option<Settings> {
-        Settings::of(Self::ENTRY.name, self)
     }
 
     fn check(&self) -> Result<(), Error> {

@@ -6,7 +6,6 @@ use super::{
     adam::check_eps,
     entry::{Entry, Kind, Listed},
     rule::{Rule, Slot, Step, Trust, WeightDecay, check_learning_rate, truth},
-    settings::Settings,
 };
 use crate::error::{Error, check_hyperparameter};
 
@@ -20,6 +19,7 @@ use crate::error::{Error, check_hyperparameter};
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Lars {
     /// Learning rate, at least 0.
     pub lr: f64,
@@ -140,10 +140,6 @@ impl Rule for Lars {
 
     fn trust(&self) -> Option<Trust> {
         Some(Trust { coefficient: self.trust_coefficient, eps: self.eps, measure_stores: false })
-    }
-
-    fn settings(&self) -> Option<Settings> {
-        Settings::of(Self::ENTRY.name, self)
     }
 
     fn check(&self) -> Result<(), Error> {

@@ -6,7 +6,6 @@ use super::{
     adam::check_betas,
     entry::{Entry, Kind, Listed},
     rule::{Rule, Slot, Step, WeightDecay, check_learning_rate},
-    settings::Settings,
 };
 use crate::error::Error;
 
@@ -19,6 +18,7 @@ use crate::error::Error;
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Lion {
     /// Learning rate, at least 0: how far every weight moves.
     pub lr: f64,
@@ -102,10 +102,6 @@ impl Rule for Lion {
         // The sign of 0 is 0, which `signum` has as 1.
         let sign = if direction == 0.0 { 0.0 } else { direction.signum() };
         weight - step.learning_rate * sign
-    }
-
-    fn settings(&self) -> Option<Settings> {
-        Settings::of(Self::ENTRY.name, self)
     }
 
     fn check(&self) -> Result<(), Error> {

@@ -6,7 +6,6 @@ use super::{
     adam::{bias_corrections, check_betas, check_eps},
     entry::{Entry, Kind, Listed},
     rule::{Rule, SecondMoment, Slot, Step, WeightDecay, check_learning_rate, truth},
-    settings::Settings,
 };
 use crate::error::{Error, check_hyperparameter};
 
@@ -23,6 +22,7 @@ use crate::error::{Error, check_hyperparameter};
 /// PyTorch before 2.0 took `P_t mu_t mu_t+1` for `P_t+1`; [`NAdam::before_torch_2`] does so too.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct NAdam {
     /// Learning rate, at least 0.
     pub lr: f64,
@@ -171,10 +171,6 @@ impl Rule for NAdam {
     fn second_moment(&self, count: u64) -> Option<SecondMoment> {
         let (_, bias_correction) = bias_corrections(self.betas, count);
         Some(SecondMoment { slot: 1, bias_correction, eps: self.eps })
-    }
-
-    fn settings(&self) -> Option<Settings> {
-        Settings::of(Self::ENTRY.name, self)
     }
 
     fn check(&self) -> Result<(), Error> {

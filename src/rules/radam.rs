@@ -6,7 +6,6 @@ use super::{
     adam::{bias_corrections, check_betas, check_eps},
     entry::{Entry, Kind, Listed},
     rule::{Rule, SecondMoment, Slot, Step, WeightDecay, check_learning_rate},
-    settings::Settings,
 };
 use crate::error::Error;
 
@@ -24,6 +23,7 @@ use crate::error::Error;
 /// eps is added before the bias correction of `v`, as PyTorch does; the paper has none.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct RAdam {
     /// Learning rate, at least 0.
     pub lr: f64,
@@ -140,10 +140,6 @@ impl Rule for RAdam {
     fn second_moment(&self, count: u64) -> Option<SecondMoment> {
         let (_, bias_correction) = bias_corrections(self.betas, count);
         Some(SecondMoment { slot: 1, bias_correction, eps: self.eps })
-    }
-
-    fn settings(&self) -> Option<Settings> {
-        Settings::of(Self::ENTRY.name, self)
     }
 
     fn check(&self) -> Result<(), Error> {
@@ -264,10 +260,6 @@ impl Rule for Ranger {
 
     fn centralises(&self) -> bool {
         true
-    }
-
-    fn settings(&self) -> Option<Settings> {
-        Settings::of(Self::ENTRY.name, self)
     }
 
     fn check(&self) -> Result<(), Error> {

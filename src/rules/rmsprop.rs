@@ -6,7 +6,6 @@ use super::{
     adam::check_eps,
     entry::{Entry, Kind, Listed},
     rule::{Rule, SecondMoment, Slot, Step, WeightDecay, check_learning_rate, maximum},
-    settings::Settings,
 };
 use crate::error::{Error, check_hyperparameter};
 
@@ -23,6 +22,7 @@ use crate::error::{Error, check_hyperparameter};
 /// The slots `grad_avg` (a) and `momentum_buffer` (b) are there only where they are needed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct RmsProp {
     /// Learning rate, at least 0.
     pub lr: f64,
@@ -169,10 +169,6 @@ impl Rule for RmsProp {
 
     fn second_moment(&self, _count: u64) -> Option<SecondMoment> {
         Some(SecondMoment { slot: 0, bias_correction: 1.0, eps: self.eps })
-    }
-
-    fn settings(&self) -> Option<Settings> {
-        Settings::of(Self::ENTRY.name, self)
     }
 
     fn check(&self) -> Result<(), Error> {

@@ -1,8 +1,7 @@
 //! What a rule is, and what the driver asks of it.
 
-use serde::{Serialize, Serializer, ser};
+use std::any::Any;
 
-use super::settings::Settings;
 use crate::error::{Error, check_hyperparameter};
 
 /// What the f64 twin of a rule is told of the step it takes.
@@ -137,7 +136,7 @@ impl WeightDecay {
 }
 
 /// An inner optimizer; the [module's page](crate::rules) says what its WGSL must hold.
-pub trait Rule: std::fmt::Debug + Send + Sync {
+pub trait Rule: Any + std::fmt::Debug + Send + Sync {
     /// The name, for messages and snapshots.
     fn name(&self) -> &str;
 
@@ -205,12 +204,6 @@ pub trait Rule: std::fmt::Debug + Send + Sync {
         false
     }
 
-    /// Its settings, of which [`read`](crate::rules::read) makes the same rule again: those of this crate have some, and
-    /// are serialised so. A rule of one's own has none.
-    fn settings(&self) -> Option<Settings> {
-        None
-    }
-
     /// Refuses hyperparameters outside their ranges.
     ///
     /// # Errors
@@ -262,22 +255,8 @@ impl Rule for Box<dyn Rule> {
     fn centralises(&self) -> bool {
         (**self).centralises()
     }
-    fn settings(&self) -> Option<Settings> {
-        (**self).settings()
-    }
     fn check(&self) -> Result<(), Error> {
         (**self).check()
-    }
-}
-
-/// As [`Rule::settings`] has it. A rule of one's own cannot be serialised.
-impl Serialize for dyn Rule {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Some(settings) = self.settings() else {
-            let name = self.name();
-            return Err(ser::Error::custom(format!("the rule `{name}` has no settings to be serialised")));
-        };
-        settings.serialize(serializer)
     }
 }
 

@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 use super::{
     entry::{Entry, Kind, Listed},
     rule::{Rule, Slot, Step, WeightDecay, check_learning_rate},
-    settings::Settings,
 };
 use crate::error::{Error, check_hyperparameter};
 
@@ -19,6 +18,7 @@ use crate::error::{Error, check_hyperparameter};
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Sgd {
     /// Learning rate, at least 0.
     pub lr: f64,
@@ -144,10 +144,6 @@ impl Rule for Sgd {
         state[0] = self.momentum * state[0] + self.gain(step.count) * gradient;
         let direction = if self.nesterov { gradient + self.momentum * state[0] } else { state[0] };
         weight - step.learning_rate * direction
-    }
-
-    fn settings(&self) -> Option<Settings> {
-        Settings::of(Self::ENTRY.name, self)
     }
 
     fn check(&self) -> Result<(), Error> {

@@ -365,7 +365,7 @@ async fn every_group_trains_as_if_alone(gpu: &Gpu) {
         let twin = Twin::new(rule.clone(), vec![widen(&start(shape))]);
         twin.shapes(&[shape.to_vec()]).lookahead(lookahead)
     };
-    let other = Lookahead { k: 2, alpha: 0.8, ..lookahead };
+    let other = lookahead.k(2).alpha(0.8);
     let mut twins = [
         (first.lr, twin(&first, [5, 6], lookahead)),
         (last.lr, twin(&last, [4, 3], other)),

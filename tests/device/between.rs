@@ -114,7 +114,7 @@ fn half(which: usize) -> impl Iterator<Item = (bool, bool)> {
 
 fn options(outer: &Arc<dyn Outer>, guarded: bool) -> Options {
     let guard = guarded.then(Guard::default);
-    Options { outer: outer.clone(), guard, ..Options::default() }
+    Options::default().outer(outer.clone()).guard(guard)
 }
 
 // Fault: the outer step's momentum goes on moving weights that are frozen.
@@ -187,7 +187,7 @@ async fn a_sync_at_the_start_of_a_cycle_changes_no_bit(gpu: &Gpu) {
         for (guarded, borrowed) in half(which / 2) {
             let adaptive = (which % 2 == 1).then_some(adaptive);
             let what = format!("{outer:?}, guard {guarded}, borrowed {borrowed}, {adaptive:?}");
-            let options = Options { adaptive, ..options(&outer, guarded) };
+            let options = options(&outer, guarded).adaptive(adaptive);
             let builder = Optimizer::builder(Sgd::new(1.0)).lookahead(Lookahead::new(2, 0.5));
             let mut model = Model::new(gpu, builder.options(options), borrowed).await;
             let sync =
@@ -244,15 +244,13 @@ async fn a_flushed_step_agrees_with_the_twin(gpu: &Gpu) {
     .enumerate()
     {
         for (guarded, borrowed) in half(which) {
-            let options = Options {
-                clip,
-                adaptive,
-                accumulate: Some(Accumulation::mean(3)),
-                average: Some(Average::Ema { decay: 0.9 }),
-                guard: guarded.then(Guard::default),
-                maximize: borrowed,
-                ..Options::default()
-            };
+            let options = Options::default()
+                .clip(clip)
+                .adaptive(adaptive)
+                .accumulate(Accumulation::mean(3))
+                .average(Average::Ema { decay: 0.9 })
+                .guard(guarded.then(Guard::default))
+                .maximize(borrowed);
             let what = format!("borrowed {borrowed}, {options:?}");
             let lookahead = Lookahead::new(2, 0.5);
             let rule = AdamW::new(0.05).weight_decay(0.1);
@@ -345,8 +343,8 @@ async fn a_reseed_begins_the_average_anew(gpu: &Gpu) {
             model.step(&[1.0; LEN]);
             assert_eq!(model.field(Field::Average).await, [100.0; LEN], "{what}");
             // What comes after it counts as after step 0.
-            let mut twin = Twin::new(Sgd::new(0.0), vec![vec![0.0]])
-                .options(Options { average: Some(average), ..Options::default() });
+            let mut twin =
+                Twin::new(Sgd::new(0.0), vec![vec![0.0]]).options(Options::default().average(average));
             twin.step(&[vec![0.0]], 0.0);
             twin.average = vec![vec![100.0]];
             for step in 0..4 {
@@ -408,14 +406,12 @@ async fn maximising_is_minimising_the_negative(gpu: &Gpu) {
         for (guarded, borrowed) in half(which) {
             let mut ends = Vec::new();
             for maximize in [false, true] {
-                let options = Options {
-                    clip,
-                    maximize,
-                    centralise: true,
-                    accumulate: Some(Accumulation::mean(2)),
-                    guard: guarded.then(Guard::default),
-                    ..Options::default()
-                };
+                let options = Options::default()
+                    .clip(clip)
+                    .maximize(maximize)
+                    .centralise(true)
+                    .accumulate(Accumulation::mean(2))
+                    .guard(guarded.then(Guard::default));
                 let rule = Adam::new(0.1).weight_decay(0.3);
                 let builder = Optimizer::builder(rule).lookahead(Lookahead::new(2, 0.5)).options(options);
                 let mut model = Model::new(gpu, builder, borrowed).await;

@@ -66,7 +66,7 @@ async fn clipping_by_norm_whatever_the_size(gpu: &Gpu) {
                     (Clip::TensorNorm(max_norm), Some(Guard::default())),
                 ];
                 for (clip, guard) in clips {
-                    let options = Options { clip, guard, ..Options::default() };
+                    let options = Options::default().clip(clip).guard(guard);
                     let mut optimizer = build(gpu, Sgd::new(1.0), &options, &[&[len]]).await;
                     step(gpu, &mut optimizer, &[vec![size; len]]).await;
                     let w = download(&optimizer, Field::Weights, "a").await;
@@ -89,7 +89,7 @@ async fn clipping_one_large_among_small_ones(gpu: &Gpu) {
             places.iter().for_each(|place: &usize| gradient[*place] = large);
             let norm = widen(&gradient).iter().map(|g| g * g).sum::<f64>().sqrt();
             let max_norm = norm.min(1e38) / 3.0;
-            let options = Options { clip: Clip::GlobalNorm(max_norm), ..Options::default() };
+            let options = Options::default().clip(Clip::GlobalNorm(max_norm));
             let mut optimizer = build(gpu, Sgd::new(1.0), &options, &[&[30_000]]).await;
             step(gpu, &mut optimizer, std::slice::from_ref(&gradient)).await;
             let w = download(&optimizer, Field::Weights, "a").await;
@@ -103,9 +103,9 @@ async fn clipping_one_large_among_small_ones(gpu: &Gpu) {
 /// The norm is the gradient's after the loss scale is divided out.
 async fn a_loss_scale_counts_in_the_norm(gpu: &Gpu) {
     for scale in [1.0, 65536.0, 1e20, 1e-10] {
-        let loss_scale = LossScale { initial: scale, ..LossScale::default() };
+        let loss_scale = LossScale::default().initial(scale);
         let guard = Some(Guard::loss_scale(loss_scale));
-        let options = Options { guard, clip: Clip::GlobalNorm(0.5), ..Options::default() };
+        let options = Options::default().guard(guard).clip(Clip::GlobalNorm(0.5));
         let mut optimizer = build(gpu, Sgd::new(1.0), &options, &[&[128]]).await;
         step(gpu, &mut optimizer, &[vec![scale as f32; 128]]).await;
         let w = download(&optimizer, Field::Weights, "a").await;
@@ -142,7 +142,7 @@ async fn row_means_whatever_the_size(gpu: &Gpu) {
     for size in [1e38f32, f32::MAX / 2.0, 1e30, 1e27, 1.0, 1e-20, 1e-30] {
         // The mean of three at `size` and one at 0, many times.
         let gradient: Vec<f32> = (0..2000).map(|index| if index % 4 == 1 { 0.0 } else { size }).collect();
-        let options = Options { centralise: true, ..Options::default() };
+        let options = Options::default().centralise(true);
         let mut optimizer = build(gpu, Sgd::new(0.5), &options, &[&[2, 1000]]).await;
         step(gpu, &mut optimizer, std::slice::from_ref(&gradient)).await;
         let w = download(&optimizer, Field::Weights, "a").await;
@@ -151,7 +151,7 @@ async fn row_means_whatever_the_size(gpu: &Gpu) {
         assert!(error < 1e-5, "{size:e}: {:?}", &w[..4]);
     }
     // All the largest: the mean is the same, and nothing is left.
-    let options = Options { centralise: true, guard: Some(Guard::default()), ..Options::default() };
+    let options = Options::default().centralise(true).guard(Guard::default());
     let mut optimizer = build(gpu, Sgd::new(1e-30), &options, &[&[3, 777]]).await;
     step(gpu, &mut optimizer, &[vec![f32::MAX; 3 * 777]]).await;
     let w = download(&optimizer, Field::Weights, "a").await;
@@ -265,12 +265,12 @@ async fn a_gradient_that_is_not_finite_reaches_the_weights(gpu: &Gpu) {
         for (c, clip) in clips.into_iter().enumerate() {
             // Pipelines take their time: each rule with none and some other.
             if c == 0 || minds || (r + c) % 3 == 0 {
-                agrees(gpu, rule, None, &Options { clip, ..Options::default() }, &BAD).await;
+                agrees(gpu, rule, None, &Options::default().clip(clip), &BAD).await;
             }
         }
     }
     for rule in [&rules()[0], &rules()[15]] {
-        agrees(gpu, rule, None, &Options { centralise: true, ..Options::default() }, &BAD).await;
+        agrees(gpu, rule, None, &Options::default().centralise(true), &BAD).await;
     }
 }
 
@@ -284,14 +284,14 @@ async fn so_it_does_through_lookahead(gpu: &Gpu) {
     for outer in outers {
         for policy in [StatePolicy::Maintain, StatePolicy::Interpolate, StatePolicy::Reset] {
             let average = Some(Average::Ema { decay: 0.9 });
-            let options = Options { outer: outer.clone(), average, ..Options::default() };
+            let options = Options::default().outer(outer.clone()).average(average);
             for rule in [&rules()[7], &rules()[15]] {
                 let lookahead = Some(Lookahead::new(1, 0.5).policy(policy));
                 agrees(gpu, rule, lookahead, &options, &[f32::NAN]).await;
             }
         }
     }
-    let options = Options { adaptive: Some(AdaptiveAlpha::new(0.1)), ..Options::default() };
+    let options = Options::default().adaptive(AdaptiveAlpha::new(0.1));
     agrees(gpu, &rules()[7], Some(Lookahead::new(1, 0.5)), &options, &[f32::NAN]).await;
 }
 
@@ -309,20 +309,19 @@ async fn gradient_norms_are_read_without_clipping(gpu: &Gpu) {
     };
     let whole = [norm(&[&a, &b], 1.0)];
     let each = [norm(&[&a], 1.0), norm(&[&b], 1.0)];
-    let scaled = Some(Guard::loss_scale(LossScale { initial: 1024.0, ..LossScale::default() }));
-    let plain = Options { gradient_norms: true, ..Options::default() };
+    let scaled = Some(Guard::loss_scale(LossScale::default().initial(1024.0)));
+    let plain = Options::default().gradient_norms(true);
     for (options, expected) in [
         (plain.clone(), whole.to_vec()),
-        (Options { clip: Clip::Value(0.01), ..plain.clone() }, whole.to_vec()),
-        (Options { clip: Clip::GlobalNorm(0.1), ..Options::default() }, whole.to_vec()),
-        (Options { clip: Clip::TensorNorm(0.1), ..plain.clone() }, each.to_vec()),
-        (Options { guard: Some(Guard::default()), ..Options::default() }, whole.to_vec()),
-        (Options { guard: scaled, ..plain.clone() }, vec![whole[0] / 1024.0]),
-        (Options { clip: Clip::Value(1.0), ..Options::default() }, vec![]),
+        (plain.clone().clip(Clip::Value(0.01)), whole.to_vec()),
+        (Options::default().clip(Clip::GlobalNorm(0.1)), whole.to_vec()),
+        (plain.clone().clip(Clip::TensorNorm(0.1)), each.to_vec()),
+        (Options::default().guard(Guard::default()), whole.to_vec()),
+        (plain.clone().guard(scaled), vec![whole[0] / 1024.0]),
+        (Options::default().clip(Clip::Value(1.0)), vec![]),
     ] {
         let mut optimizer = build(gpu, Adam::new(0.1), &options, &SHAPES).await;
-        let mut twin =
-            build(gpu, Adam::new(0.1), &Options { gradient_norms: false, ..options.clone() }, &SHAPES).await;
+        let mut twin = build(gpu, Adam::new(0.1), &options.clone().gradient_norms(false), &SHAPES).await;
         let before = gradient_norms(&optimizer).await;
         assert_eq!(before, vec![0.0; expected.len()], "{options:?}");
         step(gpu, &mut optimizer, &[a.clone(), b.clone()]).await;
@@ -338,7 +337,7 @@ async fn gradient_norms_are_read_without_clipping(gpu: &Gpu) {
 /// Of what f32 cannot hold, and of what is not finite; of micro-batches; and while steps go on.
 async fn gradient_norms_of_any_size_while_steps_go_on(gpu: &Gpu) {
     for guard in [None, Some(Guard::default())] {
-        let options = Options { gradient_norms: true, guard, ..Options::default() };
+        let options = Options::default().gradient_norms(true).guard(guard);
         let mut optimizer = build(gpu, Sgd::new(0.0), &options, &[&[128]]).await;
         let mut under_way = Vec::new();
         for size in [1e38f32, 1e19, 1.0, 1e-25, 1e-37, f32::INFINITY, f32::NAN, 0.0] {
@@ -354,7 +353,7 @@ async fn gradient_norms_of_any_size_while_steps_go_on(gpu: &Gpu) {
         }
     }
     let accumulate = Some(Accumulation::mean(2));
-    let options = Options { gradient_norms: true, accumulate, ..Options::default() };
+    let options = Options::default().gradient_norms(true).accumulate(accumulate);
     let mut optimizer = build(gpu, Sgd::new(0.1), &options, &[&[4]]).await;
     for size in [1.0f32, 3.0] {
         step(gpu, &mut optimizer, &[vec![size; 4]]).await;

@@ -126,43 +126,32 @@ type MakeRule = fn() -> Box<dyn Rule>;
 fn cases() -> Vec<(&'static str, MakeRule, Options)> {
     let adam: MakeRule = || Box::new(Adam::new(0.01));
     let none = Options::default;
-    let adaptive =
-        |scope, at| Options { adaptive: Some(AdaptiveAlpha::new(0.1).scope(scope).gradient(at)), ..none() };
+    let adaptive = |scope, at| none().adaptive(AdaptiveAlpha::new(0.1).scope(scope).gradient(at));
     vec![
         ("plain", adam, none()),
         ("sgd", || Box::new(Sgd::new(0.1).momentum(0.9)), none()),
         ("trust", || Box::new(Lamb::new(0.01)), none()),
         ("factored", || Box::new(AdaFactor::new(0.01).min_dim_size_to_factor(4)), none()),
-        ("value", adam, Options { clip: Clip::Value(0.1), ..none() }),
-        ("global norm", adam, Options { clip: Clip::GlobalNorm(0.1), ..none() }),
-        ("tensor norm", adam, Options { clip: Clip::TensorNorm(0.1), ..none() }),
-        ("centralised", adam, Options { centralise: true, ..none() }),
-        ("guard", adam, Options { guard: Some(Guard::default()), clip: Clip::GlobalNorm(0.1), ..none() }),
-        ("accumulation", adam, Options { accumulate: Some(Accumulation::mean(2)), ..none() }),
-        (
-            "accumulation, guard",
-            adam,
-            Options { accumulate: Some(Accumulation::sum(2)), guard: Some(Guard::default()), ..none() },
-        ),
-        ("half", adam, Options { half_gradients: Some(Half::Bf16), centralise: true, ..none() }),
+        ("value", adam, none().clip(Clip::Value(0.1))),
+        ("global norm", adam, none().clip(Clip::GlobalNorm(0.1))),
+        ("tensor norm", adam, none().clip(Clip::TensorNorm(0.1))),
+        ("centralised", adam, none().centralise(true)),
+        ("guard", adam, none().guard(Guard::default()).clip(Clip::GlobalNorm(0.1))),
+        ("accumulation", adam, none().accumulate(Accumulation::mean(2))),
+        ("accumulation, guard", adam, none().accumulate(Accumulation::sum(2)).guard(Guard::default())),
+        ("half", adam, none().half_gradients(Half::Bf16).centralise(true)),
         ("alpha of the model", adam, adaptive(Scope::Model, GradientAt::LastStep)),
         ("alpha of a group", adam, adaptive(Scope::Group, GradientAt::LastStep)),
         ("alpha of a tensor", adam, adaptive(Scope::Tensor, GradientAt::Synchronised)),
-        (
-            "alpha, guard",
-            adam,
-            Options { guard: Some(Guard::default()), ..adaptive(Scope::Model, GradientAt::LastStep) },
-        ),
+        ("alpha, guard", adam, adaptive(Scope::Model, GradientAt::LastStep).guard(Guard::default())),
         (
             "outer, average",
             adam,
-            Options {
-                outer: std::sync::Arc::new(Nesterov::default()),
-                average: Some(Average::Ema { decay: 0.9 }),
-                slow_bf16: true,
-                half_weights: Some(Half::F16),
-                ..none()
-            },
+            none()
+                .outer(Nesterov::default())
+                .average(Average::Ema { decay: 0.9 })
+                .slow_bf16(true)
+                .half_weights(Half::F16),
         ),
     ]
 }
@@ -217,7 +206,7 @@ fn a_frozen_group_finds_no_alpha() {
         let run = |scope: Scope, freeze: bool, alone: bool| {
             let adaptive = AdaptiveAlpha::new(0.01).scope(scope).curvature(Curvature::Root);
             let adaptive = Some(adaptive.gradient(GradientAt::LastStep));
-            let options = Options { adaptive, ..Options::default() };
+            let options = Options::default().adaptive(adaptive);
             let mut model = Model::new(gpu, &rule, &options, Home::Apart);
             model.optimizer.set_frozen("head", alone).unwrap();
             let all = model.gradients(true).unwrap();

@@ -79,7 +79,7 @@ async fn bits(optimizer: &Optimizer) -> Vec<(String, Vec<u32>)> {
 }
 
 fn guarded() -> Options {
-    Options { guard: Some(Guard::default()), ..Options::default() }
+    Options::default().guard(Guard::default())
 }
 
 const BAD: [f32; 3] = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY];
@@ -135,21 +135,21 @@ async fn skipped_steps_change_no_bit(gpu: &Gpu) {
 async fn so_it_is_with_everything_around_the_rule(gpu: &Gpu) {
     let lookahead = Some(Lookahead::new(3, 0.4));
     for clip in [Clip::Value(0.3), Clip::GlobalNorm(0.7), Clip::TensorNorm(0.5)] {
-        compare(gpu, AdamW::new(0.01), lookahead, &Options { clip, centralise: true, ..guarded() }).await;
+        compare(gpu, AdamW::new(0.01), lookahead, &guarded().clip(clip).centralise(true)).await;
     }
     for average in [Average::Ema { decay: 0.8 }, Average::Swa { every: 2, from: 3 }] {
-        compare(gpu, Adam::new(0.01), lookahead, &Options { average: Some(average), ..guarded() }).await;
-        compare(gpu, Adam::new(0.01), None, &Options { average: Some(average), ..guarded() }).await;
+        compare(gpu, Adam::new(0.01), lookahead, &guarded().average(average)).await;
+        compare(gpu, Adam::new(0.01), None, &guarded().average(average)).await;
     }
     for gradient in [GradientAt::LastStep, GradientAt::Synchronised] {
         for scope in [Scope::Model, Scope::Group] {
             let adaptive = Some(AdaptiveAlpha::new(0.1).gradient(gradient).scope(scope));
-            compare(gpu, Adam::new(0.01), lookahead, &Options { adaptive, ..guarded() }).await;
+            compare(gpu, Adam::new(0.01), lookahead, &guarded().adaptive(adaptive)).await;
         }
     }
     let outer = std::sync::Arc::new(lookahead_wgpu::outer::SlowMo { momentum: 0.6 });
-    compare(gpu, Adam::new(0.01), lookahead, &Options { outer, ..guarded() }).await;
-    compare(gpu, Adam::new(0.01), lookahead, &Options { slow_bf16: true, ..guarded() }).await;
+    compare(gpu, Adam::new(0.01), lookahead, &guarded().outer(outer)).await;
+    compare(gpu, Adam::new(0.01), lookahead, &guarded().slow_bf16(true)).await;
 }
 
 /// A guard that skips nothing changes nothing.
@@ -158,26 +158,18 @@ async fn a_guarded_run_is_an_unguarded_one(gpu: &Gpu) {
     for (l, lookahead) in (0..).zip([None, with(StatePolicy::Interpolate), with(StatePolicy::Reset)]) {
         for (o, options) in (0..).zip([
             Options::default(),
-            Options { clip: Clip::GlobalNorm(0.5), ..Options::default() },
-            Options { average: Some(Average::Ema { decay: 0.7 }), ..Options::default() },
-            Options {
-                clip: Clip::GlobalNorm(0.5),
-                adaptive: lookahead.map(|_| AdaptiveAlpha::new(0.1)),
-                ..Options::default()
-            },
-            Options { average: Some(Average::Polyak { from: 2 }), ..Options::default() },
+            Options::default().clip(Clip::GlobalNorm(0.5)),
+            Options::default().average(Average::Ema { decay: 0.7 }),
+            Options::default()
+                .clip(Clip::GlobalNorm(0.5))
+                .adaptive(lookahead.map(|_| AdaptiveAlpha::new(0.1))),
+            Options::default().average(Average::Polyak { from: 2 }),
         ]) {
             if !runs_here(&[l, o]) {
                 continue;
             }
             let mut a = build(gpu, AdamW::new(0.01), lookahead, &options).await;
-            let mut b = build(
-                gpu,
-                AdamW::new(0.01),
-                lookahead,
-                &Options { guard: Some(Guard::default()), ..options },
-            )
-            .await;
+            let mut b = build(gpu, AdamW::new(0.01), lookahead, &options.guard(Guard::default())).await;
             for number in 0..8 {
                 step(gpu, &mut a, number, None);
                 step(gpu, &mut b, number, None);
@@ -273,8 +265,8 @@ async fn a_guard_needs_no_submit_of_its_own(gpu: &Gpu) {
 /// As torch.amp.GradScaler: divided by the scale, halved when a gradient is not finite, doubled after an
 /// interval of finite ones.
 async fn the_loss_scale_follows_the_gradients(gpu: &Gpu) {
-    let scale = LossScale { initial: 1024.0, growth: 2.0, backoff: 0.5, interval: 3 };
-    let options = Options { guard: Some(Guard::loss_scale(scale)), ..Options::default() };
+    let scale = LossScale::default().initial(1024.0).growth(2.0).backoff(0.5).interval(3);
+    let options = Options::default().guard(Guard::loss_scale(scale));
     let mut scaled = build(gpu, Adam::new(0.01), Some(Lookahead::new(3, 0.4)), &options).await;
     let mut plain = build(gpu, Adam::new(0.01), Some(Lookahead::new(3, 0.4)), &guarded()).await;
     let (mut now, mut tracker, mut good_steps) = (1024.0f32, 0, 0u64);
@@ -308,7 +300,7 @@ async fn the_loss_scale_follows_the_gradients(gpu: &Gpu) {
 
 /// An infinity that only the sum of micro-batches has, and one that only half-width has.
 async fn sums_and_half_widths_that_overflow_are_skipped(gpu: &Gpu) {
-    let options = Options { accumulate: Some(Accumulation::sum(2)), ..guarded() };
+    let options = guarded().accumulate(Accumulation::sum(2));
     let mut optimizer = build(gpu, Sgd::new(0.1), None, &options).await;
     let before = bits(&optimizer).await;
     for _ in 0..2 {
@@ -323,7 +315,7 @@ async fn sums_and_half_widths_that_overflow_are_skipped(gpu: &Gpu) {
     assert_eq!(weights(&bits(&optimizer).await), weights(&before));
     assert_eq!(counters(&optimizer).await.skipped, 1);
     for (half, infinity) in [(Half::F16, 0x7c00u16), (Half::Bf16, 0x7f80)] {
-        let options = Options { half_gradients: Some(half), ..guarded() };
+        let options = guarded().half_gradients(half);
         let mut optimizer = build(gpu, Sgd::new(0.1), None, &options).await;
         let slice = optimizer.gradients("c").unwrap();
         gpu.queue.write_buffer(&slice.buffer, slice.offset, bytemuck::cast_slice(&[0u16, infinity, 0, 0]));
@@ -373,12 +365,12 @@ async fn updates_that_are_not_finite_are_skipped(gpu: &Gpu) {
     for (r, (rule, bad)) in (0..).zip(cases) {
         let average = Some(Average::Ema { decay: 0.8 });
         let adaptive = Some(AdaptiveAlpha::new(0.1).gradient(GradientAt::Synchronised));
-        let checked = Options { guard: Some(Guard::default().check_updates()), ..Options::default() };
+        let checked = Options::default().guard(Guard::default().check_updates());
         let all = [
             (None, checked.clone()),
             (with(StatePolicy::Maintain), checked.clone()),
-            (with(StatePolicy::Reset), Options { average, ..checked.clone() }),
-            (with(StatePolicy::Interpolate), Options { adaptive, ..checked.clone() }),
+            (with(StatePolicy::Reset), checked.clone().average(average)),
+            (with(StatePolicy::Interpolate), checked.clone().adaptive(adaptive)),
         ];
         for (l, (lookahead, options)) in (0..).zip(all) {
             if r > 0 && l != r % 4 || !runs_here(&[r, l]) {

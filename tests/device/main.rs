@@ -21,6 +21,7 @@ mod examples;
 mod extremes;
 mod frozen;
 mod golden;
+mod groups;
 mod guard;
 mod half;
 mod limits;

@@ -29,20 +29,19 @@ fn the_report_is_what_the_device_allocates() {
             return;
         }
         let gpu = &alone(gpu);
-        let everything = Options {
-            clip: Clip::TensorNorm(1.0),
-            outer: std::sync::Arc::new(Nesterov::default()),
-            adaptive: Some(AdaptiveAlpha::new(0.1)),
-            average: Some(Average::Ema { decay: 0.9 }),
-            accumulate: Some(Accumulation::mean(2)),
-            centralise: true,
-            guard: Some(Guard::default().check_updates()),
-            gradient_norms: true,
-            half_weights: Some(Half::F16),
-            half_gradients: Some(Half::Bf16),
-            slow_bf16: true,
-            maximize: true,
-        };
+        let everything = Options::default()
+            .clip(Clip::TensorNorm(1.0))
+            .outer(Nesterov::default())
+            .adaptive(AdaptiveAlpha::new(0.1))
+            .average(Average::Ema { decay: 0.9 })
+            .accumulate(Accumulation::mean(2))
+            .centralise(true)
+            .guard(Guard::default().check_updates())
+            .gradient_norms(true)
+            .half_weights(Half::F16)
+            .half_gradients(Half::Bf16)
+            .slow_bf16(true)
+            .maximize(true);
         let interpolate = Lookahead::default().policy(StatePolicy::Interpolate);
         for (lookahead, options) in [
             (None, Options::default()),

@@ -163,7 +163,7 @@ async fn outer_steps_agree_with_the_twin(gpu: &Gpu) {
         Arc::new(SlowMo { momentum: 0.7 }),
     ];
     for outer in &outers {
-        let options = Options { outer: outer.clone(), ..Options::default() };
+        let options = Options::default().outer(outer.clone());
         for lookahead in policies().into_iter().flatten() {
             compare(gpu, AdamW::new(0.01).eps(1e-4), Some(lookahead), &options).await;
             compare(gpu, Sgd::new(0.05).momentum(0.9), Some(lookahead), &options).await;
@@ -174,7 +174,7 @@ async fn outer_steps_agree_with_the_twin(gpu: &Gpu) {
 /// With zero momentum every outer step is Lookahead, bit for bit.
 async fn outer_steps_without_momentum_are_lookahead(gpu: &Gpu) {
     let run = async |outer: Arc<dyn Outer>| {
-        let options = Options { outer, ..Options::default() };
+        let options = Options::default().outer(outer);
         let mut optimizer = build(gpu, Adam::new(0.01), Some(Lookahead::new(3, 0.3)), &options).await;
         for step in 0..10 {
             write(gpu, &optimizer, &gradients(step));
@@ -214,7 +214,7 @@ async fn adaptive_alphas_agree_with_the_twin(gpu: &Gpu) {
                     continue;
                 }
                 let adaptive = Some(adaptive.curvature(curvature));
-                let options = Options { adaptive, ..Options::default() };
+                let options = Options::default().adaptive(adaptive);
                 let adam = Adam::new(0.02).eps(1e-4).weight_decay(0.01);
                 let lookahead = Lookahead::new(3, 0.4);
                 compare(gpu, adam.clone(), Some(lookahead), &options).await;
@@ -283,7 +283,7 @@ async fn on_a_quadratic_the_adaptive_alpha_is_that_of_proposition_1(gpu: &Gpu) {
 async fn an_alpha_that_is_no_number_falls_back_to_the_fixed_one(gpu: &Gpu) {
     for (value, finds) in [(0.0f32, false), (1e30, false), (0.1, true)] {
         let adaptive = Some(AdaptiveAlpha::new(0.2).gradient(GradientAt::LastStep));
-        let options = Options { adaptive, ..Options::default() };
+        let options = Options::default().adaptive(adaptive);
         let mut optimizer = build(gpu, Sgd::new(0.1), Some(Lookahead::new(2, 0.25)), &options).await;
         let constant: Vec<Vec<f32>> = start().iter().map(|values| vec![value; values.len()]).collect();
         for _ in 0..2 {
@@ -307,18 +307,18 @@ async fn averages_agree_with_the_twin(gpu: &Gpu) {
         Average::Swa { every: 3, from: 2 },
     ];
     for average in averages {
-        let options = Options { average: Some(average), ..Options::default() };
+        let options = Options::default().average(average);
         for lookahead in policies() {
             compare(gpu, AdamW::new(0.01).eps(1e-4), lookahead, &options).await;
         }
         let adaptive = Some(AdaptiveAlpha::new(0.1).gradient(GradientAt::LastStep));
-        compare(gpu, Adam::new(0.01).eps(1e-4), policies()[1], &Options { adaptive, ..options }).await;
+        compare(gpu, Adam::new(0.01).eps(1e-4), policies()[1], &options.adaptive(adaptive)).await;
     }
 }
 
 /// The average is evaluated in the weights' place, and training goes on as if it had not been.
 async fn the_average_is_exchanged_without_losing_a_bit(gpu: &Gpu) {
-    let options = Options { average: Some(Average::Ema { decay: 0.5 }), ..Options::default() };
+    let options = Options::default().average(Average::Ema { decay: 0.5 });
     let run = async |swaps: bool| {
         let mut optimizer = build(gpu, Adam::new(0.01), Some(Lookahead::new(3, 0.5)), &options).await;
         for step in 0..5 {
@@ -352,7 +352,7 @@ async fn accumulation_and_centralisation_agree_with_the_twin(gpu: &Gpu) {
                 if !runs_here(&[a, usize::from(centralise), c]) {
                     continue;
                 }
-                let options = Options { accumulate, centralise, clip, ..Options::default() };
+                let options = Options::default().accumulate(accumulate).centralise(centralise).clip(clip);
                 compare(gpu, Adam::new(0.01).eps(1e-3), policies()[1], &options).await;
             }
         }
@@ -363,7 +363,7 @@ async fn accumulation_and_centralisation_agree_with_the_twin(gpu: &Gpu) {
         gpu,
         Adam::new(0.01).eps(1e-3),
         policies()[2],
-        &Options { accumulate, adaptive, ..Options::default() },
+        &Options::default().accumulate(accumulate).adaptive(adaptive),
     )
     .await;
 }
@@ -421,7 +421,7 @@ async fn trust_ratios_and_ranger_agree_with_the_twin(gpu: &Gpu) {
             if !runs_here(&[l, c]) {
                 continue;
             }
-            let options = Options { clip, ..Options::default() };
+            let options = Options::default().clip(clip);
             compare(gpu, Lars::new(0.5).weight_decay(0.01), lookahead, &options).await;
             compare(gpu, Lamb::new(0.02).weight_decay(0.01), lookahead, &options).await;
             compare(gpu, Ranger::new(0.01), lookahead, &options).await;
@@ -429,15 +429,13 @@ async fn trust_ratios_and_ranger_agree_with_the_twin(gpu: &Gpu) {
             compare(gpu, Adagrad::new(0.1), lookahead, &options).await;
         }
     }
-    let all = Options {
-        clip: Clip::TensorNorm(0.5),
-        accumulate: Some(Accumulation::mean(2)),
-        centralise: true,
-        average: Some(Average::Ema { decay: 0.7 }),
-        adaptive: Some(AdaptiveAlpha::new(0.1).scope(Scope::Tensor)),
-        outer: Arc::new(Nesterov { momentum: 0.6 }),
-        ..Options::default()
-    };
+    let all = Options::default()
+        .clip(Clip::TensorNorm(0.5))
+        .accumulate(Accumulation::mean(2))
+        .centralise(true)
+        .average(Average::Ema { decay: 0.7 })
+        .adaptive(AdaptiveAlpha::new(0.1).scope(Scope::Tensor))
+        .outer(Nesterov { momentum: 0.6 });
     compare(gpu, Lamb::new(0.02).weight_decay(0.01), policies()[2], &all).await;
     compare(gpu, Lars::new(0.5).weight_decay(0.01), policies()[1], &all).await;
 }

@@ -236,7 +236,7 @@ const AROUND: [(&str, With); 34] = [
 ];
 
 fn scale() -> LossScale {
-    LossScale { initial: 1024.0, growth: 2.0, backoff: 0.5, interval: 3 }
+    LossScale::default().initial(1024.0).growth(2.0).backoff(0.5).interval(3)
 }
 
 fn around() -> Vec<Case> {

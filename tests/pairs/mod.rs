@@ -125,7 +125,7 @@ fn accumulations() -> [Option<Accumulation>; 3] {
 }
 
 fn guards() -> [Option<Guard>; 4] {
-    let scaled = Guard::loss_scale(LossScale { initial: 8.0, ..LossScale::default() });
+    let scaled = Guard::loss_scale(LossScale::default().initial(8.0));
     [None, Some(Guard::default()), Some(scaled), Some(Guard::default().check_updates())]
 }
 
@@ -171,20 +171,19 @@ fn case(values: &[usize]) -> Case {
     let adaptive = CURVATURES[values[CURVATURE]].map(|curvature| {
         AdaptiveAlpha::new(0.1).curvature(curvature).scope(SCOPES[values[SCOPE]]).gradient(gradient)
     });
-    let options = Options {
-        clip: CLIPS[values[CLIP]],
-        outer: outers()[values[OUTER]].clone(),
-        adaptive,
-        average: AVERAGES[values[AVERAGE]],
-        accumulate: accumulations()[values[ACCUMULATE]],
-        guard: guards()[values[GUARD]],
-        half_weights: HALVES[values[HALF_WEIGHTS]],
-        half_gradients: HALVES[values[HALF_GRADIENTS]],
-        centralise: is_on(0),
-        gradient_norms: is_on(1),
-        slow_bf16: is_on(2),
-        maximize: is_on(3),
-    };
+    let options = Options::default()
+        .clip(CLIPS[values[CLIP]])
+        .outer(outers()[values[OUTER]].clone())
+        .adaptive(adaptive)
+        .average(AVERAGES[values[AVERAGE]])
+        .accumulate(accumulations()[values[ACCUMULATE]])
+        .guard(guards()[values[GUARD]])
+        .half_weights(HALVES[values[HALF_WEIGHTS]])
+        .half_gradients(HALVES[values[HALF_GRADIENTS]])
+        .centralise(is_on(0))
+        .gradient_norms(is_on(1))
+        .slow_bf16(is_on(2))
+        .maximize(is_on(3));
     Case { kind, lookahead: policies()[values[LOOKAHEAD]], options, home: values[HOME] }
 }
 

@@ -51,6 +51,15 @@ fn settings_come_back() {
     comes_back(&Schedule::steps([(3, 0.1)]), json!({ "steps": [[3, 0.1]] }));
     comes_back(&Schedule::transformer(8, 4), json!({ "transformer": { "width": 8, "warmup": 4 } }));
     comes_back(&Schedule::cosine(1, 9, 0.5), json!({ "cosine": { "warmup": 1, "total": 9, "floor": 0.5 } }));
+    let over =
+        json!({ "name": "a", "hyperparameters": { "betas": [0.8, 0.9], "eps": 0.5, "amsgrad": true } });
+    reads(
+        over,
+        &Group::new("a")
+            .hyperparameter("betas", (0.8, 0.9))
+            .hyperparameter("eps", 0.5)
+            .hyperparameter("amsgrad", true),
+    );
     let group = Group::new("head").rule(Adam::new(0.1)).learning_rate_factor(0.5).k(3).frozen();
     comes_back(
         &group,
@@ -59,7 +68,8 @@ fn settings_come_back() {
             "rule": {
                 "name": "adam", "lr": 0.1, "betas": [0.9, 0.999], "eps": 1e-8, "weight_decay": 0.0, "amsgrad": false
             },
-            "learning_rate_factor": 0.5, "weight_decay": null, "k": 3, "alpha": null, "frozen": true
+            "learning_rate": null, "learning_rate_factor": 0.5, "weight_decay": null, "k": 3, "alpha": null,
+            "frozen": true, "maximize": null
         }),
     );
 }
@@ -152,6 +162,54 @@ fn wrong_settings_are_told() {
     told::<Group>(json!({}), &["missing field `name`"]);
     told::<Group>(json!({ "name": "a", "rule": { "name": "adm" } }), &["no rule `adm`"]);
     told::<Group>(json!({ "name": "a", "rule": { "lr": 1 } }), &["missing field `name`"]);
+}
+
+/// Every option, as JavaScript has it, is in the types of the npm package.
+#[test]
+fn typescript_knows_every_option() {
+    fn fields(settings: impl Serialize) -> Vec<String> {
+        let written = serde_json::to_value(settings).unwrap();
+        written.as_object().unwrap().keys().cloned().collect()
+    }
+    /// What an enum may be: serde lists it where it is another.
+    fn variants<T: DeserializeOwned + std::fmt::Debug>() -> Vec<String> {
+        let problem = serde_json::from_value::<T>(json!("?")).unwrap_err().to_string();
+        problem.split('`').skip(3).step_by(2).map(str::to_owned).collect()
+    }
+    let names = [
+        fields(Options::default()),
+        fields(Lookahead::default()),
+        fields(Group::new("a").hyperparameter("eps", 0.5)),
+        fields(Guard::default()),
+        fields(LossScale::default()),
+        fields(AdaptiveAlpha::new(0.1)),
+        fields(Accumulation::mean(2)),
+        fields(ImportOptions::new()),
+        variants::<StatePolicy>(),
+        variants::<Clip>(),
+        variants::<Average>(),
+        variants::<Curvature>(),
+        variants::<Scope>(),
+        variants::<GradientAt>(),
+        variants::<Half>(),
+        variants::<Schedule>(),
+        variants::<Weights>(),
+        variants::<lookahead_wgpu::outer::Settings>(),
+    ];
+    let types = include_str!("../web/src/types.d.ts");
+    let words: Vec<&str> = types.split(|c: char| !c.is_alphanumeric()).collect();
+    let names: Vec<String> = names.concat();
+    assert!(names.len() > 60, "{names:?}");
+    let missing: Vec<_> =
+        names.iter().map(|name| camel(name)).filter(|name| !words.contains(&name.as_str())).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+/// A name of Rust's as JavaScript has it.
+fn camel(name: &str) -> String {
+    let mut words = name.split('_');
+    let first = words.next().unwrap().to_owned();
+    words.fold(first, |camel, word| camel + &word[..1].to_uppercase() + &word[1..])
 }
 
 /// An outer step of a user's.

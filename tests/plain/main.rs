@@ -12,6 +12,7 @@ mod config;
 mod counters;
 mod custom_rule;
 mod errors;
+mod groups;
 mod limits;
 mod memory;
 mod plan;

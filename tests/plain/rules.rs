@@ -11,7 +11,7 @@ use lookahead_wgpu::{
     Error, Rule,
     rules::{self, AdaFactor, Adam, AdamW, Ranger, Slot, Step},
 };
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 #[test]
 fn kinds_have_names_of_their_own_and_are_what_they_say() {
@@ -83,6 +83,55 @@ fn wrong_settings_are_told() {
     told("adam", json!({ "betas": [0.9] }), &["tuple of size 2"]);
 }
 
+/// The rules as TypeScript has them. `LOOKAHEAD_WRITE_TYPES=1 cargo test --test rules` writes the file.
+#[test]
+fn typescript_knows_every_rule() {
+    let mut types = "/** The inner optimizer and its hyperparameters; what is left out is at PyTorch's or optax's default. */\n\
+                     export type Rule ="
+        .to_owned();
+    for entry in rules::ALL {
+        let settings = rules::settings(&entry.kinds[0].rule(0.1)).unwrap().fields;
+        let reads = |fields: &Map<String, Value>| rules::read(entry.name, fields.clone()).is_ok();
+        let mut fields = String::new();
+        // `lr` first, as people write it; serde_json has the others in the order of the alphabet.
+        let (first, others): (Vec<_>, Vec<_>) = settings.iter().partition(|(name, _)| *name == "lr");
+        for (name, value) in first.into_iter().chain(others) {
+            let mut left_out = settings.clone();
+            left_out.remove(name);
+            let mut without = settings.clone();
+            without.insert(name.clone(), Value::Null);
+            let optional = if reads(&left_out) { "?" } else { "" };
+            let of = match value {
+                Value::Bool(_) => "boolean",
+                Value::Number(_) => "number",
+                Value::Array(_) => "[number, number]",
+                other => panic!("{name} of {} is {other}", entry.name),
+            };
+            let null = if reads(&without) { " | null" } else { "" };
+            fields += &format!("; {}{optional}: {of}{null}", camel(name));
+        }
+        types += &format!("\n    | {{ name: \"{}\"{fields} }}", entry.name);
+    }
+    types += ";\n";
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("web/src/rules.d.ts");
+    if std::env::var_os("LOOKAHEAD_WRITE_TYPES").is_some() {
+        fs::write(&file, &types).unwrap();
+    }
+    let there = fs::read_to_string(&file).unwrap();
+    assert_eq!(there, types, "LOOKAHEAD_WRITE_TYPES=1 writes it anew");
+    let readme = include_str!("../web/README.md");
+    let missing: Vec<_> =
+        rules::ALL.iter().filter(|rule| !readme.contains(&format!("`{}`", rule.name))).collect();
+    assert!(missing.is_empty(), "web/README.md does not tell of {missing:?}");
+}
+
+/// A name of Rust's as JavaScript has it.
+fn camel(name: &str) -> String {
+    let mut words = name.split('_');
+    let first = words.next().unwrap().to_owned();
+    words.fold(first, |camel, word| camel + &word[..1].to_uppercase() + &word[1..])
+}
+
 /// A rule of a user's.
 #[derive(Debug)]
 struct Own;
@@ -116,7 +165,7 @@ fn a_rule_of_ones_own_is_not_serialised() {
 }
 
 /// Where rules could be named besides their own files.
-const PLACES: [&str; 4] = ["src", "benches", "web/page/src", "xtask/src"];
+const PLACES: [&str; 5] = ["src", "benches", "web/src", "web/page/src", "xtask/src"];
 
 /// Rules that stand for all where one is needed, and an optimizer that is more than its rule.
 const EXAMPLES: [(&str, &str); 5] = [

@@ -45,24 +45,22 @@ type Make = for<'a, 'b> fn(&'a Recipe<'b>) -> Source;
 fn kept() -> Vec<(&'static str, Source)> {
     let with = |policy| Some(Lookahead::default().policy(policy));
     let plain = Options::default;
-    let everything = Options {
-        adaptive: Some(
+    let everything = plain()
+        .adaptive(
             AdaptiveAlpha::new(0.1)
                 .curvature(Curvature::Root)
                 .scope(Scope::Tensor)
                 .gradient(GradientAt::LastStep),
-        ),
-        average: Some(Average::Ema { decay: 0.999 }),
-        accumulate: Some(Accumulation::mean(4)),
-        centralise: true,
-        half_weights: Some(Half::F16),
-        half_gradients: Some(Half::Bf16),
-        slow_bf16: true,
-        outer: Arc::new(Nesterov::default()),
-        clip: Clip::TensorNorm(1.0),
-        ..plain()
-    };
-    let clipped = Options { clip: Clip::GlobalNorm(1.0), ..plain() };
+        )
+        .average(Average::Ema { decay: 0.999 })
+        .accumulate(Accumulation::mean(4))
+        .centralise(true)
+        .half_weights(Half::F16)
+        .half_gradients(Half::Bf16)
+        .slow_bf16(true)
+        .outer(Nesterov::default())
+        .clip(Clip::TensorNorm(1.0));
+    let clipped = plain().clip(Clip::GlobalNorm(1.0));
     let recipe = |rule: &str, lookahead, options: &Options, access, make: Make| {
         let kind = rules::kind(rule).unwrap();
         let rule = kind.rule(kind.learning_rate);

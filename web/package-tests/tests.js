@@ -364,12 +364,95 @@ const tests = {
     same(await row(optimizer), before, 'nothing moved');
     assert(await optimizer.skipped() === 1, 'one step is skipped');
     await thrown(() => optimizer.position(), 'Guarded', /`counters`/);
-    const counters = { steps: 3, skipped: 1, groups: [{ name: 'default', count: 3, position: 3 }] };
+    const counters = { steps: 3, skipped: 1, lossScale: 1, groups: [{ name: 'default', count: 3, position: 3 }] };
     const found = JSON.stringify(await optimizer.counters());
     assert(found === JSON.stringify(counters), found);
     await train(optimizer, 1);
     assert(difference(await row(optimizer), before) > 1e-3, 'it goes on');
     optimizer.destroy();
+  },
+
+  async 'keeps half-width copies of weights, takes half-width gradients, and rounds slow weights'() {
+    const plain = await create({ rule: { name: 'sgd', lr: 0.1 }, lookahead: { k: 2 } });
+    for (const [halfWeights, halfGradients, within] of [['f16', 'bf16', 2 ** -8], ['bf16', 'f16', 2 ** -10]]) {
+      const half = await create({ rule: { name: 'sgd', lr: 0.1 }, lookahead: { k: 2 }, halfWeights, halfGradients, slowBf16: true });
+      for (const [name, size] of [['w', 12], ['b', 8]]) {
+        const slices = [half.halfWeightSlices(name), half.gradientSlices(name)];
+        assert(slices.every(([slice]) => slice.size === size), `two values a word: ${JSON.stringify(slices)}`);
+      }
+      half.setGradient('b', [1.5, -0.25, 1 / 3]);
+      const [exact, , third] = await half.read('gradients', 'b');
+      assert(exact === 1.5 && third !== 1 / 3 && Math.abs(third * 3 - 1) < within, `${halfGradients}: ${third}`);
+      await thrown(() => half.setGradient('b', [1, 2]), 'Length', /the tensor `b` has 3 elements, and 2/);
+      await thrown(() => half.setGradient('b', [1, 2, 3, 4]), 'Length', /the tensor `b` has 3 elements, and 4/);
+      half.setGradient('w', Array(6).fill(0.5));
+      half.setGradient('b', [0.5, 1, 2]);
+      half.step();
+      near(await half.weights('b'), [0.05, 0.1, 0.2].map((step, i) => parts(START).b[i] - step), 'a step with gradients that are exact');
+      half.destroy();
+    }
+    const careless = await create({ rule: { name: 'sgd', lr: 0.1 }, lookahead: {}, slowBf16: true });
+    await train(careless, 10);
+    await train(plain, 10);
+    assert(difference(await row(careless), await row(plain)) < 0.1, 'slow weights are rounded, not lost');
+    await thrown(() => plain.halfWeightSlices('w'), 'UnknownName', /half/);
+    await thrown(() => plain.curvatureSlices('w'), 'UnknownName', /curvature/);
+    assert(plain.lossScaleSlices().length === 0, 'no guard, no loss scale');
+    for (const optimizer of [plain, careless]) optimizer.destroy();
+    const given = await create({ rule: { name: 'sgd', lr: 0.1 }, lookahead: {}, adaptiveAlpha: { alphaLow: 0.2, curvature: 'given' } });
+    assert(given.curvatureSlices('w')[0].size === 24, 'where the curvature is written');
+    given.destroy();
+  },
+
+  async 'scales the loss, and lowers the scale where it overflows'() {
+    const rule = { name: 'adam', lr: 0.1 };
+    const lossScale = { initial: 1024, interval: 4 };
+    const [scaled, plain] = [await create({ rule, lookahead: {}, guard: { lossScale } }), await create({ rule, lookahead: {} })];
+    const scale = (await scaled.counters()).lossScale;
+    assert(scale === 1024, `${scale}`);
+    const [slice] = scaled.lossScaleSlices();
+    assert(slice.size === 4 && slice.offset % 256 === 0, 'one number, to be bound');
+    const gradients = parts([1, -2, 3, -4, 5, -6, 7, -8, 9]);
+    for (let step = 0; step < 3; step += 1) {
+      for (const [name, values] of Object.entries(gradients)) {
+        plain.setGradient(name, values);
+        scaled.setGradient(name, values.map((value) => value * scale));
+      }
+      for (const optimizer of [plain, scaled]) optimizer.step();
+    }
+    same(await row(scaled), await row(plain), 'divided by the scale');
+    scaled.setGradient('b', [0, Infinity, 0]);
+    scaled.step();
+    same(await row(scaled), await row(plain), 'skipped');
+    const counters = await scaled.counters();
+    assert(counters.lossScale === 512 && counters.skipped === 1, JSON.stringify(counters));
+    scaled.setGradient('b', [0, 1, 0]);
+    for (let step = 0; step < 4; step += 1) scaled.step();
+    assert((await scaled.counters()).lossScale === 1024, 'raised again');
+    const standard = await create({ rule, guard: { lossScale: true } });
+    assert((await standard.counters()).lossScale === 65536, 'as PyTorch begins');
+    for (const optimizer of [scaled, plain, standard]) optimizer.destroy();
+  },
+
+  async 'groups override any hyperparameter'() {
+    const groups = (group) => ({ groups: [{ name: 'g', ...group }], tensors: [{ name: 'w', shape: [6] }, { name: 'b', shape: [3], group: 'g' }] });
+    const rule = { name: 'adam', lr: 0.1, weightDecay: 0.1 };
+    for (const [group, whole] of [
+      [{ hyperparameters: { betas: [0.8, 0.9], amsgrad: true } }, { ...rule, betas: [0.8, 0.9], amsgrad: true }],
+      [{ learningRate: 0.5, hyperparameters: { eps: 0.1 } }, { ...rule, lr: 0.5, eps: 0.1 }],
+      [{ rule: { name: 'nadam' }, hyperparameters: { beforeTorch2: true } }, { name: 'nadam', beforeTorch2: true }],
+    ]) {
+      const [over, own] = [await create({ rule, ...groups(group) }), await create({ rule, ...groups({ rule: whole }) })];
+      for (const optimizer of [over, own]) await train(optimizer, 4);
+      same(await row(over), await row(own), JSON.stringify(group));
+      for (const optimizer of [over, own]) optimizer.destroy();
+    }
+    const up = await create({ rule: { name: 'sgd', lr: 1 }, ...groups({ maximize: true }) });
+    up.setWeights('b', [0, 0, 0]);
+    up.setGradient('b', [1, 2, 3]);
+    up.step();
+    same(await up.weights('b'), [1, 2, 3], 'upwards');
+    up.destroy();
   },
 
   async 'a checkpoint goes on bit for bit in a new optimizer'() {
@@ -433,6 +516,18 @@ const tests = {
       [{ rule, tensors, lookahead: { alfa: 1 } }, 'Argument', /there is no option `alfa`/],
       [{ rule, tensors: [{ name: 'w', shape: [2], grp: 'a' }] }, 'Argument', /there is no option `grp`/],
       [{ rule, tensors, groups: [{ name: 'a', lr: 1 }] }, 'Argument', /there is no option `lr`/],
+      [{ rule, tensors, lookahead: { k: 5e9 } }, 'Argument', /^the optimizer's options: `lookahead.k`: .*5000000000.*expected u32/],
+      [{ rule, tensors, half_weights: 'f16' }, 'Argument', /there is no option `half_weights`/],
+      [{ rule, tensors, halfWeights: 'f8' }, 'Argument', /`halfWeights`: unknown variant `f8`, expected `?f16/],
+      [{ rule, tensors, guard: 'yes' }, 'Argument', /`guard`: .*"yes".*true, false, or an object of settings/],
+      [{ rule, tensors, guard: { lossScale: { scale: 2 } } }, 'Argument', /`guard.lossScale`: there is no option `scale`/],
+      [{ rule, tensors, guard: { check_updates: true } }, 'Argument', /there is no option `check_updates`/],
+      [{ rule, tensors, guard: { lossScale: { initial: 0 } } }, 'Hyperparameter', /^initial loss scale = 0 is not allowed/],
+      [{ rule, tensors, groups: [{ name: 'a' }, { name: 'b', k: 'x' }] }, 'Argument', /`groups\[1\].k`: .*"x"/],
+      [{ rule, tensors, groups: [{ name: 'a', hyperparameters: { momentum: 1 } }] }, 'Argument', /the rule `adam` has no `momentum`; it has: /],
+      [{ rule, tensors, groups: 5 }, 'Argument', /`groups`: .*expected an array/],
+      [{ rule: { name: 'nadam', before_torch_2: true }, tensors }, 'Argument', /has no `before_torch_2`; it has: .*`beforeTorch2`/],
+      [{ rule, tensors, outer: { nesterov: 0.5, slowMo: 0.5 }, lookahead: {} }, 'Argument', /`outer`: .*expected one of `interpolation`, `heavyBall`/],
       [{ rule, tensors, schedule: { cosine: { total: 3, warmUp: 9 } } }, 'Argument', /there is no option `warmUp`/],
       [{ rule, tensors, average: { swa: { every: 3, since: 9 } } }, 'Argument', /there is no option `since`/],
       [{ rule, tensors, clip: { globalNorm: 0 } }, 'Hyperparameter', /^clip = 0 is not allowed/],
@@ -655,7 +750,8 @@ const tests = {
     const refused = (call, values, message) => {
       values.forEach((value, i) => cases.push([() => call(value), 'Argument', message, `${message} with value ${i}`]));
     };
-    const named = ['setWeights', 'setGradient', 'weightSlices', 'gradientSlices', 'slowWeightSlices', 'weights', 'slowWeights'];
+    const named = ['setWeights', 'setGradient', 'weightSlices', 'gradientSlices', 'slowWeightSlices', 'halfWeightSlices', 'curvatureSlices',
+      'weights', 'slowWeights'];
     for (const name of named) {
       const what = new RegExp(`^\`tensor\` of \`${name}\` must be a text, and is `);
       refused((value) => optimizer[name](value, new Float32Array(6)), [...never, undefined, 3, ['w'], new String('w')], what);

@@ -18,7 +18,7 @@ const options: OptimizerOptions = {
   rule: rules[0]!,
   tensors: [{ name: 'w', shape: [3, 2] }, { name: 'b', shape: [], group: 'biases' }],
   lookahead: { k: 5, alpha: 0.5, policy: 'interpolate' },
-  groups: [{ name: 'biases', weightDecay: 0, learningRateFactor: 2 }],
+  groups: [{ name: 'biases', weightDecay: 0, learningRateFactor: 2, hyperparameters: { betas: [0.8, 0.9], amsgrad: true }, maximize: false }],
   schedule: { cosine: { warmup: 10, total: 100 } },
   clip: { globalNorm: 1 },
   adaptiveAlpha: { alphaLow: 0.2, curvature: { fisher: 0.9 }, scope: 'tensor' },
@@ -26,7 +26,10 @@ const options: OptimizerOptions = {
   accumulate: { microBatches: 2 },
   maximize: true,
   gradientNorms: true,
-  guard: { checkUpdates: true },
+  guard: { checkUpdates: true, lossScale: { initial: 1024 } },
+  halfWeights: 'f16',
+  halfGradients: 'bf16',
+  slowBf16: true,
 };
 // @ts-expect-error A policy is one of three.
 const policy: OptimizerOptions['lookahead'] = { policy: 'keep' };

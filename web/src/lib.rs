@@ -2,6 +2,7 @@
 #![cfg(target_arch = "wasm32")]
 
 mod begun;
+mod given;
 mod optimizer;
 mod options;
 mod problem;

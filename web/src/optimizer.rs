@@ -1,10 +1,13 @@
 //! The optimizer as JavaScript sees it.
 
+use std::borrow::Cow;
 use std::cell::{Ref, RefCell, RefMut};
 use std::rc::Rc;
 
 use js_sys::{Array, Float32Array, Object, Promise, Reflect, Uint8Array};
-use lookahead_wgpu::{DEFAULT_GROUP, Error, Field, Slice, Snapshot, check_hyperparameter, gpu::Gpu, wgpu};
+use lookahead_wgpu::{
+    DEFAULT_GROUP, Error, Field, Half, Slice, Snapshot, check_hyperparameter, gpu::Gpu, wgpu,
+};
 use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
 use wasm_bindgen_futures::{future_to_promise, spawn_local};
 
@@ -20,6 +23,8 @@ use crate::{
 pub struct Optimizer {
     gpu: Gpu,
     optimizer: Rc<RefCell<lookahead_wgpu::Optimizer>>,
+    /// In what gradients are, where it is not f32.
+    half_gradients: Option<Half>,
     /// Why the device was lost, once it is.
     lost: Rc<RefCell<Option<String>>>,
 }
@@ -50,7 +55,8 @@ impl Optimizer {
         let lost: Rc<RefCell<Option<String>>> = Rc::default();
         let (why, told) = (gpu.lost(), Rc::clone(&lost));
         spawn_local(async move { *told.borrow_mut() = Some(why.await) });
-        Ok(Self { gpu, optimizer: Rc::new(RefCell::new(optimizer)), lost })
+        let half_gradients = options.half_gradients();
+        Ok(Self { gpu, optimizer: Rc::new(RefCell::new(optimizer)), half_gradients, lost })
     }
 
     /// The adapter in words, as far as the browser names it.
@@ -97,16 +103,21 @@ impl Optimizer {
         tensor: &str,
         #[wasm_bindgen(unchecked_param_type = "Numbers")] values: &[f32],
     ) -> Result<(), Problem> {
-        let slices = self.alive("setGradient")?.buffers(Field::Gradients, tensor)?;
-        let bytes: &[u8] = bytemuck::cast_slice(values);
-        let total: u64 = slices.iter().map(|slice| slice.size).sum();
-        if total != bytes.len() as u64 {
-            let (expected, found) = (total as usize / size_of::<f32>(), values.len());
+        let optimizer = self.alive("setGradient")?;
+        let slices = optimizer.buffers(Field::Gradients, tensor)?;
+        let found = values.len();
+        let shape = optimizer.tensors().find(|(name, _)| *name == tensor).map(|(_, shape)| shape);
+        let expected = shape.map_or(found, |shape| shape.iter().product());
+        if found != expected {
             return Err(Error::Length { tensor: tensor.to_owned(), expected, found }.into());
         }
-        let mut rest = bytes;
+        let bytes: Cow<'_, [u8]> = match self.half_gradients {
+            None => bytemuck::cast_slice(values).into(),
+            Some(half) => half.encode(values).into(),
+        };
+        let mut rest: &[u8] = &bytes;
         for slice in slices {
-            let (head, tail) = rest.split_at(slice.size as usize);
+            let (head, tail) = rest.split_at(rest.len().min(slice.size as usize));
             self.gpu.queue.write_buffer(&slice.buffer, slice.offset, head);
             rest = tail;
         }
@@ -129,6 +140,25 @@ impl Optimizer {
     #[wasm_bindgen(js_name = slowWeightSlices)]
     pub fn slow_weight_slices(&self, tensor: &str) -> Result<BufferSlices, Problem> {
         slices(&self.shared()?.buffers(Field::SlowWeights, tensor)?)
+    }
+
+    /// Where the half-width copy of a tensor's weights lies, with `halfWeights`: two values a word.
+    #[wasm_bindgen(js_name = halfWeightSlices)]
+    pub fn half_weight_slices(&self, tensor: &str) -> Result<BufferSlices, Problem> {
+        slices(&self.shared()?.buffers(Field::HalfWeights, tensor)?)
+    }
+
+    /// Where a tensor's curvature is to be written, with `adaptiveAlpha: { curvature: 'given' }`.
+    #[wasm_bindgen(js_name = curvatureSlices)]
+    pub fn curvature_slices(&self, tensor: &str) -> Result<BufferSlices, Problem> {
+        slices(&self.shared()?.buffers(Field::Curvature, tensor)?)
+    }
+
+    /// Where the loss scale lies, one f32 that kernels multiply the loss (or the first gradient) with. Nothing without a
+    /// guard; 1 without loss scaling.
+    #[wasm_bindgen(js_name = lossScaleSlices)]
+    pub fn loss_scale_slices(&self) -> Result<BufferSlices, Problem> {
+        slices(self.shared()?.loss_scale().as_slice())
     }
 
     /// Takes a step, after everything that was submitted to the device's queue. Does not wait.
@@ -250,6 +280,7 @@ impl Optimizer {
             Ok(object([
                 ("steps", (counters.steps as f64).into()),
                 ("skipped", (counters.skipped as f64).into()),
+                ("lossScale", counters.loss_scale.into()),
                 ("groups", groups.collect::<Array>().into()),
             ]))
         })

@@ -1,352 +1,128 @@
 //! What `Optimizer.create` is given.
 
-use std::{collections::BTreeMap, fmt};
+use lookahead_wgpu::{Builder, Group, Half, ImportOptions, Lookahead, Optimizer, Rule, Schedule};
+use serde::{Deserialize, de::DeserializeOwned};
+use wasm_bindgen::JsValue;
 
-use js_sys::Error;
-use lookahead_wgpu::{
-    Accumulation, AdaptiveAlpha, Average, Builder, Clip, Group, Guard, ImportOptions, Lookahead, Optimizer,
-    Rule, Schedule, StatePolicy, Weights,
-    alpha::{Curvature, GradientAt, Scope},
-    outer::{HeavyBall, Nesterov, SlowMo},
-};
-use serde::{
-    Deserialize, Deserializer,
-    de::{self, DeserializeOwned, MapAccess, Visitor},
-};
-use wasm_bindgen::{JsCast, JsValue};
+use crate::{given::Given, problem::Problem, rules};
 
-use crate::{
-    problem::Problem,
-    rules::{self, Value},
-};
+/// What an optimizer is made of besides the library's own options.
+const PARTS: [&str; 5] = ["rule", "tensors", "lookahead", "groups", "schedule"];
 
+/// What of a group is about its rule.
+const RULE: [&str; 2] = ["rule", "hyperparameters"];
+
+/// All else of a group.
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Options {
-    rule: BTreeMap<String, Value>,
-    tensors: Vec<Tensor>,
-    lookahead: Option<LookaheadOptions>,
-    #[serde(default)]
-    groups: Vec<GroupOptions>,
-    schedule: Option<ScheduleOptions>,
-    clip: Option<ClipOptions>,
-    adaptive_alpha: Option<AdaptiveOptions>,
-    outer: Option<OuterOptions>,
-    average: Option<AverageOptions>,
-    accumulate: Option<AccumulateOptions>,
-    #[serde(default)]
-    centralise: bool,
-    #[serde(default)]
-    maximize: bool,
-    #[serde(default)]
-    gradient_norms: bool,
-    guard: Option<GuardOptions>,
-    #[serde(flatten)]
-    _rest: Rest,
-}
-
-#[derive(Deserialize)]
-struct Tensor {
-    name: String,
-    shape: Vec<usize>,
-    group: Option<String>,
-    #[serde(flatten)]
-    _rest: Rest,
-}
-
-#[derive(Deserialize)]
-struct LookaheadOptions {
-    k: Option<u32>,
-    alpha: Option<f64>,
-    policy: Option<Policy>,
-    #[serde(flatten)]
-    _rest: Rest,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-enum Policy {
-    Maintain,
-    Interpolate,
-    Reset,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(deny_unknown_fields)]
 struct GroupOptions {
     name: String,
-    rule: Option<BTreeMap<String, Value>>,
+    learning_rate: Option<f64>,
     learning_rate_factor: Option<f64>,
     weight_decay: Option<f64>,
     k: Option<u32>,
     alpha: Option<f64>,
     #[serde(default)]
     frozen: bool,
-    #[serde(flatten)]
-    _rest: Rest,
+    maximize: Option<bool>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-enum ScheduleOptions {
-    /// Pairs. Of an array that JavaScript gives for a tuple, serde reads what is due and no more.
-    Steps(Vec<Vec<f64>>),
-    Cosine {
-        #[serde(default)]
-        warmup: u64,
-        total: u64,
-        #[serde(default)]
-        floor: f64,
-        #[serde(flatten)]
-        _rest: Rest,
-    },
-    Transformer {
-        width: u32,
-        warmup: u64,
-        #[serde(flatten)]
-        _rest: Rest,
-    },
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-enum ClipOptions {
-    Value(f64),
-    GlobalNorm(f64),
-    TensorNorm(f64),
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct AdaptiveOptions {
-    alpha_low: f64,
-    curvature: Option<CurvatureOptions>,
-    scope: Option<ScopeOptions>,
-    gradient: Option<GradientOptions>,
-    #[serde(flatten)]
-    _rest: Rest,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-enum CurvatureOptions {
-    Corrected,
-    Raw,
-    Root,
-    Fisher(f64),
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-enum ScopeOptions {
-    Model,
-    Group,
-    Tensor,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-enum GradientOptions {
-    Synchronised,
-    LastStep,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-enum OuterOptions {
-    HeavyBall(f64),
-    Nesterov(f64),
-    SlowMo(f64),
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-enum AverageOptions {
-    Ema(f64),
-    Polyak {
-        #[serde(default)]
-        from: u64,
-        #[serde(flatten)]
-        _rest: Rest,
-    },
-    Swa {
-        every: u64,
-        #[serde(default)]
-        from: u64,
-        #[serde(flatten)]
-        _rest: Rest,
-    },
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct AccumulateOptions {
-    micro_batches: u32,
-    mean: Option<bool>,
-    #[serde(flatten)]
-    _rest: Rest,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum GuardOptions {
-    Wanted(bool),
-    With(GuardSettings),
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct GuardSettings {
-    #[serde(default)]
-    check_updates: bool,
-    #[serde(flatten)]
-    _rest: Rest,
-}
-
-/// Whole numbers of JavaScript's below it are exact: 2^53.
-const MOST_STEPS: f64 = 9_007_199_254_740_992.0;
-
-/// What an object has beyond the fields that are known: nothing. serde's own `deny_unknown_fields` does not see it, since
-/// of JavaScript's objects only the fields that are asked for are read.
-#[derive(Default)]
-struct Rest;
-
-impl<'de> Deserialize<'de> for Rest {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(NoField)
-    }
-}
-
-struct NoField;
-
-impl<'de> Visitor<'de> for NoField {
-    type Value = Rest;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("no other field")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Rest, A::Error> {
-        match map.next_key::<String>()? {
-            None => Ok(Rest),
-            Some(name) => Err(de::Error::custom(format!("there is no option `{name}`"))),
+impl GroupOptions {
+    fn group(&self) -> Group {
+        type Number = fn(Group, f64) -> Group;
+        let numbers: [(Option<f64>, Number); 4] = [
+            (self.learning_rate, Group::learning_rate),
+            (self.learning_rate_factor, Group::learning_rate_factor),
+            (self.weight_decay, Group::weight_decay),
+            (self.alpha, Group::alpha),
+        ];
+        let given = numbers.into_iter().filter_map(|(number, set)| Some((number?, set)));
+        let mut group = given.fold(Group::new(&self.name), |group, (number, set)| set(group, number));
+        if let Some(k) = self.k {
+            group = group.k(k);
         }
+        if let Some(maximize) = self.maximize {
+            group = group.maximize(maximize);
+        }
+        if self.frozen { group.frozen() } else { group }
     }
 }
 
-/// What `load` may begin or give up.
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct LoadOptions {
-    begin_lookahead: bool,
-    end_lookahead: Option<WeightsOption>,
-    change_policy: bool,
-    begin_outer: bool,
-    end_outer: bool,
-    begin_average: bool,
-    end_average: bool,
-    begin_curvature: bool,
-    end_curvature: bool,
-    end_loss_scale: bool,
-    keep_settings: bool,
-    #[serde(flatten)]
-    _rest: Rest,
+pub struct Options {
+    rule: JsValue,
+    tensors: Vec<Tensor>,
+    lookahead: Option<Lookahead>,
+    groups: Vec<JsValue>,
+    schedule: Option<Schedule>,
+    options: lookahead_wgpu::Options,
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-enum WeightsOption {
-    Slow,
-    Fast,
+#[serde(deny_unknown_fields)]
+struct Tensor {
+    name: String,
+    shape: Vec<usize>,
+    group: Option<String>,
 }
 
-/// An object that a call takes. It has plain objects and arrays alone, without anything `undefined`: the package's
-/// JavaScript sees to it.
-fn object<T: DeserializeOwned>(what: &str, value: JsValue) -> Result<T, Problem> {
-    serde_wasm_bindgen::from_value(value).map_err(|error| {
-        let text = error.to_string();
-        let message = JsValue::from(error).dyn_into().map_or(text, |error: Error| error.message().into());
-        Problem::argument(format!("{what}: {message}"))
+/// Something that a call takes.
+fn read<T: DeserializeOwned>(what: &str, place: &str, value: JsValue) -> Result<T, Problem> {
+    T::deserialize(Given(value)).map_err(|wrong| {
+        let wrong = if place.is_empty() { wrong } else { wrong.within(place) };
+        Problem::argument(format!("{what}: {wrong}"))
     })
 }
 
 /// The rule that `setRule` is given.
 pub fn rule(value: JsValue) -> Result<Box<dyn Rule>, Problem> {
-    rules::read(&object("the rule", value)?)
+    rules::read(value)
 }
 
 /// The schedule that `setSchedule` is given; the constant one where it is left out.
 pub fn schedule(value: JsValue) -> Result<Schedule, Problem> {
-    let options: Option<ScheduleOptions> = object("the schedule", value)?;
-    options.map_or_else(|| Ok(Schedule::constant()), |options| options.schedule())
+    Ok(read::<Option<Schedule>>("the schedule", "", value)?.unwrap_or_default())
 }
 
 /// The options that `load` is given, if any.
 pub fn load(value: JsValue) -> Result<ImportOptions, Problem> {
-    let given: Option<LoadOptions> = object("the options of `load`", value)?;
-    let given = given.unwrap_or_default();
-    type Switch = fn(ImportOptions) -> ImportOptions;
-    let switches: [(bool, Switch); 10] = [
-        (given.begin_lookahead, ImportOptions::begin_lookahead),
-        (given.change_policy, ImportOptions::change_policy),
-        (given.begin_outer, ImportOptions::begin_outer),
-        (given.end_outer, ImportOptions::end_outer),
-        (given.begin_average, ImportOptions::begin_average),
-        (given.end_average, ImportOptions::end_average),
-        (given.begin_curvature, ImportOptions::begin_curvature),
-        (given.end_curvature, ImportOptions::end_curvature),
-        (given.end_loss_scale, ImportOptions::end_loss_scale),
-        (given.keep_settings, ImportOptions::keep_settings),
-    ];
-    let on = switches.into_iter().filter(|(is_on, _)| *is_on);
-    let options = on.fold(ImportOptions::new(), |options, (_, switch)| switch(options));
-    Ok(match given.end_lookahead {
-        None => options,
-        Some(WeightsOption::Slow) => options.end_lookahead(Weights::Slow),
-        Some(WeightsOption::Fast) => options.end_lookahead(Weights::Fast),
-    })
+    Ok(read::<Option<ImportOptions>>("the options of `load`", "", value)?.unwrap_or_default())
 }
 
-impl ScheduleOptions {
-    fn schedule(&self) -> Result<Schedule, Problem> {
-        let decay = |decay: &Vec<f64>| match *decay.as_slice() {
-            [step, factor] if step >= 0.0 && step.fract() == 0.0 && step < MOST_STEPS => {
-                Ok((step as u64, factor))
-            }
-            _ => Err(Problem::argument(format!(
-                "the schedule: each of `steps` is a whole number and a factor, as [100, 0.1], and {decay:?} is not"
-            ))),
-        };
-        Ok(match self {
-            Self::Steps(decays) => Schedule::steps(decays.iter().map(decay).collect::<Result<Vec<_>, _>>()?),
-            Self::Cosine { warmup, total, floor, .. } => Schedule::cosine(*warmup, *total, *floor),
-            Self::Transformer { width, warmup, .. } => Schedule::transformer(*width, *warmup),
-        })
-    }
-}
+const OPTIONS: &str = "the optimizer's options";
 
 impl Options {
     /// What `Optimizer.create` is given.
     pub fn read(options: JsValue) -> Result<Self, Problem> {
-        object("the optimizer's options", options)
+        let given = Given(options);
+        let options = read(OPTIONS, "", given.without(&PARTS))?;
+        let needed = |name: &str| {
+            let missing = || Problem::argument(format!("{OPTIONS}: missing field `{name}`"));
+            given.field(name).ok_or_else(missing)
+        };
+        let field = |name: &str| given.field(name).unwrap_or(JsValue::NULL);
+        Ok(Self {
+            rule: needed("rule")?,
+            tensors: read(OPTIONS, "tensors", needed("tensors")?)?,
+            lookahead: read(OPTIONS, "lookahead", field("lookahead"))?,
+            groups: given
+                .items("groups")
+                .map_err(|wrong| Problem::argument(format!("{OPTIONS}: {wrong}")))?,
+            schedule: read(OPTIONS, "schedule", field("schedule"))?,
+            options,
+        })
     }
 
     /// An optimizer to be. It may be built more than once: on a device with more limits.
     pub fn builder(&self) -> Result<Builder, Problem> {
-        let rule: Box<dyn Rule> = rules::read(&self.rule)?;
-        let mut builder = Optimizer::builder(rule);
-        if let Some(options) = &self.lookahead {
-            let default = Lookahead::default();
-            let lookahead =
-                Lookahead::new(options.k.unwrap_or(default.k), options.alpha.unwrap_or(default.alpha));
-            builder = builder.lookahead(lookahead.policy(match options.policy {
-                None | Some(Policy::Maintain) => StatePolicy::Maintain,
-                Some(Policy::Interpolate) => StatePolicy::Interpolate,
-                Some(Policy::Reset) => StatePolicy::Reset,
-            }));
+        let mut builder = Optimizer::builder(rules::read(self.rule.clone())?).options(self.options.clone());
+        if let Some(lookahead) = self.lookahead {
+            builder = builder.lookahead(lookahead);
         }
-        for options in &self.groups {
-            builder = builder.group(options.group()?);
+        if let Some(schedule) = &self.schedule {
+            builder = builder.schedule(schedule.clone());
+        }
+        for (index, group) in self.groups.iter().enumerate() {
+            builder = builder.group(self.group(index, Given(group.clone()))?);
         }
         for tensor in &self.tensors {
             builder = match &tensor.group {
@@ -354,102 +130,24 @@ impl Options {
                 Some(group) => builder.tensor_in(group, &tensor.name, &tensor.shape),
             };
         }
-        if let Some(schedule) = &self.schedule {
-            builder = builder.schedule(schedule.schedule()?);
-        }
-        builder = match self.clip {
-            None => builder,
-            Some(ClipOptions::Value(bound)) => builder.clip(Clip::Value(bound)),
-            Some(ClipOptions::GlobalNorm(max)) => builder.clip(Clip::GlobalNorm(max)),
-            Some(ClipOptions::TensorNorm(max)) => builder.clip(Clip::TensorNorm(max)),
-        };
-        if let Some(options) = &self.adaptive_alpha {
-            builder = builder.adaptive(options.adaptive());
-        }
-        builder = match self.outer {
-            None => builder,
-            Some(OuterOptions::HeavyBall(momentum)) => builder.outer(HeavyBall { momentum }),
-            Some(OuterOptions::Nesterov(momentum)) => builder.outer(Nesterov { momentum }),
-            Some(OuterOptions::SlowMo(momentum)) => builder.outer(SlowMo { momentum }),
-        };
-        builder = match &self.average {
-            None => builder,
-            Some(AverageOptions::Ema(decay)) => builder.average(Average::Ema { decay: *decay }),
-            Some(AverageOptions::Polyak { from, .. }) => builder.average(Average::Polyak { from: *from }),
-            Some(AverageOptions::Swa { every, from, .. }) => {
-                builder.average(Average::Swa { every: *every, from: *from })
-            }
-        };
-        if let Some(&AccumulateOptions { micro_batches, mean, .. }) = self.accumulate.as_ref() {
-            builder = builder.accumulate(Accumulation { micro_batches, mean: mean.unwrap_or(true) });
-        }
-        if self.centralise {
-            builder = builder.centralise();
-        }
-        if self.maximize {
-            builder = builder.maximize();
-        }
-        if self.gradient_norms {
-            builder = builder.gradient_norms();
-        }
-        builder = match &self.guard {
-            None | Some(GuardOptions::Wanted(false)) => builder,
-            Some(GuardOptions::Wanted(true)) => builder.guard(Guard::default()),
-            Some(GuardOptions::With(settings)) => {
-                let guard = Guard { checks_updates: settings.check_updates, ..Guard::default() };
-                builder.guard(guard)
-            }
-        };
         Ok(builder)
     }
-}
 
-impl GroupOptions {
-    fn group(&self) -> Result<Group, Problem> {
-        let mut group = Group::new(&self.name);
-        if let Some(rule) = &self.rule {
-            group = group.rule(rules::read(rule)?);
-        }
-        if let Some(factor) = self.learning_rate_factor {
-            group = group.learning_rate_factor(factor);
-        }
-        if let Some(decay) = self.weight_decay {
-            group = group.weight_decay(decay);
-        }
-        if let Some(k) = self.k {
-            group = group.k(k);
-        }
-        if let Some(alpha) = self.alpha {
-            group = group.alpha(alpha);
-        }
-        Ok(if self.frozen { group.frozen() } else { group })
+    /// A group's own rule is the one that it names, or the optimizer's, with the hyperparameters that it names.
+    fn group(&self, index: usize, given: Given) -> Result<Group, Problem> {
+        let group: GroupOptions = read(OPTIONS, &format!("groups[{index}]"), given.without(&RULE))?;
+        let group = group.group();
+        let [rule, over] = RULE.map(|name| given.field(name).filter(|field| !field.is_null()));
+        let rule = match (rule, over) {
+            (None, None) => return Ok(group),
+            (rule, None) => rule.unwrap_or_default(),
+            (rule, Some(over)) => Given(rule.unwrap_or_else(|| self.rule.clone())).with(&over),
+        };
+        Ok(group.rule(rules::read(rule)?))
     }
-}
 
-impl AdaptiveOptions {
-    fn adaptive(&self) -> AdaptiveAlpha {
-        let mut adaptive = AdaptiveAlpha::new(self.alpha_low);
-        if let Some(curvature) = &self.curvature {
-            adaptive = adaptive.curvature(match *curvature {
-                CurvatureOptions::Corrected => Curvature::Corrected,
-                CurvatureOptions::Raw => Curvature::Raw,
-                CurvatureOptions::Root => Curvature::Root,
-                CurvatureOptions::Fisher(decay) => Curvature::Fisher { decay },
-            });
-        }
-        if let Some(scope) = &self.scope {
-            adaptive = adaptive.scope(match scope {
-                ScopeOptions::Model => Scope::Model,
-                ScopeOptions::Group => Scope::Group,
-                ScopeOptions::Tensor => Scope::Tensor,
-            });
-        }
-        if let Some(gradient) = &self.gradient {
-            adaptive = adaptive.gradient(match gradient {
-                GradientOptions::Synchronised => GradientAt::Synchronised,
-                GradientOptions::LastStep => GradientAt::LastStep,
-            });
-        }
-        adaptive
+    /// In what the gradients are.
+    pub fn half_gradients(&self) -> Option<Half> {
+        self.options.half_gradients
     }
 }

@@ -1,31 +1,6 @@
-/** The inner optimizer and its hyperparameters; what is left out is at PyTorch's or optax's default. */
-export type Rule =
-    | { name: "sgd"; lr: number; momentum?: number; dampening?: number; weightDecay?: number; nesterov?: boolean }
-    | { name: "adagrad"; lr?: number; lrDecay?: number; initialAccumulatorValue?: number; eps?: number; weightDecay?: number }
-    | { name: "rmsprop"; lr?: number; alpha?: number; eps?: number; momentum?: number; centered?: boolean; weightDecay?: number }
-    | { name: "adadelta"; lr?: number; rho?: number; eps?: number; weightDecay?: number }
-    | { name: "adam" | "adamw"; lr?: number; betas?: [number, number]; eps?: number; weightDecay?: number; amsgrad?: boolean }
-    | { name: "adamax" | "radam" | "ranger"; lr?: number; betas?: [number, number]; eps?: number; weightDecay?: number }
-    | { name: "nadam"; lr?: number; betas?: [number, number]; eps?: number; momentumDecay?: number; weightDecay?: number; beforeTorch2?: boolean }
-    | { name: "adabelief"; lr?: number; betas?: [number, number]; eps?: number; epsRoot?: number; weightDecay?: number }
-    | { name: "lion"; lr?: number; betas?: [number, number]; weightDecay?: number }
-    | { name: "lars"; lr: number; momentum?: number; nesterov?: boolean; trustCoefficient?: number; eps?: number; weightDecay?: number }
-    | { name: "lamb"; lr: number; betas?: [number, number]; eps?: number; weightDecay?: number }
-    | {
-          name: "adafactor";
-          lr: number;
-          decayRate?: number;
-          eps?: number;
-          minDimSizeToFactor?: number;
-          clippingThreshold?: number | null;
-          multiplyByParameterScale?: boolean;
-          relativeStep?: boolean;
-          momentum?: number;
-          weightDecay?: number;
-      };
-
 /** A factor on the learning rate, by step. `steps`: from each step on, times the factor. */
 export type Schedule =
+    | "constant"
     | { steps: [step: number, factor: number][] }
     | { cosine: { warmup?: number; total: number; floor?: number } }
     | { transformer: { width: number; warmup: number } };
@@ -47,11 +22,34 @@ export interface LoadOptions {
     /** The curvature of an adaptive alpha begins at zero. */
     beginCurvature?: boolean;
     endCurvature?: boolean;
+    /** Loss scaling begins, at its initial scale. */
+    beginLossScale?: boolean;
     /** The checkpoint's loss scale is given up. */
     endLossScale?: boolean;
     /** Learning rates, k, alpha, what is frozen and the like stay as they are here. */
     keepSettings?: boolean;
 }
+
+/** A half-width format. Neither needs the device feature `shader-f16`. */
+export type Half = "f16" | "bf16";
+
+/**
+ * Dynamic loss scaling, as `torch.amp.GradScaler`: kernels multiply the loss by the scale (see `lossScaleSlices`), a step
+ * whose gradient is not finite is skipped and lowers it, a row of steps that are raises it.
+ */
+export interface LossScale {
+    /** The scale at the start: 65536 where left out. */
+    initial?: number;
+    /** What multiplies it after `interval` finite steps in a row: 2. */
+    growth?: number;
+    /** What multiplies it after a step that was skipped: 0.5. */
+    backoff?: number;
+    /** 2000. */
+    interval?: number;
+}
+
+/** Any of a rule's settings but its name. */
+export type Hyperparameters = Rule extends infer R ? (R extends Rule ? Partial<Omit<R, "name">> : never) : never;
 
 /** What `Optimizer.create` takes. */
 export interface OptimizerOptions {
@@ -64,24 +62,29 @@ export interface OptimizerOptions {
     groups?: {
         name: string;
         rule?: Rule;
+        /** Hyperparameters over those of the group's rule: the optimizer's, or its own. */
+        hyperparameters?: Hyperparameters;
+        learningRate?: number;
         learningRateFactor?: number;
         weightDecay?: number;
         k?: number;
         alpha?: number;
         frozen?: boolean;
+        /** The objective is maximised for these tensors, or not. */
+        maximize?: boolean;
     }[];
     schedule?: Schedule;
     /** Gradient clipping: each value, the norm of all tensors, or each tensor's norm. */
-    clip?: { value: number } | { globalNorm: number } | { tensorNorm: number };
+    clip?: "none" | { value: number } | { globalNorm: number } | { tensorNorm: number };
     /** alpha found anew at every sync, between alphaLow and 1. */
     adaptiveAlpha?: {
         alphaLow: number;
-        curvature?: "corrected" | "raw" | "root" | { fisher: number };
+        curvature?: "corrected" | "raw" | "root" | "given" | { fisher: number };
         scope?: "model" | "group" | "tensor";
         gradient?: "synchronised" | "lastStep";
     };
     /** An outer step with this momentum instead of the interpolation. */
-    outer?: { heavyBall: number } | { nesterov: number } | { slowMo: number };
+    outer?: "interpolation" | { heavyBall: number } | { nesterov: number } | { slowMo: number };
     /** An average of the weights. */
     average?: { ema: number } | { polyak: { from?: number } } | { swa: { every: number; from?: number } };
     /** Calls of `step` that make one inner step; the mean of their gradients unless `mean` is false. */
@@ -94,9 +97,15 @@ export interface OptimizerOptions {
     gradientNorms?: boolean;
     /**
      * Steps with a gradient that is not finite are skipped, on the GPU; with `checkUpdates` those, too, whose weights or
-     * state would not be finite.
+     * state would not be finite, and with `lossScale` the gradients are divided by a scale that follows them.
      */
-    guard?: boolean | { checkUpdates?: boolean };
+    guard?: boolean | { checkUpdates?: boolean; lossScale?: boolean | LossScale };
+    /** A half-width copy of the weights, which every step writes: see `halfWeightSlices`. */
+    halfWeights?: Half;
+    /** Gradients are half-width, two values a word; `setGradient` takes numbers as ever. Best with `lossScale`. */
+    halfGradients?: Half;
+    /** Slow weights are bf16, rounded up or down at random so that they are right on average. */
+    slowBf16?: boolean;
 }
 
 /** Where values of a tensor lie: bind them in kernels of your own on `Optimizer.device`. */
@@ -129,6 +138,8 @@ export interface Counters {
     steps: number;
     /** Steps that a guard skipped. */
     skipped: number;
+    /** The loss scale, 1 without loss scaling. */
+    lossScale: number;
     /** Of each group: inner steps since its state was last initialised, and steps since its last sync. */
     groups: { name: string; count: number; position: number }[];
 }

@@ -2,6 +2,10 @@
 
 use wasm_bindgen::prelude::wasm_bindgen;
 
+/// Of the library's rules, as a test of theirs writes it.
+#[wasm_bindgen(typescript_custom_section)]
+const RULES: &str = include_str!("rules.d.ts");
+
 #[wasm_bindgen(typescript_custom_section)]
 const TYPES: &str = include_str!("types.d.ts");
 

@@ -202,7 +202,7 @@ impl<'a> Simulator<'a> {
         let Gpu { device, queue, .. } = self.gpu;
         let lookahead = run.lookahead.map(|lookahead| match run.splits_sync {
             // Its cycle never ends by itself.
-            true => Lookahead { k: u32::MAX, ..lookahead },
+            true => lookahead.k(u32::MAX),
             false => lookahead,
         });
         let coordinates = ensemble.start.len();

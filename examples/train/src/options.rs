@@ -225,7 +225,7 @@ impl Options {
             builder = builder.half_weights(half).half_gradients(half);
         }
         if let Some(initial) = self.loss_scale {
-            builder = builder.guard(Guard::loss_scale(LossScale { initial, ..LossScale::default() }));
+            builder = builder.guard(Guard::loss_scale(LossScale::default().initial(initial)));
         } else if self.guard {
             builder = builder.guard(Guard::default());
         }

@@ -185,7 +185,7 @@ fn policies_change() {
 #[test]
 fn guards_and_loss_scales_begin_and_end() {
     on_every_adapter(|gpu| {
-        let scale = LossScale { initial: 1024.0, ..LossScale::default() };
+        let scale = LossScale::default().initial(1024.0);
         let scaled = || around().guard(Guard::loss_scale(scale));
         let (none, with) = (trained(gpu, around()), trained(gpu, scaled()));
         // A guard alone changes nothing.

@@ -191,7 +191,7 @@ fn adaptive_alpha_and_half_widths() {
 fn guards_and_loss_scaling() {
     on_every_adapter(|gpu| {
         // Factors whose inverses are not exact.
-        let scale = LossScale { initial: 3.0, growth: 1.7, backoff: 0.6, interval: 2 };
+        let scale = LossScale::default().initial(3.0).growth(1.7).backoff(0.6).interval(2);
         for policy in [StatePolicy::Maintain, StatePolicy::Reset] {
             let lookahead = Lookahead::new(3, 0.6).policy(policy);
             let builder = || Optimizer::builder(Adam::new(0.01)).lookahead(lookahead);

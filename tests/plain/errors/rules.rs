@@ -126,7 +126,7 @@ fn hyperparameters_that_are_not_finite_or_too_few_or_many() {
         let at_once = kernels::check(&early).unwrap_err();
         assert!(matches!(at_once, Error::Rule { .. }), "{at_once}");
         for (guard, lookahead) in [(None, None), (Some(Guard::default()), Some(Lookahead::new(2, 0.5)))] {
-            let options = Options { guard, ..Options::default() };
+            let options = Options::default().guard(guard);
             let mut builder = Optimizer::builder(Late { bad: bad.clone(), from: 4 }).options(options);
             if let Some(lookahead) = lookahead {
                 builder = builder.lookahead(lookahead);
@@ -244,7 +244,7 @@ fn what_the_driver_is_told_and_cannot_use() {
         check(kernels::check(&rule).unwrap_err(), "Rule", &[told, "second moment at count 1"]);
         for guard in [None, Some(Guard::default())] {
             let builder = Optimizer::builder(Telling { from: 3, ..rule.clone() });
-            let builder = builder.options(Options { guard, ..Options::default() });
+            let builder = builder.options(Options::default().guard(guard));
             let mut optimizer = noop.build(builder.tensor("w", &[3]));
             for _ in 0..2 {
                 noop.step(&mut optimizer).unwrap();

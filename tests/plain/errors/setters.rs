@@ -104,7 +104,7 @@ fn a_guard_that_counts_in_cycles_refuses_what_would_break_them() {
     let reset = Lookahead::default().policy(StatePolicy::Reset);
     let adaptive = Some(AdaptiveAlpha::new(0.1));
     for (lookahead, options) in
-        [(reset, Options::default()), (Lookahead::default(), Options { adaptive, ..Options::default() })]
+        [(reset, Options::default()), (Lookahead::default(), Options::default().adaptive(adaptive))]
     {
         let builder =
             Optimizer::builder(Adam::new(0.01)).lookahead(lookahead).options(options).guard(Guard::default());

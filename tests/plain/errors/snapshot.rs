@@ -99,7 +99,7 @@ fn snapshots_of_another_configuration() {
 #[test]
 fn what_options_take_is_told_once_and_not_promised_for_the_rest() {
     let noop = Noop::new();
-    let with = |outer: Arc<dyn Outer>| lookahead(4, 0.5).options(Options { outer, ..Options::default() });
+    let with = |outer: Arc<dyn Outer>| lookahead(4, 0.5).options(Options::default().outer(outer));
     let mut snapshot = noop.build(with(Arc::new(Nesterov { momentum: 0.5 }))).export_blocking().unwrap();
     let mut optimizer = noop.build(with(Arc::new(HeavyBall { momentum: 0.5 })));
     let told = "`ImportOptions::new().begin_outer().end_outer()`";

@@ -47,7 +47,7 @@ fn parts_of_a_learning_rate_that_f32_does_not_hold() {
         (1e30, 1.0, 1e-40), // it is 0
     ] {
         for guard in [None, Some(Guard::default())] {
-            let options = Options { guard, ..Options::default() };
+            let options = Options::default().guard(guard);
             let builder = Optimizer::builder(Adam::new(lr)).options(options).tensor("w", &[4]);
             let mut optimizer = noop.build(builder.schedule(Schedule::custom(move |_| schedule)));
             optimizer.set_learning_rate_factor("default", factor).unwrap();

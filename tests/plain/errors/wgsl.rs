@@ -263,19 +263,17 @@ abs(x) + acos(x) + acosh(x) + asin(x) + asinh(x) + atan(x) + atanh(x) + atan2(x,
 }
 
 fn everything() -> Options {
-    Options {
-        clip: Clip::TensorNorm(1.0),
-        adaptive: Some(AdaptiveAlpha::new(0.1)),
-        average: Some(Average::Ema { decay: 0.9 }),
-        accumulate: Some(Accumulation::mean(2)),
-        centralise: true,
-        guard: Some(Guard::default()),
-        half_weights: Some(Half::F16),
-        half_gradients: Some(Half::Bf16),
-        slow_bf16: true,
-        outer: std::sync::Arc::new(lookahead_wgpu::outer::Nesterov::default()),
-        ..Options::default()
-    }
+    Options::default()
+        .clip(Clip::TensorNorm(1.0))
+        .adaptive(AdaptiveAlpha::new(0.1))
+        .average(Average::Ema { decay: 0.9 })
+        .accumulate(Accumulation::mean(2))
+        .centralise(true)
+        .guard(Guard::default())
+        .half_weights(Half::F16)
+        .half_gradients(Half::Bf16)
+        .slow_bf16(true)
+        .outer(lookahead_wgpu::outer::Nesterov::default())
 }
 
 #[test]
