@@ -135,6 +135,9 @@ impl Group {
     }
 }
 
+/// Puts a hyperparameter over that of a rule, in the group of this name.
+type Override = fn(Hyperparameter, &dyn Rule, &str) -> Result<Arc<dyn Rule>, Error>;
+
 /// Hyperparameters over those of a rule.
 #[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(from = "BTreeMap<String, Hyperparameter>", into = "BTreeMap<String, Hyperparameter>")]
@@ -142,7 +145,7 @@ pub(crate) struct Overrides {
     values: BTreeMap<String, Hyperparameter>,
     /// What puts them over a rule's; none where there are none. It reads the settings of every rule, which a program that
     /// never asks for it (a page) need not have in it.
-    over: Option<fn(Hyperparameter, &dyn Rule, &str) -> Result<Arc<dyn Rule>, Error>>,
+    over: Option<Override>,
 }
 
 impl Overrides {

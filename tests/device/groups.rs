@@ -85,9 +85,12 @@ async fn a_groups_hyperparameters_are_a_rules(gpu: &Gpu) {
     assert_eq!(trained(gpu, factored(), over).await, trained(gpu, factored(), whole).await);
 }
 
+/// A rule, a group over it, and the rule that is meant.
+type Case = (Box<dyn Rule>, Group, Box<dyn Rule>);
+
 /// Each tensor is what its own twin makes of it.
 async fn what_a_group_overrides_is_the_twins(gpu: &Gpu) {
-    let rules: Vec<(Box<dyn Rule>, Group, Box<dyn Rule>)> = vec![
+    let rules: Vec<Case> = vec![
         (
             Box::new(Adam::new(0.01)),
             Group::new("g").hyperparameter("betas", (0.8, 0.9)).learning_rate(0.02),

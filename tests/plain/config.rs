@@ -196,7 +196,7 @@ fn typescript_knows_every_option() {
         variants::<Weights>(),
         variants::<lookahead_wgpu::outer::Settings>(),
     ];
-    let types = include_str!("../web/src/types.d.ts");
+    let types = include_str!("../../web/src/types.d.ts");
     let words: Vec<&str> = types.split(|c: char| !c.is_alphanumeric()).collect();
     let names: Vec<String> = names.concat();
     assert!(names.len() > 60, "{names:?}");

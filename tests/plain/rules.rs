@@ -119,7 +119,7 @@ fn typescript_knows_every_rule() {
     }
     let there = fs::read_to_string(&file).unwrap();
     assert_eq!(there, types, "LOOKAHEAD_WRITE_TYPES=1 writes it anew");
-    let readme = include_str!("../web/README.md");
+    let readme = include_str!("../../web/README.md");
     let missing: Vec<_> =
         rules::ALL.iter().filter(|rule| !readme.contains(&format!("`{}`", rule.name))).collect();
     assert!(missing.is_empty(), "web/README.md does not tell of {missing:?}");

@@ -1,7 +1,7 @@
 //! Twelve composed kernels as text, so that a change of a shader shows what becomes of whole kernels. Where that is meant,
 //! `LOOKAHEAD_RECORD=1 cargo test --test plain snapshots` renews them.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{collections::BTreeMap, path::Path};
 
 use lookahead_wgpu::{
     Accumulation, AdaptiveAlpha, Average, Clip, Half, Lookahead, Options, StatePolicy,
