@@ -1,7 +1,5 @@
 //! The four tables of an adapter.
 
-use std::sync::Arc;
-
 use indicatif::ProgressBar;
 use lookahead_wgpu::{
     AdaptiveAlpha, Average, Clip, Guard, Half, Lookahead, Optimizer, Options, Rule,
