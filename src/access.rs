@@ -308,7 +308,7 @@ impl Binder<'_> {
         self.run(index, &parts, shape, (bound.access, weights, gradients), Some(table))
     }
 
-    /// A segment's words, as `shaders/access/window.wgsl` has them.
+    /// A segment's words, as `shaders/parts/window.wgsl` has them.
     fn segment(&self, part: &Part, weights: u32, gradients: u32) -> [u32; 8] {
         let rows = self.reductions.rows[part.tensor];
         [
@@ -368,7 +368,7 @@ impl Binder<'_> {
     }
 }
 
-/// `Window` of `shaders/access/window.wgsl`, in values.
+/// `La_Window` of `shaders/parts/window.wgsl`, in values.
 struct WindowShape {
     first: u64,
     len: u64,
