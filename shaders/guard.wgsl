@@ -2,6 +2,7 @@
 // the gradient is. The host writes an order as if no step had ever been skipped; what depends on the number of
 // steps really taken is looked up in tables of what earlier orders brought. A preview tells what the step would be, for the
 // update to be tried, and leaves the clock as it is.
+
 override LA_WORKGROUP: u32;
 
 // A slot of the control ring, word for word.

@@ -1,6 +1,6 @@
-// What every dispatch of a step is told. One slot of the control ring holds both blocks.
 #import words/control
 
+// One slot of the control ring holds both blocks.
 @group(0) @binding(0) var<uniform> control: La_Control;
 #if reads_hyper
 @group(0) @binding(1) var<uniform> hyper: Hyper;

@@ -365,6 +365,8 @@ pub(crate) static GUARD_WGSL: LazyLock<String> = LazyLock::new(|| {
         constants("// Words of the tables' rows: of a step, and of a count.", "LA_ROW_", row::TABLE),
     ]
     .join("")
+    .trim_start()
+    .to_owned()
 });
 
 fn constants(title: &str, prefix: &str, table: &[Constant]) -> String {

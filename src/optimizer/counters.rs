@@ -138,7 +138,7 @@ impl Optimizer {
     }
 }
 
-/// Norms from what `shaders/conclude/norm.wgsl` leaves.
+/// Norms from what `shaders/measures/norm.wgsl` leaves.
 fn norms(results: &[f32]) -> Vec<f64> {
     let norm = |result: &[f32]| match result[1] {
         wrong if wrong >= 2.0 => f64::NAN,

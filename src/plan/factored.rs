@@ -35,7 +35,7 @@ const NEIGHBOURS: u64 = 32;
 /// Entries that one workgroup of the second pass takes.
 const ENTRIES: u64 = 4096;
 
-/// Words of a segment's shape in the table, as `shaders/normalise/factored.wgsl` has them.
+/// Words of a segment's shape in the table, as `shaders/parts/factored.wgsl` has them.
 pub(crate) const SHAPE: usize = 10;
 
 /// The means of a tensor's squared gradients over one dimension; over none, the squares themselves.
