@@ -3,12 +3,12 @@
 // the gradient is. The host writes an order as if no step had ever been skipped; what depends on the number of
 // steps really taken is looked up in tables of what earlier orders brought. A preview tells what the step would be, for the
 // update to be tried, and leaves the clock as it is.
+
 override LA_WORKGROUP: u32;
 
 // A slot of the control ring, word for word.
 @group(0) @binding(0) var<uniform> la_order: array<vec4u, 16>;
 @group(0) @binding(1) var<uniform> hyper: array<vec4u, 16>;
-
 
 // Slots of the control ring, and tables.
 const LA_SLOT_WORDS = 128u;       // from a slot to the next

@@ -2,8 +2,6 @@
 // Second moments, first pass: the sums of squared gradients over one dimension of a tensor. Each workgroup
 // takes some of the sums over some of the dimension, and several threads each sum.
 
-// What every dispatch of a step is told. One slot of the control ring holds both blocks.
-
 // What every dispatch of a step is told.
 struct La_Control {
     flags: u32,                 // what to do: the bits of `flags`
@@ -32,6 +30,7 @@ const LA_FRESH = 32u;             // which starts at zero
 const LA_FIXED = 64u;             // the sync has no gradient: take the fixed alpha
 const LA_GATHERED = 128u;         // the gradient is the accumulated one alone
 
+// One slot of the control ring holds both blocks.
 @group(0) @binding(0) var<uniform> control: La_Control;
 
 // What almost every step does is known when its pipeline is made; 0 where it is not. Some drivers pay for

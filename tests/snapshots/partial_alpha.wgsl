@@ -1,8 +1,6 @@
 // partial Alpha of adam, Owned, Some(Maintain)
 // First pass of a reduction: sums of what a measure gives for one span of one tensor (or row) each.
 
-// What every dispatch of a step is told. One slot of the control ring holds both blocks.
-
 // What every dispatch of a step is told.
 struct La_Control {
     flags: u32,                 // what to do: the bits of `flags`
@@ -31,6 +29,7 @@ const LA_FRESH = 32u;             // which starts at zero
 const LA_FIXED = 64u;             // the sync has no gradient: take the fixed alpha
 const LA_GATHERED = 128u;         // the gradient is the accumulated one alone
 
+// One slot of the control ring holds both blocks.
 @group(0) @binding(0) var<uniform> control: La_Control;
 
 // What almost every step does is known when its pipeline is made; 0 where it is not. Some drivers pay for

@@ -22,8 +22,6 @@ fn update(w: vec4f, g: vec4f) -> vec4f {
 
 // One inner step of a window, with the Lookahead sync fused into the k-th: one thread a vec4.
 
-// What every dispatch of a step is told. One slot of the control ring holds both blocks.
-
 // What every dispatch of a step is told.
 struct La_Control {
     flags: u32,                 // what to do: the bits of `flags`
@@ -52,6 +50,7 @@ const LA_FRESH = 32u;             // which starts at zero
 const LA_FIXED = 64u;             // the sync has no gradient: take the fixed alpha
 const LA_GATHERED = 128u;         // the gradient is the accumulated one alone
 
+// One slot of the control ring holds both blocks.
 @group(0) @binding(0) var<uniform> control: La_Control;
 @group(0) @binding(1) var<uniform> hyper: Hyper;
 
