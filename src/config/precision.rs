@@ -11,7 +11,7 @@
 //!   repeated.
 //!
 //! The largest and the root-mean-square difference to f64 after 60 steps of Lookahead(Adam) at a learning rate of 0.01,
-//! 1000 weights of size 1, the same gradients for both (`cargo test --test half -- --nocapture`):
+//! 1000 weights of size 1, the same gradients for both (`cargo test --test device half -- --nocapture`):
 //!
 //! | mode | largest | root mean square |
 //! |---|---|---|
