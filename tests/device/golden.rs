@@ -2,6 +2,7 @@
 //!
 //! `LOOKAHEAD_GOLDEN` names another folder of files of the same form; `tests/golden/README.md` says which.
 
+#[cfg(not(target_arch = "wasm32"))]
 use std::collections::BTreeMap;
 #[cfg(not(target_arch = "wasm32"))]
 use std::path::PathBuf;
