@@ -200,16 +200,12 @@ fn typescript_knows_every_option() {
     let words: Vec<&str> = types.split(|c: char| !c.is_alphanumeric()).collect();
     let names: Vec<String> = names.concat();
     assert!(names.len() > 60, "{names:?}");
-    let missing: Vec<_> =
-        names.iter().map(|name| camel(name)).filter(|name| !words.contains(&name.as_str())).collect();
+    let missing: Vec<_> = names
+        .iter()
+        .map(|name| crate::rules::camel(name))
+        .filter(|name| !words.contains(&name.as_str()))
+        .collect();
     assert!(missing.is_empty(), "{missing:?}");
-}
-
-/// A name of Rust's as JavaScript has it.
-fn camel(name: &str) -> String {
-    let mut words = name.split('_');
-    let first = words.next().unwrap().to_owned();
-    words.fold(first, |camel, word| camel + &word[..1].to_uppercase() + &word[1..])
 }
 
 /// An outer step of a user's.

@@ -126,7 +126,7 @@ fn typescript_knows_every_rule() {
 }
 
 /// A name of Rust's as JavaScript has it.
-fn camel(name: &str) -> String {
+pub fn camel(name: &str) -> String {
     let mut words = name.split('_');
     let first = words.next().unwrap().to_owned();
     words.fold(first, |camel, word| camel + &word[..1].to_uppercase() + &word[1..])
