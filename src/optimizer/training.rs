@@ -176,11 +176,11 @@ impl Optimizer {
         gradients: &Gradients,
         flushed: Option<u32>,
     ) -> Result<(), Error> {
-        self.plan.checked_factor()?;
+        let factor = self.plan.checked_factor()?;
         if self.plan.guard.is_some() {
             self.start(encoder)?;
         }
-        self.plan.next_step(flushed, &mut self.event)?;
+        self.plan.next_step(factor, flushed, &mut self.event);
         self.play(encoder, gradients)?;
         self.plan.step_taken(&self.event);
         Ok(())
@@ -219,11 +219,11 @@ impl Optimizer {
     pub fn sync_now(&mut self, encoder: &mut wgpu::CommandEncoder) -> Result<(), Error> {
         self.plan.check_lookahead()?;
         self.plan.check_not_swapped("sync_now")?;
-        self.plan.checked_factor()?;
+        let factor = self.plan.checked_factor()?;
         if self.plan.guard.is_some() {
             self.start(encoder)?;
         }
-        self.plan.sync_now(&mut self.event)?;
+        self.plan.sync_now(factor, &mut self.event);
         self.play_own(encoder)?;
         self.plan.synced();
         Ok(())

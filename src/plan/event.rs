@@ -54,9 +54,9 @@ impl Plan {
         self.state.gathered += 1;
     }
 
-    /// The next step. `flushed`: how many micro-batches were gathered, where the step has no other.
-    pub(crate) fn next_step(&self, flushed: Option<u32>, event: &mut Event) -> Result<(), Error> {
-        let factor = self.checked_factor()?;
+    /// The next step. `factor`: the [checked](Self::checked_factor) one, asked for once a step, since a schedule may be any
+    /// function. `flushed`: how many micro-batches were gathered, where the step has no other.
+    pub(crate) fn next_step(&self, factor: f64, flushed: Option<u32>, event: &mut Event) {
         let share = self.share(self.state.steps);
         let gradient_at = self.gradient_at();
         let phases = event.begin();
@@ -70,7 +70,6 @@ impl Plan {
             phases.push(step);
         }
         (event.factor, event.share, event.is_step, event.flushed) = (factor, share, true, flushed);
-        Ok(())
     }
 
     /// After a step.
@@ -127,12 +126,10 @@ impl Plan {
         self.state.groups.iter_mut().for_each(|group| group.clock.seed = false);
     }
 
-    /// A sync between steps.
-    pub(crate) fn sync_now(&self, event: &mut Event) -> Result<(), Error> {
-        let factor = self.checked_factor()?;
+    /// A sync between steps, with the checked factor.
+    pub(crate) fn sync_now(&self, factor: f64, event: &mut Event) {
         event.begin().extend(self.state.groups.iter().map(|group| [group.clock.next_sync(), 0]));
         (event.factor, event.command) = (factor, kind::SYNC_NOW);
-        Ok(())
     }
 
     /// After a sync between steps.

@@ -47,14 +47,14 @@ impl Plan {
             self.gathered();
             return Ok(all);
         }
-        self.checked_factor()?;
+        let factor = self.checked_factor()?;
         if self.guard.is_some() && self.starts(&mut event)? {
             self.record(&event, &placement, &mut recording)?;
             all.extend(self.dispatches_of(&recording));
             self.recorded(&event);
             self.started();
         }
-        self.next_step(None, &mut event)?;
+        self.next_step(factor, None, &mut event);
         self.record(&event, &placement, &mut recording)?;
         all.extend(self.dispatches_of(&recording));
         self.recorded(&event);

@@ -450,7 +450,7 @@ mod tests {
             let placement = plan.own_placement();
             let (mut event, mut recording) = (Event::default(), Recording::default());
             let mut step = || {
-                plan.next_step(None, &mut event).unwrap();
+                plan.next_step(plan.checked_factor().unwrap(), None, &mut event);
                 plan.record(&event, &placement, &mut recording).unwrap();
                 plan.recorded(&event);
                 plan.step_taken(&event);
