@@ -1,6 +1,7 @@
 //! Recorded files: one line a case, its name and the hashes of its parts.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
     path::{Path, PathBuf},
 };
@@ -68,27 +69,37 @@ impl Record {
     }
 }
 
-/// Fails with the first lines that differ.
+/// Fails with the first cases that differ, and where.
 #[track_caller]
 pub fn compare(path: &Path, recorded: &[String], found: &[String]) {
-    let gone = recorded.iter().filter(|line| !found.contains(line)).map(|line| format!("- {line}"));
-    let new = found.iter().filter(|line| !recorded.contains(line)).map(|line| format!("+ {line}"));
-    let mut differences: Vec<_> = gone.chain(new).collect();
-    if differences.is_empty() && recorded != found {
-        differences.push("the same lines in another order, or another number of times".to_owned());
-    }
-    if differences.is_empty() {
+    if recorded == found {
         return;
     }
-    // A case's old line beside its new one.
-    differences.sort_by(|a, b| a[1..].split(' ').nth(1).cmp(&b[1..].split(' ').nth(1)));
-    let count = differences.len();
-    differences.truncate(12);
+    let cases = |lines: &[String]| -> BTreeMap<String, Vec<String>> {
+        let parts = lines.iter().map(|line| line.split(' ').map(str::to_owned));
+        parts.filter_map(|mut parts| Some((parts.next()?, parts.collect()))).collect()
+    };
+    let (recorded, found) = (cases(recorded), cases(found));
+    let names: BTreeSet<_> = recorded.keys().chain(found.keys()).collect();
+    let difference = |name: &String| match (recorded.get(name), found.get(name)) {
+        (Some(_), None) => Some(format!("{name} is recorded, and not there")),
+        (None, Some(_)) => Some(format!("{name} is there, and not recorded")),
+        (Some(due), Some(found)) if due.len() != found.len() => {
+            Some(format!("{name} has {} parts, not {}", found.len(), due.len()))
+        }
+        (Some(due), Some(found)) => {
+            let parts: Vec<_> = (0..due.len()).filter(|part| due[*part] != found[*part]).collect();
+            (!parts.is_empty()).then(|| format!("{name} differs in its parts {parts:?} of {}", due.len()))
+        }
+        (None, None) => None,
+    };
+    let differences: Vec<_> = names.into_iter().filter_map(difference).collect();
     panic!(
-        "{} is not what is done now; {count} lines differ (- recorded, + found), first:\n{}\n\
-         LOOKAHEAD_TRACES=folder writes the whole texts: `diff -r` them with those of another checkout. \
+        "{} is not what is done now; {} cases differ, or their order, first:\n{}\n\
+         LOOKAHEAD_TRACES=folder writes the whole texts, part by part: `diff -r` them with those of another checkout. \
          Where the change is meant, LOOKAHEAD_RECORD=1 records it.",
         path.display(),
-        differences.join("\n")
+        differences.len(),
+        differences[..differences.len().min(12)].join("\n")
     );
 }
