@@ -208,7 +208,7 @@ impl Listed for Ranger {
         title: "Ranger",
         kinds: &[Kind::new(
             "ranger",
-            "RAdam on centralised gradients; with Lookahead around it, Ranger",
+            "RAdam on centralised gradients (with Lookahead: Ranger)",
             0.03,
             |lr| Box::new(Self::new(lr)),
         )],

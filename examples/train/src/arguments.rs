@@ -87,7 +87,7 @@ pub struct Arguments {
     pub adapter: Option<String>,
 
     /// The inner optimizer
-    #[arg(long, value_enum, default_value_t = RuleName::Adam, help_heading = "Inner optimizer")]
+    #[arg(long, value_enum, default_value = "adam", help_heading = "Inner optimizer")]
     rule: RuleName,
     /// Learning rate [default: one that suits the rule]
     #[arg(

@@ -1,6 +1,6 @@
 //! Several batches a step: each image has the same weight, and none is left out.
 
-use crate::{trained, turn, twin};
+use crate::{rule, trained, turn, twin};
 use lookahead_test_support::{gpus, on_every_adapter};
 use lookahead_wgpu::gpu::Gpu;
 use rand::seq::SliceRandom;
@@ -11,7 +11,6 @@ use train::history::History;
 use train::model::{Network, random_streams};
 use train::options::{Adaptive, CurvatureName, GradientName, Options, ScopeName};
 use train::report;
-use train::rule::RuleName;
 use train::run::{self, Run};
 use train::settings::{PolicyName, Settings};
 
@@ -19,7 +18,7 @@ const IMAGES: usize = 1437;
 
 fn settings(batch: u32, accumulate: Option<u32>) -> Settings {
     Settings {
-        rule: RuleName::Sgd,
+        rule: rule("sgd"),
         learning_rate: 0.2,
         lookahead: None,
         options: Options { accumulate, ..Options::default() },
@@ -130,7 +129,7 @@ fn a_resumed_run_with_short_steps_stays_on_its_curve_to_the_bit() {
         for (guard, adaptive) in [(false, Some(adaptive)), (true, None)] {
             let options = Options { accumulate: Some(accumulate), guard, adaptive, ..Options::default() };
             let how = Settings {
-                rule: RuleName::Adam,
+                rule: rule("adam"),
                 learning_rate: 0.01,
                 lookahead: Some((2, 0.5, PolicyName::Maintain)),
                 options,

