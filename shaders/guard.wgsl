@@ -1,4 +1,4 @@
-// Decides whether a step is taken, and tells the step's kernels: the schedule of src/lookahead.rs, kept where
+// Decides whether a step is taken, and tells the step's kernels: the schedule of src/plan/cycle.rs, kept where
 // the gradient is. The host writes an order as if no step had ever been skipped; what depends on the number of
 // steps really taken is looked up in tables of what earlier orders brought. A preview tells what the step would be, for the
 // update to be tried, and leaves the clock as it is.

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     error::Error,
     kernels::Binding,
-    layout::params::{BLOCK, SLOT},
+    layout::params::SLOT,
     plan::{
         parts::Part,
         placement::Placement,
@@ -78,8 +78,7 @@ impl Engine {
             kernels.push(pipeline(device, kernel, &layouts, program.workgroup).await?);
         }
         let tally = Tally::default();
-        let ring =
-            Ring::new(program.slots, told_chunk(device, &layouts[told.index()], program.slots, &tally)?);
+        let ring = Ring::new(program.slots, told_chunk(device, &layouts, told, program.slots, &tally)?);
         let mut engine = Self {
             device: device.clone(),
             queue: queue.clone(),
@@ -95,7 +94,7 @@ impl Engine {
         };
         let ((buffers, groups), problem) = scoped(device, || {
             let buffers: Vec<_> = program.buffers.iter().map(|spec| buffer(device, queue, spec)).collect();
-            let group = |group| engine.bind_group(group, &buffers, &[], &[]);
+            let group = |group| bind_group(device, &engine.layouts, group, &buffers, &[], &[]);
             let groups: Vec<_> = program.groups.iter().map(group).collect();
             (buffers, groups)
         });
@@ -120,7 +119,7 @@ impl Engine {
         let (groups, problem) = scoped(&self.device, || {
             let buffer = |spec| buffer(&self.device, &self.queue, spec);
             let tables: Vec<_> = placement.buffers.iter().map(buffer).collect();
-            let group = |group| self.bind_group(group, &self.buffers, &tables, given);
+            let group = |group| bind_group(&self.device, &self.layouts, group, &self.buffers, &tables, given);
             placement.groups.iter().map(group).collect()
         });
         let device = self.device.clone();
@@ -138,34 +137,6 @@ impl Engine {
     /// A buffer of the program's.
     pub fn buffer(&self, id: Id<Buffer>) -> &wgpu::Buffer {
         &self.buffers[id.index()]
-    }
-
-    fn bind_group(
-        &self,
-        group: &BindGroup,
-        buffers: &[wgpu::Buffer],
-        tables: &[wgpu::Buffer],
-        given: &[wgpu::Buffer],
-    ) -> wgpu::BindGroup {
-        let resource = |bound: &Bound| {
-            let buffer = match bound.buffer {
-                Owner::Program(id) => &buffers[id.index()],
-                Owner::Placement(id) => &tables[id.index()],
-                Owner::Caller(number) => &given[number],
-            };
-            let size = bound.size.and_then(wgpu::BufferSize::new);
-            wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset: bound.offset, size })
-        };
-        let entries: Vec<_> = group
-            .entries
-            .iter()
-            .map(|(binding, bound)| wgpu::BindGroupEntry { binding: *binding, resource: resource(bound) })
-            .collect();
-        self.device.create_bind_group(&wgpu::BindGroupDescriptor {
-            label: Some(group.label),
-            layout: &self.layouts[group.layout.index()],
-            entries: &entries,
-        })
     }
 
     /// Plays a recording over a placement into the caller's encoder.
@@ -225,7 +196,7 @@ impl Engine {
             return Ok(None);
         }
         let Self { device, queue, layouts, told, slots, tally, ring, .. } = self;
-        let make = || told_chunk(device, &layouts[told.index()], *slots, tally);
+        let make = || told_chunk(device, layouts, *told, *slots, tally);
         let (chunk, first, held) = ring.take(recording.told_slots(), make)?;
         queue.write_buffer(&chunk.buffer, u64::from(first) * SLOT as u64, &recording.told);
         let held = (held, placed.held.clone());
@@ -320,6 +291,36 @@ impl Engine {
         });
         refuse_now(&self.device, problem, "writing values")
     }
+}
+
+/// A bind group over the buffers of a program, of a placement and of the caller.
+fn bind_group(
+    device: &wgpu::Device,
+    layouts: &[wgpu::BindGroupLayout],
+    group: &BindGroup,
+    buffers: &[wgpu::Buffer],
+    tables: &[wgpu::Buffer],
+    given: &[wgpu::Buffer],
+) -> wgpu::BindGroup {
+    let resource = |bound: &Bound| {
+        let buffer = match bound.buffer {
+            Owner::Program(id) => &buffers[id.index()],
+            Owner::Placement(id) => &tables[id.index()],
+            Owner::Caller(number) => &given[number],
+        };
+        let size = bound.size.and_then(wgpu::BufferSize::new);
+        wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset: bound.offset, size })
+    };
+    let entries: Vec<_> = group
+        .entries
+        .iter()
+        .map(|(binding, bound)| wgpu::BindGroupEntry { binding: *binding, resource: resource(bound) })
+        .collect();
+    device.create_bind_group(&wgpu::BindGroupDescriptor {
+        label: Some(group.label),
+        layout: &layouts[group.layout.index()],
+        entries: &entries,
+    })
 }
 
 fn bind_group_layout(device: &wgpu::Device, layout: &BindGroupLayout) -> wgpu::BindGroupLayout {
@@ -463,26 +464,16 @@ fn filled(device: &wgpu::Device, label: &str, words: &[u32], usage: wgpu::Buffer
 /// A chunk of so many slots, and its bytes.
 fn told_chunk(
     device: &wgpu::Device,
-    layout: &wgpu::BindGroupLayout,
+    layouts: &[wgpu::BindGroupLayout],
+    told: Id<BindGroupLayout>,
     slots: u32,
     tally: &Tally,
 ) -> Result<(ToldChunk, Held), Error> {
     let (chunk, problem) = scoped(device, || {
         let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
         let buffer = zeros(device, "lookahead controls", u64::from(slots) * SLOT as u64, usage);
-        let entries = [0, 1].map(|binding: u32| wgpu::BindGroupEntry {
-            binding,
-            resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-                buffer: &buffer,
-                offset: u64::from(binding) * BLOCK as u64,
-                size: wgpu::BufferSize::new(BLOCK as u64),
-            }),
-        });
-        let group = device.create_bind_group(&wgpu::BindGroupDescriptor {
-            label: Some("lookahead controls"),
-            layout,
-            entries: &entries,
-        });
+        let group = BindGroup::slots("lookahead controls", told, Owner::Caller(0));
+        let group = bind_group(device, layouts, &group, &[], &[], std::slice::from_ref(&buffer));
         ToldChunk { buffer, group }
     });
     refuse_now(device, problem, "the control buffer")?;

@@ -70,7 +70,7 @@ impl Measure {
     pub(crate) const ALL: [Self; 6] =
         [Self::Rows, Self::Norm, Self::Trust, Self::Scale, Self::Tried, Self::Alpha];
 
-    /// Values of a partial sum: two plain ones, or what `shaders/squares.wgsl` has for a norm, or for two.
+    /// Values of a partial sum: two plain ones, or what `shaders/parts/squares.wgsl` has for a norm, or for two.
     pub(crate) fn sums(self) -> u64 {
         match self {
             Self::Rows | Self::Tried | Self::Alpha => 2,

@@ -2,7 +2,7 @@
 
 use super::training::Optimizer;
 use crate::{
-    config::{alpha::GradientAt, lookahead::Lookahead},
+    config::{alpha::GradientAt, group::check_factor, lookahead::Lookahead},
     error::{Error, check_hyperparameter},
     gpu::slice::Slice,
     kernels::Measure,
@@ -41,7 +41,7 @@ impl Optimizer {
     /// Refuses what a guard cannot follow: with the policy reset, or with an adaptive alpha whose gradient is taken
     /// at theta_k, the counts that the host tells it go in cycles, and must go in the GPU's.
     fn check_lockstep(&self, group: &str, call: &'static str) -> Result<(), Error> {
-        let resets = self.plan.group(group)?.lookahead.is_some_and(|it| it.policy.resets());
+        let resets = self.plan.group(group)?.resets();
         let synchronised = self.plan.options.adaptive.map(|it| it.gradient) == Some(GradientAt::Synchronised);
         if resets || synchronised { self.check_unguarded(call) } else { Ok(()) }
     }
@@ -141,7 +141,7 @@ impl Optimizer {
     /// [`Error::Hyperparameter`], [`Error::UnknownName`].
     pub fn set_learning_rate_factor(&mut self, group: &str, factor: f64) -> Result<(), Error> {
         let group = self.plan.group_mut(group)?;
-        crate::config::group::check_factor(factor)?;
+        check_factor(factor)?;
         group.factor = factor;
         Ok(())
     }

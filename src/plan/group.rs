@@ -80,6 +80,11 @@ impl GroupState {
         crate::kernels::check_hyper(self.rule.as_ref(), count, self.hypers as usize, out)
     }
 
+    /// A sync starts the state and the count again.
+    pub fn resets(&self) -> bool {
+        self.lookahead.is_some_and(|lookahead| lookahead.policy.resets())
+    }
+
     /// The learning rate of a step at which the schedule gives `factor`.
     pub fn learning_rate_at(&self, factor: f64) -> f64 {
         self.learning_rate * self.factor * factor

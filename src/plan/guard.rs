@@ -6,7 +6,7 @@
 
 use super::{
     group::GroupState,
-    program::{BindGroup, Bound, Buffer, Id, Kernel, Owner, Program, Purpose, Usage},
+    program::{BindGroup, Buffer, Id, Kernel, Owner, Program, Purpose, Usage},
     recording::{Bind, Dispatch},
 };
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
     layout::{
         clock::{ClockWords, Cycle},
         limits::Limits,
-        params::{BLOCK, Order, ROWS, SLOT, row},
+        params::{Order, ROWS, SLOT, row},
     },
 };
 
@@ -51,14 +51,6 @@ pub(super) fn clock(program: &mut Program, guard: Guard, groups: usize) -> Id<Bu
     program.buffers.push(Buffer::words("lookahead clock", words.encode(), Usage::VALUES))
 }
 
-/// Both blocks of the slots in a buffer, with offsets to be given.
-pub(crate) fn slot_entries(buffer: Owner) -> Vec<(u32, Bound)> {
-    let block = BLOCK as u64;
-    [0, 1]
-        .map(|binding| (binding, Bound { buffer, offset: u64::from(binding) * block, size: Some(block) }))
-        .into()
-}
-
 /// Where each group's tables start, in words, and how many words they are in all.
 fn starts(groups: &[GroupState]) -> (Vec<u32>, u64) {
     let mut words = 0;
@@ -72,7 +64,7 @@ fn starts(groups: &[GroupState]) -> (Vec<u32>, u64) {
 }
 
 impl GuardPlan {
-    /// Adds it to a program. `told`: the layout of what kernels are told. `results`: the norm's, which say what is
+    /// Adds it to a program. `results`: the norm's, which say what is
     /// finite, and those of the updates that were tried, if they are.
     pub fn new(
         program: &mut Program,
@@ -103,11 +95,8 @@ impl GuardPlan {
         let tables = zeros("lookahead guard tables", 4 * words, Usage::WRITTEN);
         let all = [clock, live, tables, results].into_iter().chain(tried);
         let bind_group = program.groups.push(BindGroup::whole("lookahead guard", layout, all));
-        let live = program.groups.push(BindGroup {
-            label: "lookahead live controls",
-            layout: told,
-            entries: slot_entries(Owner::Program(live)),
-        });
+        let live = BindGroup::slots("lookahead live controls", told, Owner::Program(live));
+        let live = program.groups.push(live);
         let loss_scale = guard.scale();
         Ok(Self { clock, live, decide, preview, bind_group, tables, starts, loss_scale })
     }

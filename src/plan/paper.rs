@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::{
     event::Event,
+    placement::Placement,
     program::{Purpose, Usage},
     recording::Recording,
     whole::Plan,
@@ -40,30 +41,33 @@ impl Plan {
             });
         }
         let placement = self.own_placement();
-        let (mut event, mut recording, mut all) = (Event::default(), Recording::default(), Vec::new());
+        let (mut event, mut all) = (Event::default(), Vec::new());
         if self.gathers(&mut event) {
-            self.record(&event, &placement, &mut recording)?;
-            all.extend(self.dispatches_of(&recording));
+            self.play(&event, &placement, &mut all)?;
             self.gathered();
             return Ok(all);
         }
         let factor = self.checked_factor()?;
         if self.guard.is_some() && self.starts(&mut event)? {
-            self.record(&event, &placement, &mut recording)?;
-            all.extend(self.dispatches_of(&recording));
-            self.recorded(&event);
+            self.play(&event, &placement, &mut all)?;
             self.started();
         }
         self.next_step(factor, None, &mut event);
-        self.record(&event, &placement, &mut recording)?;
-        all.extend(self.dispatches_of(&recording));
-        self.recorded(&event);
+        self.play(&event, &placement, &mut all)?;
         self.step_taken(&event);
         Ok(all)
     }
 
-    fn dispatches_of(&self, recording: &Recording) -> impl Iterator<Item = PlannedDispatch> {
-        recording.dispatches.iter().map(|dispatch| {
+    /// What an engine does with an event: here the dispatches are written down.
+    fn play(
+        &mut self,
+        event: &Event,
+        placement: &Placement,
+        out: &mut Vec<PlannedDispatch>,
+    ) -> Result<(), Error> {
+        let mut recording = Recording::default();
+        self.record(event, placement, &mut recording)?;
+        out.extend(recording.dispatches.iter().map(|dispatch| {
             let kernel = &self.program.kernels[dispatch.kernel];
             PlannedDispatch {
                 kernel: kernel.source.name.clone(),
@@ -71,7 +75,9 @@ impl Plan {
                 flags: kernel.flags,
                 workgroups: dispatch.workgroups,
             }
-        })
+        }));
+        self.recorded(event);
+        Ok(())
     }
 }
 

@@ -269,7 +269,7 @@ impl Placer<'_> {
         self.run(index, &parts, shape, binds, Some(table), out);
     }
 
-    /// A segment's words, as `shaders/access/window.wgsl` has them.
+    /// A segment's words, as `shaders/parts/window.wgsl` has them.
     fn segment(&self, part: &Part, weights: u32, gradients: u32) -> [u32; 8] {
         let rows = self.reductions.rows[part.tensor];
         [
@@ -323,7 +323,7 @@ impl Placer<'_> {
         out.runs.push(Run { window, access: binds.access, bind_group, threads, partials, sums });
     }
 
-    /// `Window` of `shaders/access/window.wgsl`; `shapes`: where the table has the shapes of second moments.
+    /// `Window` of `shaders/parts/window.wgsl`; `shapes`: where the table has the shapes of second moments.
     fn window_words(&self, window: usize, shape: WindowShape, shapes: u32) -> Vec<u32> {
         let regions = self.reductions.regions;
         let group = self.layout.windows[window].group as u32;
@@ -334,7 +334,7 @@ impl Placer<'_> {
     }
 }
 
-/// `Window` of `shaders/access/window.wgsl`, in values.
+/// `Window` of `shaders/parts/window.wgsl`, in values.
 struct WindowShape {
     first: u64,
     len: u64,

@@ -2,7 +2,10 @@
 
 use std::{collections::HashMap, marker::PhantomData, ops::Index};
 
-use crate::kernels::{Binding, Source};
+use crate::{
+    kernels::{Binding, Source},
+    layout::params::BLOCK,
+};
 
 /// The number of a thing in its [`Table`].
 pub(crate) struct Id<T> {
@@ -204,6 +207,13 @@ impl BindGroup {
     ) -> Self {
         let entries = (0..).zip(buffers.into_iter().map(Bound::whole)).collect();
         Self { label, layout, entries }
+    }
+
+    /// Binds both blocks of the slots in a buffer, whose offsets are given with each dispatch.
+    pub fn slots(label: &'static str, layout: Id<BindGroupLayout>, buffer: Owner) -> Self {
+        let block = BLOCK as u64;
+        let bound = |binding| Bound { buffer, offset: u64::from(binding) * block, size: Some(block) };
+        Self { label, layout, entries: [0, 1].map(|binding| (binding, bound(binding))).into() }
     }
 }
 

@@ -31,8 +31,7 @@ impl Plan {
         out: &mut Recording,
     ) -> Result<(), Error> {
         out.clear();
-        // A guard decides on whole steps and syncs; gathering changes nothing that it would have to protect.
-        let guarded = self.guard.is_some() && (event.is_step || event.command != 0);
+        let guarded = self.guards(event);
         check_coefficients(self.options.outer.as_ref())?;
         let mut recorder = Recorder { plan: self, event, placement, guarded, out };
         if guarded {
@@ -55,13 +54,18 @@ impl Plan {
 
     /// After a recording of this event was played.
     pub(crate) fn recorded(&mut self, event: &Event) {
-        let guarded = self.guard.is_some() && (event.is_step || event.command != 0);
+        let guarded = self.guards(event);
         if guarded {
             self.state.stale_tables.fill(false);
         }
         if self.any_update(event, guarded) {
             self.state.norm_is_stale = false;
         }
+    }
+
+    /// A guard decides on it: on whole steps and syncs. Gathering changes nothing that it would have to protect.
+    fn guards(&self, event: &Event) -> bool {
+        self.guard.is_some() && (event.is_step || event.command != 0)
     }
 
     /// Records an exchange of weights and slow weights, or average.
@@ -143,7 +147,7 @@ impl Plan {
             row.extend(hyper.into_iter().map(f32::to_bits));
         };
         // Counts that start again with each cycle may be ahead of the host's.
-        let count = if self.resets(group) { ROWS } else { group.clock.count };
+        let count = if group.resets() { ROWS } else { group.clock.count };
         tables(self.state.steps, count, group.hypers, by_step, by_count)
     }
 
@@ -200,7 +204,7 @@ impl Plan {
             (has_lookahead, kind::LOOKAHEAD),
             (gradient_at.is_some(), kind::ADAPTIVE),
             (gradient_at == Some(GradientAt::Synchronised), kind::SYNCHRONISED),
-            (self.resets(group), kind::RESETS),
+            (group.resets(), kind::RESETS),
             (index + 1 == self.state.groups.len(), kind::LAST),
         ];
         let bits = bits.into_iter().filter(|(set, _)| *set).map(|(_, bit)| bit);

@@ -214,11 +214,6 @@ impl Plan {
             known: list(self.state.groups.iter().map(|group| group.name.as_str())),
         })
     }
-
-    /// Some group's state starts again at a sync.
-    pub(crate) fn resets(&self, group: &GroupState) -> bool {
-        group.lookahead.is_some_and(|lookahead| lookahead.policy.resets())
-    }
 }
 
 impl std::fmt::Debug for Plan {
