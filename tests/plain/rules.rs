@@ -165,14 +165,16 @@ fn a_rule_of_ones_own_is_not_serialised() {
 }
 
 /// Where rules could be named besides their own files.
-const PLACES: [&str; 5] = ["src", "benches", "web/src", "web/page/src", "xtask/src"];
+const PLACES: [&str; 6] = ["src", "benches", "examples/train/src", "web/src", "web/page/src", "xtask/src"];
 
 /// Rules that stand for all where one is needed, and an optimizer that is more than its rule.
-const EXAMPLES: [(&str, &str); 5] = [
+const EXAMPLES: [(&str, &str); 7] = [
     ("benches/step/tables.rs", "Adam"),
     ("benches/step/tables.rs", "\"adam\""),
     ("benches/step/host.rs", "Adam"),
     ("benches/step/resnet50.rs", "Adam"),
+    ("examples/train/src/arguments.rs", "Adam"),
+    ("examples/train/src/arguments.rs", "\"adam\""),
     ("src/optimizer/builder.rs", "Ranger"),
 ];
 

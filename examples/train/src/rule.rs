@@ -5,13 +5,14 @@ use crate::settings::write_name;
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
 use lookahead_wgpu::Rule;
-use lookahead_wgpu::rules::{self, AdaFactor, Kind};
+use lookahead_wgpu::rules::{self, Kind};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::fmt::{self, Display};
 use std::sync::LazyLock;
 
-/// AdaFactor factors tensors whose dimensions are this large. Its default, 128, is beyond small networks.
-const LEAST_FACTORED: usize = 8;
+/// A rule that factors its second moments does so for tensors whose dimensions are this large. The usual 128 is beyond
+/// small networks.
+const LEAST_FACTORED: (&str, f64) = ("min_dim_size_to_factor", 8.0);
 
 /// An inner optimizer, called as on the command line: `heavy-ball`.
 #[derive(Debug, Clone, Copy)]
@@ -40,12 +41,14 @@ impl RuleName {
 
     /// The inner optimizer as the library has it.
     pub fn rule(self, learning_rate: f64) -> Box<dyn Rule> {
-        let factored = || AdaFactor::new(learning_rate).min_dim_size_to_factor(LEAST_FACTORED);
-        match self.kind.name {
-            "adafactor" => Box::new(factored()),
-            "adafactor_momentum" => Box::new(factored().momentum(0.9)),
-            _ => self.kind.rule(learning_rate),
+        let rule = self.kind.rule(learning_rate);
+        let own = rule.hyperparameters();
+        if own.iter().all(|(name, _)| *name != LEAST_FACTORED.0) {
+            return rule;
         }
+        let all = || own.iter().chain([&LEAST_FACTORED]).rev();
+        let value = |asked: &str| all().find(|(name, _)| *name == asked).map(|(_, value)| *value);
+        rule.with_hyperparameters(&value).unwrap_or(rule)
     }
 }
 
