@@ -136,7 +136,7 @@ async function settled(page) {
 
 /** The native program, as `cargo test --workspace` builds it: with the whole workspace's features, so that it is there. */
 async function train() {
-  const words = ['build', '--quiet', '--workspace', '--example', 'train', '--message-format', 'json'];
+  const words = ['build', '--quiet', '--workspace', '--bin', 'train', '--message-format', 'json'];
   const { stdout } = await promisify(execFile)('cargo', words, { cwd: root, maxBuffer: 2 ** 26 });
   const built = stdout.trim().split('\n').map((line) => JSON.parse(line));
   return built.find(({ target, executable }) => executable && target.name === 'train').executable;
