@@ -130,6 +130,9 @@ fn la_decide_once(gradient_is_bad: bool, update_is_bad: bool) {
         for (var j = 0u; j < LA_CONTROL_WORDS; j += 1u) {
             la_live[at + j] = la_word(j);
         }
+        for (var j = LA_AT_TRANSFORMS; j < LA_HYPER_AT; j += 1u) {
+            la_live[at + j] = la_word(j);
+        }
         let flags = select(first, second, phase == 1u);
         la_live[at + LA_AT_FLAGS] = select(0u, flags | la_word(LA_AT_FLAGS), flags != 0u);
         la_live[at + LA_AT_LR] = bitcast<u32>(lr);

@@ -13,3 +13,4 @@ pub(crate) mod options;
 pub mod outer;
 pub mod precision;
 pub(crate) mod schedule;
+pub mod transform;

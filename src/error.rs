@@ -200,6 +200,14 @@ pub enum Error {
         /// What the compiler said, with the line quoted.
         message: String,
     },
+    /// A transformation of the gradient cannot be used, or not together with the others.
+    #[error("the gradient transformation `{name}` {problem}")]
+    Transform {
+        /// The transformation.
+        name: String,
+        /// What is wrong.
+        problem: String,
+    },
     /// Gradients were borrowed without those of tensors that were frozen, and these train now.
     #[error(
         "the gradients lack those of {tensors}, which were frozen when `borrow_gradients` was called and are not any \

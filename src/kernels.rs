@@ -1,7 +1,7 @@
 //! The compute kernels: their WGSL, composed from the whole shaders in `shaders/`.
 //!
-//! A step kernel is one rule's `update` between an access (where weights and gradients lie), what is done to
-//! the gradient before it, and what becomes of the weights after it: `shaders/step.wgsl`, with what it imports. The
+//! A step kernel is one rule's `update` between an access (where weights and gradients lie), the transformations
+//! of the gradient before it, and what becomes of the weights after it: `shaders/step.wgsl`, with what it imports. The
 //! rule's text comes first, so that line numbers in a compiler's message are the rule's own.
 
 mod bindings;
@@ -10,12 +10,13 @@ mod compose;
 mod spec;
 mod template;
 mod text;
+mod transforms;
 #[cfg(feature = "validate")]
 mod validate;
 
 pub(crate) use bindings::Binding;
-pub use check::{NAMES, check, check_outer};
-pub(crate) use check::{check_coefficients, check_hyper};
+pub use check::{NAMES, check, check_outer, check_transform};
+pub(crate) use check::{check_coefficients, check_collisions, check_hyper, check_links};
 pub use compose::{all, decide, finish, moments, sync_moments};
 pub use spec::{Access, Decision, Measure, Recipe, Source};
 pub use text::BUILTINS;

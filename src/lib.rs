@@ -39,7 +39,8 @@
 //! | averages of the weights: EMA, Polyak, SWA | [`average`] |
 //! | steps skipped where a gradient is not finite, and loss scaling | [`guard`] |
 //! | f16 and bf16 without `shader-f16` | [`precision`] |
-//! | clipping, accumulation over micro-batches | [`Clip`], [`Accumulation`] |
+//! | clipping, noise, and transformations of the gradient of your own | [`Clip`], [`transform`] |
+//! | accumulation over micro-batches | [`Accumulation`] |
 //! | the training state in files, and PyTorch's | [`checkpoint`], [`Snapshot`] |
 //! | weights and gradients in buffers of yours | [`Builder::borrowed`], [`Slice`] |
 //! | memory, bytes moved and limits, before there is a device | [`Builder::plan`], [`Plan`], [`Memory`], [`Traffic`] |
@@ -50,8 +51,8 @@
 //! | the kernels' texts | [`kernels`] |
 //!
 //! Rules and settings are [serde](https://serde.rs)'s, too: `{ "clip": { "global_norm": 1.0 }, "guard": true }` is an
-//! [`Options`], and [`rules::read`] makes a rule. What is code of one's own (a rule, an outer step, a schedule that is a
-//! function) is not serialised.
+//! [`Options`], and [`rules::read`] makes a rule. What is code of one's own (a rule, an outer step, a transformation, a
+//! schedule that is a function) is not serialised.
 //!
 //! Calls record or enqueue and return at once; errors say what was wrong, with the values, and have changed nothing.
 //!
@@ -91,6 +92,7 @@ pub use config::{
     outer::{self, Outer},
     precision::{self, Half},
     schedule::Schedule,
+    transform::{self, Transform},
 };
 pub use error::{Error, check_hyperparameter};
 pub use gpu::slice::Slice;

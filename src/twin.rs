@@ -13,10 +13,12 @@ use crate::{
         clip::Clip,
         lookahead::Lookahead,
         options::Options,
+        transform::Context,
     },
+    kernels::{Access, Recipe},
     layout::params::flags,
     plan::cycle::Clock,
-    rules::{Rule, Slot, Step, WeightDecay, minimum},
+    rules::{Rule, Slot, Step, WeightDecay},
 };
 
 /// One group's training in f64. The fields are its state, for comparison.
@@ -26,8 +28,6 @@ pub struct Twin {
     lookahead: Option<Lookahead>,
     options: Options,
     clock: Clock,
-    /// Values in a row of each tensor; 0 where its gradient is not centralised.
-    rows: Vec<usize>,
     shapes: Vec<Vec<usize>>,
     gathered: u32,
     average_start: u64,
@@ -76,7 +76,6 @@ impl Twin {
             lookahead: None,
             options: Options::default(),
             clock: Clock::new(),
-            rows: vec![0; weights.len()],
             shapes,
             slow_moments: moments.clone(),
             moments,
@@ -118,18 +117,8 @@ impl Twin {
 
     /// With tensors of these shapes, which centralisation and factored second moments need to know.
     pub fn shapes(self, shapes: &[Vec<usize>]) -> Self {
-        let row = |shape: &Vec<usize>| match shape.iter().skip(1).product::<usize>() {
-            length if shape.len() > 1 && length > 1 => length,
-            _ => 0,
-        };
         let moments = initial_moments(self.rule.as_ref(), shapes);
-        Self {
-            rows: shapes.iter().map(row).collect(),
-            shapes: shapes.to_vec(),
-            slow_moments: moments.clone(),
-            moments,
-            ..self
-        }
+        Self { shapes: shapes.to_vec(), slow_moments: moments.clone(), moments, ..self }
     }
 
     /// One call of the optimizer's `flush`, at this learning rate.
@@ -174,13 +163,12 @@ impl Twin {
     }
 
     /// Takes a step with the sum of so many micro-batches' gradients.
-    fn take_step(&mut self, mut total: Vec<Vec<f64>>, micro_batches: u32, learning_rate: f64) {
+    fn take_step(&mut self, total: Vec<Vec<f64>>, micro_batches: u32, learning_rate: f64) {
         if self.options.guard.is_some() && !total.iter().flatten().all(|value| value.is_finite()) {
             self.skipped += 1;
             return;
         }
         let gain = self.options.gain(micro_batches, self.options.maximize);
-        total.iter_mut().flatten().for_each(|value| *value *= gain);
         let adaptive = self.options.adaptive.filter(|_| self.lookahead.is_some());
         let phases =
             self.clock.next_step(self.lookahead.as_ref(), adaptive.map(|adaptive| adaptive.gradient), false);
@@ -188,13 +176,14 @@ impl Twin {
             self.slow_weights.clone_from(&self.weights);
         }
         if phases[0] & flags::UPDATE != 0 {
-            self.update(&total, learning_rate);
+            self.update(total.clone(), gain, learning_rate);
         }
         if let Some(lookahead) = self.lookahead
             && (phases[0] | phases[1]) & flags::SYNC != 0
         {
             let count = self.clock.count + u64::from(phases[0] & flags::UPDATE != 0);
-            self.alphas = adaptive.map_or(vec![], |adaptive| self.find_alphas(&adaptive, &total, count));
+            self.alphas =
+                adaptive.map_or(vec![], |adaptive| self.find_alphas(&adaptive, &total, gain, count));
             self.sync(&lookahead, learning_rate);
         }
         if let Some(share) =
@@ -208,13 +197,13 @@ impl Twin {
         self.steps += 1;
     }
 
-    fn update(&mut self, total: &[Vec<f64>], learning_rate: f64) {
+    fn update(&mut self, total: Vec<Vec<f64>>, gain: f64, learning_rate: f64) {
         let weight_decay = self.rule.weight_decay();
         let decay = if let WeightDecay::Direction(factor) = weight_decay { factor } else { 0.0 };
         let step = Step { count: self.clock.count + 1, learning_rate, decay, trust: 1.0 };
         let fisher = self.fisher_decay();
         let l2 = if let WeightDecay::L2(factor) = weight_decay { factor } else { 0.0 };
-        let gradients = self.clipped(&self.centralised(total));
+        let gradients = self.transformed(total, gain);
         for (tensor, gradients) in gradients.iter().enumerate() {
             let weights = &mut self.weights[tensor];
             let mut step = step;
@@ -292,7 +281,13 @@ impl Twin {
 
     /// alpha^ for the model (or its one group) or for each tensor; none where it is no number. `count` updates have
     /// been.
-    fn find_alphas(&self, adaptive: &AdaptiveAlpha, total: &[Vec<f64>], count: u64) -> Vec<Option<f64>> {
+    fn find_alphas(
+        &self,
+        adaptive: &AdaptiveAlpha,
+        total: &[Vec<f64>],
+        gain: f64,
+        count: u64,
+    ) -> Vec<Option<f64>> {
         let l2 = if let WeightDecay::L2(factor) = self.rule.weight_decay() { factor } else { 0.0 };
         let moment = self.rule.second_moment(count.max(1));
         let curvature = |tensor: usize, index: usize| match (adaptive.curvature, moment) {
@@ -311,7 +306,7 @@ impl Twin {
             for (index, gradient) in total[tensor].iter().enumerate() {
                 let weight = self.weights[tensor][index];
                 let d = weight - self.slow_weights[tensor][index];
-                sums[0] += (gradient + l2 * weight) * d;
+                sums[0] += (gain * gradient + l2 * weight) * d;
                 sums[1] += d * curvature(tensor, index) * d;
             }
             sums
@@ -334,37 +329,13 @@ impl Twin {
         self.lookahead.map_or(1, |lookahead| lookahead.k + extra) * self.options.micro_batches()
     }
 
-    fn centralised(&self, gradients: &[Vec<f64>]) -> Vec<Vec<f64>> {
-        if !self.options.centralise && !self.rule.centralises() {
-            return gradients.to_vec();
-        }
-        let centralise = |(gradient, &row): (&Vec<f64>, &usize)| {
-            let mut gradient = gradient.clone();
-            for row in gradient.chunks_mut(row.max(1)).filter(|_| row > 0) {
-                let mean = row.iter().sum::<f64>() / row.len() as f64;
-                row.iter_mut().for_each(|value| *value -= mean);
-            }
-            gradient
-        };
-        gradients.iter().zip(&self.rows).map(centralise).collect()
-    }
-
-    fn clipped(&self, gradients: &[Vec<f64>]) -> Vec<Vec<f64>> {
-        let scale = |tensor: &Vec<f64>, factor: f64| tensor.iter().map(|value| factor * value).collect();
-        match self.options.clip {
-            Clip::None => gradients.to_vec(),
-            Clip::Value(bound) => gradients
-                .iter()
-                .map(|tensor| tensor.iter().map(|value| value.clamp(-bound, bound)).collect())
-                .collect(),
-            Clip::GlobalNorm(bound) => {
-                let (_, factor) = norm(gradients.iter().flatten().copied(), bound);
-                gradients.iter().map(|tensor| scale(tensor, factor)).collect()
-            }
-            Clip::TensorNorm(bound) => {
-                gradients.iter().map(|tensor| scale(tensor, norm(tensor.iter().copied(), bound).1)).collect()
-            }
-        }
+    /// What the rule is given, of the sum of the micro-batches' gradients.
+    fn transformed(&self, mut total: Vec<Vec<f64>>, gain: f64) -> Vec<Vec<f64>> {
+        let (rule, lookahead) = (self.rule.as_ref(), self.lookahead.as_ref());
+        let recipe = Recipe { rule, lookahead, options: &self.options, access: Access::Owned };
+        let context = Context { shapes: &self.shapes, step: self.steps, gain };
+        recipe.transforms().iter().for_each(|link| link.transform.apply(&mut total, &context));
+        total
     }
 }
 
@@ -378,10 +349,4 @@ fn initial_moments(rule: &dyn Rule, shapes: &[Vec<usize>]) -> Vec<Vec<Vec<f64>>>
 /// The initial state of one weight.
 fn initial(slots: &[Slot]) -> Vec<f64> {
     slots.iter().map(|slot| f64::from(slot.initial)).collect()
-}
-
-/// The norm of values, and the factor that clips it.
-fn norm(values: impl Iterator<Item = f64>, max_norm: f64) -> (f64, f64) {
-    let norm = values.map(|value| value * value).sum::<f64>().sqrt();
-    (norm, minimum(max_norm / (norm + 1e-6), 1.0))
 }

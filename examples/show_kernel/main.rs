@@ -101,7 +101,7 @@ fn of(recipe: &Recipe<'_>, which: Which) -> Vec<Source> {
 }
 
 fn finish(recipe: &Recipe<'_>, measure: Measure) -> Source {
-    kernels::finish(measure, recipe.options.guard.is_some())
+    kernels::finish(measure, recipe.options.guard.is_some() && recipe.options.transforms.is_empty())
 }
 
 fn titled(source: Source) -> Source {

@@ -7,6 +7,7 @@ use lookahead_wgpu::{
     Accumulation, AdaptiveAlpha, Average, Clip, Guard, Half, Lookahead, LossScale, Options, Outer,
     StatePolicy, alpha,
     outer::{HeavyBall, Interpolation, Nesterov, SlowMo},
+    transform::GradientNoise,
 };
 
 /// Prints a compute kernel of the optimizer, whole, as it is composed for these settings.
@@ -43,6 +44,10 @@ pub struct Arguments {
     /// Centralise gradients
     #[arg(long)]
     centralise: bool,
+
+    /// Add annealed Gaussian noise to them, after clipping
+    #[arg(long)]
+    gradient_noise: bool,
 
     /// Accumulate the gradients of several micro-batches
     #[arg(long)]
@@ -262,7 +267,11 @@ impl Arguments {
         if let Some((_, option)) = needs.into_iter().find(|(set, _)| *set && self.lookahead.is_none()) {
             return Err(format!("{option} is for Lookahead; give --lookahead, too"));
         }
-        Ok(Options::default()
+        let mut options = Options::default();
+        if self.gradient_noise {
+            options = options.transform(GradientNoise::new(0.01));
+        }
+        Ok(options
             .clip(self.clip.map_or(Clip::None, |clip| match clip {
                 ClipBy::Value => Clip::Value(1.0),
                 ClipBy::Global => Clip::GlobalNorm(1.0),

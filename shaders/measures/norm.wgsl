@@ -10,7 +10,7 @@ fn la_measures() -> bool {
 }
 
 fn la_measured(i: u32, inside: vec4<bool>) -> La_Sum {
-    let g = la_unclipped_gradient(i, la_locate(i));
+    let g = la_gradient_to_reduce(i, la_locate(i));
     return la_squares_of(select(vec4f(), g, inside));
 }
 #else

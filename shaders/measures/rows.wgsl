@@ -5,7 +5,7 @@ alias La_Sum = vec2f;
 // The sum of a row of the gradient; y: of what is large, times 2^-64, so that the mean of what f32 holds is found
 // whatever its size.
 fn la_measured(i: u32, inside: vec4<bool>) -> La_Sum {
-    let g = select(vec4f(), la_raw_gradient(i, la_locate(i)), inside);
+    let g = select(vec4f(), la_gradient_to_reduce(i, la_locate(i)), inside);
     let bits = bitcast<vec4u>(g);
     let magnitude = bits & vec4u(0x7fffffffu);
     let is_large = magnitude >= vec4u(0x6c800000u); // 2^90

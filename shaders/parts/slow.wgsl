@@ -3,7 +3,7 @@
 #import parts/half
 
 // Random bits by number, not by sequence: the same on every adapter and in every run. The generator is
-// pcg4d (Jarzynski and Olano, "Hash functions for GPU rendering", 2020).
+// pcg4d (Jarzynski and Olano, "Hash functions for GPU rendering", 2020), but for taking each round's four sums at once.
 fn la_pcg4d(seed: vec4u) -> vec4u {
     var v = seed * 1664525u + vec4u(1013904223u);
     v += v.yzxy * v.wxyz;

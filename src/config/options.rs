@@ -14,6 +14,7 @@ use crate::{
         guard::Guard,
         outer::{self, Interpolation, Outer},
         precision::Half,
+        transform::{self, MAX_TRANSFORMS, Reduced, Transform},
     },
     error::Error,
 };
@@ -25,6 +26,9 @@ use crate::{
 pub struct Options {
     /// Gradient clipping.
     pub clip: Clip,
+    /// Transformations of the gradient that come after clipping.
+    #[serde(with = "transform", skip_serializing_if = "Vec::is_empty")]
+    pub transforms: Vec<Arc<dyn Transform>>,
     /// How the slow weights move at a sync.
     #[serde(with = "outer")]
     pub outer: Arc<dyn Outer>,
@@ -56,6 +60,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             clip: Clip::None,
+            transforms: vec![],
             outer: Arc::new(Interpolation),
             adaptive: None,
             average: None,
@@ -75,6 +80,12 @@ impl Options {
     /// With gradients clipped.
     pub fn clip(self, clip: Clip) -> Self {
         Self { clip, ..self }
+    }
+
+    /// With one more transformation of the gradient, after those there are.
+    pub fn transform(mut self, transform: impl Transform + 'static) -> Self {
+        self.transforms.push(Arc::new(transform));
+        self
     }
 
     /// With this outer step.
@@ -134,6 +145,7 @@ impl Options {
 
     pub(crate) fn check(&self) -> Result<(), Error> {
         self.clip.check()?;
+        transform::check(&self.transforms)?;
         self.outer.check()?;
         self.adaptive.map_or(Ok(()), |adaptive| adaptive.check())?;
         self.average.map_or(Ok(()), |average| average.check())?;
@@ -143,7 +155,33 @@ impl Options {
 
     /// Every step takes the norm of the gradient: for clipping, for a guard, or to be read.
     pub(crate) fn measures_norm(&self) -> bool {
-        self.clip.is_norm() || self.guard.is_some() || self.gradient_norms
+        self.norm().is_some() || self.guard.is_some() || self.gradient_norms
+    }
+
+    /// What norm a transformation needs, if one does.
+    pub(crate) fn norm(&self) -> Option<Reduced> {
+        let listed = self.transforms.iter().filter_map(|transform| transform.reduces());
+        self.clip.reduces().into_iter().chain(listed).find(|reduced| reduced.bound().is_some())
+    }
+
+    /// The coefficients of the listed transformations.
+    pub(crate) fn coefficients(&self) -> [[f32; 4]; MAX_TRANSFORMS] {
+        let mut all = [[0.0; 4]; MAX_TRANSFORMS];
+        for (place, transform) in all.iter_mut().zip(&self.transforms) {
+            *place = transform.coefficients();
+        }
+        all
+    }
+
+    /// The norm is of a gradient that is still multiplied by the loss scale: that is known before the guard has told
+    /// anything, and a norm is so much larger.
+    pub(crate) fn norm_is_scaled(&self) -> bool {
+        self.guard.is_some() && self.transforms.is_empty()
+    }
+
+    /// What is measured of the gradient depends on what a guard tells: transformations need not be linear.
+    pub(crate) fn measures_what_is_told(&self) -> bool {
+        self.guard.is_some() && !self.transforms.is_empty()
     }
 
     /// A guard tries every update first.

@@ -1,8 +1,14 @@
-//! Whether a rule or an outer step keeps its contract, and plain words for what is wrong where it does not.
+//! Whether a rule, an outer step or a transformation keeps its contract, and plain words for what is wrong where it does not.
 
-use super::text::{self, BUILTINS, Declaration, Token};
+use super::{
+    text::{self, BUILTINS, Declaration, Token},
+    transforms::{Link, PARAMETERS},
+};
 use crate::{
-    config::outer::Outer,
+    config::{
+        outer::Outer,
+        transform::{Reduced, Transform},
+    },
     error::Error,
     rules::{Factored, MAX_HYPER, MAX_SLOTS, Rule, SecondMoment, Slot, check_learning_rate},
 };
@@ -94,6 +100,82 @@ pub fn check_outer(outer: &dyn Outer) -> Result<(), Error> {
     text.check_slots("outer_state", slots.len())
 }
 
+/// Checks a gradient transformation's contract and, with the feature `validate`, its WGSL.
+///
+/// # Errors
+///
+/// [`Error::Hyperparameter`] or [`Error::Transform`].
+pub fn check_transform(transform: &dyn Transform) -> Result<(), Error> {
+    transform.check()?;
+    let name = transform.name();
+    let broken = |problem: String| Err(Error::Transform { name: name.to_owned(), problem });
+    let is_word = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if !is_word || !name.starts_with(|c: char| c.is_ascii_alphabetic()) {
+        return broken("must be a name that a function of WGSL can have".to_owned());
+    }
+    let coefficients = transform.coefficients();
+    if !coefficients.iter().all(|value| value.is_finite()) {
+        return broken(format!("gives the coefficients {coefficients:?}, which must be finite"));
+    }
+    if let Some(bound) = transform.reduces().and_then(Reduced::bound)
+        && !(bound > 0.0 && (bound as f32).is_normal())
+    {
+        return broken(format!(
+            "gives {bound:?} for the bound of a norm, which must be positive and finite, for f32 too"
+        ));
+    }
+    // Those of this crate keep it, under names of the driver's.
+    if transform.settings().is_some() {
+        return Ok(());
+    }
+    let text = Text::of(Author::Transform, name, transform.wgsl())?;
+    text.check_names()?;
+    text.check_parameters(name)?;
+    #[cfg(feature = "validate")]
+    super::validate::check_transform(transform)?;
+    Ok(())
+}
+
+/// Refuses transformations of one gradient that do not go together.
+pub(crate) fn check_links(links: &[Link<'_>]) -> Result<(), Error> {
+    let mut needs: [Option<&str>; 2] = [None; 2];
+    for (index, Link { transform, .. }) in links.iter().enumerate() {
+        let name = transform.name();
+        let broken = |problem: String| Err(Error::Transform { name: name.to_owned(), problem });
+        if links[..index].iter().any(|other| other.transform.name() == name) {
+            return broken("is there twice: each can be once, and has a name of its own".to_owned());
+        }
+        let Some(reduced) = transform.reduces() else { continue };
+        let (which, what) = match reduced {
+            Reduced::RowMeans => (0, "the means of rows"),
+            Reduced::GlobalNorm(_) | Reduced::TensorNorm(_) => (1, "a norm"),
+        };
+        if let Some(other) = needs[which].replace(name) {
+            return broken(format!("needs {what}, as `{other}` does; one of an optimizer's can"));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses texts that declare the same name, where they would be in one kernel: a rule's, an outer step's, and those of
+/// transformations.
+pub(crate) fn check_collisions(rule: &dyn Rule, outer: &dyn Outer, links: &[Link<'_>]) -> Result<(), Error> {
+    let first = [("rule", rule.name(), rule.wgsl()), ("outer step", outer.name(), outer.wgsl())];
+    let others = links.iter().map(|link| ("transformation", link.transform.name(), link.transform.wgsl()));
+    let mut seen: Vec<(&str, &str, &str)> = Vec::new();
+    for (kind, owner, wgsl) in first.into_iter().chain(others) {
+        let tokens = text::tokens(wgsl).unwrap_or_default();
+        let found: Vec<_> = text::declarations(&tokens).iter().map(|found| found.name).collect();
+        if let Some((name, kind_of, other)) = seen.iter().find(|(name, ..)| found.contains(name)) {
+            let problem = format!("declares `{name}`, as the {kind_of} `{other}` does; rename one of them");
+            let author = if kind == "transformation" { Author::Transform } else { Author::Rule };
+            return Err(author.broken(owner, problem));
+        }
+        seen.extend(found.into_iter().map(|name| (name, kind, owner)));
+    }
+    Ok(())
+}
+
 /// Refuses coefficients of an outer step that are not finite.
 pub(crate) fn check_coefficients(outer: &dyn Outer) -> Result<(), Error> {
     let coefficients = outer.coefficients();
@@ -168,30 +250,57 @@ fn check_slots(slots: &[Slot]) -> Result<(), String> {
     Ok(())
 }
 
-/// A rule's or an outer step's WGSL.
+/// Whose a text is, in messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Author {
+    /// A rule or an outer step.
+    Rule,
+    Transform,
+}
+
+/// The WGSL of a rule, an outer step or a transformation.
 struct Text<'a> {
+    author: Author,
     name: &'a str,
     tokens: Vec<Token<'a>>,
     declarations: Vec<Declaration<'a>>,
 }
 
+impl Author {
+    fn broken(self, name: &str, problem: String) -> Error {
+        let name = name.to_owned();
+        match self {
+            Self::Rule => Error::Rule { rule: name, problem },
+            Self::Transform => Error::Transform { name, problem },
+        }
+    }
+
+    fn wrong(self, name: &str, line: u32, message: String) -> Error {
+        match self {
+            Self::Rule => Error::Shader { rule: name.to_owned(), line, message },
+            Self::Transform => self.broken(name, format!("has WGSL that is wrong at line {line}: {message}")),
+        }
+    }
+}
+
 impl<'a> Text<'a> {
     fn new(name: &'a str, wgsl: &'a str) -> Result<Self, Error> {
-        let tokens = text::tokens(wgsl).map_err(|line| Error::Shader {
-            rule: name.to_owned(),
-            line,
-            message: "the comment is never closed".to_owned(),
-        })?;
+        Self::of(Author::Rule, name, wgsl)
+    }
+
+    fn of(author: Author, name: &'a str, wgsl: &'a str) -> Result<Self, Error> {
+        let tokens = text::tokens(wgsl)
+            .map_err(|line| author.wrong(name, line, "the comment is never closed".to_owned()))?;
         let declarations = text::declarations(&tokens);
-        Ok(Self { name, tokens, declarations })
+        Ok(Self { author, name, tokens, declarations })
     }
 
     fn broken(&self, problem: String) -> Result<(), Error> {
-        Err(Error::Rule { rule: self.name.to_owned(), problem })
+        Err(self.author.broken(self.name, problem))
     }
 
     fn wrong(&self, line: u32, message: String) -> Result<(), Error> {
-        Err(Error::Shader { rule: self.name.to_owned(), line, message })
+        Err(self.author.wrong(self.name, line, message))
     }
 
     fn find(&self, kind: &str, name: &str) -> Option<&Declaration<'a>> {
@@ -271,6 +380,35 @@ impl<'a> Text<'a> {
         let found: Vec<_> = members.iter().map(|member| (member.name, member.ty.as_str())).collect();
         let found = written(&found, &function.returned());
         self.wrong(function.line, format!("it has {found}, and {expected} is expected"))
+    }
+
+    /// Refuses a transformation's function that the driver cannot call.
+    fn check_parameters(&self, name: &str) -> Result<(), Error> {
+        let known = || PARAMETERS.map(|(name, ty)| format!("`{name}: {ty}`")).join(", ");
+        let Some(function) = self.find("fn", name) else {
+            return self.broken(format!("has no `fn {name}(g: vec4f, ...) -> vec4f` in its WGSL"));
+        };
+        let resolved = |ty: &str| text::resolved(ty, &self.declarations);
+        let members = function.members();
+        let (first, others) =
+            members.split_first().map_or((None, &[][..]), |(first, rest)| (Some(first), rest));
+        let first = first.map_or(String::new(), |first| resolved(&first.ty));
+        if first != "vec4f" || resolved(&function.returned()) != "vec4f" {
+            let told = format!("`fn {name}` must take the gradient, `g: vec4f`, first, and return a vec4f");
+            return self.wrong(function.line, told);
+        }
+        for (index, member) in others.iter().enumerate() {
+            let (own, ty) = (member.name, resolved(&member.ty));
+            if !PARAMETERS.contains(&(own, ty.as_str())) {
+                let told =
+                    format!("`fn {name}` has the parameter `{own}: {ty}`; after `g` there are {}", known());
+                return self.wrong(function.line, told);
+            }
+            if others[..index].iter().any(|other| other.name == own) {
+                return self.wrong(function.line, format!("`fn {name}` has the parameter `{own}` twice"));
+            }
+        }
+        Ok(())
     }
 
     /// Refuses `state[2]` where there are two slots.

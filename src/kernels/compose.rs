@@ -1,13 +1,16 @@
 //! Kernels composed from the whole shaders of `shaders/`: which file, and what its flags and numbers are.
 
+#[cfg(feature = "validate")]
+use super::transforms;
 use super::{
     Access, Decision, Measure, Recipe, Source,
     template::{Text, Values, expand},
 };
+#[cfg(feature = "validate")]
+use crate::config::transform::Transform;
 use crate::{
     config::{
         alpha::{Curvature, Scope},
-        clip::Clip,
         lookahead::{Lookahead, StatePolicy},
         options::Options,
         precision::Half,
@@ -59,10 +62,6 @@ const VALUES: &[&str] = &[
     "alpha_by_tensor",
     "average",
     "average_at",
-    "centralises",
-    "clips_global_norm",
-    "clips_tensor_norm",
-    "clips_value",
     "curvature_at",
     "curvature_raw",
     "curvature_root",
@@ -89,17 +88,20 @@ const VALUES: &[&str] = &[
     "preview",
     "reductions",
     "resets_fisher",
+    "row_means",
     "rows",
     "scaled",
     "slots",
     "slow_bf16",
     "swaps_slow",
     "syncs_state",
+    "transforms",
     "tried",
     "trust",
     "unscale",
     "uses_bf16",
     "uses_f16",
+    "values",
 ];
 
 /// A kernel to be composed: the file it begins with, its entry point, and what that file and its imports ask for.
@@ -108,13 +110,15 @@ struct Kernel<'a> {
     entry: &'static str,
     /// What is imported by a name of its kind.
     texts: Vec<(&'static str, Text<'a>)>,
+    /// What is imported as `transforms`.
+    transforms: String,
     values: Values,
 }
 
 impl<'a> Kernel<'a> {
     fn new(file: &'static str, entry: &'static str) -> Self {
         let values = VALUES.iter().map(|name| (*name, 0)).collect();
-        Self { file, entry, texts: vec![], values }
+        Self { file, entry, texts: vec![], transforms: String::new(), values }
     }
 
     fn text(mut self, name: &'static str, text: Text<'a>) -> Self {
@@ -141,8 +145,8 @@ impl<'a> Kernel<'a> {
     fn compose(self, name: String) -> Source {
         let find = |name: &str| {
             let own = self.texts.iter().find(|(own, _)| *own == name).map(|(_, text)| *text);
-            let words = || words(name).map(Text::Verbatim);
-            own.or_else(|| shader(name).map(Text::Template)).or_else(words)
+            let transforms = (name == "transforms").then_some(Text::Verbatim(self.transforms.as_str()));
+            own.or(transforms).or_else(|| shader(name).or_else(|| words(name)).map(Text::Template))
         };
         let mut wgsl = expand(self.file, &find, &self.values).unwrap_or_else(|mistake| mistake.to_string());
         if self.values.get("calls_rule") == Some(&0) {
@@ -189,8 +193,9 @@ impl Recipe<'_> {
     /// The first pass of a reduction.
     pub fn partial(&self, measure: Measure) -> Source {
         let calls_rule = matches!(measure, Measure::Trust | Measure::Tried);
-        let kernel =
+        let mut kernel =
             self.kernel("partial", "la_partial", calls_rule).measure(measure).flags([("first_pass", true)]);
+        kernel.transforms = self.transforms_wgsl(Some(measure));
         kernel.compose(self.title(&format!("partial {measure:?}")))
     }
 
@@ -219,7 +224,8 @@ impl Recipe<'_> {
         let mut hyper = Vec::new();
         self.rule.hyper(1, &mut hyper);
         let planes = self.planes();
-        Kernel::new(file, entry)
+        let transforms = self.transforms_wgsl(None);
+        Kernel { transforms, ..Kernel::new(file, entry) }
             .text("rule", Text::Verbatim(self.rule.wgsl()))
             .text("outer", Text::Verbatim(self.options.outer.wgsl()))
             .flags([
@@ -234,10 +240,9 @@ impl Recipe<'_> {
                 ("pooled", self.access == Access::Pooled),
                 ("far", self.access == Access::Far),
                 ("accumulates", planes.accumulated),
-                ("centralises", self.centralises()),
-                ("clips_value", matches!(self.options.clip, Clip::Value(_))),
-                ("clips_global_norm", matches!(self.options.clip, Clip::GlobalNorm(_))),
-                ("clips_tensor_norm", matches!(self.options.clip, Clip::TensorNorm(_))),
+                ("transforms", !self.options.transforms.is_empty()),
+                ("row_means", self.centralises()),
+                ("values", self.asks_for_places()),
                 ("average", planes.average),
             ])
             .values(self.plane_values())
@@ -298,6 +303,12 @@ impl Recipe<'_> {
     }
 }
 
+/// What a transformation may use, and a call of it, for checking its text.
+#[cfg(feature = "validate")]
+pub(super) fn around_transform(transform: &dyn Transform) -> String {
+    format!("{}\n{}", shader("parts/numbers").unwrap_or(""), transforms::call(transform))
+}
+
 /// The second pass of a reduction. `scaled`: gradients are of the loss times the loss scale.
 pub fn finish(measure: Measure, scaled: bool) -> Source {
     let kernel = Kernel::new("finish", "la_finish").measure(measure).flags([("scaled", scaled)]);
@@ -332,7 +343,7 @@ impl Recipe<'_> {
     /// Every kernel that a group of these settings needs.
     pub fn sources(&self) -> Vec<Source> {
         let (options, measures) = (self.options, self.measures());
-        let scaled = options.guard.is_some();
+        let scaled = options.norm_is_scaled();
         let mut sources = vec![self.step()];
         sources.extend(measures.iter().map(|measure| self.partial(*measure)));
         sources.extend(measures.iter().map(|measure| finish(*measure, scaled)));

@@ -1,7 +1,7 @@
 //! What a kernel is asked for.
 
 use crate::{
-    config::{alpha::Scope, clip::Clip, lookahead::Lookahead, options::Options},
+    config::{alpha::Scope, lookahead::Lookahead, options::Options, transform::Reduced},
     layout::planes::Planes,
     rules::Rule,
 };
@@ -85,11 +85,6 @@ impl Recipe<'_> {
         Planes::new(self.rule, self.lookahead, self.options)
     }
 
-    /// Gradients are centralised.
-    pub(crate) fn centralises(&self) -> bool {
-        self.options.centralise || self.rule.centralises()
-    }
-
     /// The driver keeps the rule's second moment.
     pub(crate) fn is_factored(&self) -> bool {
         self.rule.factored(1).is_some()
@@ -115,7 +110,8 @@ impl Recipe<'_> {
             && self.options.adaptive.is_some_and(|adaptive| adaptive.scope == Scope::Tensor);
         self.access != Access::Owned
             || by_tensor
-            || matches!(self.options.clip, Clip::TensorNorm(_))
+            || matches!(self.options.norm(), Some(Reduced::TensorNorm(_)))
+            || self.asks_for_places()
             || self.centralises()
             || self.rule.trust().is_some()
             || self.is_factored()

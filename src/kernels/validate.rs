@@ -1,4 +1,4 @@
-//! naga's view of a rule, in plain words.
+//! naga's view of a rule or a transformation, in plain words.
 
 use naga::{
     Expression, Function, Handle, Module, Scalar, ScalarKind, TypeInner, VectorSize,
@@ -7,12 +7,16 @@ use naga::{
     valid::{self, CallError, ExpressionError, FunctionError, ValidationError},
 };
 
-use super::spec::{Access, Measure, Recipe};
+use super::{
+    compose,
+    spec::{Access, Measure, Recipe, Source},
+};
 use crate::{
     config::{
         clip::Clip,
         lookahead::{Lookahead, StatePolicy},
         options::Options,
+        transform::Transform,
     },
     error::Error,
     rules::Rule,
@@ -27,23 +31,37 @@ fn check_with(rule: &dyn Rule, access: Access) -> Result<(), Error> {
     let interpolate = Lookahead::default().policy(StatePolicy::Interpolate);
     let options = Options { clip: Clip::TensorNorm(1.0), ..Options::default() };
     let recipe = Recipe { rule, lookahead: Some(&interpolate), options: &options, access };
-    check_text(rule, &recipe.step().wgsl)?;
+    let error = |(line, message)| Error::Shader { rule: rule.name().to_owned(), line, message };
+    let check = |source: Source| check_text(rule.name(), rule.wgsl(), &source.wgsl).map_err(error);
+    check(recipe.step())?;
     match rule.trust() {
-        Some(_) => check_text(rule, &recipe.partial(Measure::Trust).wgsl),
+        Some(_) => check(recipe.partial(Measure::Trust)),
         None => Ok(()),
     }
 }
 
-fn check_text(rule: &dyn Rule, source: &str) -> Result<(), Error> {
-    let name = rule.name();
-    let lines = rule.wgsl().lines().count();
+/// Checks a transformation with what it may use, and a call of it.
+pub fn check_transform(transform: &dyn Transform) -> Result<(), Error> {
+    let rest = compose::around_transform(transform);
+    check_text(transform.name(), transform.wgsl(), &format!("{}\n{rest}", transform.wgsl())).map_err(
+        |(line, message)| Error::Transform {
+            name: transform.name().to_owned(),
+            problem: format!("has WGSL that is wrong at line {line}: {message}"),
+        },
+    )
+}
+
+/// Checks a source that begins with the text of somebody with this name; what is wrong, and in which line.
+fn check_text(name: &str, text: &str, source: &str) -> Result<(), (u32, String)> {
+    let lines = text.lines().count();
     let error = |line: Option<u32>, message: &str| {
         let line = line.unwrap_or(0);
         let mut message = message.trim_end().to_owned();
         if line as usize > lines {
-            message += &format!("\n(the rule's text ends at line {lines}: it breaks what comes after it)");
+            message +=
+                &format!("\n(the text of `{name}` ends at line {lines}: it breaks what comes after it)");
         }
-        Error::Shader { rule: name.to_owned(), line, message }
+        (line, message)
     };
     let module = naga::front::wgsl::parse_str(source).map_err(|problem| {
         let line = problem.location(source).map(|at| at.line_number);

@@ -7,7 +7,10 @@ use std::{fmt::Write, mem::offset_of, sync::LazyLock};
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::rules::{MAX_HYPER, MAX_SLOTS};
+use crate::{
+    config::transform::MAX_TRANSFORMS,
+    rules::{MAX_HYPER, MAX_SLOTS},
+};
 
 /// Bytes of a block of a slot: the largest uniform offset alignment of WebGPU.
 pub(crate) const BLOCK: usize = 256;
@@ -62,9 +65,20 @@ impl Told for [u32; 2] {
     const ALIGN: usize = 4;
 }
 
-impl Told for Order {
+impl Told for [u32; 3] {
     const WGSL: &'static str = "";
     const ALIGN: usize = 4;
+}
+
+impl Told for Order {
+    const WGSL: &'static str = "array<vec4u, 4>";
+    const ALIGN: usize = 16;
+}
+
+/// Four values for each transformation of the gradient.
+impl Told for [[f32; 4]; MAX_TRANSFORMS] {
+    const WGSL: &'static str = "array<vec4f, 4>";
+    const ALIGN: usize = 16;
 }
 
 /// A field of a struct.
@@ -162,6 +176,8 @@ told! {
         initial: [f32; MAX_SLOTS],
         /// read by the guard alone
         order: Order,
+        /// the coefficients of the listed transformations
+        transforms: [[f32; 4]; MAX_TRANSFORMS],
     }
 }
 
@@ -194,6 +210,8 @@ told! {
         interval: u32,
         /// where the group's tables start, in words
         table: u32,
+        /// up to the next multiple of 16 bytes
+        padding: [u32; 3],
     }
 }
 
@@ -323,17 +341,20 @@ const fn agree(members: &[Member]) -> bool {
 
 const _: () = assert!(agree(Control::MEMBERS) && agree(Order::MEMBERS));
 const _: () = assert!(size_of::<Control>() <= BLOCK && 4 * MAX_HYPER <= BLOCK);
-const _: () = assert!(size_of::<Order>() == 13 * 4 && offset_of!(Control, order) == 28 * 4);
+const _: () =
+    assert!(size_of::<Order>() == 4 * 16 && MAX_TRANSFORMS == 4 && offset_of!(Control, order) == 28 * 4);
 // An array of vec4f has no gap; a slot lies in whole words.
 const _: () = assert!(MAX_SLOTS == 2 * 4 && SLOT.is_multiple_of(4) && 4 * clock::SCALE == 256);
 
-/// `struct La_Control` and its flags.
+/// `struct La_Control` and its flags, as the preprocessor takes them.
 pub(crate) static CONTROL_WGSL: LazyLock<String> = LazyLock::new(|| {
     let mut text = "// What every dispatch of a step is told.\nstruct La_Control {\n".to_owned();
     for Member { name, ty, about, .. } in Control::MEMBERS.iter().filter(|member| !member.ty.is_empty()) {
+        // What comes from here on few kernels read.
+        text += if *name == "order" { "#if transforms\n" } else { "" };
         let _ = writeln!(text, "    {:27} // {}", format!("{name}: {ty},"), about.trim());
     }
-    text + "}\n" + &constants("// Bits of its flags.", "LA_", flags::TABLE)
+    text + "#end\n}\n" + &constants("// Bits of its flags.", "LA_", flags::TABLE)
 });
 
 /// The guard's words: flags, orders, clock and tables.
@@ -385,7 +406,8 @@ mod tests {
     /// naga lays the struct out as Rust does.
     #[test]
     fn offsets_are_those_of_wgsl() {
-        let text = format!("{}\n@group(0) @binding(0) var<uniform> control: La_Control;", *CONTROL_WGSL);
+        let whole = CONTROL_WGSL.replace("#if transforms\n", "").replace("#end\n", "");
+        let text = format!("{whole}\n@group(0) @binding(0) var<uniform> control: La_Control;");
         let module = naga::front::wgsl::parse_str(&text).unwrap();
         let (_, found) =
             module.types.iter().find(|(_, ty)| ty.name.as_deref() == Some("La_Control")).unwrap();
@@ -398,7 +420,7 @@ mod tests {
             let size = module.types[member.ty].inner.size(module.to_ctx());
             assert_eq!(size as usize, told.size, "{}", told.name);
         }
-        assert_eq!(*span as usize, offset_of!(Control, order));
+        assert_eq!(*span as usize, size_of::<Control>());
     }
 
     /// Each word has one name, and bits do not overlap.

@@ -22,6 +22,7 @@ use crate::{
         outer::Outer,
         precision::Half,
         schedule::Schedule,
+        transform::Transform,
     },
     error::Error,
     gpu::{
@@ -85,6 +86,12 @@ impl Builder {
     /// With gradients clipped.
     pub fn clip(mut self, clip: Clip) -> Self {
         self.options.clip = clip;
+        self
+    }
+
+    /// With one more [transformation of the gradient](crate::transform), after clipping and those given before.
+    pub fn transform(mut self, transform: impl Transform + 'static) -> Self {
+        self.options.transforms.push(Arc::new(transform));
         self
     }
 

@@ -8,7 +8,7 @@ use crate::{
         options::Options,
     },
     error::Error,
-    kernels::{Recipe, check_outer},
+    kernels::{Access, Recipe, check_collisions, check_links, check_outer, check_transform},
     layout::{limits::Limits, params::ROWS, tensors::Layout},
     rules::Rule,
 };
@@ -21,6 +21,14 @@ pub(super) fn check_options(
 ) -> Result<(), Error> {
     options.check()?;
     check_outer(options.outer.as_ref())?;
+    options.transforms.iter().try_for_each(|transform| check_transform(transform.as_ref()))?;
+    for group in groups {
+        let (rule, outer) = (group.rule.as_ref(), options.outer.as_ref());
+        let recipe = Recipe { rule, lookahead: group.lookahead.as_ref(), options, access: Access::Owned };
+        let links = recipe.transforms();
+        check_links(&links)?;
+        check_collisions(rule, outer, &links)?;
+    }
     if lookahead.is_none() {
         check_alone(options)?;
     }
@@ -95,7 +103,7 @@ fn check_resets(groups: &[GroupState]) -> Result<(), Error> {
     }
 }
 
-/// Refuses tensors that are too long for the tables of rows and moments, which count values in u32.
+/// Refuses tensors that are too long for the tables of rows, moments and places, which count values in u32.
 pub(super) fn check_lengths(layout: &Layout, recipes: &[Recipe<'_>]) -> Result<(), Error> {
     for tensor in layout.tensors.iter().filter(|tensor| tensor.len > u64::from(u32::MAX)) {
         let recipe = &recipes[tensor.group];
@@ -103,6 +111,8 @@ pub(super) fn check_lengths(layout: &Layout, recipes: &[Recipe<'_>]) -> Result<(
             "too many elements to be centralised (2^32)"
         } else if recipe.is_factored() {
             "a rule with factored second moments takes at most 2^32 - 1 elements"
+        } else if recipe.asks_for_places() {
+            "a transformation that asks for the number of a value takes at most 2^32 - 1 elements"
         } else {
             continue;
         };

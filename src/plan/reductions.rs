@@ -12,7 +12,7 @@ use super::{
     recording::{Bind, Dispatch},
 };
 use crate::{
-    config::{alpha::Scope, clip::Clip},
+    config::{alpha::Scope, transform::Reduced},
     error::Error,
     kernels::{self, Binding, Measure, Recipe},
     layout::{
@@ -52,6 +52,8 @@ pub(crate) struct Rows {
 /// What all reductions of an optimizer share.
 pub(crate) struct Reductions {
     pub list: Vec<Reduction>,
+    /// Those of the gradient itself, in the order in which its transformations need them.
+    pub of_gradient: [Measure; 2],
     pub factors: Option<Id<Buffer>>,
     pub regions: Regions,
     pub rows: Vec<Rows>,
@@ -102,6 +104,15 @@ pub(crate) fn rows(layout: &Layout, centralises: impl Fn(usize) -> bool) -> Vec<
     layout.tensors.iter().map(row).collect()
 }
 
+/// Means of rows come first, unless they are of what a norm was needed for.
+fn of_gradient(recipes: &[Recipe<'_>]) -> [Measure; 2] {
+    let late = |recipe: &Recipe<'_>| {
+        let [rows, norm] = [Measure::Rows, Measure::Norm].map(|measure| recipe.transforms_before(measure));
+        recipe.centralises() && norm < rows
+    };
+    if recipes.iter().any(late) { [Measure::Norm, Measure::Rows] } else { [Measure::Rows, Measure::Norm] }
+}
+
 /// The spans of a part: its values from the first given one on, and how many.
 fn cut(part: &Part, measure: Measure, rows: &[Rows]) -> Vec<(u64, u64)> {
     let end = part.value + part.len;
@@ -149,6 +160,7 @@ impl Reductions {
         let rows = rows(layout, |group| recipes[group].centralises());
         let mut reductions = Self {
             list: vec![],
+            of_gradient: of_gradient(recipes),
             factors: None,
             regions: Regions::default(),
             rows,
@@ -170,6 +182,7 @@ impl Reductions {
         let factors = reductions.add_factors(program, limits, factoring.values())?;
         let partial_layout = program.layout(vec![(0, Binding::Read), (1, Binding::ReadWrite)]);
         reductions.partial_layout = Some(partial_layout);
+        let clock = clock.filter(|_| recipes.iter().all(|recipe| recipe.options.norm_is_scaled()));
         let mut finish = Finish { layout: program.layout(finish_bindings(clock.is_some())), factors, clock };
         for (measure, found) in measures.into_iter().zip(all) {
             let place = *reductions.regions.of(measure);
@@ -374,8 +387,10 @@ fn initial_ranges(layout: &Layout, measure: Measure, recipes: &[Recipe<'_>], row
             vec![Range::default(); total.max(1) as usize]
         }
         Measure::Norm => {
-            let by_tensor = matches!(options.clip, Clip::TensorNorm(_));
-            vec![range([options.clip.norm_bound() as f32, 0.0]); if by_tensor { tensors.len() } else { 1 }]
+            let norm = options.norm();
+            let bound = norm.and_then(Reduced::bound).unwrap_or(0.0);
+            let by_tensor = matches!(norm, Some(Reduced::TensorNorm(_)));
+            vec![range([bound as f32, 0.0]); if by_tensor { tensors.len() } else { 1 }]
         }
         Measure::Trust => by_tensor(&|tensor| match recipes[tensor.group].rule.trust() {
             Some(trust) => [trust.coefficient as f32, trust.eps as f32],

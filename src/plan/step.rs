@@ -7,7 +7,7 @@ use super::{
     whole::{Plan, Swapped},
 };
 use crate::{
-    config::alpha::GradientAt,
+    config::{alpha::GradientAt, transform::Transform},
     error::Error,
     kernels::{Measure, check_coefficients},
     layout::{
@@ -176,7 +176,7 @@ impl Plan {
             flags,
             lr: if guarded { base } else { lr },
             pull: group.lookahead.map_or(0.0, |lookahead| 1.0 - lookahead.alpha) as f32,
-            clip: self.options.clip.bound() as f32,
+            clip: self.options.clip.coefficients()[0],
             l2,
             shrink: lr * decoupled,
             decay,
@@ -190,6 +190,7 @@ impl Plan {
             padding: [0; 2],
             initial,
             order: self.order(index, event, decoupled, count),
+            transforms: self.options.coefficients(),
         }
     }
 
@@ -322,8 +323,12 @@ impl Recorder<'_> {
     /// A whole step: what is measured of the gradient, the guard's decision, what is measured of the update, the
     /// update, and a sync of its own.
     fn step(&mut self) {
-        self.reduce(Measure::Rows);
-        self.reduce(Measure::Norm);
+        if self.plan.options.measures_what_is_told() {
+            self.decide(true);
+        }
+        for measure in self.plan.reductions.of_gradient {
+            self.reduce(measure);
+        }
         let tries = self.guarded && self.plan.options.tries_updates();
         if tries {
             self.decide(true);
@@ -365,7 +370,8 @@ impl Recorder<'_> {
             return;
         }
         let alpha = measure == Measure::Alpha;
-        let decided = !matches!(measure, Measure::Rows | Measure::Norm);
+        let of_gradient = plan.reductions.of_gradient.contains(&measure);
+        let decided = !of_gradient || plan.options.measures_what_is_told();
         for run in &placement.runs {
             let group = self.group_of(run);
             let concerned = if alpha { self.finds_alpha(group) } else { self.is_due(measure, group) };

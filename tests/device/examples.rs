@@ -44,7 +44,7 @@ fn last_loss(text: &str) -> f64 {
 #[test]
 fn every_example_runs() {
     let names = names();
-    for name in ["borrowed", "checkpoint", "custom_rule", "quadratic"] {
+    for name in ["borrowed", "checkpoint", "custom_rule", "custom_transform", "quadratic"] {
         assert!(names.iter().any(|other| other == name), "{name} is not among {names:?}");
     }
     names.iter().for_each(|name| drop(run(name)));

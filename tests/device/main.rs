@@ -31,4 +31,5 @@ mod memory;
 mod options;
 mod readback;
 mod recording;
+mod transforms;
 mod twin;

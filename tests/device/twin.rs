@@ -380,7 +380,7 @@ async fn each_two_options_agree_with_the_twin(gpu: &Gpu) {
 const SHAPES: [&[usize]; 5] = [&[5, 7], &[130], &[1], &[2, 3, 9], &[6, 1]];
 
 /// Trains both for two cycles, and compares all that a step can change.
-async fn run_options(gpu: &Gpu, case: &pairs::Case, seed: u64) {
+pub async fn run_options(gpu: &Gpu, case: &pairs::Case, seed: u64) {
     let lens = SHAPES.map(|shape| shape.iter().product::<usize>());
     let home = [Home::Owned, Home::Separate, Home::TwoPools, Home::OnePool][case.home];
     let names: Vec<String> = (0..lens.len()).map(|tensor| format!("t{tensor}")).collect();

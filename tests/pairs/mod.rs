@@ -5,11 +5,12 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use lookahead_wgpu::{
-    Accumulation, AdaptiveAlpha, Average, Clip, Guard, Half, Lookahead, LossScale, Options, Outer, Rule,
-    StatePolicy,
+    Accumulation, AdaptiveAlpha, Average, Clip, Error, Guard, Half, Lookahead, LossScale, Options, Outer,
+    Rule, StatePolicy,
     alpha::{Curvature, GradientAt, Scope},
     outer::{HeavyBall, Interpolation, Nesterov, SlowMo},
     rules::{self, Kind},
+    transform::{Centralise, Context, GradientNoise, Reduced, Transform},
 };
 
 /// A value of an axis: their numbers.
@@ -85,6 +86,7 @@ const GUARD: usize = 9;
 const HALF_WEIGHTS: usize = 10;
 const HALF_GRADIENTS: usize = 11;
 const SWITCHES: usize = 12; // one each: centralise, gradient norms, slow weights in bf16, maximise, gradient at
+const TRANSFORMS: usize = 17;
 
 fn policies() -> [Option<Lookahead>; 4] {
     let with = |policy| Some(Lookahead::new(3, 0.4).policy(policy));
@@ -131,6 +133,60 @@ fn guards() -> [Option<Guard>; 4] {
 
 const HALVES: [Option<Half>; 3] = [None, Some(Half::F16), Some(Half::Bf16)];
 
+/// A transformation of a user's, which asks for all that there is.
+#[derive(Debug)]
+pub struct Everything;
+
+impl Transform for Everything {
+    fn name(&self) -> &str {
+        "everything"
+    }
+
+    fn wgsl(&self) -> &str {
+        "const everything_scale = 0.25;
+
+        fn everything(g: vec4f, step: u32, reduced: vec4f, coefficients: vec4f, value: u32, tensor: u32) -> vec4f {
+            let place = vec4f(f32(tensor), f32(step), f32(value % 8u), 1.0);
+            return g - 0.5 * reduced + everything_scale * dot(coefficients, place) * vec4f(1.0, -1.0, 2.0, 0.5);
+        }"
+    }
+
+    fn coefficients(&self) -> [f32; 4] {
+        [0.125, 0.0625, -0.03125, 0.25]
+    }
+
+    fn reduces(&self) -> Option<Reduced> {
+        Some(Reduced::RowMeans)
+    }
+
+    fn apply(&self, gradients: &mut [Vec<f64>], context: &Context<'_>) {
+        let mut means = gradients.to_vec();
+        Centralise.apply(&mut means, context);
+        for (tensor, (gradient, centred)) in gradients.iter_mut().zip(means).enumerate() {
+            for (value, (g, centred)) in gradient.iter_mut().zip(centred).enumerate() {
+                let first = (value / 4 * 4 % 8) as f64;
+                let told = 0.125 * tensor as f64 + 0.0625 * context.step as f64 - 0.03125 * first + 0.25;
+                *g = *g - 0.5 * (*g - centred) + 0.25 * told * [1.0, -1.0, 2.0, 0.5][value % 4];
+            }
+        }
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+/// Lists of transformations. The third has the means of rows after a norm, where one is clipped by.
+fn transforms() -> [Vec<Arc<dyn Transform>>; 4] {
+    let noise = || Arc::new(GradientNoise::new(0.04).seed(0xabcd_1234));
+    [
+        vec![],
+        vec![noise()],
+        vec![noise(), Arc::new(Everything), Arc::new(Clip::Value(0.45))],
+        vec![Arc::new(Centralise)],
+    ]
+}
+
 /// How many values each axis has. `halves`: what is half-width is among them.
 fn sizes(halves: bool) -> Vec<usize> {
     let half = if halves { HALVES.len() } else { 1 };
@@ -138,7 +194,7 @@ fn sizes(halves: bool) -> Vec<usize> {
     let slow_bf16 = if halves { 2 } else { 1 };
     let counts =
         [kinds, 4, 4, CLIPS.len(), CURVATURES.len(), SCOPES.len(), 4, AVERAGES.len(), 3, 4, half, half];
-    [&counts[..], &[2, 2, slow_bf16, 2, 2]].concat()
+    [&counts[..], &[2, 2, slow_bf16, 2, 2, transforms().len()]].concat()
 }
 
 /// Whether two values can be had at once.
@@ -150,6 +206,9 @@ fn go_together(one: Value, other: Value) -> bool {
         ((LOOKAHEAD, 1), (CURVATURE | OUTER, value)) => value == 0,
         ((LOOKAHEAD, 1), (axis, value)) if axis == SWITCHES + 2 => value == 0,
         ((RULE, kind), (CURVATURE, 4 | 5)) => rule(kind).second_moment(1).is_some(),
+        // The means of rows are found once, and each transformation is there once.
+        ((RULE, kind), (TRANSFORMS, 2 | 3)) => !rule(kind).centralises(),
+        ((CLIP, 1), (TRANSFORMS, 2)) | ((SWITCHES, 1), (TRANSFORMS, 2 | 3)) => false,
         // What is moved on before the update cannot be tried.
         ((RULE, kind), (GUARD, 3)) => {
             let rule = rule(kind);
@@ -171,7 +230,7 @@ fn case(values: &[usize]) -> Case {
     let adaptive = CURVATURES[values[CURVATURE]].map(|curvature| {
         AdaptiveAlpha::new(0.1).curvature(curvature).scope(SCOPES[values[SCOPE]]).gradient(gradient)
     });
-    let options = Options::default()
+    let mut options = Options::default()
         .clip(CLIPS[values[CLIP]])
         .outer(outers()[values[OUTER]].clone())
         .adaptive(adaptive)
@@ -184,6 +243,7 @@ fn case(values: &[usize]) -> Case {
         .gradient_norms(is_on(1))
         .slow_bf16(is_on(2))
         .maximize(is_on(3));
+    options.transforms = transforms()[values[TRANSFORMS]].clone();
     Case { kind, lookahead: policies()[values[LOOKAHEAD]], options, home: values[HOME] }
 }
 

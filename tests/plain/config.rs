@@ -177,7 +177,8 @@ fn typescript_knows_every_option() {
         problem.split('`').skip(3).step_by(2).map(str::to_owned).collect()
     }
     let names = [
-        fields(Options::default()),
+        fields(Options::default().transform(lookahead_wgpu::transform::Centralise)),
+        ["centralise", "clip", "gradient_noise", "eta", "gamma", "seed"].map(str::to_owned).to_vec(),
         fields(Lookahead::default()),
         fields(Group::new("a").hyperparameter("eps", 0.5)),
         fields(Guard::default()),

@@ -9,6 +9,7 @@ use lookahead_wgpu::{
     kernels::{self, Access, Decision, Measure, Recipe, Source},
     outer::Nesterov,
     rules,
+    transform::GradientNoise,
 };
 
 #[test]
@@ -59,7 +60,8 @@ fn kept() -> Vec<(&'static str, Source)> {
         .half_gradients(Half::Bf16)
         .slow_bf16(true)
         .outer(Nesterov::default())
-        .clip(Clip::TensorNorm(1.0));
+        .clip(Clip::TensorNorm(1.0))
+        .transform(GradientNoise::new(0.01));
     let clipped = plain().clip(Clip::GlobalNorm(1.0));
     let recipe = |rule: &str, lookahead, options: &Options, access, make: Make| {
         let kind = rules::kind(rule).unwrap();

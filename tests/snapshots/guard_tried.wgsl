@@ -31,6 +31,7 @@ const LA_AT_DRAW = 13u;           // the number of the step, for random bits
 const LA_AT_FISHER = 14u;         // the empirical Fisher: how much stays, and what a squared gradient weighs
 const LA_AT_CURVATURE = 16u;      // the curvature: 1 / bias correction, and eps
 const LA_AT_INITIAL = 20u;        // the state slots' initial values
+const LA_AT_TRANSFORMS = 44u;     // the coefficients of the listed transformations
 
 // and of the order.
 const LA_AT_KIND = 28u;           // the bits of `kind`
@@ -205,6 +206,9 @@ fn la_decide_once(gradient_is_bad: bool, update_is_bad: bool) {
     for (var phase = 0u; phase < 2u; phase += 1u) {
         let at = LA_SLOT_WORDS * (2u * la_word(LA_AT_GROUP) + phase);
         for (var j = 0u; j < LA_CONTROL_WORDS; j += 1u) {
+            la_live[at + j] = la_word(j);
+        }
+        for (var j = LA_AT_TRANSFORMS; j < LA_HYPER_AT; j += 1u) {
             la_live[at + j] = la_word(j);
         }
         let flags = select(first, second, phase == 1u);

@@ -154,19 +154,37 @@ fn la_plane(index: u32, i: u32) -> u32 {
     return index * la_window.stride + i;
 }
 
-// The gradient: as it lies there, then centralised, scaled and clipped.
+// The gradient: as it lies there, then transformed, one transformation after the other.
 fn la_raw_gradient(i: u32, place: La_Place) -> vec4f {
     return la_load_gradient(place);
 }
 
-fn la_unclipped_gradient(i: u32, place: La_Place) -> vec4f {
-    return control.gain * la_raw_gradient(i, place);
+// Of the sum of the micro-batches, times the loss scale, the mean; its negative where the objective is maximised.
+fn la_unscale(g: vec4f, coefficients: vec4f) -> vec4f {
+    return coefficients.x * g;
+}
+
+fn la_after_unscale(i: u32, place: La_Place) -> vec4f {
+    return la_unscale(la_raw_gradient(i, place), vec4f(control.gain));
+}
+
+// By the norm of the whole model, or of each tensor. reduced: min(1, bound / (norm + 1e-6)).
+fn la_clip_by_norm(g: vec4f, reduced: vec4f) -> vec4f {
+    return la_times(reduced.x, g);
+}
+
+fn la_after_clip_by_norm(i: u32, place: La_Place) -> vec4f {
+    return la_clip_by_norm(la_after_unscale(i, place), vec4f(la_factors[la_window.clip]));
 }
 
 // What the rule is given, but for its weight decay.
 fn la_gradient(i: u32, place: La_Place) -> vec4f {
-    let g = la_unclipped_gradient(i, place);
-    return la_times(la_factors[la_window.clip], g); // one factor for the whole model
+    return la_after_clip_by_norm(i, place);
+}
+
+// What is measured.
+fn la_gradient_to_reduce(i: u32, place: La_Place) -> vec4f {
+    return la_after_unscale(i, place);
 }
 
 // The gradient's norm, and whether it is finite.
@@ -202,7 +220,7 @@ fn la_measures() -> bool {
 }
 
 fn la_measured(i: u32, inside: vec4<bool>) -> La_Sum {
-    let g = la_unclipped_gradient(i, la_locate(i));
+    let g = la_gradient_to_reduce(i, la_locate(i));
     return la_squares_of(select(vec4f(), g, inside));
 }
 

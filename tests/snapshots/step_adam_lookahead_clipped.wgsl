@@ -176,19 +176,32 @@ fn la_plane(index: u32, i: u32) -> u32 {
     return index * la_window.stride + i;
 }
 
-// The gradient: as it lies there, then centralised, scaled and clipped.
+// The gradient: as it lies there, then transformed, one transformation after the other.
 fn la_raw_gradient(i: u32, place: La_Place) -> vec4f {
     return la_load_gradient(place);
 }
 
-fn la_unclipped_gradient(i: u32, place: La_Place) -> vec4f {
-    return control.gain * la_raw_gradient(i, place);
+// Of the sum of the micro-batches, times the loss scale, the mean; its negative where the objective is maximised.
+fn la_unscale(g: vec4f, coefficients: vec4f) -> vec4f {
+    return coefficients.x * g;
+}
+
+fn la_after_unscale(i: u32, place: La_Place) -> vec4f {
+    return la_unscale(la_raw_gradient(i, place), vec4f(control.gain));
+}
+
+// By the norm of the whole model, or of each tensor. reduced: min(1, bound / (norm + 1e-6)).
+fn la_clip_by_norm(g: vec4f, reduced: vec4f) -> vec4f {
+    return la_times(reduced.x, g);
+}
+
+fn la_after_clip_by_norm(i: u32, place: La_Place) -> vec4f {
+    return la_clip_by_norm(la_after_unscale(i, place), vec4f(la_factors[la_window.clip]));
 }
 
 // What the rule is given, but for its weight decay.
 fn la_gradient(i: u32, place: La_Place) -> vec4f {
-    let g = la_unclipped_gradient(i, place);
-    return la_times(la_factors[la_window.clip], g); // one factor for the whole model
+    return la_after_clip_by_norm(i, place);
 }
 
 // The rule's inner step, and the state that it keeps: the first LA_SLOTS planes. Loads and stores are one a slot: a

@@ -38,6 +38,8 @@ struct La_Control {
     fisher: vec2f,              // the empirical Fisher: how much stays, and what a squared gradient weighs
     curvature: vec2f,           // the curvature: 1 / bias correction, and eps
     initial: array<vec4f, 2>,   // the state slots' initial values
+    order: array<vec4u, 4>,     // read by the guard alone
+    transforms: array<vec4f, 4>, // the coefficients of the listed transformations
 }
 
 // Bits of its flags.
@@ -208,34 +210,117 @@ fn la_plane(index: u32, i: u32) -> u32 {
     return index * la_window.stride + i;
 }
 
-// The gradient: as it lies there, then centralised, scaled and clipped.
+// The gradient: as it lies there, then transformed, one transformation after the other.
 // A step takes the sum of several micro-batches' gradients: all but the last lie in a plane, or all of them.
 fn la_raw_gradient(i: u32, place: La_Place) -> vec4f {
     return la_planes[la_plane(LA_ACCUMULATED_AT, i)] + select(la_load_gradient(place), vec4f(), la_does(LA_GATHERED));
 }
 
-// Gradient centralisation (Yong et al., 2020): less the mean over all dimensions but the first.
-fn la_centralise(i: u32, g: vec4f) -> vec4f {
+// The number of a vec4's first value in its tensor.
+fn la_value_of(i: u32) -> u32 {
+    let at = la_segment_of(i);
+    return la_table[at + 5u] + 4u * (i - la_table[at]);
+}
+
+// The mean of each value's row; 0 where it has none.
+fn la_row_means(i: u32) -> vec4f {
     let at = la_segment_of(i);
     let row_length = la_table[at + 6u];
     if row_length == 0u {
-        return g;
+        return vec4f();
     }
     let value = la_table[at + 5u] + 4u * (i - la_table[at]);
     let rows = la_window.means + la_table[at + 7u] + (vec4u(value) + vec4u(0u, 1u, 2u, 3u)) / row_length;
     let last = vec4u(arrayLength(&la_factors) - 1u); // padding has no row
     let row = min(rows, last);
-    return g - vec4f(la_factors[row.x], la_factors[row.y], la_factors[row.z], la_factors[row.w]);
+    return vec4f(la_factors[row.x], la_factors[row.y], la_factors[row.z], la_factors[row.w]);
 }
 
-fn la_unclipped_gradient(i: u32, place: La_Place) -> vec4f {
-    return control.gain * la_centralise(i, la_raw_gradient(i, place));
+// Gradient centralisation (Yong et al., 2020): less the mean over all dimensions but the first.
+fn la_centralise(g: vec4f, reduced: vec4f) -> vec4f {
+    return g - reduced;
+}
+
+fn la_after_centralise(i: u32, place: La_Place) -> vec4f {
+    return la_centralise(la_raw_gradient(i, place), la_row_means(i));
+}
+
+// Of the sum of the micro-batches, times the loss scale, the mean; its negative where the objective is maximised.
+fn la_unscale(g: vec4f, coefficients: vec4f) -> vec4f {
+    return coefficients.x * g;
+}
+
+fn la_after_unscale(i: u32, place: La_Place) -> vec4f {
+    return la_unscale(la_after_centralise(i, place), vec4f(control.gain));
+}
+
+// By the norm of the whole model, or of each tensor. reduced: min(1, bound / (norm + 1e-6)).
+fn la_clip_by_norm(g: vec4f, reduced: vec4f) -> vec4f {
+    return la_times(reduced.x, g);
+}
+
+fn la_after_clip_by_norm(i: u32, place: La_Place) -> vec4f {
+    return la_clip_by_norm(la_after_unscale(i, place), vec4f(la_factors[la_window.clip + la_tensor_of(i)]));
+}
+
+// Annealed Gaussian noise (Neelakantan et al., 2015): g + N(0, s^2), s^2 = eta / (1 + step)^gamma.
+// coefficients: sqrt(eta), gamma / 2, and the seed's lower and upper 16 bits.
+
+fn la_noise_mixed(bits: vec4u) -> vec4u {
+    var v = bits;
+    v.x += v.y * v.w;
+    v.y += v.z * v.x;
+    v.z += v.x * v.y;
+    v.w += v.y * v.z;
+    return v;
+}
+
+// Random bits by number, not by sequence: pcg4d (Jarzynski and Olano, "Hash functions for GPU rendering", 2020).
+fn la_noise_bits(number: vec4u) -> vec4u {
+    var v = number * 1664525u + vec4u(1013904223u);
+    v = la_noise_mixed(v);
+    return la_noise_mixed(v ^ (v >> vec4u(16u)));
+}
+
+// From uniform numbers in (-1, 1): sqrt(2) times the inverse error function (Giles, "Approximating the erfinv function",
+// 2010), whose polynomials are the same on all hardware, as its sines would not be.
+fn la_noise_normal(u: vec4f) -> vec4f {
+    let w = -log((1.0 - u) * (1.0 + u));
+    let a = w - 2.5;
+    var near = 2.81022636e-8 * a + 3.43273939e-7;
+    near = near * a - 3.5233877e-6;
+    near = near * a - 4.39150654e-6;
+    near = near * a + 2.1858087e-4;
+    near = near * a - 1.25372503e-3;
+    near = near * a - 4.17768164e-3;
+    near = near * a + 0.246640727;
+    near = near * a + 1.50140941;
+    let b = sqrt(w) - 3.0;
+    var far = -2.00214257e-4 * b + 1.00950558e-4;
+    far = far * b + 1.34934322e-3;
+    far = far * b - 3.67342844e-3;
+    far = far * b + 5.73950773e-3;
+    far = far * b - 7.6224613e-3;
+    far = far * b + 9.43887047e-3;
+    far = far * b + 1.00167406;
+    far = far * b + 2.83297682;
+    return 1.41421356 * select(far, near, w < vec4f(5.0)) * u;
+}
+
+fn la_gradient_noise(g: vec4f, coefficients: vec4f, tensor: u32, value: u32, step: u32) -> vec4f {
+    let seed = u32(coefficients.z) | (u32(coefficients.w) << 16u);
+    let bits = la_noise_bits(vec4u(value, tensor, step, seed)) >> vec4u(9u);
+    let normal = la_noise_normal((vec4f(bits) + 0.5) * 0x1p-22 - 1.0);
+    return g + coefficients.x * pow(1.0 + f32(step), -coefficients.y) * normal;
+}
+
+fn la_after_gradient_noise(i: u32, place: La_Place) -> vec4f {
+    return la_gradient_noise(la_after_clip_by_norm(i, place), control.transforms[0], la_tensor_of(i), la_value_of(i), control.draw);
 }
 
 // What the rule is given, but for its weight decay.
 fn la_gradient(i: u32, place: La_Place) -> vec4f {
-    let g = la_unclipped_gradient(i, place);
-    return la_times(la_factors[la_window.clip + la_tensor_of(i)], g); // one for each tensor
+    return la_after_gradient_noise(i, place);
 }
 
 // The rule's inner step, and the state that it keeps: the first LA_SLOTS planes. Loads and stores are one a slot: a
@@ -312,7 +397,7 @@ fn la_pack(values: vec4f) -> vec2u {
 }
 
 // Random bits by number, not by sequence: the same on every adapter and in every run. The generator is
-// pcg4d (Jarzynski and Olano, "Hash functions for GPU rendering", 2020).
+// pcg4d (Jarzynski and Olano, "Hash functions for GPU rendering", 2020), but for taking each round's four sums at once.
 fn la_pcg4d(seed: vec4u) -> vec4u {
     var v = seed * 1664525u + vec4u(1013904223u);
     v += v.yzxy * v.wxyz;

@@ -132,19 +132,23 @@ fn la_load_gradient(at: La_Place) -> vec4f {
     return la_gradients[at];
 }
 
-// The gradient: as it lies there, then centralised, scaled and clipped.
+// The gradient: as it lies there, then transformed, one transformation after the other.
 fn la_raw_gradient(i: u32, place: La_Place) -> vec4f {
     return la_load_gradient(place);
 }
 
-fn la_unclipped_gradient(i: u32, place: La_Place) -> vec4f {
-    return control.gain * la_raw_gradient(i, place);
+// Of the sum of the micro-batches, times the loss scale, the mean; its negative where the objective is maximised.
+fn la_unscale(g: vec4f, coefficients: vec4f) -> vec4f {
+    return coefficients.x * g;
+}
+
+fn la_after_unscale(i: u32, place: La_Place) -> vec4f {
+    return la_unscale(la_raw_gradient(i, place), vec4f(control.gain));
 }
 
 // What the rule is given, but for its weight decay.
 fn la_gradient(i: u32, place: La_Place) -> vec4f {
-    let g = la_unclipped_gradient(i, place);
-    return g;
+    return la_after_unscale(i, place);
 }
 
 // The rule's inner step, and the state that it keeps: the first LA_SLOTS planes. Loads and stores are one a slot: a

@@ -33,6 +33,9 @@ export interface LoadOptions {
 /** A half-width format. Neither needs the device feature `shader-f16`. */
 export type Half = "f16" | "bf16";
 
+/** What bounds a gradient: each value, the norm of all tensors, or each tensor's norm. */
+export type Clip = "none" | { value: number } | { globalNorm: number } | { tensorNorm: number };
+
 /**
  * Dynamic loss scaling, as `torch.amp.GradScaler`: kernels multiply the loss by the scale (see `lossScaleSlices`), a step
  * whose gradient is not finite is skipped and lowers it, a row of steps that are raises it.
@@ -74,8 +77,15 @@ export interface OptimizerOptions {
         maximize?: boolean;
     }[];
     schedule?: Schedule;
-    /** Gradient clipping: each value, the norm of all tensors, or each tensor's norm. */
-    clip?: "none" | { value: number } | { globalNorm: number } | { tensorNorm: number };
+    /** Gradient clipping. */
+    clip?: Clip;
+    /** Transformations of the gradient after clipping, in their order. */
+    transforms?: (
+        | "centralise"
+        | { clip: Clip }
+        /** Gaussian noise of variance eta / (1 + step)^gamma; gamma 0.55 and seed 0 where they are left out. */
+        | { gradientNoise: { eta: number; gamma?: number; seed?: number } }
+    )[];
     /** alpha found anew at every sync, between alphaLow and 1. */
     adaptiveAlpha?: {
         alphaLow: number;

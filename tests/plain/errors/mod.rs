@@ -11,6 +11,7 @@ mod settings;
 mod snapshot;
 mod steps;
 mod tensors;
+mod transforms;
 #[cfg(feature = "validate")]
 mod wgsl;
 

@@ -23,6 +23,8 @@ mod options;
 mod runs;
 #[path = "../../../tests/sources/mod.rs"]
 mod sources;
+#[path = "../../../tests/device/transforms.rs"]
+mod transforms;
 #[path = "../../../tests/device/twin.rs"]
 #[allow(dead_code, reason = "random models are made natively")]
 mod twin;
@@ -37,13 +39,14 @@ use serde_json::json;
 use wasm_bindgen::{JsError, prelude::wasm_bindgen};
 
 /// The files whose tests run here, besides [`GOLDEN`].
-const FILES: [(&str, &[(&str, DeviceTest)]); 7] = [
+const FILES: [(&str, &[(&str, DeviceTest)]); 8] = [
     ("adafactor", adafactor::TESTS),
     ("between", between::TESTS),
     ("guard", guard::TESTS),
     ("half", half::TESTS),
     ("lookahead", lookahead::TESTS),
     ("options", options::TESTS),
+    ("transforms", transforms::TESTS),
     ("twin", twin::TESTS),
 ];
 
