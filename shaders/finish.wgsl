@@ -5,7 +5,7 @@
 struct La_Range {
     first: u32,
     count: u32,
-    settings: vec2f, // of `la_conclude`
+    settings: vec2f, // of `la_finalise`
 }
 
 @group(0) @binding(0) var<storage, read> la_ranges: array<La_Range>;
@@ -29,7 +29,7 @@ fn la_finish(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) 
     for (var j = 0u; j < range.count; j += 1u) {
         sum += la_partials[range.first + j];
     }
-    la_factors[la_place.x + at] = la_conclude(at, range.settings, sum);
+    la_factors[la_place.x + at] = la_finalise(at, range.settings, sum);
 }
 #else
 #import parts/reduce
@@ -52,7 +52,7 @@ fn la_finish(
     }
     let sum = la_workgroup_sum(local, mine);
     if local == 0u {
-        la_factors[la_place.x + at] = la_conclude(at, range.settings, sum);
+        la_factors[la_place.x + at] = la_finalise(at, range.settings, sum);
     }
 }
 #end

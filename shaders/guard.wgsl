@@ -1,17 +1,17 @@
 // Decides whether a step is taken, and tells the step's kernels: the schedule of src/plan/cycle.rs, kept where
-// the gradient is. The host writes an order as if no step had ever been skipped; what depends on the number of
-// steps really taken is looked up in tables of what earlier orders brought. A preview tells what the step would be, for the
-// update to be tried, and leaves the clock as it is.
+// the gradient is. The host writes a slot as if no step had ever been skipped; what depends on the number of
+// steps really taken is looked up in tables of what earlier slots brought. A preview tells what the step would be, for the
+// update to be tried, and leaves the state as it is.
 
 override LA_WORKGROUP: u32;
 
 // A slot of the control ring, word for word.
-@group(0) @binding(0) var<uniform> la_order: array<vec4u, 16>;
+@group(0) @binding(0) var<uniform> la_slot: array<vec4u, 16>;
 @group(0) @binding(1) var<uniform> hyper: array<vec4u, 16>;
 
 #import words/guard
 
-@group(1) @binding(0) var<storage, read_write> la_clock: array<u32>;
+@group(1) @binding(0) var<storage, read_write> la_guard: array<u32>;
 @group(1) @binding(1) var<storage, read_write> la_live: array<u32>; // two slots a group, as the ring's
 @group(1) @binding(2) var<storage, read_write> la_tables: array<u32>;
 @group(1) @binding(3) var<storage, read> la_results: array<vec2f>; // y: above 0 where a gradient is not finite
@@ -20,7 +20,7 @@ override LA_WORKGROUP: u32;
 #end
 
 fn la_word(index: u32) -> u32 {
-    return la_order[index / 4u][index % 4u];
+    return la_slot[index / 4u][index % 4u];
 }
 
 fn la_number(index: u32) -> f32 {
@@ -49,10 +49,10 @@ fn la_decide(@builtin(local_invocation_index) local: u32) {
 fn la_decide_once(gradient_is_bad: bool, update_is_bad: bool) {
     let is_bad = gradient_is_bad || update_is_bad;
     let kind = la_word(LA_AT_KIND);
-    let steps = la_clock[LA_CLOCK_STEPS];
-    let state = LA_CLOCK_GROUPS + LA_GROUP_WORDS * la_word(LA_AT_GROUP);
+    let steps = la_guard[LA_GUARD_STEPS];
+    let state = LA_GUARD_GROUPS + LA_GROUP_WORDS * la_word(LA_AT_GROUP);
 
-    // The row of a step: its number + 1, the schedule's factor, the average's share (negative: none). The row of a
+    // The row of a step: its number + 1, the schedule's factor, the weight in the average (negative: none). The row of a
     // count: it, 1 / bias correction of the curvature, `Hyper`.
     let by_step = la_word(LA_AT_TABLE);
     let by_count = by_step + LA_ROW_STEP_WORDS * LA_ROWS;
@@ -60,7 +60,7 @@ fn la_decide_once(gradient_is_bad: bool, update_is_bad: bool) {
     let step_row = by_step + LA_ROW_STEP_WORDS * (la_word(LA_AT_STEPS) % LA_ROWS);
     la_tables[step_row + LA_ROW_STEP] = la_word(LA_AT_STEPS) + 1u;
     la_tables[step_row + LA_ROW_FACTOR] = la_word(LA_AT_FACTOR);
-    la_tables[step_row + LA_ROW_SHARE] = la_word(LA_AT_SHARE);
+    la_tables[step_row + LA_ROW_AVERAGE_WEIGHT] = la_word(LA_AT_AVERAGE_WEIGHT);
     let count_row = by_count + width * (la_word(LA_AT_COUNT) % LA_ROWS);
     la_tables[count_row + LA_ROW_COUNT] = la_word(LA_AT_COUNT);
     la_tables[count_row + LA_ROW_CURVATURE] = la_word(LA_AT_CURVATURE);
@@ -68,22 +68,22 @@ fn la_decide_once(gradient_is_bad: bool, update_is_bad: bool) {
         la_tables[count_row + LA_ROW_HYPER + j] = hyper[j / 4u][j % 4u];
     }
 
-    if la_clock[state + LA_GROUP_POSITION] == 0u {
-        la_clock[state + LA_GROUP_CYCLE_K] = la_word(LA_AT_K);
-        la_clock[state + LA_GROUP_CYCLE_PULL] = la_word(LA_AT_PULL);
+    if la_guard[state + LA_GROUP_POSITION] == 0u {
+        la_guard[state + LA_GROUP_CYCLE_K] = la_word(LA_AT_K);
+        la_guard[state + LA_GROUP_CYCLE_ONE_MINUS_ALPHA] = la_word(LA_AT_ONE_MINUS_ALPHA);
     }
-    let k = la_clock[state + LA_GROUP_CYCLE_K];
+    let k = la_guard[state + LA_GROUP_CYCLE_K];
     let now = by_step + LA_ROW_STEP_WORDS * (steps % LA_ROWS);
-    let commanded = (kind & (LA_SYNC_NOW | LA_START | LA_RESEED)) != 0u;
+    let commanded = (kind & (LA_SYNC_NOW | LA_START | LA_INIT_SYNCED)) != 0u;
     // Too many steps were skipped for the tables: no more are taken.
     let known = la_tables[now + LA_ROW_STEP] == steps + 1u;
     // The host counts the average's steps from its own number of them.
-    var share = bitcast<f32>(la_tables[by_step + LA_ROW_STEP_WORDS * ((steps + la_clock[LA_CLOCK_AVERAGE_SKIPPED]) % LA_ROWS) + LA_ROW_SHARE]);
+    var average_weight = bitcast<f32>(la_tables[by_step + LA_ROW_STEP_WORDS * ((steps + la_guard[LA_GUARD_AVERAGE_SKIPPED]) % LA_ROWS) + LA_ROW_AVERAGE_WEIGHT]);
     var first = 0u;  // the flags of the step's dispatch
     var second = 0u; // and of the sync's, where it has one of its own
     var synced = false;
-    var position = la_clock[state + LA_GROUP_POSITION];
-    var count = la_clock[state + LA_GROUP_COUNT];
+    var position = la_guard[state + LA_GROUP_POSITION];
+    var count = la_guard[state + LA_GROUP_COUNT];
     if commanded {
         if (kind & LA_LOOKAHEAD) != 0u {
             // At the start of a cycle nothing has moved.
@@ -91,15 +91,15 @@ fn la_decide_once(gradient_is_bad: bool, update_is_bad: bool) {
             if synced {
                 first = LA_SYNC | LA_FIXED;
             } else if (kind & LA_SYNC_NOW) == 0u {
-                first = LA_SEED;
+                first = LA_INIT;
             }
             position = 0u;
         }
         if (kind & LA_START) != 0u {
             first |= LA_AVERAGE;
-            share = 1.0;
-            la_clock[LA_CLOCK_AVERAGE_START] = steps;
-            la_clock[LA_CLOCK_AVERAGE_SKIPPED] = la_word(LA_AT_STEPS) - steps;
+            average_weight = 1.0;
+            la_guard[LA_GUARD_AVERAGE_START] = steps;
+            la_guard[LA_GUARD_AVERAGE_SKIPPED] = la_word(LA_AT_STEPS) - steps;
         }
     } else if known && !is_bad {
         if (kind & LA_SYNCHRONISED) != 0u && position >= k {
@@ -119,7 +119,7 @@ fn la_decide_once(gradient_is_bad: bool, update_is_bad: bool) {
                 synced = true;
             }
         }
-        if share >= 0.0 {
+        if average_weight >= 0.0 {
             if second != 0u { second |= LA_AVERAGE; } else { first |= LA_AVERAGE; }
         }
     }
@@ -136,11 +136,11 @@ fn la_decide_once(gradient_is_bad: bool, update_is_bad: bool) {
         let flags = select(first, second, phase == 1u);
         la_live[at + LA_AT_FLAGS] = select(0u, flags | la_word(LA_AT_FLAGS), flags != 0u);
         la_live[at + LA_AT_LR] = bitcast<u32>(lr);
-        la_live[at + LA_AT_PULL] = la_clock[state + LA_GROUP_CYCLE_PULL];
+        la_live[at + LA_AT_ONE_MINUS_ALPHA] = la_guard[state + LA_GROUP_CYCLE_ONE_MINUS_ALPHA];
         la_live[at + LA_AT_SHRINK] = bitcast<u32>(lr * la_number(LA_AT_DECOUPLED));
-        la_live[at + LA_AT_GAIN] = bitcast<u32>(la_number(LA_AT_GAIN) * bitcast<f32>(la_clock[LA_CLOCK_UNSCALE]));
-        la_live[at + LA_AT_SHARE] = bitcast<u32>(share);
-        la_live[at + LA_AT_DRAW] = steps;
+        la_live[at + LA_AT_GRADIENT_SCALE] = bitcast<u32>(la_number(LA_AT_GRADIENT_SCALE) * bitcast<f32>(la_guard[LA_GUARD_UNSCALE]));
+        la_live[at + LA_AT_AVERAGE_WEIGHT] = bitcast<u32>(average_weight);
+        la_live[at + LA_AT_STEP] = steps;
         la_live[at + LA_AT_CURVATURE] = la_tables[row + LA_ROW_CURVATURE];
         for (var j = 0u; j < la_word(LA_AT_HYPERS); j += 1u) {
             la_live[at + LA_HYPER_AT + j] = la_tables[row + LA_ROW_HYPER + j];
@@ -153,20 +153,20 @@ fn la_decide_once(gradient_is_bad: bool, update_is_bad: bool) {
             count = 0u;
         }
     }
-    la_clock[state + LA_GROUP_COUNT] = count;
-    la_clock[state + LA_GROUP_POSITION] = position;
+    la_guard[state + LA_GROUP_COUNT] = count;
+    la_guard[state + LA_GROUP_POSITION] = position;
 
     if (kind & LA_LAST) == 0u || commanded {
         return;
     }
     if known && !is_bad {
-        la_clock[LA_CLOCK_STEPS] = steps + 1u;
-        la_clock[LA_CLOCK_TRACKER] += 1u;
-        if la_clock[LA_CLOCK_TRACKER] == la_word(LA_AT_INTERVAL) {
+        la_guard[LA_GUARD_STEPS] = steps + 1u;
+        la_guard[LA_GUARD_TRACKER] += 1u;
+        if la_guard[LA_GUARD_TRACKER] == la_word(LA_AT_INTERVAL) {
             la_rescale(la_number(LA_AT_GROWTH));
         }
     } else {
-        la_clock[LA_CLOCK_SKIPPED] += 1u;
+        la_guard[LA_GUARD_SKIPPED] += 1u;
         if gradient_is_bad {
             la_rescale(la_number(LA_AT_BACKOFF));
         }
@@ -176,12 +176,12 @@ fn la_decide_once(gradient_is_bad: bool, update_is_bad: bool) {
 
 // Multiplies the loss scale, unless it would leave the range of f32 or of its inverse.
 fn la_rescale(factor: f32) {
-    la_clock[LA_CLOCK_TRACKER] = 0u;
-    let scale = factor * bitcast<f32>(la_clock[LA_CLOCK_SCALE]);
+    la_guard[LA_GUARD_TRACKER] = 0u;
+    let scale = factor * bitcast<f32>(la_guard[LA_GUARD_SCALE]);
     if scale > 1e-30 && scale < 1e30 {
-        la_clock[LA_CLOCK_SCALE] = bitcast<u32>(scale);
+        la_guard[LA_GUARD_SCALE] = bitcast<u32>(scale);
         // A division may be off by 2.5 ulp; one step of Newton's makes up for it.
         let inverse = 1.0 / scale;
-        la_clock[LA_CLOCK_UNSCALE] = bitcast<u32>(inverse * (2.0 - scale * inverse));
+        la_guard[LA_GUARD_UNSCALE] = bitcast<u32>(inverse * (2.0 - scale * inverse));
     }
 }

@@ -25,7 +25,7 @@ fn la_step(@builtin(global_invocation_id) id: vec3u) {
     let place = la_locate(i);
 #if accumulates
     // All but the last micro-batch only add their gradient to a plane.
-    if la_does(LA_GATHER) {
+    if la_does(LA_ACCUMULATE) {
         let at = la_plane(LA_ACCUMULATED_AT, i);
         la_planes[at] = select(la_planes[at], vec4f(), la_does(LA_FRESH)) + la_load_gradient(place);
         return;
@@ -51,15 +51,15 @@ fn la_step(@builtin(global_invocation_id) id: vec3u) {
 #if lookahead
     if la_does(LA_SYNC) {
         after = la_sync(i, before, after);
-    } else if la_does(LA_SEED) {
-        la_seed(i, before);
+    } else if la_does(LA_INIT) {
+        la_init(i, before);
     }
 #end
 #if average
-    // An average of the weights, which nothing reads back: mean <- mean + share (w - mean).
+    // An average of the weights, which nothing reads back: mean <- mean + weight (w - mean).
     if la_does(LA_AVERAGE) {
         let at = la_plane(LA_AVERAGE_AT, i);
-        la_planes[at] = select(la_planes[at] + control.share * (after - la_planes[at]), after, control.share == 1.0);
+        la_planes[at] = select(la_planes[at] + control.average_weight * (after - la_planes[at]), after, control.average_weight == 1.0);
     }
 #end
     la_store_weights(place, after);

@@ -130,7 +130,7 @@ pub enum Error {
     },
     /// The call is for the other way in (owned layout or borrowed buffers).
     #[error("{call} {problem}")]
-    Ownership {
+    Unsupported {
         /// The call.
         call: &'static str,
         /// Why it does not apply.
@@ -234,14 +234,14 @@ pub enum Error {
     },
     /// A step has some of its micro-batches.
     #[error(
-        "{call} is possible between steps only, and {gathered} of {micro_batches} micro-batches are gathered for the \
+        "{call} is possible between steps only, and {accumulated} of {micro_batches} micro-batches are accumulated for the \
          next one; call `flush` or `discard` first"
     )]
-    Gathering {
+    Accumulating {
         /// The call.
         call: &'static str,
-        /// Micro-batches gathered.
-        gathered: u32,
+        /// Micro-batches accumulated.
+        accumulated: u32,
         /// Micro-batches of a step.
         micro_batches: u32,
     },

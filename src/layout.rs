@@ -1,7 +1,7 @@
 //! Where every byte lies, and what the words mean that kernels are told. Arithmetic on the host, without a device.
 
-pub(crate) mod clock;
 pub(crate) mod field;
+pub(crate) mod guard_state;
 pub(crate) mod limits;
 pub(crate) mod params;
 pub(crate) mod planes;

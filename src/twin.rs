@@ -17,7 +17,7 @@ use crate::{
     },
     kernels::{Access, Recipe},
     layout::params::flags,
-    plan::cycle::Clock,
+    plan::cycle::CycleState,
     rules::{Rule, Slot, Step, WeightDecay},
 };
 
@@ -27,9 +27,9 @@ pub struct Twin {
     rule: Arc<dyn Rule>,
     lookahead: Option<Lookahead>,
     options: Options,
-    clock: Clock,
+    cycle: CycleState,
     shapes: Vec<Vec<usize>>,
-    gathered: u32,
+    micro_batches: u32,
     average_start: u64,
     /// Steps taken.
     pub steps: u64,
@@ -75,11 +75,11 @@ impl Twin {
             rule: Arc::new(rule),
             lookahead: None,
             options: Options::default(),
-            clock: Clock::new(),
+            cycle: CycleState::new(),
             shapes,
             slow_moments: moments.clone(),
             moments,
-            gathered: 0,
+            micro_batches: 0,
             average_start: 0,
             steps: 0,
             skipped: 0,
@@ -123,24 +123,24 @@ impl Twin {
 
     /// One call of the optimizer's `flush`, at this learning rate.
     pub fn flush(&mut self, learning_rate: f64) {
-        let gathered = std::mem::take(&mut self.gathered);
-        if gathered > 0 {
-            self.take_step(self.accumulated.clone(), gathered, learning_rate);
+        let micro_batches = std::mem::take(&mut self.micro_batches);
+        if micro_batches > 0 {
+            self.take_step(self.accumulated.clone(), micro_batches, learning_rate);
         }
     }
 
     /// One call of the optimizer's `discard`.
     pub fn discard(&mut self) {
-        self.gathered = 0;
+        self.micro_batches = 0;
     }
 
-    /// One call of the optimizer's `reseed`.
-    pub fn reseed(&mut self) {
+    /// One call of the optimizer's `init_synced`.
+    pub fn init_synced(&mut self) {
         self.slow_weights.clone_from(&self.weights);
         self.average.clone_from(&self.weights);
         let slots = initial(&self.options.outer.slots());
         self.outer.iter_mut().flatten().for_each(|outer| outer.clone_from(&slots));
-        (self.clock.seed, self.clock.position) = (false, 0);
+        (self.cycle.init, self.cycle.position) = (false, 0);
         self.average_start = self.steps;
     }
 
@@ -150,13 +150,13 @@ impl Twin {
         let mut total = gradients.to_vec();
         if micro_batches > 1 {
             for (sum, gradient) in self.accumulated.iter_mut().flatten().zip(gradients.iter().flatten()) {
-                *sum = if self.gathered == 0 { *gradient } else { *sum + gradient };
+                *sum = if self.micro_batches == 0 { *gradient } else { *sum + gradient };
             }
-            self.gathered += 1;
-            if self.gathered < micro_batches {
+            self.micro_batches += 1;
+            if self.micro_batches < micro_batches {
                 return;
             }
-            self.gathered = 0;
+            self.micro_batches = 0;
             total.clone_from(&self.accumulated);
         }
         self.take_step(total, micro_batches, learning_rate);
@@ -168,42 +168,42 @@ impl Twin {
             self.skipped += 1;
             return;
         }
-        let gain = self.options.gain(micro_batches, self.options.maximize);
+        let gradient_scale = self.options.gradient_scale(micro_batches, self.options.maximize);
         let adaptive = self.options.adaptive.filter(|_| self.lookahead.is_some());
         let phases =
-            self.clock.next_step(self.lookahead.as_ref(), adaptive.map(|adaptive| adaptive.gradient), false);
-        if phases[0] & flags::SEED != 0 {
+            self.cycle.next_step(self.lookahead.as_ref(), adaptive.map(|adaptive| adaptive.gradient), false);
+        if phases[0] & flags::INIT != 0 {
             self.slow_weights.clone_from(&self.weights);
         }
         if phases[0] & flags::UPDATE != 0 {
-            self.update(total.clone(), gain, learning_rate);
+            self.update(total.clone(), gradient_scale, learning_rate);
         }
         if let Some(lookahead) = self.lookahead
             && (phases[0] | phases[1]) & flags::SYNC != 0
         {
-            let count = self.clock.count + u64::from(phases[0] & flags::UPDATE != 0);
-            self.alphas =
-                adaptive.map_or(vec![], |adaptive| self.find_alphas(&adaptive, &total, gain, count));
+            let count = self.cycle.count + u64::from(phases[0] & flags::UPDATE != 0);
+            self.alphas = adaptive
+                .map_or(vec![], |adaptive| self.find_alphas(&adaptive, &total, gradient_scale, count));
             self.sync(&lookahead, learning_rate);
         }
-        if let Some(share) =
+        if let Some(average_weight) =
             self.options.average.and_then(|average| average.weight(self.steps - self.average_start))
         {
             for (mean, weight) in self.average.iter_mut().flatten().zip(self.weights.iter().flatten()) {
-                *mean += share * (weight - *mean);
+                *mean += average_weight * (weight - *mean);
             }
         }
-        self.clock.step_taken(phases, self.lookahead.as_ref());
+        self.cycle.step_taken(phases, self.lookahead.as_ref());
         self.steps += 1;
     }
 
-    fn update(&mut self, total: Vec<Vec<f64>>, gain: f64, learning_rate: f64) {
+    fn update(&mut self, total: Vec<Vec<f64>>, gradient_scale: f64, learning_rate: f64) {
         let weight_decay = self.rule.weight_decay();
         let decay = if let WeightDecay::Direction(factor) = weight_decay { factor } else { 0.0 };
-        let step = Step { count: self.clock.count + 1, learning_rate, decay, trust: 1.0 };
+        let step = Step { count: self.cycle.count + 1, learning_rate, decay, trust: 1.0 };
         let fisher = self.fisher_decay();
         let l2 = if let WeightDecay::L2(factor) = weight_decay { factor } else { 0.0 };
-        let gradients = self.transformed(total, gain);
+        let gradients = self.transformed(total, gradient_scale);
         for (tensor, gradients) in gradients.iter().enumerate() {
             let weights = &mut self.weights[tensor];
             let mut step = step;
@@ -285,7 +285,7 @@ impl Twin {
         &self,
         adaptive: &AdaptiveAlpha,
         total: &[Vec<f64>],
-        gain: f64,
+        gradient_scale: f64,
         count: u64,
     ) -> Vec<Option<f64>> {
         let l2 = if let WeightDecay::L2(factor) = self.rule.weight_decay() { factor } else { 0.0 };
@@ -306,7 +306,7 @@ impl Twin {
             for (index, gradient) in total[tensor].iter().enumerate() {
                 let weight = self.weights[tensor][index];
                 let d = weight - self.slow_weights[tensor][index];
-                sums[0] += (gain * gradient + l2 * weight) * d;
+                sums[0] += (gradient_scale * gradient + l2 * weight) * d;
                 sums[1] += d * curvature(tensor, index) * d;
             }
             sums
@@ -330,10 +330,10 @@ impl Twin {
     }
 
     /// What the rule is given, of the sum of the micro-batches' gradients.
-    fn transformed(&self, mut total: Vec<Vec<f64>>, gain: f64) -> Vec<Vec<f64>> {
+    fn transformed(&self, mut total: Vec<Vec<f64>>, gradient_scale: f64) -> Vec<Vec<f64>> {
         let (rule, lookahead) = (self.rule.as_ref(), self.lookahead.as_ref());
         let recipe = Recipe { rule, lookahead, options: &self.options, access: Access::Owned };
-        let context = Context { shapes: &self.shapes, step: self.steps, gain };
+        let context = Context { shapes: &self.shapes, step: self.steps, gradient_scale };
         recipe.transforms().iter().for_each(|link| link.transform.apply(&mut total, &context));
         total
     }

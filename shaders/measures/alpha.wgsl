@@ -25,14 +25,14 @@ fn la_measures() -> bool {
 fn la_measured(i: u32, inside: vec4<bool>) -> La_Sum {
     let place = la_locate(i);
     let w = la_load_weights(place);
-    let g = control.gain * la_raw_gradient(i, place) + control.l2 * w;
+    let g = control.gradient_scale * la_raw_gradient(i, place) + control.l2 * w;
     let d = select(vec4f(), w - la_load_slow(i), inside);
     return vec2f(dot(select(vec4f(), g, inside), d), dot(d, select(vec4f(), la_curvature(i), inside) * d));
 }
 #else
 // alpha^ = clip(1 - g'd / d'Ad, alpha_low, 1); -1, which stands for the fixed alpha, where that is no number.
 // settings: alpha_low.
-fn la_conclude(at: u32, settings: vec2f, sum: La_Sum) -> f32 {
+fn la_finalise(at: u32, settings: vec2f, sum: La_Sum) -> f32 {
     if all(sum == vec2f()) {
         return -1.0; // nothing moved, or no sync is due: what was found last may still be read
     }

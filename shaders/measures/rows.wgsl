@@ -18,7 +18,7 @@ fn la_measured(i: u32, inside: vec4<bool>) -> La_Sum {
 }
 #else
 // The mean of a row. settings: 1 / its length.
-fn la_conclude(at: u32, settings: vec2f, sum: La_Sum) -> f32 {
+fn la_finalise(at: u32, settings: vec2f, sum: La_Sum) -> f32 {
     let large = settings.x * sum.y;
     // Of finite values it is finite, whatever rounding says.
     let is_finite = (bitcast<u32>(large) & 0x7f800000u) != 0x7f800000u;

@@ -25,7 +25,7 @@ fn la_measured(i: u32, inside: vec4<bool>) -> La_Sum {
 // clipping; 1 / sqrt(values), 0 for no scaling.
 const LA_LEAST = 1e-3;
 
-fn la_conclude(at: u32, settings: vec2f, sum: La_Sum) -> f32 {
+fn la_finalise(at: u32, settings: vec2f, sum: La_Sum) -> f32 {
     let scales = settings.y > 0.0;
     let clips = settings.x > 0.0;
     let wrong = vec2f(select(0.0, sum[0].w, scales), select(0.0, sum[1].w, clips));

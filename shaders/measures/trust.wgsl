@@ -26,7 +26,7 @@ fn la_measured(i: u32, inside: vec4<bool>) -> La_Sum {
 #import parts/split
 
 // The trust ratio, as optax.scale_by_trust_ratio. settings: coefficient, eps.
-fn la_conclude(at: u32, settings: vec2f, sum: La_Sum) -> f32 {
+fn la_finalise(at: u32, settings: vec2f, sum: La_Sum) -> f32 {
     let wrong = vec2f(sum[0].w, sum[1].w);
     let weights = la_norm(sum[0]);
     let direction = la_norm(sum[1]);

@@ -10,9 +10,9 @@ fn la_pull(i: u32) -> f32 {
 #else
     let alpha = la_factors[la_window.alpha];
 #end
-    return select(1.0 - alpha, control.pull, alpha <= 0.0 || la_does(LA_FIXED));
+    return select(1.0 - alpha, control.one_minus_alpha, alpha <= 0.0 || la_does(LA_FIXED));
 #else
-    return control.pull;
+    return control.one_minus_alpha;
 #end
 }
 
@@ -22,7 +22,7 @@ var<private> outer_state: array<vec4f, ${outer_slots}>;
 
 fn la_load_outer(i: u32) {
 #for slot in outer_slots
-    outer_state[${slot}] = select(la_planes[la_plane(LA_OUTER_AT + ${slot}u, i)], vec4f(), la_does(LA_SEED));
+    outer_state[${slot}] = select(la_planes[la_plane(LA_OUTER_AT + ${slot}u, i)], vec4f(), la_does(LA_INIT));
 #end
 }
 
@@ -33,7 +33,7 @@ fn la_store_outer(i: u32) {
 }
 #end
 
-fn la_seed(i: u32, before: vec4f) {
+fn la_init(i: u32, before: vec4f) {
     la_store_slow(i, before);
 #if outer_slots
     la_load_outer(i);
@@ -43,7 +43,7 @@ fn la_seed(i: u32, before: vec4f) {
 
 fn la_sync(i: u32, before: vec4f, after: vec4f) -> vec4f {
     var phi = before;
-    if !la_does(LA_SEED) {
+    if !la_does(LA_INIT) {
         phi = la_load_slow(i);
     }
 #if outer_slots

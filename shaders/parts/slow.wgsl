@@ -14,7 +14,7 @@ fn la_pcg4d(seed: vec4u) -> vec4u {
 
 // Up or down at random, so that the mean is exact. `number` differs between any two vec4s of a step.
 fn la_pack_bf16_at_random(values: vec4f, number: u32, window_number: u32) -> vec2u {
-    let bits = la_pcg4d(vec4u(number, control.draw, window_number, 0x9e3779b9u)) >> vec4u(16u);
+    let bits = la_pcg4d(vec4u(number, control.step, window_number, 0x9e3779b9u)) >> vec4u(16u);
     return la_join_bf16(la_add_below(bitcast<vec4u>(values), bits));
 }
 

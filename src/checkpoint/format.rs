@@ -94,7 +94,8 @@ struct Hyperparameter {
 struct CycleHeader {
     k: u32,
     #[serde(with = "exact::float32")]
-    pull: f32,
+    #[serde(rename = "pull")]
+    one_minus_alpha: f32,
 }
 
 /// A schedule that can be written.
@@ -222,7 +223,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Snapshot, String> {
         loss_scale: header.loss_scale,
         loss_unscale: header.loss_unscale,
         since_rescaled: header.since_rescaled,
-        gathered: header.gathered,
+        accumulated: header.gathered,
         average_start: header.average_start,
         outer: header.outer,
         loss_scaling: header.loss_scaling,
@@ -299,7 +300,7 @@ impl Header {
             loss_scale: snapshot.loss_scale,
             loss_unscale: snapshot.loss_unscale,
             since_rescaled: snapshot.since_rescaled,
-            gathered: snapshot.gathered,
+            gathered: snapshot.accumulated,
             average_start: snapshot.average_start,
             outer: snapshot.outer.clone(),
             loss_scaling: snapshot.loss_scaling,
@@ -318,7 +319,7 @@ impl GroupHeader {
             policy: group.policy,
             count: group.count,
             position: group.position,
-            seeded: group.seeded,
+            seeded: group.initialised,
             learning_rate: group.learning_rate,
             learning_rate_factor: group.learning_rate_factor,
             k: group.k,
@@ -326,7 +327,9 @@ impl GroupHeader {
             frozen: group.frozen,
             weight_decay: group.weight_decay,
             hyperparameters: group.hyperparameters.iter().map(Hyperparameter::of).collect(),
-            cycle: group.cycle.map(|cycle| CycleHeader { k: cycle.k, pull: cycle.pull }),
+            cycle: group
+                .cycle
+                .map(|cycle| CycleHeader { k: cycle.k, one_minus_alpha: cycle.one_minus_alpha }),
         }
     }
 
@@ -337,7 +340,7 @@ impl GroupHeader {
             policy: self.policy,
             count: self.count,
             position: self.position,
-            seeded: self.seeded,
+            initialised: self.seeded,
             learning_rate: self.learning_rate,
             learning_rate_factor: self.learning_rate_factor,
             k: self.k,
@@ -345,7 +348,9 @@ impl GroupHeader {
             frozen: self.frozen,
             weight_decay: self.weight_decay,
             hyperparameters: self.hyperparameters.into_iter().map(|it| (it.name, it.value)).collect(),
-            cycle: self.cycle.map(|cycle| CycleSnapshot { k: cycle.k, pull: cycle.pull }),
+            cycle: self
+                .cycle
+                .map(|cycle| CycleSnapshot { k: cycle.k, one_minus_alpha: cycle.one_minus_alpha }),
         }
     }
 }

@@ -21,7 +21,7 @@ const WEIGHTS: &str = "the file of weights";
 impl Optimizer {
     /// Uploads the weights of a safetensors file: one entry for each tensor, by its name and of its shape, in F32,
     /// F64, F16 or BF16. The names of entries that are no tensor's are given back. Once training has begun,
-    /// [`reseed`](Self::reseed) makes the slow weights follow.
+    /// [`init_synced`](Self::init_synced) makes the slow weights follow.
     ///
     /// # Errors
     ///

@@ -44,7 +44,7 @@ impl Accumulation {
     }
 
     /// What the sum of so many gradients is multiplied with.
-    pub(crate) fn gain(self, micro_batches: u32) -> f64 {
+    pub(crate) fn gradient_scale(self, micro_batches: u32) -> f64 {
         if self.mean { f64::from(micro_batches).recip() } else { 1.0 }
     }
 }

@@ -31,7 +31,7 @@
 //! ```
 //!
 //! Steps that a guard skips do not count. Steps are counted from 0, or from the last
-//! [`reseed`](crate::Optimizer::reseed), which begins the average anew: call it after weights were loaded in mid-training,
+//! [`init_synced`](crate::Optimizer::init_synced), which begins the average anew: call it after weights were loaded in mid-training,
 //! or the average remembers the old ones. Of a frozen group the average goes on, towards the weights as they stay.
 
 use serde::{Deserialize, Serialize};

@@ -200,8 +200,9 @@ impl Options {
     }
 
     /// What the sum of the gradients of so many micro-batches is multiplied with.
-    pub(crate) fn gain(&self, micro_batches: u32, maximize: bool) -> f64 {
-        let gain = self.accumulate.map_or(1.0, |accumulate| accumulate.gain(micro_batches));
-        if maximize { -gain } else { gain }
+    pub(crate) fn gradient_scale(&self, micro_batches: u32, maximize: bool) -> f64 {
+        let gradient_scale =
+            self.accumulate.map_or(1.0, |accumulate| accumulate.gradient_scale(micro_batches));
+        if maximize { -gradient_scale } else { gradient_scale }
     }
 }

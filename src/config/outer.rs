@@ -20,9 +20,9 @@ use crate::{
     rules::Slot,
 };
 
-/// An outer step. Its WGSL holds `fn outer(phi: vec4f, theta: vec4f, pull: f32) -> vec4f`, which sees four slow
-/// and four fast weights and `pull = 1 - alpha`, reads `control.lr` and `control.outer` (the coefficients),
-/// reads and writes `outer_state[0]`, ... (zero after the slow weights are seeded) and returns the new slow
+/// An outer step. Its WGSL holds `fn outer(phi: vec4f, theta: vec4f, one_minus_alpha: f32) -> vec4f`, which sees four slow
+/// and four fast weights and `one_minus_alpha = 1 - alpha`, reads `control.lr` and `control.outer` (the coefficients),
+/// reads and writes `outer_state[0]`, ... (zero after the slow weights are initialised) and returns the new slow
 /// weights. It may use all of WGSL's own functions and the driver's `la_is_nan`, `la_sign`, `la_min`, `la_max` and
 /// `la_clamp`, as [rules](crate::rules) do, whose page says which names are the driver's; a helper of its own must have
 /// another name than those of the rules that it is used with.

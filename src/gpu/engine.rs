@@ -38,7 +38,7 @@ pub(crate) struct Engine {
     kernels: Vec<wgpu::ComputePipeline>,
     groups: Vec<wgpu::BindGroup>,
     /// The layout of what the host tells.
-    told: Id<BindGroupLayout>,
+    control: Id<BindGroupLayout>,
     slots: u32,
     ring: Ring<ToldChunk>,
 }
@@ -68,7 +68,7 @@ impl Engine {
     /// [`Error::Shader`] where the device refuses a module, [`Error::Device`], [`Error::OutOfMemory`],
     /// [`Error::DeviceLost`].
     pub async fn new(device: &wgpu::Device, queue: &wgpu::Queue, program: &Program) -> Result<Self, Error> {
-        let told = program.told;
+        let control = program.control;
         let (layouts, problem) = scoped(device, || {
             program.layouts.iter().map(|layout| bind_group_layout(device, layout)).collect::<Vec<_>>()
         });
@@ -78,7 +78,7 @@ impl Engine {
             kernels.push(pipeline(device, kernel, &layouts, program.workgroup).await?);
         }
         let tally = Tally::default();
-        let ring = Ring::new(program.slots, told_chunk(device, &layouts, told, program.slots, &tally)?);
+        let ring = Ring::new(program.slots, control_chunk(device, &layouts, control, program.slots, &tally)?);
         let mut engine = Self {
             device: device.clone(),
             queue: queue.clone(),
@@ -88,7 +88,7 @@ impl Engine {
             buffers: vec![],
             kernels,
             groups: vec![],
-            told,
+            control,
             slots: program.slots,
             ring,
         };
@@ -155,7 +155,7 @@ impl Engine {
         for write in &recording.writes {
             self.copy_words(encoder, write.buffer, write.offset, &write.words)?;
         }
-        let told = self.tell(recording, placed, encoder)?;
+        let controls = self.write_controls(recording, placed, encoder)?;
         for buffer in &recording.clears {
             encoder.clear_buffer(self.buffer(*buffer), 0, None);
         }
@@ -166,8 +166,8 @@ impl Engine {
             for (index, bind) in (0..).zip(dispatch.binds) {
                 match bind {
                     Bind::Unused => {}
-                    Bind::Told(slot) => {
-                        if let Some((group, first)) = &told {
+                    Bind::Control(slot) => {
+                        if let Some((group, first)) = &controls {
                             pass.set_bind_group(index, group, &[(first + slot) * SLOT as u32; 2]);
                         }
                     }
@@ -186,19 +186,19 @@ impl Engine {
     }
 
     /// Writes what the host tells: the bind group that holds it, and its first slot there.
-    fn tell(
+    fn write_controls(
         &mut self,
         recording: &Recording,
         placed: &Placed,
         encoder: &wgpu::CommandEncoder,
     ) -> Result<Option<(wgpu::BindGroup, u32)>, Error> {
-        if recording.told.is_empty() {
+        if recording.controls.is_empty() {
             return Ok(None);
         }
-        let Self { device, queue, layouts, told, slots, tally, ring, .. } = self;
-        let make = || told_chunk(device, layouts, *told, *slots, tally);
-        let (chunk, first, held) = ring.take(recording.told_slots(), make)?;
-        queue.write_buffer(&chunk.buffer, u64::from(first) * SLOT as u64, &recording.told);
+        let Self { device, queue, layouts, control, slots, tally, ring, .. } = self;
+        let make = || control_chunk(device, layouts, *control, *slots, tally);
+        let (chunk, first, held) = ring.take(recording.control_slots(), make)?;
+        queue.write_buffer(&chunk.buffer, u64::from(first) * SLOT as u64, &recording.controls);
         let held = (held, placed.held.clone());
         // Where the encoder is never submitted, it drops them with the call.
         encoder.on_submitted_work_done(move || drop(held));
@@ -462,17 +462,17 @@ fn filled(device: &wgpu::Device, label: &str, words: &[u32], usage: wgpu::Buffer
 }
 
 /// A chunk of so many slots, and its bytes.
-fn told_chunk(
+fn control_chunk(
     device: &wgpu::Device,
     layouts: &[wgpu::BindGroupLayout],
-    told: Id<BindGroupLayout>,
+    control: Id<BindGroupLayout>,
     slots: u32,
     tally: &Tally,
 ) -> Result<(ToldChunk, Held), Error> {
     let (chunk, problem) = scoped(device, || {
         let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
         let buffer = zeros(device, "lookahead controls", u64::from(slots) * SLOT as u64, usage);
-        let group = BindGroup::slots("lookahead controls", told, Owner::Caller(0));
+        let group = BindGroup::slots("lookahead controls", control, Owner::Caller(0));
         let group = bind_group(device, layouts, &group, &[], &[], std::slice::from_ref(&buffer));
         ToldChunk { buffer, group }
     });

@@ -95,7 +95,7 @@ pub fn check_outer(outer: &dyn Outer) -> Result<(), Error> {
     check_slots(&slots).map_err(|problem| Error::Rule { rule: outer.name().to_owned(), problem })?;
     let text = Text::new(outer.name(), outer.wgsl())?;
     text.check_names()?;
-    let parameters = [("phi", "vec4f"), ("theta", "vec4f"), ("pull", "f32")];
+    let parameters = [("phi", "vec4f"), ("theta", "vec4f"), ("one_minus_alpha", "f32")];
     text.check_signature("outer", &parameters, "vec4f")?;
     text.check_slots("outer_state", slots.len())
 }

@@ -312,7 +312,7 @@ pub(super) fn around_transform(transform: &dyn Transform) -> String {
 /// The second pass of a reduction. `scaled`: gradients are of the loss times the loss scale.
 pub fn finish(measure: Measure, scaled: bool) -> Source {
     let kernel = Kernel::new("finish", "la_finish").measure(measure).flags([("scaled", scaled)]);
-    kernel.values([("unscale", params::clock::UNSCALE as u32)]).compose(format!("finished {measure:?}"))
+    kernel.values([("unscale", params::guard_state::UNSCALE as u32)]).compose(format!("finished {measure:?}"))
 }
 
 /// What becomes of the first pass's sums: the second moments, and the means of each matrix's rows.

@@ -46,7 +46,7 @@ impl Link<'_> {
                 ("reduced", None) => "vec4f()",
                 ("tensor", _) => "la_tensor_of(i)",
                 ("value", _) => "la_value_of(i)",
-                _ => "control.draw",
+                _ => "control.step",
             });
         let arguments: String = arguments.map(|argument| format!(", {argument}")).collect();
         format!("{}({gradient}(i, place){arguments})", self.function())
@@ -86,7 +86,7 @@ impl<'a> Recipe<'a> {
         if self.options.centralise || self.rule.centralises() {
             links.push(link(&Centralise, String::new()));
         }
-        links.push(link(&Unscale, word("gain")));
+        links.push(link(&Unscale, word("gradient_scale")));
         if self.options.clip != Clip::None {
             links.push(link(&self.options.clip, word("clip")));
         }

@@ -1,6 +1,6 @@
 //! What a device's limits let a layout and a kernel be.
 
-use super::units::{BLOCK, VALUE, down};
+use super::units::{TENSOR_ALIGN, VALUE, down};
 use crate::error::Error;
 
 /// What a device offers, as far as an optimizer asks for it: the limits of WebGPU under their names. A
@@ -92,11 +92,11 @@ impl Bounds {
             Err(Error::Limit { limit, needed, offered, purpose: purpose.to_owned() })
         };
         // Every plane of a one-block window, and room for a borrowed tensor's slack.
-        let least = planes.max(4) as u64 * BLOCK * VALUE;
+        let least = planes.max(4) as u64 * TENSOR_ALIGN * VALUE;
         enough("max_buffer_size", least, limits.max_buffer_size, "the smallest layout")?;
         let binding = limits.max_storage_buffer_binding_size;
         enough("max_storage_buffer_binding_size", least, binding, "the smallest layout")?;
-        enough("max_compute_workgroups_per_dimension", BLOCK / 4, groups, "a dispatch of one block")?;
+        enough("max_compute_workgroups_per_dimension", TENSOR_ALIGN / 4, groups, "a dispatch of one block")?;
         for (limit, needed, offered) in [
             ("max_compute_invocations_per_workgroup", 1, limits.max_compute_invocations_per_workgroup),
             ("max_compute_workgroup_size_x", 1, limits.max_compute_workgroup_size_x),

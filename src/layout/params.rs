@@ -1,6 +1,6 @@
 //! The words that kernels are told, as one table: Rust's structs and constants, and what of WGSL says the same.
 //!
-//! A slot of the control ring is two blocks: [`Control`] with the guard's [`Order`] behind it, and the rule's `Hyper`.
+//! A slot of the control ring is two blocks: [`Control`] with the guard's [`GuardControl`] behind it, and the rule's `Hyper`.
 //! Each field stands here once, with what it is; a field that WGSL would lay out elsewhere does not compile.
 
 use std::{fmt::Write, mem::offset_of, sync::LazyLock};
@@ -13,70 +13,70 @@ use crate::{
 };
 
 /// Bytes of a block of a slot: the largest uniform offset alignment of WebGPU.
-pub(crate) const BLOCK: usize = 256;
+pub(crate) const UNIFORM_BLOCK: usize = 256;
 
 /// Bytes of a slot.
-pub(crate) const SLOT: usize = 2 * BLOCK;
+pub(crate) const SLOT: usize = 2 * UNIFORM_BLOCK;
 
 /// Pushes a slot of these words to `out`.
 pub(crate) fn push_slot(control: &Control, hyper: &[f32], out: &mut Vec<u8>) {
     let start = out.len();
     out.extend_from_slice(bytemuck::bytes_of(control));
-    out.resize(start + BLOCK, 0);
+    out.resize(start + UNIFORM_BLOCK, 0);
     out.extend_from_slice(bytemuck::cast_slice(hyper));
-    out.resize(start + BLOCK + 4 * MAX_HYPER, 0);
+    out.resize(start + UNIFORM_BLOCK + 4 * MAX_HYPER, 0);
 }
 
 /// A field's type on both sides.
-trait Told {
+trait Word {
     /// Its name in WGSL; empty where the struct ends before, or the bytes are only there to be skipped.
     const WGSL: &'static str;
     const ALIGN: usize;
 }
 
-impl Told for u32 {
+impl Word for u32 {
     const WGSL: &'static str = "u32";
     const ALIGN: usize = 4;
 }
 
-impl Told for f32 {
+impl Word for f32 {
     const WGSL: &'static str = "f32";
     const ALIGN: usize = 4;
 }
 
-impl Told for [f32; 2] {
+impl Word for [f32; 2] {
     const WGSL: &'static str = "vec2f";
     const ALIGN: usize = 8;
 }
 
-impl Told for [f32; 4] {
+impl Word for [f32; 4] {
     const WGSL: &'static str = "vec4f";
     const ALIGN: usize = 16;
 }
 
 /// A value for each state slot.
-impl Told for [f32; MAX_SLOTS] {
+impl Word for [f32; MAX_SLOTS] {
     const WGSL: &'static str = "array<vec4f, 2>";
     const ALIGN: usize = 16;
 }
 
-impl Told for [u32; 2] {
+impl Word for [u32; 2] {
     const WGSL: &'static str = "";
     const ALIGN: usize = 4;
 }
 
-impl Told for [u32; 3] {
+impl Word for [u32; 3] {
     const WGSL: &'static str = "";
     const ALIGN: usize = 4;
 }
 
-impl Told for Order {
+impl Word for GuardControl {
     const WGSL: &'static str = "array<vec4u, 4>";
     const ALIGN: usize = 16;
 }
 
 /// Four values for each transformation of the gradient.
-impl Told for [[f32; 4]; MAX_TRANSFORMS] {
+impl Word for [[f32; 4]; MAX_TRANSFORMS] {
     const WGSL: &'static str = "array<vec4f, 4>";
     const ALIGN: usize = 16;
 }
@@ -103,7 +103,7 @@ struct Constant {
 }
 
 /// Declares a struct, and the table of its fields.
-macro_rules! told {
+macro_rules! words {
     ($(#[$of:meta])* $struct:ident { $(#[doc = $about:literal] $name:ident: $ty:ty,)+ }) => {
         $(#[$of])*
         #[derive(Debug, Clone, Copy, Default, Pod, Zeroable)]
@@ -115,8 +115,8 @@ macro_rules! told {
         impl $struct {
             const MEMBERS: &[Member] = &[$(Member {
                 name: stringify!($name),
-                ty: <$ty as Told>::WGSL,
-                align: <$ty as Told>::ALIGN,
+                ty: <$ty as Word>::WGSL,
+                align: <$ty as Word>::ALIGN,
                 size: size_of::<$ty>(),
                 offset: offset_of!($struct, $name),
                 about: $about,
@@ -141,7 +141,7 @@ macro_rules! numbers {
     };
 }
 
-told! {
+words! {
     /// What every dispatch of a step is told.
     Control {
         /// what to do: the bits of `flags`
@@ -149,7 +149,7 @@ told! {
         /// the learning rate of the step
         lr: f32,
         /// 1 - alpha: how far the fast weights go back towards the slow ones at a sync
-        pull: f32,
+        one_minus_alpha: f32,
         /// bound of each gradient value, where clipping is by value
         clip: f32,
         /// weight decay added to the gradient
@@ -159,13 +159,13 @@ told! {
         /// weight decay that is the rule's own to apply
         decay: f32,
         /// on the gradient: 1 / micro-batches / loss scale
-        gain: f32,
+        gradient_scale: f32,
         /// the outer step's coefficients
         outer: [f32; 4],
         /// what the weights weigh in the average
-        share: f32,
+        average_weight: f32,
         /// the number of the step, for random bits
-        draw: u32,
+        step: u32,
         /// the empirical Fisher: how much stays, and what a squared gradient weighs
         fisher: [f32; 2],
         /// the curvature: 1 / bias correction, and eps
@@ -175,15 +175,15 @@ told! {
         /// the state slots' initial values
         initial: [f32; MAX_SLOTS],
         /// read by the guard alone
-        order: Order,
+        guard: GuardControl,
         /// the coefficients of the listed transformations
         transforms: [[f32; 4]; MAX_TRANSFORMS],
     }
 }
 
-told! {
+words! {
     /// What a guard is told besides, for one group: the rest of the block.
-    Order {
+    GuardControl {
         /// the bits of `kind`
         kind: u32,
         /// the group's number
@@ -223,22 +223,22 @@ numbers! {
         /// then pull fast weights back and store them as the slow ones
         SYNC = 2,
         /// the slow weights start as the fast weights before this step
-        SEED = 4,
+        INIT = 4,
         /// take the weights into the average
         AVERAGE = 8,
         /// only add the gradient to the accumulated one
-        GATHER = 16,
+        ACCUMULATE = 16,
         /// which starts at zero
         FRESH = 32,
         /// the sync has no gradient: take the fixed alpha
         FIXED = 64,
         /// the gradient is the accumulated one alone
-        GATHERED = 128,
+        ACCUMULATED = 128,
     }
 }
 
 numbers! {
-    /// Bits of [`Order::kind`].
+    /// Bits of [`GuardControl::kind`].
     kind: u32 {
         /// the group takes inner steps
         UPDATES = 1,
@@ -257,13 +257,13 @@ numbers! {
         /// no step, but the slow weights and the average start, or start again
         START = 128,
         /// no step, but the slow weights start again
-        RESEED = 256,
+        INIT_SYNCED = 256,
     }
 }
 
 numbers! {
-    /// Words of the guard's clock.
-    clock: usize {
+    /// Words of the guard's state.
+    guard_state: usize {
         /// steps taken
         STEPS = 0,
         /// steps skipped
@@ -284,7 +284,7 @@ numbers! {
 }
 
 numbers! {
-    /// Words of a group in the guard's clock.
+    /// Words of a group in the guard's state.
     group: usize {
         /// inner steps since the state was initialised
         COUNT = 0,
@@ -293,7 +293,7 @@ numbers! {
         /// k of this cycle
         CYCLE_K = 2,
         /// 1 - alpha of this cycle
-        CYCLE_PULL = 3,
+        CYCLE_ONE_MINUS_ALPHA = 3,
         /// how many they are
         WORDS = 4,
     }
@@ -306,8 +306,8 @@ numbers! {
         STEP = 0,
         /// the schedule's factor
         FACTOR = 1,
-        /// the average's share; negative: none
-        SHARE = 2,
+        /// what the weights weigh in the average; negative: none
+        AVERAGE_WEIGHT = 2,
         /// how many words a step's row has
         STEP_WORDS = 3,
         /// the count
@@ -339,49 +339,59 @@ const fn agree(members: &[Member]) -> bool {
     true
 }
 
-const _: () = assert!(agree(Control::MEMBERS) && agree(Order::MEMBERS));
-const _: () = assert!(size_of::<Control>() <= BLOCK && 4 * MAX_HYPER <= BLOCK);
-const _: () =
-    assert!(size_of::<Order>() == 4 * 16 && MAX_TRANSFORMS == 4 && offset_of!(Control, order) == 28 * 4);
+const _: () = assert!(agree(Control::MEMBERS) && agree(GuardControl::MEMBERS));
+const _: () = assert!(size_of::<Control>() <= UNIFORM_BLOCK && 4 * MAX_HYPER <= UNIFORM_BLOCK);
+const _: () = assert!(
+    size_of::<GuardControl>() == 4 * 16 && MAX_TRANSFORMS == 4 && offset_of!(Control, guard) == 28 * 4
+);
 // An array of vec4f has no gap; a slot lies in whole words.
-const _: () = assert!(MAX_SLOTS == 2 * 4 && SLOT.is_multiple_of(4) && 4 * clock::SCALE == 256);
+const _: () = assert!(MAX_SLOTS == 2 * 4 && SLOT.is_multiple_of(4) && 4 * guard_state::SCALE == 256);
 
 /// `struct La_Control` and its flags, as the preprocessor takes them.
 pub(crate) static CONTROL_WGSL: LazyLock<String> = LazyLock::new(|| {
     let mut text = "// What every dispatch of a step is told.\nstruct La_Control {\n".to_owned();
     for Member { name, ty, about, .. } in Control::MEMBERS.iter().filter(|member| !member.ty.is_empty()) {
         // What comes from here on few kernels read.
-        text += if *name == "order" { "#if transforms\n" } else { "" };
+        text += if *name == "guard" { "#if transforms\n" } else { "" };
         let _ = writeln!(text, "    {:27} // {}", format!("{name}: {ty},"), about.trim());
     }
     text + "#end\n}\n" + &constants("// Bits of its flags.", "LA_", flags::TABLE)
 });
 
-/// The guard's words: flags, orders, clock and tables.
+/// The guard's words: flags, controls, state and tables.
 pub(crate) static GUARD_WGSL: LazyLock<String> = LazyLock::new(|| {
     let words = |members: &[Member], start: usize| -> Vec<Constant> {
-        let told = members.iter().filter(|member| member.name != "padding" && member.name != "order");
-        told.map(|member| Constant {
-            name: member.name,
-            value: ((start + member.offset) / 4) as u32,
-            about: member.about,
-        })
-        .collect()
+        let member = members.iter().filter(|member| member.name != "padding" && member.name != "guard");
+        member
+            .map(|member| Constant {
+                name: member.name,
+                value: ((start + member.offset) / 4) as u32,
+                about: member.about,
+            })
+            .collect()
     };
-    let order = offset_of!(Control, order);
+    let guard = offset_of!(Control, guard);
     let slot = [
         Constant { name: "SLOT_WORDS", value: (SLOT / 4) as u32, about: "from a slot to the next" },
-        Constant { name: "HYPER_AT", value: (BLOCK / 4) as u32, about: "where `Hyper` begins in one" },
-        Constant { name: "CONTROL_WORDS", value: (order / 4) as u32, about: "where the order begins in one" },
+        Constant {
+            name: "HYPER_AT",
+            value: (UNIFORM_BLOCK / 4) as u32,
+            about: "where `Hyper` begins in one",
+        },
+        Constant {
+            name: "CONTROL_WORDS",
+            value: (guard / 4) as u32,
+            about: "where what the guard alone reads begins",
+        },
         Constant { name: "ROWS", value: ROWS as u32, about: "of a table" },
     ];
     [
         constants("// Slots of the control ring, and tables.", "LA_", &slot),
         constants("// Words of a slot: of the control block,", "LA_AT_", &words(Control::MEMBERS, 0)),
-        constants("// and of the order.", "LA_AT_", &words(Order::MEMBERS, order)),
+        constants("// and of what the guard alone reads.", "LA_AT_", &words(GuardControl::MEMBERS, guard)),
         constants("// Bits of LA_AT_KIND.", "LA_", kind::TABLE),
         constants("// Bits of LA_AT_FLAGS.", "LA_", flags::TABLE),
-        constants("// Words of the clock,", "LA_CLOCK_", clock::TABLE),
+        constants("// Words of the state,", "LA_GUARD_", guard_state::TABLE),
         constants("// and of a group in it.", "LA_GROUP_", group::TABLE),
         constants("// Words of the tables' rows: of a step, and of a count.", "LA_ROW_", row::TABLE),
     ]
@@ -412,13 +422,13 @@ mod tests {
         let (_, found) =
             module.types.iter().find(|(_, ty)| ty.name.as_deref() == Some("La_Control")).unwrap();
         let naga::TypeInner::Struct { members, span } = &found.inner else { panic!("{found:?}") };
-        let told: Vec<_> = Control::MEMBERS.iter().filter(|member| !member.ty.is_empty()).collect();
-        assert_eq!(members.len(), told.len());
-        for (member, told) in members.iter().zip(told) {
-            assert_eq!(member.name.as_deref(), Some(told.name));
-            assert_eq!(member.offset as usize, told.offset, "{}", told.name);
+        let due: Vec<_> = Control::MEMBERS.iter().filter(|member| !member.ty.is_empty()).collect();
+        assert_eq!(members.len(), due.len());
+        for (member, due) in members.iter().zip(due) {
+            assert_eq!(member.name.as_deref(), Some(due.name));
+            assert_eq!(member.offset as usize, due.offset, "{}", due.name);
             let size = module.types[member.ty].inner.size(module.to_ctx());
-            assert_eq!(size as usize, told.size, "{}", told.name);
+            assert_eq!(size as usize, due.size, "{}", due.name);
         }
         assert_eq!(*span as usize, size_of::<Control>());
     }
@@ -436,8 +446,8 @@ mod tests {
             }
         };
         let mut words = std::collections::BTreeSet::new();
-        for member in Control::MEMBERS.iter().chain(Order::MEMBERS) {
-            if member.name != "padding" && member.name != "order" {
+        for member in Control::MEMBERS.iter().chain(GuardControl::MEMBERS) {
+            if member.name != "padding" && member.name != "guard" {
                 assert!(
                     words.insert(value(&format!("LA_AT_{}", member.name.to_uppercase()))),
                     "{}",

@@ -222,7 +222,7 @@ fn count(spec: &TensorSpec) -> Result<u64, Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::units::BLOCK, *};
+    use super::{super::units::TENSOR_ALIGN, *};
     use proptest::prelude::*;
 
     fn specs(lens: &[(usize, usize)]) -> Vec<TensorSpec> {
@@ -244,7 +244,7 @@ mod tests {
             let specs = specs(&vec![(3, 0); tensors]);
             let layout = Layout::new(&specs, &[2], &bounds(1 << 20, 1 << 20), 0).unwrap();
             assert_eq!(layout.windows.len(), 1);
-            assert_eq!(layout.chunks, [tensors as u64 * BLOCK]);
+            assert_eq!(layout.chunks, [tensors as u64 * TENSOR_ALIGN]);
         }
     }
 
@@ -266,9 +266,9 @@ mod tests {
         fn every_value_has_one_place(
             lens in prop::collection::vec((1usize..2000, 0usize..3), 1..12),
             chunk in 8u64..20, dispatch in 4u64..20, slots in prop::collection::vec(0usize..4, 3),
-            slack in prop::sample::select(vec![0, BLOCK]),
+            slack in prop::sample::select(vec![0, TENSOR_ALIGN]),
         ) {
-            let bounds = bounds(chunk * BLOCK, dispatch * BLOCK);
+            let bounds = bounds(chunk * TENSOR_ALIGN, dispatch * TENSOR_ALIGN);
             let layout = Layout::new(&specs(&lens), &slots, &bounds, slack).unwrap();
             prop_assert!(layout.chunks.iter().all(|len| *len <= bounds.chunk));
             for window in &layout.windows {
@@ -279,7 +279,7 @@ mod tests {
             for (index, tensor) in layout.tensors.iter().enumerate() {
                 let mut values = vec![false; tensor.len as usize];
                 for piece in &tensor.pieces {
-                    prop_assert_eq!(piece.offset % BLOCK, 0);
+                    prop_assert_eq!(piece.offset % TENSOR_ALIGN, 0);
                     prop_assert!(piece.len() <= bounds.chunk - slack);
                     let mut next = piece.values.start;
                     for (window, range) in layout.windows_of(piece) {

@@ -33,10 +33,10 @@ impl Optimizer {
     /// # Errors
     ///
     /// [`Error::UnknownName`], [`Error::DuplicateName`], [`Error::Range`], [`Error::Overlap`],
-    /// [`Error::Ownership`] where tensors are the optimizer's own.
+    /// [`Error::Unsupported`] where tensors are the optimizer's own.
     pub async fn borrow_gradients(&self, slices: &[(&str, Slice)]) -> Result<Gradients, Error> {
         let Some(weights) = &self.borrowed else {
-            return Err(Error::Ownership {
+            return Err(Error::Unsupported {
                 call: "borrow_gradients",
                 problem: "is for borrowed tensors; these have gradient buffers: see `gradients`",
             });

@@ -4,7 +4,7 @@ use super::training::Optimizer;
 use crate::{
     error::Error,
     gpu::slice::Slice,
-    layout::clock::{ClockWords, Cycle},
+    layout::guard_state::{Cycle, GuardState},
 };
 
 /// How far training is.
@@ -39,14 +39,14 @@ impl Optimizer {
     ///
     /// [`Error::DeviceLost`], [`Error::OutOfMemory`].
     pub async fn counters(&self) -> Result<Counters, Error> {
-        let clock = match &self.plan.guard {
+        let guard_state = match &self.plan.guard {
             Some(guard) => {
-                let clock = Slice::whole(self.engine.buffer(guard.clock));
-                ClockWords::from_bytes(&self.engine.copy_back([clock].into_iter()).bytes().await?)
+                let guard_state = Slice::whole(self.engine.buffer(guard.state));
+                GuardState::from_bytes(&self.engine.copy_back([guard_state].into_iter()).bytes().await?)
             }
-            None => self.host_clock(),
+            None => self.host_state(),
         };
-        Ok(clock.into())
+        Ok(guard_state.into())
     }
 
     /// [`Self::counters`], waiting for it.
@@ -59,11 +59,11 @@ impl Optimizer {
         pollster::block_on(self.counters())
     }
 
-    /// What a guard's clock would hold, where there is none.
-    pub(crate) fn host_clock(&self) -> ClockWords {
+    /// What a guard's state would hold, where there is none.
+    pub(crate) fn host_state(&self) -> GuardState {
         let groups =
-            self.plan.state.groups.iter().map(|group| (group.clock.count, group.clock.position)).collect();
-        ClockWords {
+            self.plan.state.groups.iter().map(|group| (group.cycle.count, group.cycle.position)).collect();
+        GuardState {
             steps: self.plan.state.steps,
             skipped: 0,
             tracker: 0,
@@ -152,15 +152,15 @@ fn alphas(results: &[f32]) -> Vec<Option<f32>> {
     results.chunks_exact(2).map(|result| (result[0] > 0.0).then_some(result[0])).collect()
 }
 
-impl From<ClockWords> for Counters {
-    fn from(clock: ClockWords) -> Self {
+impl From<GuardState> for Counters {
+    fn from(guard_state: GuardState) -> Self {
         let group = |&(count, position): &(u64, u32)| GroupCounters { count, position };
         Self {
-            steps: clock.steps,
-            skipped: clock.skipped,
-            loss_scale: clock.scale,
-            since_rescaled: clock.tracker,
-            groups: clock.groups.iter().map(group).collect(),
+            steps: guard_state.steps,
+            skipped: guard_state.skipped,
+            loss_scale: guard_state.scale,
+            since_rescaled: guard_state.tracker,
+            groups: guard_state.groups.iter().map(group).collect(),
         }
     }
 }

@@ -12,7 +12,7 @@ impl Optimizer {
     ///
     /// # Errors
     ///
-    /// [`Error::UnknownName`], [`Error::NoLookahead`], [`Error::Ownership`], [`Error::Swapped`],
+    /// [`Error::UnknownName`], [`Error::NoLookahead`], [`Error::Unsupported`], [`Error::Swapped`],
     /// [`Error::DeviceLost`], [`Error::OutOfMemory`].
     pub fn download(
         &self,
@@ -45,9 +45,9 @@ impl Optimizer {
             self.plan.check_not_swapped("download")?;
         }
         let source = self.place(field, tensor)?;
-        // The next step seeds the slow weights, and the first one begins the average.
+        // The next step initialises the slow weights, and the first one begins the average.
         let stand_in = match field {
-            Field::SlowWeights => self.plan.state.groups[group].clock.seed,
+            Field::SlowWeights => self.plan.state.groups[group].cycle.init,
             Field::Average => self.plan.state.steps == 0,
             _ => false,
         };

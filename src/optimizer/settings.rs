@@ -6,7 +6,7 @@ use crate::{
     error::{Error, check_hyperparameter},
     gpu::slice::Slice,
     kernels::Measure,
-    layout::params::clock,
+    layout::params::guard_state,
     plan::{Memory, Traffic},
 };
 
@@ -24,7 +24,7 @@ impl Optimizer {
     /// [`Error::UnknownName`]; [`Error::Guarded`] where a guard counts on the GPU.
     pub fn step_count(&self, group: &str) -> Result<u64, Error> {
         self.check_unguarded("step_count")?;
-        Ok(self.plan.group(group)?.clock.count)
+        Ok(self.plan.group(group)?.cycle.count)
     }
 
     /// Steps of a group since its last sync, from 0 to k - 1 (to k with an adaptive alpha whose gradient is
@@ -35,7 +35,7 @@ impl Optimizer {
     /// As [`Self::step_count`].
     pub fn position(&self, group: &str) -> Result<u32, Error> {
         self.check_unguarded("position")?;
-        Ok(self.plan.group(group)?.clock.position)
+        Ok(self.plan.group(group)?.cycle.position)
     }
 
     /// Refuses what a guard cannot follow: with the policy reset, or with an adaptive alpha whose gradient is taken
@@ -112,7 +112,7 @@ impl Optimizer {
         let Some(mut lookahead) = group.lookahead else {
             return Err(Error::NoLookahead { of: format!("the group `{}`", group.name) });
         };
-        let (position, k) = (group.clock.position, lookahead.k);
+        let (position, k) = (group.cycle.position, lookahead.k);
         if position != 0 && !guarded {
             return Err(Error::MidCycle { what, group: group.name.clone(), position, k });
         }
@@ -151,13 +151,14 @@ impl Optimizer {
     ///
     /// # Errors
     ///
-    /// [`Error::UnknownName`]; [`Error::Gathering`] between the micro-batches of a step; [`Error::Guarded`] as
+    /// [`Error::UnknownName`]; [`Error::Accumulating`] between the micro-batches of a step; [`Error::Guarded`] as
     /// [`set_k`](Self::set_k).
     pub fn set_frozen(&mut self, group: &str, frozen: bool) -> Result<(), Error> {
         self.check_lockstep(group, "set_frozen")?;
-        if self.plan.state.gathered > 0 {
-            let (gathered, micro_batches) = (self.plan.state.gathered, self.plan.options.micro_batches());
-            return Err(Error::Gathering { call: "set_frozen", gathered, micro_batches });
+        if self.plan.state.accumulated > 0 {
+            let (accumulated, micro_batches) =
+                (self.plan.state.accumulated, self.plan.options.micro_batches());
+            return Err(Error::Accumulating { call: "set_frozen", accumulated, micro_batches });
         }
         self.plan.group_mut(group)?.frozen = frozen;
         self.plan.state.norm_is_stale |= frozen;
@@ -193,7 +194,7 @@ impl Optimizer {
         self.plan
             .guard
             .as_ref()
-            .map(|guard| Slice::new(self.engine.buffer(guard.clock), 4 * clock::SCALE as u64, 4))
+            .map(|guard| Slice::new(self.engine.buffer(guard.state), 4 * guard_state::SCALE as u64, 4))
     }
 
     /// How many dispatches a step is, those of reductions and of the guard aside.

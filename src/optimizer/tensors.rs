@@ -20,7 +20,7 @@ impl Optimizer {
     /// # Errors
     ///
     /// [`Error::UnknownName`] where there is no such tensor, or the field is not kept of it; [`Error::NoLookahead`];
-    /// [`Error::Ownership`] for gradients of borrowed tensors; [`Error::Split`] where the tensor is larger than one
+    /// [`Error::Unsupported`] for gradients of borrowed tensors; [`Error::Split`] where the tensor is larger than one
     /// binding.
     pub fn buffer(&self, field: Field<'_>, tensor: &str) -> Result<Slice, Error> {
         let mut slices = self.buffers(field, tensor)?;
@@ -58,7 +58,7 @@ impl Optimizer {
     }
 
     /// [`buffer`](Self::buffer) of the slow weights, for kernels that evaluate. They hold what they should from the
-    /// first step on, and before it after [`upload`](Self::upload) or [`reseed`](Self::reseed).
+    /// first step on, and before it after [`upload`](Self::upload) or [`init_synced`](Self::init_synced).
     ///
     /// # Errors
     ///
@@ -131,7 +131,7 @@ impl Optimizer {
 
     fn gradients_of(&self, tensor: usize) -> Result<Vec<Slice>, Error> {
         if self.plan.is_borrowed {
-            return Err(Error::Ownership {
+            return Err(Error::Unsupported {
                 call: "gradients",
                 problem: "are the caller's for borrowed tensors",
             });
@@ -149,7 +149,7 @@ impl Optimizer {
     }
 
     /// Writes the fast weights of a tensor, before whatever is submitted next. Before the first step the
-    /// slow weights are written too; later, [`reseed`](Self::reseed) makes them follow, and begins an average of the
+    /// slow weights are written too; later, [`init_synced`](Self::init_synced) makes them follow, and begins an average of the
     /// weights anew, which else remembers what was there before.
     ///
     /// # Errors
@@ -169,7 +169,7 @@ impl Optimizer {
             slices[0].check_usage("weights", &tensor.name, wgpu::BufferUsages::COPY_DST)?;
         }
         self.write(&slices, values, None)?;
-        if self.seeds_with_weights(index) {
+        if self.inits_with_weights(index) {
             let half = self.plan.options.slow_half();
             self.write(&self.flat(&self.plan.slow, tensor, half), values, half)?;
         }
@@ -177,9 +177,9 @@ impl Optimizer {
     }
 
     /// New weights of a tensor are its slow weights, too.
-    pub(crate) fn seeds_with_weights(&self, tensor: usize) -> bool {
+    pub(crate) fn inits_with_weights(&self, tensor: usize) -> bool {
         let group = self.plan.layout.tensors[tensor].group;
-        !self.plan.slow.is_empty() && (self.plan.state.steps == 0 || self.plan.state.groups[group].clock.seed)
+        !self.plan.slow.is_empty() && (self.plan.state.steps == 0 || self.plan.state.groups[group].cycle.init)
     }
 
     /// Writes the half-width copy of a tensor's weights, if there is one.

@@ -88,11 +88,11 @@ impl Optimizer {
     ///
     /// [`Error::LearningRate`] where the schedule gives none, [`Error::Rule`] where what the rule tells of this step
     /// (hyperparameters, a second moment) or the outer step's coefficients cannot be used, [`Error::Swapped`] between
-    /// two [`swap_slow`](Self::swap_slow), [`Error::Ownership`] where gradients are borrowed. Nothing was
+    /// two [`swap_slow`](Self::swap_slow), [`Error::Unsupported`] where gradients are borrowed. Nothing was
     /// recorded or counted then.
     pub fn step(&mut self, encoder: &mut wgpu::CommandEncoder) -> Result<(), Error> {
         if self.plan.is_borrowed {
-            return Err(Error::Ownership {
+            return Err(Error::Unsupported {
                 call: "step",
                 problem: "has no gradients of its own for borrowed tensors; call `step_with`",
             });
@@ -113,13 +113,13 @@ impl Optimizer {
         gradients: &Gradients,
     ) -> Result<(), Error> {
         if !self.plan.is_borrowed {
-            return Err(Error::Ownership {
+            return Err(Error::Unsupported {
                 call: "step_with",
                 problem: "is for borrowed tensors; these are the optimizer's own: call `step`",
             });
         }
         if gradients.id != self.id {
-            return Err(Error::Ownership {
+            return Err(Error::Unsupported {
                 call: "step_with",
                 problem: "was given gradients that another optimizer borrowed",
             });
@@ -139,15 +139,15 @@ impl Optimizer {
         gradients: &Gradients,
     ) -> Result<(), Error> {
         self.plan.check_not_swapped("step")?;
-        if self.plan.gathers(&mut self.event) {
+        if self.plan.accumulates(&mut self.event) {
             self.play(encoder, gradients)?;
-            self.plan.gathered();
+            self.plan.accumulated();
             return Ok(());
         }
         self.take_step(encoder, gradients, None)
     }
 
-    /// Takes the step that a [gathering](Accumulation) of micro-batches has not enough of yet, with those that are
+    /// Takes the step that an [accumulation](Accumulation) of micro-batches has not enough of yet, with those that are
     /// there: their mean or their sum. At the end of an epoch, say. What lies in the gradients is not looked at. Returns
     /// whether there was a step to take: without a micro-batch nothing is recorded.
     ///
@@ -156,20 +156,20 @@ impl Optimizer {
     /// As [`step`](Self::step).
     pub fn flush(&mut self, encoder: &mut wgpu::CommandEncoder) -> Result<bool, Error> {
         self.plan.check_not_swapped("flush")?;
-        if self.plan.state.gathered == 0 {
+        if self.plan.state.accumulated == 0 {
             return Ok(false);
         }
         let own = self.own.clone();
-        self.take_step(encoder, &own, Some(self.plan.state.gathered))?;
+        self.take_step(encoder, &own, Some(self.plan.state.accumulated))?;
         Ok(true)
     }
 
-    /// Forgets the micro-batches that were gathered for the next step, and returns how many there were.
+    /// Forgets the micro-batches that were accumulated for the next step, and returns how many there were.
     pub fn discard(&mut self) -> u32 {
-        std::mem::take(&mut self.plan.state.gathered)
+        std::mem::take(&mut self.plan.state.accumulated)
     }
 
-    /// `flushed`: how many micro-batches were gathered, where the step has no other.
+    /// `flushed`: how many micro-batches were accumulated, where the step has no other.
     fn take_step(
         &mut self,
         encoder: &mut wgpu::CommandEncoder,
@@ -237,14 +237,14 @@ impl Optimizer {
     /// # Errors
     ///
     /// [`Error::NoLookahead`] where there are neither slow weights nor an average; [`Error::Swapped`].
-    pub fn reseed(&mut self, encoder: &mut wgpu::CommandEncoder) -> Result<(), Error> {
+    pub fn init_synced(&mut self, encoder: &mut wgpu::CommandEncoder) -> Result<(), Error> {
         if self.plan.options.average.is_none() {
             self.plan.check_lookahead()?;
         }
-        self.plan.check_not_swapped("reseed")?;
-        self.plan.reseed(&mut self.event);
+        self.plan.check_not_swapped("init_synced")?;
+        self.plan.init_synced(&mut self.event);
         self.play_own(encoder)?;
-        self.plan.reseeded();
+        self.plan.synced_anew();
         Ok(())
     }
 
@@ -254,11 +254,11 @@ impl Optimizer {
     /// # Errors
     ///
     /// [`Error::NoLookahead`]; [`Error::Swapped`] while the average is in the weights' place;
-    /// [`Error::Ownership`] where the slow weights are bf16, which would lose bits.
+    /// [`Error::Unsupported`] where the slow weights are bf16, which would lose bits.
     pub fn swap_slow(&mut self, encoder: &mut wgpu::CommandEncoder) -> Result<(), Error> {
         self.plan.check_lookahead()?;
         if self.plan.options.slow_bf16 {
-            return Err(Error::Ownership {
+            return Err(Error::Unsupported {
                 call: "swap_slow",
                 problem: "would round the fast weights to bf16; bind `slow_weights` instead",
             });
@@ -266,8 +266,8 @@ impl Optimizer {
         if self.plan.state.swapped == Some(Swapped::Average) {
             return Err(Error::Swapped { call: "swap_slow" });
         }
-        if self.plan.state.groups.iter().any(|group| group.clock.seed) {
-            self.reseed(encoder)?;
+        if self.plan.state.groups.iter().any(|group| group.cycle.init) {
+            self.init_synced(encoder)?;
         }
         self.swap(encoder, Swapped::Slow)
     }

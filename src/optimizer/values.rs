@@ -34,7 +34,7 @@ impl Optimizer {
         values: &[f32],
     ) -> Result<(), Error> {
         self.write_field(writer, Field::Weights, tensor, values)?;
-        if self.seeds_with_weights(tensor) {
+        if self.inits_with_weights(tensor) {
             self.write_field(writer, Field::SlowWeights, tensor, values)?;
         }
         Ok(())

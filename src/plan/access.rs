@@ -28,7 +28,7 @@ impl<T> ByAccess<T> {
 #[derive(Debug)]
 pub(crate) struct SharedLayouts {
     /// What a dispatch is told.
-    pub told: Id<BindGroupLayout>,
+    pub control: Id<BindGroupLayout>,
     /// Weights and gradients.
     pub access: ByAccess<Id<BindGroupLayout>>,
     /// What is the optimizer's own, by group.
@@ -48,7 +48,7 @@ impl SharedLayouts {
             let mut all = Vec::new();
             for &(access, layout) in &self.access.0 {
                 let recipe = Recipe { access, ..*recipe };
-                let mut layouts = vec![Some(self.told), Some(layout), Some(own)];
+                let mut layouts = vec![Some(self.control), Some(layout), Some(own)];
                 layouts.extend(last.map(Some));
                 all.push((access, program.kernel(recipe.rule.name(), &source(&recipe)?, &layouts)));
             }

@@ -80,13 +80,13 @@ impl Draft {
         settings.schedule.check()?;
         let Settings { rule, lookahead, mut options, schedule, groups, tensors, is_borrowed } = settings;
         let given = options.clone();
-        // One micro-batch a step needs no buffer to gather in.
+        // One micro-batch a step needs no buffer to accumulate in.
         options.accumulate = options.accumulate.filter(|accumulate| accumulate.micro_batches > 1);
         let (groups, specs) =
             assign_groups(groups, &tensors, |group| GroupState::new(group, &rule, lookahead, &options))?;
         check_options(&given, lookahead.as_ref(), &groups)?;
         if is_mixed {
-            return Err(Error::Ownership {
+            return Err(Error::Unsupported {
                 call: "build",
                 problem: "takes tensors of its own or borrowed ones, not both; use two optimizers",
             });
@@ -131,18 +131,20 @@ impl Draft {
         let shared = SharedLayouts {
             access: ByAccess::new(accesses, |access| program.layout(access.bindings(table))),
             own: recipes.iter().map(|recipe| program.layout(recipe.own_bindings())).collect(),
-            told: program.told,
+            control: program.control,
         };
         let copy = self.options.half_weights.map(|_| program.layout(vec![(0, Binding::ReadWrite)]));
         let kernels = self.kernels(&mut program, &recipes, &shared, copy);
-        // The guard's clock is there first: the norm reads the loss scale in it.
-        let clock = self.options.guard.map(|guard| guard::clock(&mut program, guard, self.groups.len()));
-        let reductions = Reductions::new(&mut program, &self.limits, &self.layout, &recipes, &shared, clock)?;
-        let guard = match (self.options.guard, clock, reductions.find(Measure::Norm)) {
-            (Some(guard), Some(clock), Some(norm)) => {
+        // The guard's state is there first: the norm reads the loss scale in it.
+        let guard_state =
+            self.options.guard.map(|guard| guard::guard_state(&mut program, guard, self.groups.len()));
+        let reductions =
+            Reductions::new(&mut program, &self.limits, &self.layout, &recipes, &shared, guard_state)?;
+        let guard = match (self.options.guard, guard_state, reductions.find(Measure::Norm)) {
+            (Some(guard), Some(guard_state), Some(norm)) => {
                 let tried = reductions.find(Measure::Tried).map(|tried| tried.results);
                 let results = (norm.results, tried);
-                Some(GuardPlan::new(&mut program, &self.limits, guard, clock, &self.groups, results)?)
+                Some(GuardPlan::new(&mut program, &self.limits, guard, guard_state, &self.groups, results)?)
             }
             _ => None,
         };
@@ -196,7 +198,7 @@ impl Draft {
             let name = recipe.rule.name();
             let flags = steady_flags(recipe);
             let layouts = |access| {
-                let mut layouts = vec![Some(shared.told), shared.access.get(access).copied(), Some(*own)];
+                let mut layouts = vec![Some(shared.control), shared.access.get(access).copied(), Some(*own)];
                 layouts.extend(copy.map(Some));
                 layouts
             };
@@ -345,7 +347,7 @@ fn steady_flags(recipe: &Recipe<'_>) -> Vec<u32> {
     let options = recipe.options;
     let mut known = Vec::new();
     if options.accumulate.is_some() {
-        known.extend([flags::GATHER, flags::GATHER | flags::FRESH]);
+        known.extend([flags::ACCUMULATE, flags::ACCUMULATE | flags::FRESH]);
     }
     if options.guard.is_some() {
         return known;

@@ -7,22 +7,22 @@ use crate::{
 
 /// Where a group stands: the host's half of the schedule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Clock {
+pub(crate) struct CycleState {
     /// Inner steps since the state was last initialised.
     pub count: u64,
     /// Steps since the last sync; 0 where there is nothing to synchronise, as in a frozen group after its sync.
     pub position: u32,
     /// The next dispatch copies the fast weights to the slow ones first.
-    pub seed: bool,
+    pub init: bool,
 }
 
 /// What a step does to a group: the flags of its dispatch, and of a second one where the sync needs one of its own.
 /// 0 means no dispatch.
 pub(crate) type Phases = [u32; 2];
 
-impl Clock {
+impl CycleState {
     pub fn new() -> Self {
-        Self { count: 0, position: 0, seed: true }
+        Self { count: 0, position: 0, init: true }
     }
 
     /// What the next step does. `adaptive`: where the gradient of the adaptive alpha is taken.
@@ -34,15 +34,15 @@ impl Clock {
     ) -> Phases {
         let update = if frozen { 0 } else { flags::UPDATE };
         let Some(lookahead) = lookahead else { return [update, 0] };
-        let seed = if self.seed { flags::SEED } else { 0 };
+        let init = if self.init { flags::INIT } else { 0 };
         if frozen && self.position == 0 {
-            return [seed, 0];
+            return [init, 0];
         }
         match adaptive {
-            Some(GradientAt::Synchronised) if self.position >= lookahead.k => [seed, flags::SYNC],
-            Some(GradientAt::LastStep) if self.position + 1 >= lookahead.k => [update | seed, flags::SYNC],
-            None if self.position + 1 >= lookahead.k => [update | seed | flags::SYNC, 0],
-            _ => [update | seed, 0],
+            Some(GradientAt::Synchronised) if self.position >= lookahead.k => [init, flags::SYNC],
+            Some(GradientAt::LastStep) if self.position + 1 >= lookahead.k => [update | init, flags::SYNC],
+            None if self.position + 1 >= lookahead.k => [update | init | flags::SYNC, 0],
+            _ => [update | init, 0],
         }
     }
 
@@ -50,7 +50,7 @@ impl Clock {
     /// would move them.
     pub fn next_sync(&self) -> u32 {
         let sync = if self.position == 0 { 0 } else { flags::SYNC | flags::FIXED };
-        sync | if self.seed { flags::SEED } else { 0 }
+        sync | if self.init { flags::INIT } else { 0 }
     }
 
     /// After a step that did this.
@@ -60,7 +60,7 @@ impl Clock {
             self.count += 1;
         }
         let Some(lookahead) = lookahead else { return };
-        self.seed = false;
+        self.init = false;
         if done & flags::SYNC != 0 {
             self.synced(lookahead);
         } else if done & flags::UPDATE != 0 || self.position > 0 {
@@ -70,7 +70,7 @@ impl Clock {
 
     /// After a sync, be it a step's or one between steps.
     pub fn synced(&mut self, lookahead: &Lookahead) {
-        self.seed = false;
+        self.init = false;
         self.position = 0;
         if lookahead.policy.resets() {
             self.count = 0;
@@ -89,33 +89,33 @@ mod tests {
         adaptive: Option<GradientAt>,
         frozen: bool,
         steps: usize,
-    ) -> (Vec<Phases>, Clock) {
-        let mut clock = Clock::new();
+    ) -> (Vec<Phases>, CycleState) {
+        let mut cycle = CycleState::new();
         let phases = (0..steps)
             .map(|_| {
-                let phases = clock.next_step(lookahead.as_ref(), adaptive, frozen);
-                clock.step_taken(phases, lookahead.as_ref());
+                let phases = cycle.next_step(lookahead.as_ref(), adaptive, frozen);
+                cycle.step_taken(phases, lookahead.as_ref());
                 phases
             })
             .collect();
-        (phases, clock)
+        (phases, cycle)
     }
 
     /// The same, where no sync has a dispatch of its own.
-    fn fused(lookahead: Option<Lookahead>, frozen: bool, steps: usize) -> (Vec<u32>, Clock) {
-        let (phases, clock) = run(lookahead, None, frozen, steps);
+    fn fused(lookahead: Option<Lookahead>, frozen: bool, steps: usize) -> (Vec<u32>, CycleState) {
+        let (phases, cycle) = run(lookahead, None, frozen, steps);
         assert!(phases.iter().all(|phases| phases[1] == 0));
-        (phases.iter().map(|phases| phases[0]).collect(), clock)
+        (phases.iter().map(|phases| phases[0]).collect(), cycle)
     }
 
-    const FIRST: u32 = flags::UPDATE | flags::SEED;
+    const FIRST: u32 = flags::UPDATE | flags::INIT;
     const SYNC: u32 = flags::UPDATE | flags::SYNC;
 
     #[test]
     fn the_first_sync_is_right_after_step_k() {
-        let (bits, clock) = fused(Some(Lookahead::new(3, 0.5)), false, 7);
+        let (bits, cycle) = fused(Some(Lookahead::new(3, 0.5)), false, 7);
         assert_eq!(bits, [FIRST, 1, SYNC, 1, 1, SYNC, 1]);
-        assert_eq!((clock.count, clock.position), (7, 1));
+        assert_eq!((cycle.count, cycle.position), (7, 1));
     }
 
     #[test]
@@ -127,48 +127,48 @@ mod tests {
     #[test]
     fn reset_starts_the_count_again() {
         let lookahead = Lookahead::new(2, 0.5).policy(StatePolicy::Reset);
-        let (bits, clock) = fused(Some(lookahead), false, 4);
+        let (bits, cycle) = fused(Some(lookahead), false, 4);
         assert_eq!(bits, [FIRST, SYNC, flags::UPDATE, SYNC]);
-        assert_eq!(clock.count, 0);
+        assert_eq!(cycle.count, 0);
     }
 
     #[test]
     fn frozen_groups_rest_and_are_seeded_all_the_same() {
-        let (bits, clock) = fused(Some(Lookahead::new(2, 0.5)), true, 4);
-        assert_eq!(bits, [flags::SEED, 0, 0, 0]);
-        assert_eq!((clock.count, clock.position), (0, 0));
+        let (bits, cycle) = fused(Some(Lookahead::new(2, 0.5)), true, 4);
+        assert_eq!(bits, [flags::INIT, 0, 0, 0]);
+        assert_eq!((cycle.count, cycle.position), (0, 0));
     }
 
     #[test]
     fn a_group_frozen_within_a_cycle_ends_it_and_rests() {
         let lookahead = Lookahead::new(3, 0.5);
-        let (_, mut clock) = fused(Some(lookahead), false, 1);
+        let (_, mut cycle) = fused(Some(lookahead), false, 1);
         let bits: Vec<Phases> = (0..5)
             .map(|_| {
-                let phases = clock.next_step(Some(&lookahead), None, true);
-                clock.step_taken(phases, Some(&lookahead));
+                let phases = cycle.next_step(Some(&lookahead), None, true);
+                cycle.step_taken(phases, Some(&lookahead));
                 phases
             })
             .collect();
         assert_eq!(bits, [[0, 0], [flags::SYNC, 0], [0, 0], [0, 0], [0, 0]]);
-        assert_eq!((clock.count, clock.position), (1, 0));
+        assert_eq!((cycle.count, cycle.position), (1, 0));
     }
 
     #[test]
     fn a_sync_between_steps_has_nothing_to_do_at_the_start_of_a_cycle() {
         let lookahead = Lookahead::new(3, 0.5);
-        assert_eq!(Clock::new().next_sync(), flags::SEED);
-        let (_, clock) = fused(Some(lookahead), false, 3);
-        assert_eq!(clock.next_sync(), 0);
-        let (_, clock) = fused(Some(lookahead), false, 4);
-        assert_eq!(clock.next_sync(), flags::SYNC | flags::FIXED);
+        assert_eq!(CycleState::new().next_sync(), flags::INIT);
+        let (_, cycle) = fused(Some(lookahead), false, 3);
+        assert_eq!(cycle.next_sync(), 0);
+        let (_, cycle) = fused(Some(lookahead), false, 4);
+        assert_eq!(cycle.next_sync(), flags::SYNC | flags::FIXED);
     }
 
     #[test]
     fn the_rule_alone_only_updates() {
-        let (bits, clock) = fused(None, false, 2);
+        let (bits, cycle) = fused(None, false, 2);
         assert_eq!(bits, [flags::UPDATE, flags::UPDATE]);
-        assert_eq!(clock.position, 0);
+        assert_eq!(cycle.position, 0);
         assert_eq!(fused(None, true, 2).0, [0, 0]);
     }
 
@@ -177,8 +177,8 @@ mod tests {
         let lookahead = Some(Lookahead::new(2, 0.5));
         let (last, _) = run(lookahead, Some(GradientAt::LastStep), false, 4);
         assert_eq!(last, [[FIRST, 0], [1, flags::SYNC], [1, 0], [1, flags::SYNC]]);
-        let (at_sync, clock) = run(lookahead, Some(GradientAt::Synchronised), false, 6);
+        let (at_sync, cycle) = run(lookahead, Some(GradientAt::Synchronised), false, 6);
         assert_eq!(at_sync, [[FIRST, 0], [1, 0], [0, flags::SYNC], [1, 0], [1, 0], [0, flags::SYNC]]);
-        assert_eq!((clock.count, clock.position), (4, 0));
+        assert_eq!((cycle.count, cycle.position), (4, 0));
     }
 }

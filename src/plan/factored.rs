@@ -137,7 +137,7 @@ impl Factoring {
 }
 
 /// What is there of each tensor, and the kernels that see to it.
-pub(crate) struct Moments {
+pub(crate) struct FactoredMoments {
     pub factoring: Factoring,
     /// Where the moments start among the factors.
     start: u64,
@@ -257,7 +257,7 @@ const TASK: usize = 12;
 const ENTRY: usize = 9;
 const MATRIX: usize = 4;
 
-impl Moments {
+impl FactoredMoments {
     /// Adds them to a program. `start`: where they begin in `factors`. `alpha`: where the tensors' alphas are.
     pub fn new(
         program: &mut Program,
@@ -274,7 +274,7 @@ impl Moments {
         let sums = shared.kernels(program, recipes, Some(partial_layout), |recipe| {
             recipe.is_factored().then(|| recipe.sums())
         });
-        let both = [Some(shared.told), Some(tasks_layout)];
+        let both = [Some(shared.control), Some(tasks_layout)];
         let mut kernel = |source| program.kernel("second moments", &source, &both);
         let [fold, means] = kernels::moments().map(&mut kernel);
         let policy = recipes[0].lookahead.map(|lookahead| lookahead.policy);
@@ -383,30 +383,30 @@ impl Moments {
         group: usize,
         access: Access,
         sums: &Partial,
-        [told, weights, own]: [Bind; 3],
+        [control, weights, own]: [Bind; 3],
     ) -> Option<Dispatch> {
         let kernel = *self.sums[group].as_ref()?.get(access)?;
-        let binds = [told, weights, own, Bind::Placement(sums.bind_group)];
+        let binds = [control, weights, own, Bind::Placement(sums.bind_group)];
         Some(Dispatch { kernel, binds, workgroups: sums.workgroups })
     }
 
     /// The second and third pass of a group.
-    pub fn fold(&self, group: usize, told: Bind) -> impl Iterator<Item = Dispatch> {
+    pub fn fold(&self, group: usize, control: Bind) -> impl Iterator<Item = Dispatch> {
         let tasks = self.groups[group].iter();
         tasks.flat_map(move |tasks| {
-            let means = tasks.matrices.map(|matrices| self.dispatch(self.means, matrices, told));
-            [Some(self.dispatch(self.fold, tasks.entries, told)), means].into_iter().flatten()
+            let means = tasks.matrices.map(|matrices| self.dispatch(self.means, matrices, control));
+            [Some(self.dispatch(self.fold, tasks.entries, control)), means].into_iter().flatten()
         })
     }
 
     /// What a sync does to a group's moments.
-    pub fn sync(&self, group: usize, told: Bind) -> Option<Dispatch> {
-        Some(self.dispatch(self.sync?, self.groups[group].as_ref()?.entries, told))
+    pub fn sync(&self, group: usize, control: Bind) -> Option<Dispatch> {
+        Some(self.dispatch(self.sync?, self.groups[group].as_ref()?.entries, control))
     }
 
-    fn dispatch(&self, kernel: Id<Kernel>, (group, tasks): (Id<BindGroup>, u32), told: Bind) -> Dispatch {
+    fn dispatch(&self, kernel: Id<Kernel>, (group, tasks): (Id<BindGroup>, u32), control: Bind) -> Dispatch {
         let workgroups = grid(tasks, self.groups_per_dimension);
-        Dispatch { kernel, binds: [told, Bind::Program(group), Bind::Unused, Bind::Unused], workgroups }
+        Dispatch { kernel, binds: [control, Bind::Program(group), Bind::Unused, Bind::Unused], workgroups }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::cycle::Clock;
+use super::cycle::CycleState;
 use crate::{
     config::{group::Group, lookahead::Lookahead, options::Options},
     error::Error,
@@ -22,7 +22,7 @@ pub(crate) struct GroupState {
     pub frozen: bool,
     /// The objective is maximised.
     pub maximize: bool,
-    pub clock: Clock,
+    pub cycle: CycleState,
     /// How many members the rule's `Hyper` has.
     pub hypers: u32,
     /// What is kept for each weight.
@@ -68,7 +68,7 @@ impl GroupState {
             lookahead,
             frozen: group.frozen,
             maximize: group.maximize.unwrap_or(options.maximize),
-            clock: Clock::new(),
+            cycle: CycleState::new(),
         })
     }
 }

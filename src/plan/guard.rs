@@ -1,7 +1,7 @@
-//! The GPU's half of the schedule, which decides whether a step is taken: its clock, tables and kernels.
+//! The GPU's half of the schedule, which decides whether a step is taken: its state, tables and kernels.
 
 // `shaders/guard.wgsl` keeps the steps taken, each group's inner steps and position in its cycle, and the loss
-// scale. The host goes on as if no step were skipped, and each step's order brings what the GPU will need at that
+// scale. The host goes on as if no step were skipped, and each step brings what the GPU will need at that
 // step or, where it lags behind, later: the schedule's factor by step, the rule's hyperparameters by count.
 
 use super::{
@@ -14,15 +14,15 @@ use crate::{
     error::Error,
     kernels::{self, Binding, Decision},
     layout::{
-        clock::{ClockWords, Cycle},
+        guard_state::{Cycle, GuardState},
         limits::Limits,
-        params::{Order, ROWS, SLOT, row},
+        params::{GuardControl, ROWS, SLOT, row},
     },
 };
 
 /// What a guard has on the GPU.
 pub(crate) struct GuardPlan {
-    pub clock: Id<Buffer>,
+    pub state: Id<Buffer>,
     /// What the step's kernels are told: as a chunk of the control ring, two slots a group.
     live: Id<BindGroup>,
     decide: Id<Kernel>,
@@ -35,10 +35,10 @@ pub(crate) struct GuardPlan {
     loss_scale: LossScale,
 }
 
-/// A clock at its start.
-pub(super) fn clock(program: &mut Program, guard: Guard, groups: usize) -> Id<Buffer> {
+/// A guard's state at its start.
+pub(super) fn guard_state(program: &mut Program, guard: Guard, groups: usize) -> Id<Buffer> {
     let scale = guard.scale().initial as f32;
-    let words = ClockWords {
+    let words = GuardState {
         steps: 0,
         skipped: 0,
         tracker: 0,
@@ -70,7 +70,7 @@ impl GuardPlan {
         program: &mut Program,
         limits: &Limits,
         guard: Guard,
-        clock: Id<Buffer>,
+        guard_state: Id<Buffer>,
         groups: &[GroupState],
         (results, tried): (Id<Buffer>, Option<Id<Buffer>>),
     ) -> Result<Self, Error> {
@@ -82,8 +82,8 @@ impl GuardPlan {
         ];
         bindings.extend(tried.map(|_| (4, Binding::Read)));
         let layout = program.layout(bindings);
-        let told = program.told;
-        let layouts = [Some(told), Some(layout)];
+        let control = program.control;
+        let layouts = [Some(control), Some(layout)];
         let decision = if tried.is_some() { Decision::Tried } else { Decision::AtOnce };
         let [decide, preview] = [decision, Decision::Preview]
             .map(|decision| program.kernel("guard", &kernels::decide(decision), &layouts));
@@ -91,26 +91,26 @@ impl GuardPlan {
         limits.check_binding(4 * words, || format!("the guard's tables of {} groups", groups.len()))?;
         let mut zeros =
             |label, size, usage| program.buffers.push(Buffer::zeros(label, Purpose::Controls, size, usage));
-        let live = zeros("lookahead live controls", 2 * (groups.len() * SLOT) as u64, Usage::TOLD);
+        let live = zeros("lookahead live controls", 2 * (groups.len() * SLOT) as u64, Usage::CONTROL);
         let tables = zeros("lookahead guard tables", 4 * words, Usage::WRITTEN);
-        let all = [clock, live, tables, results].into_iter().chain(tried);
+        let all = [guard_state, live, tables, results].into_iter().chain(tried);
         let bind_group = program.groups.push(BindGroup::whole("lookahead guard", layout, all));
-        let live = BindGroup::slots("lookahead live controls", told, Owner::Program(live));
+        let live = BindGroup::slots("lookahead live controls", control, Owner::Program(live));
         let live = program.groups.push(live);
         let loss_scale = guard.scale();
-        Ok(Self { clock, live, decide, preview, bind_group, tables, starts, loss_scale })
+        Ok(Self { state: guard_state, live, decide, preview, bind_group, tables, starts, loss_scale })
     }
 
-    /// The part of a group's order that is the guard's own; the rest is the caller's to fill in.
-    pub fn order(&self, group: usize) -> Order {
+    /// The part of what a group tells the guard that is the guard's own; the rest is the caller's to fill in.
+    pub fn control_words(&self, group: usize) -> GuardControl {
         let scale = self.loss_scale;
-        Order {
+        GuardControl {
             group: group as u32,
             growth: scale.growth as f32,
             backoff: scale.backoff as f32,
             interval: scale.interval,
             table: self.starts[group],
-            ..Order::default()
+            ..GuardControl::default()
         }
     }
 
@@ -120,14 +120,14 @@ impl GuardPlan {
     }
 
     /// What the guard tells a phase of a group's step.
-    pub fn told(&self, group: usize, phase: usize) -> Bind {
+    pub fn control(&self, group: usize, phase: usize) -> Bind {
         Bind::Decided(self.live, (2 * group + phase) as u32)
     }
 
-    /// The decision for one group, whose order is this slot, or a preview of it.
+    /// The decision for one group, which is told in this slot, or a preview of it.
     pub fn decide(&self, slot: u32, previews: bool) -> Dispatch {
         let kernel = if previews { self.preview } else { self.decide };
-        let binds = [Bind::Told(slot), Bind::Program(self.bind_group), Bind::Unused, Bind::Unused];
+        let binds = [Bind::Control(slot), Bind::Program(self.bind_group), Bind::Unused, Bind::Unused];
         Dispatch { kernel, binds, workgroups: (1, 1) }
     }
 }

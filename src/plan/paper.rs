@@ -31,20 +31,20 @@ impl Plan {
     ///
     /// # Errors
     ///
-    /// As [`Optimizer::step`](crate::Optimizer::step); [`Error::Ownership`] where tensors are borrowed, whose dispatches
+    /// As [`Optimizer::step`](crate::Optimizer::step); [`Error::Unsupported`] where tensors are borrowed, whose dispatches
     /// are by where their gradients lie.
     pub fn step(&mut self) -> Result<Vec<PlannedDispatch>, Error> {
         if self.is_borrowed {
-            return Err(Error::Ownership {
+            return Err(Error::Unsupported {
                 call: "Plan::step",
                 problem: "has no placement for borrowed tensors; plan with tensors of the optimizer's own",
             });
         }
         let placement = self.own_placement();
         let (mut event, mut all) = (Event::default(), Vec::new());
-        if self.gathers(&mut event) {
+        if self.accumulates(&mut event) {
             self.play(&event, &placement, &mut all)?;
-            self.gathered();
+            self.accumulated();
             return Ok(all);
         }
         let factor = self.checked_factor()?;

@@ -12,7 +12,7 @@ use crate::{
     kernels::Access,
     layout::{
         tensors::{Layout, Part},
-        units::{BLOCK, VALUE, up},
+        units::{TENSOR_ALIGN, VALUE, up},
     },
 };
 
@@ -110,7 +110,7 @@ impl Joined {
 /// side by side in one buffer, too close to be bound apart: then one binding must hold both, from the
 /// multiple of an alignment before them on.
 pub(crate) fn slack(binding: u64) -> u64 {
-    binding / 2 + BLOCK
+    binding / 2 + TENSOR_ALIGN
 }
 
 fn join(a: (u64, u64), b: (u64, u64)) -> (u64, u64) {
@@ -166,7 +166,7 @@ impl Placer<'_> {
             offset: bytes(window.offset, half),
             size: Some(bytes(window.len, half)),
         };
-        let segments = (window.len / BLOCK) as u32;
+        let segments = (window.len / TENSOR_ALIGN) as u32;
         let shape = WindowShape { first: 0, len: window.len, stride: window.len, segments };
         let gradients = Some(range(gradients, self.half_gradients));
         let binds = Binds { access: Access::Owned, weights: range(weights, None), gradients };
@@ -350,10 +350,10 @@ impl WindowShape {
 
 /// What each block of `len` values from `first` on belongs to.
 fn blocks_table<'a>(parts: impl Iterator<Item = (u32, &'a Part)>, first: u64, len: u64) -> Vec<u32> {
-    let mut table = vec![0; (len / BLOCK) as usize];
+    let mut table = vec![0; (len / TENSOR_ALIGN) as usize];
     for (index, part) in parts {
-        let start = ((part.at - first) / BLOCK) as usize;
-        let blocks = (up(part.len) / BLOCK) as usize;
+        let start = ((part.at - first) / TENSOR_ALIGN) as usize;
+        let blocks = (up(part.len) / TENSOR_ALIGN) as usize;
         table[start..start + blocks].fill(index);
     }
     table

@@ -4,7 +4,7 @@ use std::{collections::HashMap, marker::PhantomData, ops::Index};
 
 use crate::{
     kernels::{Binding, Source},
-    layout::params::BLOCK,
+    layout::params::UNIFORM_BLOCK,
 };
 
 /// The number of a thing in its [`Table`].
@@ -93,7 +93,7 @@ impl Usage {
     /// Bound by kernels, read back and written.
     pub const VALUES: Self = Self { copy_src: true, ..Self::WRITTEN };
     /// Written by one kernel, and the uniform of another.
-    pub const TOLD: Self = Self { uniform: true, ..Self::STORAGE };
+    pub const CONTROL: Self = Self { uniform: true, ..Self::STORAGE };
 }
 
 /// What a buffer is for, as the memory report has it.
@@ -109,7 +109,7 @@ pub(crate) enum Purpose {
     },
     /// What reductions find, with the second moments behind it that are the driver's.
     Factors,
-    /// Tables, partial sums, the guard's clock.
+    /// Tables, partial sums, the guard's state.
     Controls,
 }
 
@@ -211,7 +211,7 @@ impl BindGroup {
 
     /// Binds both blocks of the slots in a buffer, whose offsets are given with each dispatch.
     pub fn slots(label: &'static str, layout: Id<BindGroupLayout>, buffer: Owner) -> Self {
-        let block = BLOCK as u64;
+        let block = UNIFORM_BLOCK as u64;
         let bound = |binding| Bound { buffer, offset: u64::from(binding) * block, size: Some(block) };
         Self { label, layout, entries: [0, 1].map(|binding| (binding, bound(binding))).into() }
     }
@@ -229,7 +229,7 @@ pub(crate) struct Program {
     pub kernels: Table<Kernel>,
     pub groups: Table<BindGroup>,
     /// The layout of what the host tells a dispatch.
-    pub told: Id<BindGroupLayout>,
+    pub control: Id<BindGroupLayout>,
     /// By the module's text and the flags known.
     known: HashMap<(String, u32), Id<Kernel>>,
 }
@@ -238,10 +238,10 @@ impl Program {
     /// For workgroups of this size, and chunks of the control ring with so many slots.
     pub fn new(workgroup: u32, slots: u32) -> Self {
         let mut layouts = Table::default();
-        let told = BindGroupLayout(vec![(0, Binding::DynamicUniform), (1, Binding::DynamicUniform)]);
-        let told = layouts.push(told);
+        let control = BindGroupLayout(vec![(0, Binding::DynamicUniform), (1, Binding::DynamicUniform)]);
+        let control = layouts.push(control);
         let (buffers, kernels, groups) = (Table::default(), Table::default(), Table::default());
-        Self { workgroup, slots, buffers, layouts, kernels, groups, told, known: HashMap::new() }
+        Self { workgroup, slots, buffers, layouts, kernels, groups, control, known: HashMap::new() }
     }
 
     /// Adds a bind group layout.

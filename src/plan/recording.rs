@@ -9,7 +9,7 @@ pub(crate) enum Bind {
     /// Nothing.
     Unused,
     /// What the host tells it: this slot of the recording.
-    Told(u32),
+    Control(u32),
     /// What the guard tells it: this slot of a bind group of the program's.
     Decided(Id<BindGroup>, u32),
     /// A bind group of the program's.
@@ -43,7 +43,7 @@ pub(crate) struct Recording {
     pub pass: Option<&'static str>,
     pub writes: Vec<Write>,
     /// Slots of words that the dispatches are told.
-    pub told: Vec<u8>,
+    pub controls: Vec<u8>,
     pub clears: Vec<Id<Buffer>>,
     pub dispatches: Vec<Dispatch>,
     /// Two slots a group, by the step's phases.
@@ -56,27 +56,27 @@ impl Recording {
     pub fn clear(&mut self) {
         self.pass = None;
         self.writes.clear();
-        self.told.clear();
+        self.controls.clear();
         self.clears.clear();
         self.dispatches.clear();
         self.slots.clear();
     }
 
     /// How many slots there are.
-    pub fn told_slots(&self) -> u32 {
-        (self.told.len() / SLOT) as u32
+    pub fn control_slots(&self) -> u32 {
+        (self.controls.len() / SLOT) as u32
     }
 
     /// Adds a slot, and gives its number; `hyper` pushes the members of the group's `Hyper`.
-    pub fn tell<E>(
+    pub fn push_control<E>(
         &mut self,
         control: &Control,
         hyper: impl FnOnce(&mut Vec<f32>) -> Result<(), E>,
     ) -> Result<u32, E> {
         self.hyper.clear();
         hyper(&mut self.hyper)?;
-        let slot = self.told_slots();
-        push_slot(control, &self.hyper, &mut self.told);
+        let slot = self.control_slots();
+        push_slot(control, &self.hyper, &mut self.controls);
         Ok(slot)
     }
 }

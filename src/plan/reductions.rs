@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use super::{
     access::{ByAccess, SharedLayouts},
-    factored::{Factoring, Moments},
+    factored::{FactoredMoments, Factoring},
     pass::{Partial, grid},
     program::{BindGroup, BindGroupLayout, Buffer, Id, Kernel, Program, Purpose, Usage},
     recording::{Bind, Dispatch},
@@ -58,7 +58,7 @@ pub(crate) struct Reductions {
     pub regions: Regions,
     pub rows: Vec<Rows>,
     /// The second moments that are the driver's, behind the factors.
-    pub moments: Option<Moments>,
+    pub moments: Option<FactoredMoments>,
     /// None where nothing is reduced.
     partial_layout: Option<Id<BindGroupLayout>>,
     groups_per_dimension: u32,
@@ -146,14 +146,14 @@ impl Regions {
 }
 
 impl Reductions {
-    /// Adds them to a program. `recipes`: one for each group. `clock`: the guard's.
+    /// Adds them to a program. `recipes`: one for each group. `guard_state`: the guard's, with the loss scale.
     pub fn new(
         program: &mut Program,
         limits: &Limits,
         layout: &Layout,
         recipes: &[Recipe<'_>],
         shared: &SharedLayouts,
-        clock: Option<Id<Buffer>>,
+        guard_state: Option<Id<Buffer>>,
     ) -> Result<Self, Error> {
         let is_taken = |measure: &Measure| recipes.iter().any(|recipe| recipe.measures().contains(measure));
         let measures: Vec<Measure> = Measure::ALL.into_iter().filter(is_taken).collect();
@@ -182,8 +182,10 @@ impl Reductions {
         let factors = reductions.add_factors(program, limits, factoring.values())?;
         let partial_layout = program.layout(vec![(0, Binding::Read), (1, Binding::ReadWrite)]);
         reductions.partial_layout = Some(partial_layout);
-        let clock = clock.filter(|_| recipes.iter().all(|recipe| recipe.options.norm_is_scaled()));
-        let mut finish = Finish { layout: program.layout(finish_bindings(clock.is_some())), factors, clock };
+        let guard_state =
+            guard_state.filter(|_| recipes.iter().all(|recipe| recipe.options.norm_is_scaled()));
+        let mut finish =
+            Finish { layout: program.layout(finish_bindings(guard_state.is_some())), factors, guard_state };
         for (measure, found) in measures.into_iter().zip(all) {
             let place = *reductions.regions.of(measure);
             let partial = shared.kernels(program, recipes, Some(partial_layout), |recipe| {
@@ -194,7 +196,7 @@ impl Reductions {
         if factoring.entries > 0 {
             let place = (factors, u64::from(reductions.regions.total), reductions.regions.alpha);
             reductions.moments =
-                Some(Moments::new(program, limits, factoring, layout, recipes, shared, place)?);
+                Some(FactoredMoments::new(program, limits, factoring, layout, recipes, shared, place)?);
         }
         Ok(reductions)
     }
@@ -257,8 +259,8 @@ impl Reductions {
         binds: [Bind; 3],
     ) -> Option<Dispatch> {
         let kernel = *self.list[index].partial[group].as_ref()?.get(access)?;
-        let [told, access, own] = binds;
-        let binds = [told, access, own, Bind::Placement(partial.bind_group)];
+        let [control, access, own] = binds;
+        let binds = [control, access, own, Bind::Placement(partial.bind_group)];
         Some(Dispatch { kernel, binds, workgroups: partial.workgroups })
     }
 
@@ -297,7 +299,7 @@ fn finish_bindings(has_clock: bool) -> Vec<(u32, Binding)> {
 struct Finish {
     layout: Id<BindGroupLayout>,
     factors: Id<Buffer>,
-    clock: Option<Id<Buffer>>,
+    guard_state: Option<Id<Buffer>>,
 }
 
 impl Finish {
@@ -310,7 +312,7 @@ impl Finish {
         place: u32,
         partial: Vec<Option<ByAccess<Id<Kernel>>>>,
     ) -> Reduction {
-        let source = kernels::finish(measure, self.clock.is_some());
+        let source = kernels::finish(measure, self.guard_state.is_some());
         let finish = program.kernel("reduction", &source, &[Some(self.layout)]);
         let mut zeros = |label, values: u64, usage| {
             program.buffers.push(Buffer::zeros(label, Purpose::Controls, values * VALUE, usage))
@@ -321,7 +323,7 @@ impl Finish {
         let table = program.buffers.push(Buffer::words("lookahead ranges", words, Usage::STORAGE));
         let place = Buffer::words("lookahead place", vec![place, 0, 0, 0], Usage::UNIFORM);
         let place = program.buffers.push(place);
-        let buffers = [table, partials, self.factors, results, place].into_iter().chain(self.clock);
+        let buffers = [table, partials, self.factors, results, place].into_iter().chain(self.guard_state);
         let group = BindGroup::whole("lookahead reduction", self.layout, buffers);
         let finish_bind_group = program.groups.push(group);
         let ranges = ranges.len() as u32;

@@ -11,8 +11,8 @@ use crate::{
     error::Error,
     kernels::{Measure, check_coefficients},
     layout::{
-        clock::tables,
-        params::{Control, Order, ROWS, flags, kind},
+        guard_state::tables,
+        params::{Control, GuardControl, ROWS, flags, kind},
     },
     rules::{MAX_SLOTS, WeightDecay},
 };
@@ -38,7 +38,7 @@ impl Plan {
             recorder.refresh_tables();
         }
         recorder.tell()?;
-        if recorder.out.told.is_empty() {
+        if recorder.out.controls.is_empty() {
             return Ok(());
         }
         recorder.clear();
@@ -63,7 +63,7 @@ impl Plan {
         }
     }
 
-    /// A guard decides on it: on whole steps and syncs. Gathering changes nothing that it would have to protect.
+    /// A guard decides on it: on whole steps and syncs. Accumulating changes nothing that it would have to protect.
     fn guards(&self, event: &Event) -> bool {
         self.guard.is_some() && (event.is_step || event.command != 0)
     }
@@ -86,10 +86,10 @@ impl Plan {
     }
 
     /// What a dispatch over a run's weights binds.
-    fn weights_binds(&self, run: &Run, told: Bind) -> [Bind; 4] {
+    fn weights_binds(&self, run: &Run, control: Bind) -> [Bind; 4] {
         let window = &self.windows[run.window];
         let copy = window.copy.map_or(Bind::Unused, Bind::Program);
-        [told, Bind::Placement(run.bind_group), Bind::Program(window.bind_group), copy]
+        [control, Bind::Placement(run.bind_group), Bind::Program(window.bind_group), copy]
     }
 
     fn workgroups(&self, run: &Run) -> (u32, u32) {
@@ -108,9 +108,9 @@ impl Plan {
 
     /// The count whose hyperparameters a guard is told: the step's own, so that it knows those of the count at
     /// which an imported run stands before a step that only synchronises.
-    fn told_count(&self, group: usize, event: &Event) -> u64 {
+    fn count_of(&self, group: usize, event: &Event) -> u64 {
         let updates = event.phases[group][0] & flags::UPDATE != 0;
-        (self.state.groups[group].clock.count + u64::from(updates)).max(1)
+        (self.state.groups[group].cycle.count + u64::from(updates)).max(1)
     }
 
     /// The decay of a group's empirical Fisher.
@@ -138,8 +138,9 @@ impl Plan {
     /// it the old settings.
     fn new_tables(&self, index: usize) -> Vec<u32> {
         let group = &self.state.groups[index];
-        let by_step =
-            |step: u64| [self.state.schedule.factor(step) as f32, self.share(step).unwrap_or(-1.0) as f32];
+        let by_step = |step: u64| {
+            [self.state.schedule.factor(step) as f32, self.average_weight(step).unwrap_or(-1.0) as f32]
+        };
         let by_count = |count: u64, row: &mut Vec<u32>| {
             let mut hyper = Vec::new();
             group.rule.hyper(count, &mut hyper);
@@ -147,7 +148,7 @@ impl Plan {
             row.extend(hyper.into_iter().map(f32::to_bits));
         };
         // Counts that start again with each cycle may be ahead of the host's.
-        let count = if group.resets() { ROWS } else { group.clock.count };
+        let count = if group.resets() { ROWS } else { group.cycle.count };
         tables(self.state.steps, count, group.hypers, by_step, by_count)
     }
 
@@ -170,33 +171,35 @@ impl Plan {
         }
         let updated = after && event.phases[index][0] & flags::UPDATE != 0;
         let count =
-            if guarded { self.told_count(index, event) } else { group.clock.count + u64::from(updated) };
+            if guarded { self.count_of(index, event) } else { group.cycle.count + u64::from(updated) };
         let fisher = self.fisher_decay(index);
         Control {
             flags,
             lr: if guarded { base } else { lr },
-            pull: group.lookahead.map_or(0.0, |lookahead| 1.0 - lookahead.alpha) as f32,
+            one_minus_alpha: group.lookahead.map_or(0.0, |lookahead| 1.0 - lookahead.alpha) as f32,
             clip: self.options.clip.coefficients()[0],
             l2,
             shrink: lr * decoupled,
             decay,
-            gain: self.options.gain(event.flushed.unwrap_or(self.options.micro_batches()), group.maximize)
+            gradient_scale: self
+                .options
+                .gradient_scale(event.flushed.unwrap_or(self.options.micro_batches()), group.maximize)
                 as f32,
             outer: self.options.outer.coefficients(),
-            share: event.share.unwrap_or(-1.0) as f32,
-            draw: self.state.steps as u32,
+            average_weight: event.average_weight.unwrap_or(-1.0) as f32,
+            step: self.state.steps as u32,
             fisher: [fisher as f32, (1.0 - fisher) as f32],
             curvature: self.curvature_settings(index, count),
             padding: [0; 2],
             initial,
-            order: self.order(index, event, decoupled, count),
+            guard: self.guard_control(index, event, decoupled, count),
             transforms: self.options.coefficients(),
         }
     }
 
     /// What a guard is told of a group.
-    fn order(&self, index: usize, event: &Event, decoupled: f32, count: u64) -> Order {
-        let Some(guard) = &self.guard else { return Order::default() };
+    fn guard_control(&self, index: usize, event: &Event, decoupled: f32, count: u64) -> GuardControl {
+        let Some(guard) = &self.guard else { return GuardControl::default() };
         let group = &self.state.groups[index];
         let has_lookahead = group.lookahead.is_some();
         let gradient_at = self.gradient_at().filter(|_| has_lookahead);
@@ -212,7 +215,7 @@ impl Plan {
         // Where all groups are frozen no gradient is looked at.
         let norm = self.reductions.find(Measure::Norm);
         let norm = norm.filter(|_| self.state.groups.iter().any(|group| !group.frozen));
-        Order {
+        GuardControl {
             kind: event.command | bits.sum::<u32>(),
             k: group.lookahead.map_or(1, |lookahead| lookahead.k),
             factor: event.factor as f32,
@@ -221,7 +224,7 @@ impl Plan {
             count: count as u32,
             hypers: group.hypers,
             results: norm.map_or(0, |norm| norm.ranges),
-            ..guard.order(index)
+            ..guard.control_words(index)
         }
     }
 }
@@ -252,15 +255,15 @@ impl Recorder<'_> {
         for (index, group) in plan.state.groups.iter().enumerate() {
             let mut slots = [0; 2];
             if self.guarded {
-                let bits = if event.flushed.is_some() { flags::GATHERED } else { 0 };
+                let bits = if event.flushed.is_some() { flags::ACCUMULATED } else { 0 };
                 let control = plan.control(index, bits, event, true);
-                let count = plan.told_count(index, event);
-                slots = [self.out.tell(&control, |out| group.hyper(count, out))?; 2];
+                let count = plan.count_of(index, event);
+                slots = [self.out.push_control(&control, |out| group.hyper(count, out))?; 2];
             } else {
-                let count = group.clock.count + 1;
+                let count = group.cycle.count + 1;
                 for (phase, &bits) in event.phases[index].iter().enumerate().filter(|(_, bits)| **bits != 0) {
                     let control = plan.control(index, bits, event, phase == 1);
-                    slots[phase] = self.out.tell(&control, |out| group.hyper(count, out))?;
+                    slots[phase] = self.out.push_control(&control, |out| group.hyper(count, out))?;
                 }
             }
             self.out.slots.push(slots);
@@ -313,10 +316,10 @@ impl Recorder<'_> {
     }
 
     /// What a dispatch of a group is told: by the host, or by the guard where it has decided.
-    fn told(&self, group: usize, phase: usize, decided: bool) -> Bind {
+    fn control_of(&self, group: usize, phase: usize, decided: bool) -> Bind {
         match self.plan.guard.as_ref().filter(|_| self.guarded && decided) {
-            Some(guard) => guard.told(group, phase),
-            None => Bind::Told(self.out.slots[group][phase]),
+            Some(guard) => guard.control(group, phase),
+            None => Bind::Control(self.out.slots[group][phase]),
         }
     }
 
@@ -376,9 +379,9 @@ impl Recorder<'_> {
             let group = self.group_of(run);
             let concerned = if alpha { self.finds_alpha(group) } else { self.is_due(measure, group) };
             if let Some(Some(partial)) = run.partials.get(index).filter(|_| concerned) {
-                let told = self.told(group, usize::from(alpha), decided);
-                let [_, weights, own, _] = plan.weights_binds(run, told);
-                let binds = [told, weights, own];
+                let control = self.control_of(group, usize::from(alpha), decided);
+                let [_, weights, own, _] = plan.weights_binds(run, control);
+                let binds = [control, weights, own];
                 self.out.dispatches.extend(plan.reductions.partial(index, group, run.access, partial, binds));
             }
         }
@@ -392,15 +395,15 @@ impl Recorder<'_> {
         for run in &placement.runs {
             let group = self.group_of(run);
             if let Some(sums) = run.sums.as_ref().filter(|_| self.updates(group)) {
-                let told = self.told(group, 0, true);
-                let [_, weights, own, _] = plan.weights_binds(run, told);
-                self.out.dispatches.extend(moments.sums(group, run.access, sums, [told, weights, own]));
+                let control = self.control_of(group, 0, true);
+                let [_, weights, own, _] = plan.weights_binds(run, control);
+                self.out.dispatches.extend(moments.sums(group, run.access, sums, [control, weights, own]));
             }
         }
         for group in self.groups() {
             if self.updates(group) {
-                let told = self.told(group, 0, true);
-                self.out.dispatches.extend(moments.fold(group, told));
+                let control = self.control_of(group, 0, true);
+                self.out.dispatches.extend(moments.fold(group, control));
             }
         }
     }
@@ -421,7 +424,7 @@ impl Recorder<'_> {
             let is_due = if self.guarded { phase == 0 || self.syncs(group) } else { bits != 0 };
             if let Some(kernels) = plan.kernels[group].step.get(run.access).filter(|_| is_due) {
                 let kernel = kernels.with(if self.guarded { 0 } else { bits });
-                let binds = plan.weights_binds(run, self.told(group, phase, true));
+                let binds = plan.weights_binds(run, self.control_of(group, phase, true));
                 self.out.dispatches.push(Dispatch { kernel, binds, workgroups: plan.workgroups(run) });
             }
         }
@@ -430,8 +433,8 @@ impl Recorder<'_> {
             let bits = event.phases[group][phase];
             let is_due = if self.guarded { phase == 0 || self.syncs(group) } else { bits & flags::SYNC != 0 };
             if is_due {
-                let told = self.told(group, phase, true);
-                self.out.dispatches.extend(moments.sync(group, told));
+                let control = self.control_of(group, phase, true);
+                self.out.dispatches.extend(moments.sync(group, control));
             }
         }
     }

@@ -50,8 +50,8 @@ pub(crate) struct State {
     pub schedule: Schedule,
     /// Steps recorded.
     pub steps: u64,
-    /// Micro-batches gathered for the next step.
-    pub gathered: u32,
+    /// Micro-batches accumulated for the next step.
+    pub accumulated: u32,
     /// The step at which the average began.
     pub average_start: u64,
     /// What the weights are exchanged with.
@@ -70,7 +70,7 @@ impl State {
             groups,
             schedule,
             steps: 0,
-            gathered: 0,
+            accumulated: 0,
             average_start: 0,
             swapped: None,
             norm_is_stale: false,

@@ -23,9 +23,9 @@ pub struct Snapshot {
     pub loss_unscale: f32,
     /// Finite steps in a row since the loss scale changed.
     pub since_rescaled: u32,
-    /// Micro-batches gathered for the next step.
-    pub gathered: u32,
-    /// Steps taken when the average was begun: 0, or those before the last [`reseed`](Optimizer::reseed).
+    /// Micro-batches accumulated for the next step.
+    pub accumulated: u32,
+    /// Steps taken when the average was begun: 0, or those before the last [`init_synced`](Optimizer::init_synced).
     pub average_start: u64,
     /// The outer step's name.
     pub outer: String,
@@ -53,8 +53,8 @@ pub struct GroupSnapshot {
     pub count: u64,
     /// Steps since the last sync.
     pub position: u32,
-    /// The slow weights have been seeded.
-    pub seeded: bool,
+    /// The slow weights have been initialised.
+    pub initialised: bool,
     /// The learning rate, before schedule and factor.
     pub learning_rate: f64,
     /// The factor on the learning rate.
@@ -80,7 +80,7 @@ pub struct CycleSnapshot {
     /// k.
     pub k: u32,
     /// 1 - alpha, as the GPU has it.
-    pub pull: f32,
+    pub one_minus_alpha: f32,
 }
 
 /// A tensor's values.

@@ -9,8 +9,8 @@ use crate::{
     error::Error,
     gpu::{slice::Slice, transfer::Reader},
     layout::{
-        clock::{ClockWords, Cycle},
         field::Field,
+        guard_state::{Cycle, GuardState},
     },
     optimizer::Optimizer,
     plan::group::GroupState,
@@ -26,8 +26,8 @@ impl Optimizer {
     /// [`Error::Swapped`], [`Error::Range`] where a borrowed buffer lacks the usage `COPY_SRC`,
     /// [`Error::DeviceLost`], [`Error::OutOfMemory`].
     pub async fn export(&self) -> Result<Snapshot, Error> {
-        let (clock, values) = self.read_state().await?;
-        self.snapshot(clock, values)
+        let (guard_state, values) = self.read_state().await?;
+        self.snapshot(guard_state, values)
     }
 
     /// [`Self::export`], waiting for it.
@@ -40,20 +40,20 @@ impl Optimizer {
         pollster::block_on(self.export())
     }
 
-    /// The clock, and every field of every tensor in the order in which `snapshot` takes their values.
-    async fn read_state(&self) -> Result<(ClockWords, Vec<Vec<f32>>), Error> {
+    /// The guard's state, and every field of every tensor in the order in which `snapshot` takes their values.
+    async fn read_state(&self) -> Result<(GuardState, Vec<Vec<f32>>), Error> {
         let fields = (0..self.plan.layout.tensors.len())
             .flat_map(|tensor| self.plan.fields_of(tensor).into_iter().map(move |field| (tensor, field)));
         let sources = fields.map(|(tensor, field)| self.source(field, tensor));
         let sources = sources.collect::<Result<Vec<_>, _>>()?;
-        let clock = self.plan.guard.as_ref().map(|guard| Slice::whole(self.engine.buffer(guard.clock)));
-        let slices = clock.iter().chain(sources.iter().flat_map(|source| &source.slices));
+        let guard_state = self.plan.guard.as_ref().map(|guard| Slice::whole(self.engine.buffer(guard.state)));
+        let slices = guard_state.iter().chain(sources.iter().flat_map(|source| &source.slices));
         let mut reader = Reader::new(&self.engine, slices.cloned());
-        let clock = match &clock {
-            Some(clock) => ClockWords::from_bytes(&reader.slice(clock).await?),
-            None => self.host_clock(),
+        let guard_state = match &guard_state {
+            Some(guard_state) => GuardState::from_bytes(&reader.slice(guard_state).await?),
+            None => self.host_state(),
         };
-        Ok((clock, reader.all(&sources).await?))
+        Ok((guard_state, reader.all(&sources).await?))
     }
 
     /// Goes on from a snapshot of the same tensors, in groups of the same names, rules and policies, whatever their
@@ -95,15 +95,15 @@ impl Optimizer {
 
     /// Takes over all that is not a tensor's.
     fn go_on(&mut self, fit: Fit<'_>) -> Result<(), Error> {
-        self.plan.state.steps = fit.clock.steps;
-        self.plan.state.gathered = fit.gathered;
-        self.plan.state.average_start = fit.clock.average_start;
+        self.plan.state.steps = fit.guard.steps;
+        self.plan.state.accumulated = fit.accumulated;
+        self.plan.state.average_start = fit.guard.average_start;
         self.plan.state.schedule = fit.schedule.unwrap_or_else(|| self.plan.state.schedule.clone());
         for (index, from) in fit.groups.into_iter().enumerate() {
             // The partial sums of a frozen group's norm may still be there.
             self.plan.state.norm_is_stale |= from.frozen;
             let group = &mut self.plan.state.groups[index];
-            group.clock = from.clock;
+            group.cycle = from.cycle;
             group.learning_rate = from.learning_rate;
             group.factor = from.factor;
             group.weight_decay = from.weight_decay;
@@ -113,18 +113,18 @@ impl Optimizer {
                 self.replace_rule(index, rule);
             }
         }
-        self.write_clock(&fit.clock)
+        self.write_guard_state(&fit.guard)
     }
 
-    /// Sets the guard's clock.
-    fn write_clock(&self, clock: &ClockWords) -> Result<(), Error> {
+    /// Sets the guard's state.
+    fn write_guard_state(&self, guard_state: &GuardState) -> Result<(), Error> {
         let Some(guard) = &self.plan.guard else { return Ok(()) };
-        let clock_words = clock.encode();
-        let slice = Slice::whole(self.engine.buffer(guard.clock));
-        self.engine.write(&[slice], bytemuck::cast_slice(&clock_words), "writing the clock")
+        let words = guard_state.encode();
+        let slice = Slice::whole(self.engine.buffer(guard.state));
+        self.engine.write(&[slice], bytemuck::cast_slice(&words), "writing the guard's state")
     }
 
-    fn snapshot(&self, clock: ClockWords, values: Vec<Vec<f32>>) -> Result<Snapshot, Error> {
+    fn snapshot(&self, guard_state: GuardState, values: Vec<Vec<f32>>) -> Result<Snapshot, Error> {
         let mut values = values.into_iter();
         let tensors = self.plan.layout.tensors.iter().enumerate().map(|(index, tensor)| TensorSnapshot {
             name: tensor.name.clone(),
@@ -133,19 +133,19 @@ impl Optimizer {
             fields: self.plan.fields_of(index).iter().map(Field::to_string).zip(values.by_ref()).collect(),
         });
         let tensors = tensors.collect();
-        let clocks = clock.groups.iter().zip(&clock.cycles);
+        let clocks = guard_state.groups.iter().zip(&guard_state.cycles);
         let groups = self.plan.state.groups.iter().zip(clocks);
         let groups =
             groups.map(|(group, (&(count, position), cycle))| group_snapshot(group, count, position, *cycle));
         let groups = groups.collect();
         Ok(Snapshot {
-            steps: clock.steps,
-            skipped: clock.skipped,
-            loss_scale: clock.scale,
-            loss_unscale: clock.unscale,
-            since_rescaled: clock.tracker,
-            gathered: self.plan.state.gathered,
-            average_start: clock.average_start,
+            steps: guard_state.steps,
+            skipped: guard_state.skipped,
+            loss_scale: guard_state.scale,
+            loss_unscale: guard_state.unscale,
+            since_rescaled: guard_state.tracker,
+            accumulated: self.plan.state.accumulated,
+            average_start: guard_state.average_start,
             outer: self.plan.options.outer.name().to_owned(),
             loss_scaling: Some(self.plan.options.guard.is_some_and(|guard| guard.loss_scale.is_some())),
             schedule: Some(self.plan.state.schedule.clone()),
@@ -165,7 +165,7 @@ fn group_snapshot(group: &GroupState, count: u64, position: u32, cycle: Cycle) -
         policy: group.lookahead.map(|lookahead| lookahead.policy),
         count,
         position,
-        seeded: !group.clock.seed,
+        initialised: !group.cycle.init,
         learning_rate: group.learning_rate,
         learning_rate_factor: group.factor,
         k: group.lookahead.map(|lookahead| lookahead.k),
@@ -173,6 +173,6 @@ fn group_snapshot(group: &GroupState, count: u64, position: u32, cycle: Cycle) -
         frozen: Some(group.frozen),
         weight_decay: Some(group.weight_decay.factor()),
         hyperparameters: hyperparameters.map(|(name, value)| (name.to_owned(), value)).collect(),
-        cycle: latched.then_some(CycleSnapshot { k: cycle.k, pull: cycle.pull }),
+        cycle: latched.then_some(CycleSnapshot { k: cycle.k, one_minus_alpha: cycle.one_minus_alpha }),
     }
 }

@@ -19,14 +19,14 @@ use crate::{
     },
     error::{Error, check_hyperparameter, list},
     layout::{
-        clock::{ClockWords, Cycle},
         field::Field,
+        guard_state::{Cycle, GuardState},
         params::ROWS,
         tensors::Tensor,
     },
     optimizer::Optimizer,
     plan::{
-        cycle::Clock,
+        cycle::CycleState,
         group::{GroupState, check_replaces},
     },
     rules::{Rule, WeightDecay},
@@ -41,16 +41,16 @@ pub(super) struct Fit<'a> {
     pub tensors: Vec<Vec<(Field<'static>, Cow<'a, [f32]>)>>,
     /// For each of the optimizer's groups.
     pub groups: Vec<GroupFit>,
-    /// The guard's clock.
-    pub clock: ClockWords,
-    pub gathered: u32,
+    /// The guard's state.
+    pub guard: GuardState,
+    pub accumulated: u32,
     /// None where the optimizer's stays.
     pub schedule: Option<Schedule>,
 }
 
 /// What becomes of a group.
 pub(super) struct GroupFit {
-    pub clock: Clock,
+    pub cycle: CycleState,
     pub learning_rate: f64,
     pub factor: f64,
     pub weight_decay: WeightDecay,
@@ -192,18 +192,18 @@ impl Optimizer {
             _ if differences.ends_loss_scale => (0, 1.0, 1.0),
             _ => (snapshot.since_rescaled, snapshot.loss_scale, snapshot.loss_unscale),
         };
-        let clock = ClockWords {
+        let guard_state = GuardState {
             steps: snapshot.steps,
             skipped: snapshot.skipped,
             tracker,
             scale,
             unscale,
             average_start: if differences.begins_average { snapshot.steps } else { snapshot.average_start },
-            groups: groups.iter().map(|group| (group.clock.count, group.clock.position)).collect(),
+            groups: groups.iter().map(|group| (group.cycle.count, group.cycle.position)).collect(),
             cycles,
         };
         let schedule = snapshot.schedule.clone().filter(|_| !options.keep_settings);
-        Ok(Fit { tensors, groups, clock, gathered: snapshot.gathered, schedule })
+        Ok(Fit { tensors, groups, guard: guard_state, accumulated: snapshot.accumulated, schedule })
     }
 
     fn check_counters(&self, snapshot: &Snapshot, findings: &mut Findings<'_>) {
@@ -226,9 +226,9 @@ impl Optimizer {
         if !(0.999..=1.001).contains(&(unscale * scale)) {
             findings.add(format!("its loss scale is {scale}, and the inverse of it {unscale}"));
         }
-        let (here, there) = (self.plan.options.micro_batches(), snapshot.gathered);
+        let (here, there) = (self.plan.options.micro_batches(), snapshot.accumulated);
         if there >= here {
-            findings.add(format!("{there} micro-batches are gathered in it, and a step has {here} here"));
+            findings.add(format!("{there} micro-batches are accumulated in it, and a step has {here} here"));
         }
         if let Some(Err(problem)) = snapshot.schedule.as_ref().map(Schedule::check) {
             findings.add(format!("its schedule is none: {problem}"));
@@ -322,17 +322,17 @@ impl Optimizer {
             }
             _ => {}
         }
-        if there != here && snapshot.gathered > 0 {
-            let gathered = snapshot.gathered;
+        if there != here && snapshot.accumulated > 0 {
+            let accumulated = snapshot.accumulated;
             findings.add(format!(
-                "{gathered} micro-batches are gathered in it with the loss scale {}, which cannot be changed before \
+                "{accumulated} micro-batches are accumulated in it with the loss scale {}, which cannot be changed before \
                  their step",
                 snapshot.loss_scale
             ));
         }
     }
 
-    /// A group's settings and clock, and what a guard's cycle has latched.
+    /// A group's settings and where it stands, and what a guard's cycle has latched.
     fn fit_group(
         &self,
         group: &GroupState,
@@ -353,7 +353,7 @@ impl Optimizer {
         });
         let lookahead = if keeps { group.lookahead } else { there.or(group.lookahead) };
         let mut fitted = GroupFit {
-            clock: Clock { count: from.count, position: from.position, seed: !from.seeded },
+            cycle: CycleState { count: from.count, position: from.position, init: !from.initialised },
             learning_rate: group.learning_rate,
             factor: group.factor,
             weight_decay: group.weight_decay,
@@ -384,11 +384,11 @@ impl Optimizer {
         }
         let Some(there) = there else {
             // A cycle begins, or there are none. Slow weights are written as any other field.
-            (fitted.clock.position, fitted.clock.seed) = (0, group.lookahead.is_none());
+            (fitted.cycle.position, fitted.cycle.init) = (0, group.lookahead.is_none());
             return (fitted, Cycle::of(lookahead.as_ref()));
         };
         self.check_cycle(group, from, &there, &fitted, findings);
-        let cycle = from.cycle.map(|cycle| Cycle { k: cycle.k, pull: cycle.pull });
+        let cycle = from.cycle.map(|cycle| Cycle { k: cycle.k, one_minus_alpha: cycle.one_minus_alpha });
         (fitted, cycle.unwrap_or_else(|| Cycle::of(Some(&there))))
     }
 
@@ -420,15 +420,18 @@ impl Optimizer {
                 "the cycle under way of the group `{name}` has k = {} and alpha = {}, and the next one k = {} and \
                  alpha = {}: that takes a guard, or an export after the sync",
                 cycle.k,
-                1.0 - cycle.pull,
+                1.0 - cycle.one_minus_alpha,
                 there.k,
                 there.alpha
             ));
             return;
         }
-        let pull = from.cycle.map_or(0.0, |cycle| cycle.pull);
-        if !(0.0..=1.0).contains(&pull) || k == 0 {
-            findings.add(format!("the cycle of the group `{name}` has k = {k} and alpha = {}", 1.0 - pull));
+        let one_minus_alpha = from.cycle.map_or(0.0, |cycle| cycle.one_minus_alpha);
+        if !(0.0..=1.0).contains(&one_minus_alpha) || k == 0 {
+            findings.add(format!(
+                "the cycle of the group `{name}` has k = {k} and alpha = {}",
+                1.0 - one_minus_alpha
+            ));
         }
         // A cycle whose alpha takes a gradient at theta_k has one more step.
         let gradient = self.plan.options.adaptive.map(|adaptive| adaptive.gradient);
@@ -480,7 +483,7 @@ impl Optimizer {
             takes_slow,
             keeps_average: self.plan.options.average.is_some(),
             differences,
-            gathered: snapshot.gathered,
+            accumulated: snapshot.accumulated,
         };
         let fields = self.plan.fields_of(index).into_iter().filter_map(|field| {
             let len = self.plan.field_len(field, index);
@@ -504,7 +507,7 @@ struct Case<'a, 'b> {
     takes_slow: bool,
     keeps_average: bool,
     differences: &'b Differences,
-    gathered: u32,
+    accumulated: u32,
 }
 
 impl<'a> Case<'a, '_> {
@@ -520,7 +523,7 @@ impl<'a> Case<'a, '_> {
             Field::SlowState(_) => self.changes_policy,
             Field::Outer(_) => self.begins_lookahead || self.differences.outer,
             Field::Average => self.differences.begins_average,
-            Field::Accumulated => self.gathered == 0,
+            Field::Accumulated => self.accumulated == 0,
             Field::Fisher | Field::Curvature => true,
             Field::Weights | Field::Gradients | Field::HalfWeights | Field::State(_) => false,
         }
@@ -574,7 +577,7 @@ impl<'a> Case<'a, '_> {
             Some(Field::SlowState(_)) => self.changes_policy,
             Some(Field::Outer(_)) => self.ends_lookahead || self.differences.outer,
             Some(Field::Average) => !self.keeps_average,
-            Some(Field::Accumulated) => self.gathered == 0,
+            Some(Field::Accumulated) => self.accumulated == 0,
             Some(Field::Fisher | Field::Curvature) => {
                 if !self.ends_lookahead {
                     let name = &self.from.name;

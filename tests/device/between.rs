@@ -217,7 +217,7 @@ async fn a_flushed_step_is_one_of_fewer_micro_batches(gpu: &Gpu) {
                 builder = builder.guard(Guard::default());
             }
             let mut model = Model::new(gpu, builder, borrowed).await;
-            assert!(!model.call(|it, encoder| it.flush(encoder)).unwrap(), "{what}: nothing was gathered");
+            assert!(!model.call(|it, encoder| it.flush(encoder)).unwrap(), "{what}: nothing was accumulated");
             (0..6).for_each(|_| model.step(&[1.0; LEN]));
             // What lies in the gradients is not looked at.
             let nan = [f32::NAN; LEN];
@@ -293,7 +293,10 @@ async fn discarded_micro_batches_are_as_if_they_never_were(gpu: &Gpu) {
             if discards {
                 (0..2).for_each(|_| model.step(&[f32::NAN; LEN]));
                 let error = model.optimizer.set_frozen("body", true).unwrap_err();
-                assert!(matches!(error, Error::Gathering { gathered: 2, micro_batches: 3, .. }), "{error}");
+                assert!(
+                    matches!(error, Error::Accumulating { accumulated: 2, micro_batches: 3, .. }),
+                    "{error}"
+                );
                 assert_eq!(model.optimizer.discard(), 2);
             }
             (0..3).for_each(|step| model.step(&noise(LEN, step)));
@@ -338,7 +341,7 @@ async fn a_reseed_begins_the_average_anew(gpu: &Gpu) {
             let mut model = Model::new(gpu, builder, borrowed).await;
             (0..10).for_each(|_| model.step(&[1.0; LEN]));
             model.optimizer.upload("w", &[100.0; LEN]).unwrap();
-            model.call(|it, encoder| it.reseed(encoder)).unwrap();
+            model.call(|it, encoder| it.init_synced(encoder)).unwrap();
             assert_eq!(model.field(Field::Average).await, [100.0; LEN], "{what}");
             model.step(&[1.0; LEN]);
             assert_eq!(model.field(Field::Average).await, [100.0; LEN], "{what}");
@@ -366,7 +369,7 @@ async fn a_reseed_begins_the_average_anew(gpu: &Gpu) {
         }
     }
     let mut alone = Model::new(gpu, Optimizer::builder(Sgd::new(0.1)), false).await;
-    let error = alone.call(|it, encoder| it.reseed(encoder)).unwrap_err();
+    let error = alone.call(|it, encoder| it.init_synced(encoder)).unwrap_err();
     assert!(matches!(error, Error::NoLookahead { .. }), "{error}");
 }
 
@@ -383,7 +386,7 @@ async fn an_average_begun_anew_does_not_count_skipped_steps(gpu: &Gpu) {
                 }
                 if step == 3 {
                     model.optimizer.upload("w", &noise(LEN, 50)).unwrap();
-                    model.call(|it, encoder| it.reseed(encoder)).unwrap();
+                    model.call(|it, encoder| it.init_synced(encoder)).unwrap();
                 }
                 if step == 6 {
                     // What a snapshot says of the average is the GPU's.

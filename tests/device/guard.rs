@@ -193,7 +193,7 @@ async fn calls_between_steps_reach_a_guarded_schedule(gpu: &Gpu) {
                 3 => optimizer.set_k("default", 2).unwrap(),
                 4 => optimizer.set_alpha("default", 0.8).unwrap(),
                 5 => optimizer.set_learning_rate("default", 0.02).unwrap(),
-                6 => submit(gpu, |encoder| optimizer.reseed(encoder)).unwrap(),
+                6 => submit(gpu, |encoder| optimizer.init_synced(encoder)).unwrap(),
                 7 => optimizer.set_frozen("head", true).unwrap(),
                 9 => optimizer.set_frozen("head", false).unwrap(),
                 _ => {}

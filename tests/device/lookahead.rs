@@ -80,16 +80,16 @@ async fn slow_weights_start_as_the_weights_before_the_first_step(gpu: &Gpu) {
     assert_ne!(fast(&optimizer).await, start);
 }
 
-// The same where kernels, not `upload`, wrote the weights; and a reseed before the first step shows them.
+// The same where kernels, not `upload`, wrote the weights; and a init_synced before the first step shows them.
 async fn weights_written_on_the_gpu_are_seeded_too(gpu: &Gpu) {
-    for reseed in [false, true] {
+    for init_synced in [false, true] {
         let mut optimizer = build(gpu, Sgd::new(0.1), Some(Lookahead::new(5, 0.5))).await;
         let start = noise(LEN, 2);
         let slice = optimizer.weights("w").unwrap();
         gpu.queue.write_buffer(&slice.buffer, slice.offset, bytemuck::cast_slice(&start));
         assert_eq!(slow(&optimizer).await, start);
-        if reseed {
-            submit(gpu, |encoder| optimizer.reseed(encoder)).unwrap();
+        if init_synced {
+            submit(gpu, |encoder| optimizer.init_synced(encoder)).unwrap();
             assert_eq!(slow_buffer(gpu, &optimizer).await, start);
         }
         train(gpu, &mut optimizer, 0..2);
@@ -103,7 +103,7 @@ async fn reseed_makes_the_slow_weights_follow_loaded_ones(gpu: &Gpu) {
     train(gpu, &mut optimizer, 0..2);
     let loaded = noise(LEN, 9);
     optimizer.upload("w", &loaded).unwrap();
-    submit(gpu, |encoder| optimizer.reseed(encoder)).unwrap();
+    submit(gpu, |encoder| optimizer.init_synced(encoder)).unwrap();
     assert_eq!((slow(&optimizer).await, fast(&optimizer).await), (loaded.clone(), loaded));
     assert_eq!(optimizer.position(DEFAULT_GROUP), Ok(0), "a new cycle begins");
 }
@@ -204,7 +204,7 @@ async fn nan_in_the_state_does_not_survive_a_reset(gpu: &Gpu) {
     write_gradient(gpu, &optimizer, "w", &[f32::NAN; LEN]);
     submit(gpu, |encoder| optimizer.step(encoder)).unwrap();
     optimizer.upload("w", &noise(LEN, 1)).unwrap();
-    submit(gpu, |encoder| optimizer.reseed(encoder)).unwrap();
+    submit(gpu, |encoder| optimizer.init_synced(encoder)).unwrap();
     train(gpu, &mut optimizer, 0..3);
     assert!(fast(&optimizer).await.iter().all(|value| value.is_finite()));
 }

@@ -210,18 +210,18 @@ fn state(optimizer: &Optimizer) -> String {
         loss_scale,
         loss_unscale,
         since_rescaled,
-        gathered,
+        accumulated,
         average_start,
         groups,
         tensors,
         ..
     } = optimizer.export_blocking().unwrap();
     let mut text = format!(
-        "steps {steps}, skipped {skipped}, scale {loss_scale} {loss_unscale} {since_rescaled}, gathered {gathered}, \
+        "steps {steps}, skipped {skipped}, scale {loss_scale} {loss_unscale} {since_rescaled}, accumulated {accumulated}, \
          average from {average_start}\n"
     );
     for group in groups {
-        writeln!(text, "group {}: {}, {}, {}", group.name, group.count, group.position, group.seeded)
+        writeln!(text, "group {}: {}, {}, {}", group.name, group.count, group.position, group.initialised)
             .unwrap();
     }
     for tensor in tensors {

@@ -174,11 +174,11 @@ fn beginnings(player: &mut Player<'_>) {
     });
     player.end("unfreeze, schedule, step");
     player.call(|it, encoder| {
-        let outcome = it.optimizer.reseed(encoder);
+        let outcome = it.optimizer.init_synced(encoder);
         it.told(outcome);
         it.step(encoder);
     });
-    player.end("reseed, step");
+    player.end("init_synced, step");
     player.call(|it, encoder| {
         let outcome = it.optimizer.flush(encoder);
         it.told(outcome);

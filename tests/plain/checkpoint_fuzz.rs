@@ -66,7 +66,7 @@ fn snapshot() -> Snapshot {
         policy: Some(StatePolicy::Interpolate),
         count: 7,
         position: 2,
-        seeded: true,
+        initialised: true,
         learning_rate: 0.1,
         learning_rate_factor: 1.0,
         k: Some(5),
@@ -74,7 +74,7 @@ fn snapshot() -> Snapshot {
         frozen: Some(false),
         weight_decay: Some(0.01),
         hyperparameters: vec![("eps".to_owned(), 1e-8)],
-        cycle: Some(CycleSnapshot { k: 3, pull: 0.5 }),
+        cycle: Some(CycleSnapshot { k: 3, one_minus_alpha: 0.5 }),
     };
     let tensor = |name: &str, group: &str, shape: &[usize], fields: &[&str]| TensorSnapshot {
         name: name.to_owned(),
@@ -88,7 +88,7 @@ fn snapshot() -> Snapshot {
         loss_scale: 1.0,
         loss_unscale: 1.0,
         since_rescaled: 0,
-        gathered: 0,
+        accumulated: 0,
         average_start: 3,
         outer: "interpolation".to_owned(),
         loss_scaling: Some(false),
@@ -314,7 +314,7 @@ fn large_headers_take_a_small_multiple_of_their_own_size() {
         let text = serde_json::to_string(text).unwrap();
         format!(r#"{{"__metadata__":{{"lookahead-wgpu":{text}}}}}"#)
     };
-    let head = r#""format":"checkpoint","version":1,"crc32":0,"steps":0,"skipped":0,"loss_scale":"1","loss_unscale":"1","since_rescaled":0,"gathered":0,"outer":"","groups":[]"#;
+    let head = r#""format":"checkpoint","version":1,"crc32":0,"steps":0,"skipped":0,"loss_scale":"1","loss_unscale":"1","since_rescaled":0,"accumulated":0,"outer":"","groups":[]"#;
     let bare = r#"{"name":"","group":"","shape":[],"fields":[]}"#;
     for (header, data) in [
         (format!(r#"{{"w":{{"dtype":"F32","shape":[0{}],"data_offsets":[0,0]}}}}"#, many(",0", 33_000)), 0),

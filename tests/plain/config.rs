@@ -218,7 +218,7 @@ impl Outer for Own {
         "own"
     }
     fn wgsl(&self) -> &str {
-        "fn outer(phi: vec4f, theta: vec4f, pull: f32) -> vec4f { return theta; }"
+        "fn outer(phi: vec4f, theta: vec4f, one_minus_alpha: f32) -> vec4f { return theta; }"
     }
     fn slots(&self) -> Vec<lookahead_wgpu::rules::Slot> {
         vec![]

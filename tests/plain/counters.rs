@@ -123,7 +123,7 @@ fn a_sync_between_steps_begins_a_cycle() {
 fn a_reseed_begins_a_cycle_and_keeps_the_state() {
     let mut training = Training::new(adam(Lookahead::new(5, 0.5).policy(StatePolicy::Reset)));
     training.steps(3);
-    training.record(|optimizer, encoder| optimizer.reseed(encoder)).unwrap();
+    training.record(|optimizer, encoder| optimizer.init_synced(encoder)).unwrap();
     assert_eq!((training.optimizer.steps(), training.at("default")), (3, (0, 3)));
     training.steps(4);
     assert_eq!(training.at("default"), (4, 7));

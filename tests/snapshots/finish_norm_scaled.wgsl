@@ -74,19 +74,19 @@ fn la_not_finite(bits: u32) -> f32 {
 }
 
 // The gradient is that of the loss times the loss scale.
-@group(0) @binding(5) var<storage, read> la_clock: array<u32>;
+@group(0) @binding(5) var<storage, read> la_guard: array<u32>;
 
-fn la_gain() -> f32 {
-    return bitcast<f32>(la_clock[4]);
+fn la_inverse_loss_scale() -> f32 {
+    return bitcast<f32>(la_guard[4]);
 }
 
 // The norm, and the factor that clips by it, as torch.nn.utils.clip_grad_norm_. settings: the largest norm, 0
 // for no clipping. The results are x and y: the norm is x 2^-y, y being 0 or below where f32 does not hold it; where a
 // gradient is not finite neither is x, and y is 1 for infinities, 2 for a NaN.
-fn la_conclude(at: u32, settings: vec2f, sum: La_Sum) -> f32 {
+fn la_finalise(at: u32, settings: vec2f, sum: La_Sum) -> f32 {
     let is_nan = sum.w >= 0x1p64;
     let is_infinite = sum.w > 0.0 && !is_nan;
-    let norm = la_product(la_split(la_gain()), la_norm(sum));
+    let norm = la_product(la_split(la_inverse_loss_scale()), la_norm(sum));
     let beyond = max(norm.exponent - 127, 0);
     let found = vec2f(la_joined(la_shifted(norm, -beyond)), -f32(beyond));
     let not_finite = vec2f(la_not_finite(select(0x7f800000u, 0x7fc00000u, is_nan)), select(1.0, 2.0, is_nan));
@@ -105,7 +105,7 @@ fn la_conclude(at: u32, settings: vec2f, sum: La_Sum) -> f32 {
 struct La_Range {
     first: u32,
     count: u32,
-    settings: vec2f, // of `la_conclude`
+    settings: vec2f, // of `la_finalise`
 }
 
 @group(0) @binding(0) var<storage, read> la_ranges: array<La_Range>;
@@ -149,6 +149,6 @@ fn la_finish(
     }
     let sum = la_workgroup_sum(local, mine);
     if local == 0u {
-        la_factors[la_place.x + at] = la_conclude(at, range.settings, sum);
+        la_factors[la_place.x + at] = la_finalise(at, range.settings, sum);
     }
 }

@@ -6,7 +6,7 @@
 alias La_Sum = vec2f;
 
 // The mean of a row. settings: 1 / its length.
-fn la_conclude(at: u32, settings: vec2f, sum: La_Sum) -> f32 {
+fn la_finalise(at: u32, settings: vec2f, sum: La_Sum) -> f32 {
     let large = settings.x * sum.y;
     // Of finite values it is finite, whatever rounding says.
     let is_finite = (bitcast<u32>(large) & 0x7f800000u) != 0x7f800000u;
@@ -17,7 +17,7 @@ fn la_conclude(at: u32, settings: vec2f, sum: La_Sum) -> f32 {
 struct La_Range {
     first: u32,
     count: u32,
-    settings: vec2f, // of `la_conclude`
+    settings: vec2f, // of `la_finalise`
 }
 
 @group(0) @binding(0) var<storage, read> la_ranges: array<La_Range>;
@@ -40,5 +40,5 @@ fn la_finish(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) 
     for (var j = 0u; j < range.count; j += 1u) {
         sum += la_partials[range.first + j];
     }
-    la_factors[la_place.x + at] = la_conclude(at, range.settings, sum);
+    la_factors[la_place.x + at] = la_finalise(at, range.settings, sum);
 }

@@ -32,15 +32,15 @@ fn update(w: vec4f, g: vec4f) -> vec4f {
 struct La_Control {
     flags: u32,                 // what to do: the bits of `flags`
     lr: f32,                    // the learning rate of the step
-    pull: f32,                  // 1 - alpha: how far the fast weights go back towards the slow ones at a sync
+    one_minus_alpha: f32,       // 1 - alpha: how far the fast weights go back towards the slow ones at a sync
     clip: f32,                  // bound of each gradient value, where clipping is by value
     l2: f32,                    // weight decay added to the gradient
     shrink: f32,                // lr * decoupled weight decay
     decay: f32,                 // weight decay that is the rule's own to apply
-    gain: f32,                  // on the gradient: 1 / micro-batches / loss scale
+    gradient_scale: f32,        // on the gradient: 1 / micro-batches / loss scale
     outer: vec4f,               // the outer step's coefficients
-    share: f32,                 // what the weights weigh in the average
-    draw: u32,                  // the number of the step, for random bits
+    average_weight: f32,        // what the weights weigh in the average
+    step: u32,                  // the number of the step, for random bits
     fisher: vec2f,              // the empirical Fisher: how much stays, and what a squared gradient weighs
     curvature: vec2f,           // the curvature: 1 / bias correction, and eps
     initial: array<vec4f, 2>,   // the state slots' initial values
@@ -49,12 +49,12 @@ struct La_Control {
 // Bits of its flags.
 const LA_UPDATE = 1u;             // take an inner step
 const LA_SYNC = 2u;               // then pull fast weights back and store them as the slow ones
-const LA_SEED = 4u;               // the slow weights start as the fast weights before this step
+const LA_INIT = 4u;               // the slow weights start as the fast weights before this step
 const LA_AVERAGE = 8u;            // take the weights into the average
-const LA_GATHER = 16u;            // only add the gradient to the accumulated one
+const LA_ACCUMULATE = 16u;        // only add the gradient to the accumulated one
 const LA_FRESH = 32u;             // which starts at zero
 const LA_FIXED = 64u;             // the sync has no gradient: take the fixed alpha
-const LA_GATHERED = 128u;         // the gradient is the accumulated one alone
+const LA_ACCUMULATED = 128u;      // the gradient is the accumulated one alone
 
 // One slot of the control ring holds both blocks.
 @group(0) @binding(0) var<uniform> control: La_Control;
@@ -86,7 +86,7 @@ struct La_Window {
     shapes: u32,   // where the segments' shapes start in `la_table`
 }
 
-const LA_BLOCK = 32u;
+const LA_TENSOR_ALIGN = 32u;
 
 @group(1) @binding(0) var<uniform> la_window: La_Window;
 @group(1) @binding(3) var<storage, read> la_table: array<u32>;
@@ -95,7 +95,7 @@ const LA_BLOCK = 32u;
 const LA_SEGMENT = 8u; // words: first vec4, values, weights, gradients, tensor, the tensor's value, row length, row
 
 fn la_segment_of(i: u32) -> u32 {
-    return la_window.segments + LA_SEGMENT * la_table[(i - la_window.first) / LA_BLOCK];
+    return la_window.segments + LA_SEGMENT * la_table[(i - la_window.first) / LA_TENSOR_ALIGN];
 }
 
 fn la_tensor_of(i: u32) -> u32 {
@@ -207,7 +207,7 @@ fn la_unscale(g: vec4f, coefficients: vec4f) -> vec4f {
 }
 
 fn la_after_unscale(i: u32, place: La_Place) -> vec4f {
-    return la_unscale(la_raw_gradient(i, place), vec4f(control.gain));
+    return la_unscale(la_raw_gradient(i, place), vec4f(control.gradient_scale));
 }
 
 // What the rule is given, but for its weight decay.

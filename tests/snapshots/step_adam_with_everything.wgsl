@@ -26,31 +26,31 @@ fn update(w: vec4f, g: vec4f) -> vec4f {
 struct La_Control {
     flags: u32,                 // what to do: the bits of `flags`
     lr: f32,                    // the learning rate of the step
-    pull: f32,                  // 1 - alpha: how far the fast weights go back towards the slow ones at a sync
+    one_minus_alpha: f32,       // 1 - alpha: how far the fast weights go back towards the slow ones at a sync
     clip: f32,                  // bound of each gradient value, where clipping is by value
     l2: f32,                    // weight decay added to the gradient
     shrink: f32,                // lr * decoupled weight decay
     decay: f32,                 // weight decay that is the rule's own to apply
-    gain: f32,                  // on the gradient: 1 / micro-batches / loss scale
+    gradient_scale: f32,        // on the gradient: 1 / micro-batches / loss scale
     outer: vec4f,               // the outer step's coefficients
-    share: f32,                 // what the weights weigh in the average
-    draw: u32,                  // the number of the step, for random bits
+    average_weight: f32,        // what the weights weigh in the average
+    step: u32,                  // the number of the step, for random bits
     fisher: vec2f,              // the empirical Fisher: how much stays, and what a squared gradient weighs
     curvature: vec2f,           // the curvature: 1 / bias correction, and eps
     initial: array<vec4f, 2>,   // the state slots' initial values
-    order: array<vec4u, 4>,     // read by the guard alone
+    guard: array<vec4u, 4>,     // read by the guard alone
     transforms: array<vec4f, 4>, // the coefficients of the listed transformations
 }
 
 // Bits of its flags.
 const LA_UPDATE = 1u;             // take an inner step
 const LA_SYNC = 2u;               // then pull fast weights back and store them as the slow ones
-const LA_SEED = 4u;               // the slow weights start as the fast weights before this step
+const LA_INIT = 4u;               // the slow weights start as the fast weights before this step
 const LA_AVERAGE = 8u;            // take the weights into the average
-const LA_GATHER = 16u;            // only add the gradient to the accumulated one
+const LA_ACCUMULATE = 16u;        // only add the gradient to the accumulated one
 const LA_FRESH = 32u;             // which starts at zero
 const LA_FIXED = 64u;             // the sync has no gradient: take the fixed alpha
-const LA_GATHERED = 128u;         // the gradient is the accumulated one alone
+const LA_ACCUMULATED = 128u;      // the gradient is the accumulated one alone
 
 // One slot of the control ring holds both blocks.
 @group(0) @binding(0) var<uniform> control: La_Control;
@@ -82,7 +82,7 @@ struct La_Window {
     shapes: u32,   // where the segments' shapes start in `la_table`
 }
 
-const LA_BLOCK = 32u;
+const LA_TENSOR_ALIGN = 32u;
 
 @group(1) @binding(0) var<uniform> la_window: La_Window;
 @group(1) @binding(3) var<storage, read> la_table: array<u32>;
@@ -91,7 +91,7 @@ const LA_BLOCK = 32u;
 const LA_SEGMENT = 8u; // words: first vec4, values, weights, gradients, tensor, the tensor's value, row length, row
 
 fn la_segment_of(i: u32) -> u32 {
-    return la_window.segments + LA_SEGMENT * la_table[(i - la_window.first) / LA_BLOCK];
+    return la_window.segments + LA_SEGMENT * la_table[(i - la_window.first) / LA_TENSOR_ALIGN];
 }
 
 fn la_tensor_of(i: u32) -> u32 {
@@ -213,7 +213,7 @@ fn la_plane(index: u32, i: u32) -> u32 {
 // The gradient: as it lies there, then transformed, one transformation after the other.
 // A step takes the sum of several micro-batches' gradients: all but the last lie in a plane, or all of them.
 fn la_raw_gradient(i: u32, place: La_Place) -> vec4f {
-    return la_planes[la_plane(LA_ACCUMULATED_AT, i)] + select(la_load_gradient(place), vec4f(), la_does(LA_GATHERED));
+    return la_planes[la_plane(LA_ACCUMULATED_AT, i)] + select(la_load_gradient(place), vec4f(), la_does(LA_ACCUMULATED));
 }
 
 // The number of a vec4's first value in its tensor.
@@ -251,7 +251,7 @@ fn la_unscale(g: vec4f, coefficients: vec4f) -> vec4f {
 }
 
 fn la_after_unscale(i: u32, place: La_Place) -> vec4f {
-    return la_unscale(la_after_centralise(i, place), vec4f(control.gain));
+    return la_unscale(la_after_centralise(i, place), vec4f(control.gradient_scale));
 }
 
 // By the norm of the whole model, or of each tensor. reduced: min(1, bound / (norm + 1e-6)).
@@ -315,7 +315,7 @@ fn la_gradient_noise(g: vec4f, coefficients: vec4f, tensor: u32, value: u32, ste
 }
 
 fn la_after_gradient_noise(i: u32, place: La_Place) -> vec4f {
-    return la_gradient_noise(la_after_clip_by_norm(i, place), control.transforms[0], la_tensor_of(i), la_value_of(i), control.draw);
+    return la_gradient_noise(la_after_clip_by_norm(i, place), control.transforms[0], la_tensor_of(i), la_value_of(i), control.step);
 }
 
 // What the rule is given, but for its weight decay.
@@ -347,10 +347,10 @@ fn la_inner(i: u32, w: vec4f, gradient: vec4f) -> vec4f {
 
 // Nesterov outer momentum (DiLoCo, SNOO): b <- mu b + d;   phi <- phi - alpha (d + mu b),   d = phi - theta.
 // outer_state: b.   control.outer: mu
-fn outer(phi: vec4f, theta: vec4f, pull: f32) -> vec4f {
+fn outer(phi: vec4f, theta: vec4f, one_minus_alpha: f32) -> vec4f {
     let b = control.outer.x * outer_state[0] + (phi - theta);
     outer_state[0] = b;
-    return theta + pull * (phi - theta) - ((1.0 - pull) * control.outer.x) * b;
+    return theta + one_minus_alpha * (phi - theta) - ((1.0 - one_minus_alpha) * control.outer.x) * b;
 }
 
 // The slow weights phi.
@@ -408,7 +408,7 @@ fn la_pcg4d(seed: vec4u) -> vec4u {
 
 // Up or down at random, so that the mean is exact. `number` differs between any two vec4s of a step.
 fn la_pack_bf16_at_random(values: vec4f, number: u32, window_number: u32) -> vec2u {
-    let bits = la_pcg4d(vec4u(number, control.draw, window_number, 0x9e3779b9u)) >> vec4u(16u);
+    let bits = la_pcg4d(vec4u(number, control.step, window_number, 0x9e3779b9u)) >> vec4u(16u);
     return la_join_bf16(la_add_below(bitcast<vec4u>(values), bits));
 }
 
@@ -425,21 +425,21 @@ fn la_store_slow(i: u32, phi: vec4f) {
 // 1 - alpha, or of an adaptive alpha what was found; the fixed one where none could be found.
 fn la_pull(i: u32) -> f32 {
     let alpha = la_factors[la_window.alpha + la_tensor_of(i)];
-    return select(1.0 - alpha, control.pull, alpha <= 0.0 || la_does(LA_FIXED));
+    return select(1.0 - alpha, control.one_minus_alpha, alpha <= 0.0 || la_does(LA_FIXED));
 }
 
 // The outer step's buffers, zero at the seed.
 var<private> outer_state: array<vec4f, 1>;
 
 fn la_load_outer(i: u32) {
-    outer_state[0] = select(la_planes[la_plane(LA_OUTER_AT + 0u, i)], vec4f(), la_does(LA_SEED));
+    outer_state[0] = select(la_planes[la_plane(LA_OUTER_AT + 0u, i)], vec4f(), la_does(LA_INIT));
 }
 
 fn la_store_outer(i: u32) {
     la_planes[la_plane(LA_OUTER_AT + 0u, i)] = outer_state[0];
 }
 
-fn la_seed(i: u32, before: vec4f) {
+fn la_init(i: u32, before: vec4f) {
     la_store_slow(i, before);
     la_load_outer(i);
     la_store_outer(i);
@@ -447,7 +447,7 @@ fn la_seed(i: u32, before: vec4f) {
 
 fn la_sync(i: u32, before: vec4f, after: vec4f) -> vec4f {
     var phi = before;
-    if !la_does(LA_SEED) {
+    if !la_does(LA_INIT) {
         phi = la_load_slow(i);
     }
     la_load_outer(i);
@@ -484,7 +484,7 @@ fn la_step(@builtin(global_invocation_id) id: vec3u) {
     let i = la_window.first + id.x;
     let place = la_locate(i);
     // All but the last micro-batch only add their gradient to a plane.
-    if la_does(LA_GATHER) {
+    if la_does(LA_ACCUMULATE) {
         let at = la_plane(LA_ACCUMULATED_AT, i);
         la_planes[at] = select(la_planes[at], vec4f(), la_does(LA_FRESH)) + la_load_gradient(place);
         return;
@@ -498,13 +498,13 @@ fn la_step(@builtin(global_invocation_id) id: vec3u) {
     }
     if la_does(LA_SYNC) {
         after = la_sync(i, before, after);
-    } else if la_does(LA_SEED) {
-        la_seed(i, before);
+    } else if la_does(LA_INIT) {
+        la_init(i, before);
     }
-    // An average of the weights, which nothing reads back: mean <- mean + share (w - mean).
+    // An average of the weights, which nothing reads back: mean <- mean + weight (w - mean).
     if la_does(LA_AVERAGE) {
         let at = la_plane(LA_AVERAGE_AT, i);
-        la_planes[at] = select(la_planes[at] + control.share * (after - la_planes[at]), after, control.share == 1.0);
+        la_planes[at] = select(la_planes[at] + control.average_weight * (after - la_planes[at]), after, control.average_weight == 1.0);
     }
     la_store_weights(place, after);
     la_store_state(i);

@@ -20,7 +20,7 @@ struct La_Window {
     shapes: u32,   // where the segments' shapes start in `la_table`
 }
 
-const LA_BLOCK = 32u;
+const LA_TENSOR_ALIGN = 32u;
 
 @group(1) @binding(0) var<uniform> la_window: La_Window;
 @group(1) @binding(3) var<storage, read> la_table: array<u32>;
@@ -29,7 +29,7 @@ const LA_BLOCK = 32u;
 const LA_SEGMENT = 8u; // words: first vec4, values, weights, gradients, tensor, the tensor's value, row length, row
 
 fn la_segment_of(i: u32) -> u32 {
-    return la_window.segments + LA_SEGMENT * la_table[(i - la_window.first) / LA_BLOCK];
+    return la_window.segments + LA_SEGMENT * la_table[(i - la_window.first) / LA_TENSOR_ALIGN];
 }
 
 fn la_tensor_of(i: u32) -> u32 {

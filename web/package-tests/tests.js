@@ -350,8 +350,8 @@ const tests = {
     assert(optimizer.position() === 0, 'a new cycle');
     near(await optimizer.weights('w'), [...slow].map((value, i) => value + 0.25 * (fast[i] - value)), 'synchronised');
     optimizer.setWeights('w', new Float32Array(6).fill(7));
-    optimizer.reseed();
-    same(await optimizer.slowWeights('w'), Array(6).fill(7), 'reseeded');
+    optimizer.initSynced();
+    same(await optimizer.slowWeights('w'), Array(6).fill(7), 'initialised anew');
     optimizer.destroy();
   },
 
@@ -641,12 +641,12 @@ const tests = {
     const one = { rule: { name: 'sgd', lr: 1 }, tensors: [{ name: 'w', shape: [2] }], accumulate: { microBatches: 4 } };
     const optimizer = await Optimizer.create(one);
     optimizer.setGradient('w', [1, 1]);
-    assert(optimizer.flush() === false && optimizer.discard() === 0, 'nothing is gathered');
+    assert(optimizer.flush() === false && optimizer.discard() === 0, 'nothing is accumulated');
     for (let step = 0; step < 6; step++) optimizer.step();
     assert(optimizer.flush() === true, 'two are');
     same(await optimizer.weights('w'), [-2, -2], 'two steps');
     optimizer.step();
-    await thrown(() => optimizer.setFrozen(true), 'Gathering', /1 of 4 micro-batches are gathered/);
+    await thrown(() => optimizer.setFrozen(true), 'Accumulating', /1 of 4 micro-batches are accumulated/);
     assert(optimizer.discard() === 1 && optimizer.flush() === false, 'forgotten');
     same(await optimizer.weights('w'), [-2, -2], 'as before');
     optimizer.destroy();

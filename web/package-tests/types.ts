@@ -67,9 +67,9 @@ export async function train(): Promise<number[]> {
   optimizer.setSchedule();
   optimizer.setRule({ name: 'adam', lr: 0.1 }, 'biases');
   optimizer.setFrozen(optimizer.isFrozen('biases'), 'biases');
-  const [k, flushed, gathered]: [number | undefined, boolean, number] = [optimizer.k(), optimizer.flush(), optimizer.discard()];
+  const [k, flushed, accumulated]: [number | undefined, boolean, number] = [optimizer.k(), optimizer.flush(), optimizer.discard()];
   const [norms, alphas]: [number[], (number | null)[]] = [await optimizer.gradientNorms(), await optimizer.alphas()];
-  console.log(k, flushed, gathered, norms, alphas);
+  console.log(k, flushed, accumulated, norms, alphas);
   const numbers: number[] = [optimizer.steps, optimizer.position(), await optimizer.skipped(), optimizer.learningRate('biases')];
   optimizer.lost().then((why: string) => console.log(why, policy, slow, state));
   try {

@@ -21,7 +21,7 @@ const CALLS = {
   flush: {},
   discard: {},
   syncNow: {},
-  reseed: {},
+  initSynced: {},
   swapSlow: {},
   swapAverage: {},
   load: { checkpoint: bytes, options: maybeObject },

@@ -86,7 +86,7 @@ impl Optimizer {
         future_to_promise(async { Ok(why.await.into()) })
     }
 
-    /// Sets a tensor's weights. Before the first step the slow weights follow; later, `reseed` makes them.
+    /// Sets a tensor's weights. Before the first step the slow weights follow; later, `initSynced` makes them.
     #[wasm_bindgen(js_name = setWeights)]
     pub fn set_weights(
         &self,
@@ -177,7 +177,7 @@ impl Optimizer {
         Ok(flushed)
     }
 
-    /// Forgets the micro-batches that were gathered for the next step, and tells how many there were.
+    /// Forgets the micro-batches that were accumulated for the next step, and tells how many there were.
     pub fn discard(&self) -> Result<u32, Problem> {
         Ok(self.alive("discard")?.discard())
     }
@@ -189,8 +189,9 @@ impl Optimizer {
     }
 
     /// Makes the slow weights follow the weights and begins a new cycle, and the average anew.
-    pub fn reseed(&self) -> Result<(), Problem> {
-        self.submit("reseed", |optimizer, encoder| optimizer.reseed(encoder))
+    #[wasm_bindgen(js_name = initSynced)]
+    pub fn init_synced(&self) -> Result<(), Problem> {
+        self.submit("initSynced", |optimizer, encoder| optimizer.init_synced(encoder))
     }
 
     /// Exchanges the weights with the slow ones, for an evaluation by kernels of your own; a second call exchanges

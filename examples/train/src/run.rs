@@ -232,7 +232,7 @@ impl Run {
     pub fn resume(&mut self, snapshot: &Snapshot, history: &History) -> Result<(), RunError> {
         self.optimizer.import(snapshot)?;
         let steps = snapshot.steps.saturating_add(snapshot.skipped);
-        let done = self.batches.of_steps(steps).saturating_add(u64::from(snapshot.gathered));
+        let done = self.batches.of_steps(steps).saturating_add(u64::from(snapshot.accumulated));
         let new = &self.history;
         let mut history =
             History { batches: new.batches, memory: new.memory, guard: new.guard, ..history.clone() };

@@ -94,7 +94,7 @@ pub struct Context<'a> {
     /// Steps taken before this one.
     pub step: u64,
     /// What the sum of the micro-batches' gradients is multiplied with.
-    pub gain: f64,
+    pub gradient_scale: f64,
 }
 
 impl<T: Transform + ?Sized> Transform for Arc<T> {

@@ -162,7 +162,7 @@ mod tests {
     fn noise_is_normal_and_independent() {
         let mut gradients = vec![vec![0.0; 200_000]; 2];
         let noise = GradientNoise::new(4.0).seed(7);
-        noise.apply(&mut gradients, &Context { shapes: &[], step: 0, gain: 1.0 });
+        noise.apply(&mut gradients, &Context { shapes: &[], step: 0, gradient_scale: 1.0 });
         let moment = |power: i32| {
             gradients.iter().flatten().map(|value| (value / 2.0f64).powi(power)).sum::<f64>() / 400_000.0
         };
@@ -186,7 +186,7 @@ mod tests {
         let noise = GradientNoise::new(0.3);
         let at = |step: u64| {
             let mut gradients = vec![vec![0.0; 40_000]];
-            noise.apply(&mut gradients, &Context { shapes: &[], step, gain: 1.0 });
+            noise.apply(&mut gradients, &Context { shapes: &[], step, gradient_scale: 1.0 });
             gradients[0].iter().map(|value| value * value).sum::<f64>() / 40_000.0
         };
         for step in [0, 1, 9, 999] {

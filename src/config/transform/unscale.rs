@@ -3,7 +3,7 @@
 use super::contract::{Context, Transform};
 use crate::error::Error;
 
-/// `g <- gain g`: what every gradient has, and no list need name. A guard has the last word on its coefficient.
+/// `g <- scale g`: what every gradient has, and no list need name. A guard has the last word on its coefficient.
 #[derive(Debug)]
 pub(crate) struct Unscale;
 
@@ -17,7 +17,7 @@ impl Transform for Unscale {
     }
 
     fn apply(&self, gradients: &mut [Vec<f64>], context: &Context<'_>) {
-        gradients.iter_mut().flatten().for_each(|value| *value *= context.gain);
+        gradients.iter_mut().flatten().for_each(|value| *value *= context.gradient_scale);
     }
 
     fn check(&self) -> Result<(), Error> {

@@ -227,20 +227,20 @@ fn curvatures_begin_and_end() {
     });
 }
 
-/// Between two steps nothing is gathered that could be lost.
+/// Between two steps nothing is accumulated that could be lost.
 #[test]
 fn accumulation_needs_no_option() {
     on_every_adapter(|gpu| {
-        let gathering = || around().accumulate(lookahead_wgpu::Accumulation::mean(2));
-        let mut optimizer = build(gpu, gathering());
+        let accumulation = || around().accumulate(lookahead_wgpu::Accumulation::mean(2));
+        let mut optimizer = build(gpu, accumulation());
         optimizer.import(&trained(gpu, around())).unwrap();
         train(gpu, &mut optimizer, 4..6);
         let snapshot = optimizer.export_blocking().unwrap();
-        assert_eq!((snapshot.steps, snapshot.gathered), (5, 0));
+        assert_eq!((snapshot.steps, snapshot.accumulated), (5, 0));
         build(gpu, around()).import(&snapshot).unwrap();
         train(gpu, &mut optimizer, 6..7);
         let error = build(gpu, around()).import(&optimizer.export_blocking().unwrap()).unwrap_err();
-        assert!(error.to_string().contains("1 micro-batches are gathered in it"), "{error}");
+        assert!(error.to_string().contains("1 micro-batches are accumulated in it"), "{error}");
     });
 }
 

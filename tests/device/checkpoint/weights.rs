@@ -79,10 +79,10 @@ fn every_width_is_converted() {
                 found.iter().map(|value| value.to_bits()).collect::<Vec<_>>(),
                 expected.map(f32::to_bits)
             );
-            // Once training has begun, `reseed` takes the slow weights along.
+            // Once training has begun, `init_synced` takes the slow weights along.
             train(gpu, &mut optimizer);
             optimizer.import_weights(&bytes).unwrap();
-            submit(gpu, |encoder| optimizer.reseed(encoder)).unwrap();
+            submit(gpu, |encoder| optimizer.init_synced(encoder)).unwrap();
             assert_eq!(optimizer.download_blocking(Field::SlowWeights, "layer.weight").unwrap(), expected);
         }
     });

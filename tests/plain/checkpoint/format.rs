@@ -17,7 +17,10 @@ fn same(a: &Snapshot, b: &Snapshot) -> bool {
             numbers.extend(group.hyperparameters.iter_mut().map(|(_, value)| value));
             bits.extend(numbers.into_iter().map(|number| std::mem::take(number).to_bits()));
             bits.extend(
-                group.cycle.iter_mut().map(|cycle| u64::from(std::mem::take(&mut cycle.pull).to_bits())),
+                group
+                    .cycle
+                    .iter_mut()
+                    .map(|cycle| u64::from(std::mem::take(&mut cycle.one_minus_alpha).to_bits())),
             );
         }
         for (_, values) in rest.tensors.iter_mut().flat_map(|tensor| &mut tensor.fields) {
@@ -47,7 +50,7 @@ fn groups() -> impl Strategy<Value = GroupSnapshot> {
     let cycle = prop::option::of((any::<u32>(), float32()));
     let others = (any::<Option<bool>>(), prop::option::of(float64()), hyperparameters, cycle);
     (names, prop::sample::select(policies.to_vec()), counters, numbers, others).prop_map(
-        |((name, rule), policy, (count, position, seeded), numbers, others)| {
+        |((name, rule), policy, (count, position, initialised), numbers, others)| {
             let (learning_rate, learning_rate_factor, k, alpha) = numbers;
             let (frozen, weight_decay, hyperparameters, cycle) = others;
             GroupSnapshot {
@@ -56,7 +59,7 @@ fn groups() -> impl Strategy<Value = GroupSnapshot> {
                 policy,
                 count,
                 position,
-                seeded,
+                initialised,
                 learning_rate,
                 learning_rate_factor,
                 k,
@@ -64,7 +67,7 @@ fn groups() -> impl Strategy<Value = GroupSnapshot> {
                 frozen,
                 weight_decay,
                 hyperparameters,
-                cycle: cycle.map(|(k, pull)| CycleSnapshot { k, pull }),
+                cycle: cycle.map(|(k, one_minus_alpha)| CycleSnapshot { k, one_minus_alpha }),
             }
         },
     )
@@ -110,14 +113,14 @@ fn snapshots() -> impl Strategy<Value = Snapshot> {
     let settings = (any::<Option<bool>>(), schedules());
     (counters, settings, prop::collection::vec(groups(), 0..3), tensors().prop_shuffle()).prop_map(
         |(counters, (loss_scaling, schedule), groups, tensors)| {
-            let (steps, skipped, (loss_scale, loss_unscale), since_rescaled, gathered, outer) = counters;
+            let (steps, skipped, (loss_scale, loss_unscale), since_rescaled, accumulated, outer) = counters;
             Snapshot {
                 steps,
                 skipped,
                 loss_scale,
                 loss_unscale,
                 since_rescaled,
-                gathered,
+                accumulated,
                 average_start: skipped,
                 outer,
                 loss_scaling,

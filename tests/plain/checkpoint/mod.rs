@@ -27,7 +27,7 @@ fn snapshot() -> Snapshot {
         policy,
         count,
         position: 2,
-        seeded: true,
+        initialised: true,
         learning_rate: 0.1 + 0.2,
         learning_rate_factor: 1.0 / 3.0,
         k: policy.map(|_| 5),
@@ -35,7 +35,7 @@ fn snapshot() -> Snapshot {
         frozen: Some(name == "head"),
         weight_decay: Some(0.1),
         hyperparameters: vec![("beta1".to_owned(), 0.9), ("eps".to_owned(), 1e-8)],
-        cycle: (name == "head").then_some(CycleSnapshot { k: 3, pull: 0.1 }),
+        cycle: (name == "head").then_some(CycleSnapshot { k: 3, one_minus_alpha: 0.1 }),
     };
     let tensor = |name: &str, group: &str, shape: &[usize], fields: &[&str]| {
         let len = shape.iter().product();
@@ -55,7 +55,7 @@ fn snapshot() -> Snapshot {
         loss_scale: 65536.0,
         loss_unscale: 1.0 / 65536.0,
         since_rescaled: 17,
-        gathered: 1,
+        accumulated: 1,
         average_start: 5,
         outer: "interpolation".to_owned(),
         loss_scaling: Some(true),

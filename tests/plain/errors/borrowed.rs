@@ -92,18 +92,18 @@ fn calls_of_the_other_way_in() {
     let gradients = first.borrow_gradients_blocking(&slices).unwrap();
     let mut encoder = noop.encoder();
 
-    check(first.step(&mut encoder).unwrap_err(), "Ownership", &["step has no gradients", "`step_with`"]);
+    check(first.step(&mut encoder).unwrap_err(), "Unsupported", &["step has no gradients", "`step_with`"]);
     let error = owned.step_with(&mut encoder, &gradients).unwrap_err();
-    check(error, "Ownership", &["step_with is for borrowed tensors", "call `step`"]);
+    check(error, "Unsupported", &["step_with is for borrowed tensors", "call `step`"]);
     let error = second.step_with(&mut encoder, &gradients).unwrap_err();
-    check(error, "Ownership", &["gradients that another optimizer borrowed"]);
+    check(error, "Unsupported", &["gradients that another optimizer borrowed"]);
     let error = owned.borrow_gradients_blocking(&slices).unwrap_err();
-    check(error, "Ownership", &["borrow_gradients is for borrowed tensors", "`gradients`"]);
-    check(first.gradients("w").unwrap_err(), "Ownership", &["gradients are the caller's"]);
-    check(first.buffers(Field::Gradients, "w").unwrap_err(), "Ownership", &["gradients are the caller's"]);
-    check(first.download_blocking(Field::Gradients, "w").unwrap_err(), "Ownership", &["the caller's"]);
+    check(error, "Unsupported", &["borrow_gradients is for borrowed tensors", "`gradients`"]);
+    check(first.gradients("w").unwrap_err(), "Unsupported", &["gradients are the caller's"]);
+    check(first.buffers(Field::Gradients, "w").unwrap_err(), "Unsupported", &["gradients are the caller's"]);
+    check(first.download_blocking(Field::Gradients, "w").unwrap_err(), "Unsupported", &["the caller's"]);
     let mixed = sgd().tensor("own", &[4]).borrowed("w", &[4], Slice::new(&buffer, 0, 16));
-    check(noop.refuse(mixed), "Ownership", &["not both", "use two optimizers"]);
+    check(noop.refuse(mixed), "Unsupported", &["not both", "use two optimizers"]);
 
     assert_eq!((first.steps(), second.steps(), owned.steps()), (0, 0, 0));
     first.step_with(&mut encoder, &gradients).unwrap();

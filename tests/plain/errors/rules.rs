@@ -288,7 +288,7 @@ struct Outward {
     coefficient: f32,
 }
 
-const OUTWARD: &str = "fn outer(phi: vec4f, theta: vec4f, pull: f32) -> vec4f { return theta; }";
+const OUTWARD: &str = "fn outer(phi: vec4f, theta: vec4f, one_minus_alpha: f32) -> vec4f { return theta; }";
 
 impl lookahead_wgpu::Outer for Outward {
     fn name(&self) -> &str {
@@ -324,7 +324,7 @@ fn outer_steps_that_break_their_contract() {
         Optimizer::builder(Broken::new(RIGHT)).lookahead(Lookahead::default()).outer(outer).tensor("w", &[3])
     };
     noop.build(builder(right.clone()));
-    let expected = "`fn outer(phi: vec4f, theta: vec4f, pull: f32) -> vec4f`";
+    let expected = "`fn outer(phi: vec4f, theta: vec4f, one_minus_alpha: f32) -> vec4f`";
     for (outer, kind, told) in [
         (
             Outward { coefficient: f32::NAN, ..right.clone() },
@@ -339,7 +339,7 @@ fn outer_steps_that_break_their_contract() {
         ),
         (
             Outward {
-                wgsl: "fn outer(phi: vec4f, theta: vec4f, pull: f32) -> vec4f { return outer_state[1]; }",
+                wgsl: "fn outer(phi: vec4f, theta: vec4f, one_minus_alpha: f32) -> vec4f { return outer_state[1]; }",
                 ..right.clone()
             },
             "Shader",

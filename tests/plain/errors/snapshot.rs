@@ -106,7 +106,7 @@ fn what_options_take_is_told_once_and_not_promised_for_the_rest() {
     let error = optimizer.import(&snapshot).unwrap_err();
     assert_eq!(error.to_string().matches("its outer step is `nesterov`").count(), 1, "{error}");
     check(error, "Snapshot", &[told, "would go on from it"]);
-    snapshot.gathered = 1;
+    snapshot.accumulated = 1;
     check(optimizer.import(&snapshot).unwrap_err(), "Snapshot", &[told, "would take the rest"]);
 }
 
@@ -144,7 +144,10 @@ fn snapshots_that_were_changed() {
                 "the hyperparameters of the group `default` are `beta2`, `eps`, `rho` in it, and `beta1`, `beta2`",
             ],
         ),
-        (|it| it.groups[0].cycle = Some(CycleSnapshot { k: 9, pull: 0.5 }), &["has k = 9", "takes a guard"]),
+        (
+            |it| it.groups[0].cycle = Some(CycleSnapshot { k: 9, one_minus_alpha: 0.5 }),
+            &["has k = 9", "takes a guard"],
+        ),
         (|it| it.schedule = Some(Schedule::cosine(5, 4, 0.0)), &["its schedule is none: cosine total"]),
         (|it| it.groups[0].rule = "lion".to_owned(), &["is `lion` in it and `adam` here"]),
         (|it| it.groups[0].policy = None, &["is of the rule alone in it", "begin_lookahead()"]),
@@ -165,7 +168,7 @@ fn snapshots_that_were_changed() {
         (|it| drop(it.tensors[0].fields.pop()), &["exp_avg_sq", "of `w` is missing"]),
         (|it| it.tensors[1].fields.push(("state.m".to_owned(), vec![0.0; 5])), &["`v` has `state.m` in it"]),
         (|it| it.outer = "nesterov".to_owned(), &["its outer step is `nesterov`, and `interpolation` here"]),
-        (|it| it.gathered = 1, &["1 micro-batches are gathered in it, and a step has 1 here"]),
+        (|it| it.accumulated = 1, &["1 micro-batches are accumulated in it, and a step has 1 here"]),
         (|it| it.steps = 1 << 53, &["it counts 9007199254740992 steps"]),
         (
             |it| {

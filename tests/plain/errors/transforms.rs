@@ -143,7 +143,7 @@ impl Outer for Step {
         "stepped"
     }
     fn wgsl(&self) -> &str {
-        "fn own() {}\nfn outer(phi: vec4f, theta: vec4f, pull: f32) -> vec4f { return theta; }"
+        "fn own() {}\nfn outer(phi: vec4f, theta: vec4f, one_minus_alpha: f32) -> vec4f { return theta; }"
     }
     fn slots(&self) -> Vec<Slot> {
         vec![]

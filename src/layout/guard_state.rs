@@ -1,11 +1,11 @@
-//! What the guard keeps on the GPU: its clock, and tables of what a step needs that comes late.
+//! What the guard keeps on the GPU: its state, and tables of what a step needs that comes late.
 
-use super::params::{ROWS, clock, group, row};
+use super::params::{ROWS, group, guard_state, row};
 use crate::config::lookahead::Lookahead;
 
-/// What the clock holds.
+/// What it holds.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct ClockWords {
+pub(crate) struct GuardState {
     pub steps: u64,
     pub skipped: u64,
     /// Finite steps in a row since the loss scale changed.
@@ -25,57 +25,57 @@ pub(crate) struct ClockWords {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Cycle {
     pub k: u32,
-    pub pull: f32,
+    pub one_minus_alpha: f32,
 }
 
 impl Cycle {
     /// Of a cycle that begins with these settings.
     pub fn of(lookahead: Option<&Lookahead>) -> Self {
-        lookahead.map_or(Self { k: 1, pull: 0.0 }, |lookahead| Self {
+        lookahead.map_or(Self { k: 1, one_minus_alpha: 0.0 }, |lookahead| Self {
             k: lookahead.k,
-            pull: (1.0 - lookahead.alpha) as f32,
+            one_minus_alpha: (1.0 - lookahead.alpha) as f32,
         })
     }
 }
 
-impl ClockWords {
+impl GuardState {
     pub fn from_bytes(bytes: &[u8]) -> Self {
         let words: Vec<u32> = bytes.chunks_exact(4).map(bytemuck::pod_read_unaligned).collect();
-        let groups = || words.get(clock::GROUPS..).unwrap_or_default().chunks_exact(group::WORDS);
+        let groups = || words.get(guard_state::GROUPS..).unwrap_or_default().chunks_exact(group::WORDS);
         Self {
-            steps: u64::from(words[clock::STEPS]),
-            skipped: u64::from(words[clock::SKIPPED]),
-            tracker: words[clock::TRACKER],
-            scale: f32::from_bits(words[clock::SCALE]),
-            unscale: f32::from_bits(words[clock::UNSCALE]),
-            average_start: u64::from(words[clock::AVERAGE_START]),
+            steps: u64::from(words[guard_state::STEPS]),
+            skipped: u64::from(words[guard_state::SKIPPED]),
+            tracker: words[guard_state::TRACKER],
+            scale: f32::from_bits(words[guard_state::SCALE]),
+            unscale: f32::from_bits(words[guard_state::UNSCALE]),
+            average_start: u64::from(words[guard_state::AVERAGE_START]),
             groups: groups().map(|group| (u64::from(group[group::COUNT]), group[group::POSITION])).collect(),
             cycles: groups()
                 .map(|group| Cycle {
                     k: group[group::CYCLE_K],
-                    pull: f32::from_bits(group[group::CYCLE_PULL]),
+                    one_minus_alpha: f32::from_bits(group[group::CYCLE_ONE_MINUS_ALPHA]),
                 })
                 .collect(),
         }
     }
 
     pub fn encode(&self) -> Vec<u32> {
-        let mut words = vec![0; clock::GROUPS];
-        words[clock::STEPS] = self.steps as u32;
-        words[clock::SKIPPED] = self.skipped as u32;
-        words[clock::TRACKER] = self.tracker;
-        words[clock::UNSCALE] = self.unscale.to_bits();
-        words[clock::AVERAGE_START] = self.average_start as u32;
-        words[clock::SCALE] = self.scale.to_bits();
+        let mut words = vec![0; guard_state::GROUPS];
+        words[guard_state::STEPS] = self.steps as u32;
+        words[guard_state::SKIPPED] = self.skipped as u32;
+        words[guard_state::TRACKER] = self.tracker;
+        words[guard_state::UNSCALE] = self.unscale.to_bits();
+        words[guard_state::AVERAGE_START] = self.average_start as u32;
+        words[guard_state::SCALE] = self.scale.to_bits();
         for ((count, position), cycle) in self.groups.iter().zip(&self.cycles) {
-            words.extend([*count as u32, *position, cycle.k, cycle.pull.to_bits()]);
+            words.extend([*count as u32, *position, cycle.k, cycle.one_minus_alpha.to_bits()]);
         }
         words
     }
 }
 
 /// A group's tables, as the last `ROWS` steps would have written them: the row of each step before `steps`, and of
-/// each count up to `count`, the latest. `by_step` gives a step's factor and share, `by_count` adds a count's row.
+/// each count up to `count`, the latest. `by_step` gives a step's factor and weight in the average, `by_count` adds a count's row.
 pub(crate) fn tables(
     steps: u64,
     count: u64,
@@ -87,10 +87,10 @@ pub(crate) fn tables(
     let mut words = vec![0; ROWS as usize * (row::STEP_WORDS + width)];
     let (step_rows, count_rows) = words.split_at_mut(row::STEP_WORDS * ROWS as usize);
     for step in steps.saturating_sub(ROWS)..steps {
-        let [factor, share] = by_step(step);
+        let [factor, average_weight] = by_step(step);
         let row = &mut step_rows[row::STEP_WORDS * (step % ROWS) as usize..][..row::STEP_WORDS];
         row[row::STEP] = step as u32 + 1;
-        (row[row::FACTOR], row[row::SHARE]) = (factor.to_bits(), share.to_bits());
+        (row[row::FACTOR], row[row::AVERAGE_WEIGHT]) = (factor.to_bits(), average_weight.to_bits());
     }
     let mut row = Vec::new();
     for count in (count + 1).saturating_sub(ROWS).max(1)..=count {
