@@ -5,7 +5,7 @@
 
 #[cfg(not(target_arch = "wasm32"))]
 pub use lookahead_test_support::{gpus, on_every_adapter, read_slice};
-pub use lookahead_test_support::{read_slice_async, submit};
+pub use lookahead_test_support::{read_slice_async, spared, submit};
 use lookahead_wgpu::{
     Counters, Error, Field, Optimizer, Rule, Snapshot,
     gpu::Gpu,

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::common::{counters, download, export, largest_error, noise, submit, widen};
+use crate::common::{counters, download, export, largest_error, noise, spared, submit, widen};
 use lookahead_wgpu::{
     Accumulation, AdaptiveAlpha, Average, Builder, Clip, Error, Field, Gradients, Group, Guard, Lookahead,
     Optimizer, Options, Outer, Slice, StatePolicy,
@@ -121,6 +121,9 @@ fn options(outer: &Arc<dyn Outer>, guarded: bool) -> Options {
 async fn frozen_weights_stay_where_they_are(gpu: &Gpu) {
     for outer in outers() {
         for (guarded, borrowed) in WAYS {
+            if spared(gpu) {
+                continue;
+            }
             let what = format!("{outer:?}, guard {guarded}, borrowed {borrowed}");
             let builder = Optimizer::builder(Sgd::new(1.0)).lookahead(Lookahead::new(1, 1.0));
             let mut model = Model::new(gpu, builder.options(options(&outer, guarded)), borrowed).await;
@@ -143,6 +146,9 @@ async fn a_group_frozen_within_a_cycle_ends_it_and_rests(gpu: &Gpu) {
     let lookahead = Lookahead::new(3, 0.5);
     let policies = [StatePolicy::Maintain, StatePolicy::Interpolate, StatePolicy::Reset];
     let run = async |builder: Builder, guarded: bool, borrowed: bool, what: &str| {
+        if spared(gpu) {
+            return;
+        }
         let builder = if guarded { builder.guard(Guard::default()) } else { builder };
         let mut model = Model::new(gpu, builder, borrowed).await;
         model.optimizer.upload("w", &noise(LEN, 1)).unwrap();
@@ -185,6 +191,9 @@ async fn a_sync_at_the_start_of_a_cycle_changes_no_bit(gpu: &Gpu) {
     let adaptive = AdaptiveAlpha::new(0.1).gradient(GradientAt::LastStep);
     for (which, outer) in outers().into_iter().enumerate() {
         for (guarded, borrowed) in half(which / 2) {
+            if spared(gpu) {
+                continue;
+            }
             let adaptive = (which % 2 == 1).then_some(adaptive);
             let what = format!("{outer:?}, guard {guarded}, borrowed {borrowed}, {adaptive:?}");
             let options = options(&outer, guarded).adaptive(adaptive);
@@ -244,6 +253,9 @@ async fn a_flushed_step_agrees_with_the_twin(gpu: &Gpu) {
     .enumerate()
     {
         for (guarded, borrowed) in half(which) {
+            if spared(gpu) {
+                continue;
+            }
             let options = Options::default()
                 .clip(clip)
                 .adaptive(adaptive)

@@ -36,6 +36,10 @@ fn trajectories_agree_with_torch_and_optax() {
         let file = parse(&path.display().to_string(), &text);
         for run in file.supported() {
             common::on_every_adapter(|gpu| {
+                // A browser runs all of them on SwiftShader.
+                if gpu.info.name.contains("SwiftShader") && compared % 4 != 0 {
+                    return;
+                }
                 let error = pollster::block_on(compare(gpu, &file.problem, run));
                 let mut worst = worst.borrow_mut();
                 let worst = worst.entry(run.rule.clone()).or_insert(0.0f64);

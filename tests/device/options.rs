@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use crate::common::{
-    alphas, download, largest_error, noise, read_slice_async, runs_here, submit, widen, write_gradient,
+    alphas, download, largest_error, noise, read_slice_async, runs_here, spared, submit, widen,
+    write_gradient,
 };
 use lookahead_wgpu::{
     Accumulation, AdaptiveAlpha, Average, Clip, Field, Lookahead, Optimizer, Options, Outer, Rule,
@@ -89,6 +90,9 @@ async fn compare(
     lookahead: Option<Lookahead>,
     options: &Options,
 ) {
+    if spared(gpu) {
+        return;
+    }
     let what = format!("{} {lookahead:?} {options:?}", rule.name());
     let lr = rule.learning_rate();
     let outer = options.outer.slots();

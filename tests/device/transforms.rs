@@ -6,7 +6,9 @@ mod soft_clip;
 use std::sync::Arc;
 
 use crate::{
-    common::{counters, download, export, largest_error, noise, submit, widen, write_gradient},
+    common::{
+        counters, download, export, largest_error, noise, runs_here, spared, submit, widen, write_gradient,
+    },
     pairs::{Case, Everything},
     twin::run_options,
 };
@@ -54,10 +56,8 @@ fn lists() -> Vec<List> {
 async fn transformations_agree_with_the_twin_in_every_order(gpu: &Gpu) {
     let kind = rules::kind("sgd").unwrap();
     let guard = Guard::loss_scale(LossScale::default().initial(8.0)).check_updates();
-    // SwiftShader is slow to compile pipelines: the other adapters have every case.
-    let is_slow = gpu.info.name.contains("SwiftShader");
     for (number, list) in lists().into_iter().enumerate() {
-        for around in (0..3).filter(|around| !is_slow || *around == number % 3) {
+        for around in (0..3).filter(|around| runs_here(&[number, *around]) && !spared(gpu)) {
             let mut options = Options::default()
                 .guard((around == 1).then_some(guard))
                 .accumulate((around == 2).then_some(Accumulation::mean(2)))

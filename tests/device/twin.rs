@@ -3,7 +3,9 @@
 #[cfg(not(target_arch = "wasm32"))]
 use crate::common::on_every_adapter;
 use crate::{
-    common::{download, largest_error, noise, read_slice_async, runs_here, submit, widen, write_gradient},
+    common::{
+        download, largest_error, noise, read_slice_async, runs_here, spared, submit, widen, write_gradient,
+    },
     pairs,
 };
 use lookahead_wgpu::{
@@ -19,6 +21,8 @@ use proptest::prelude::*;
 
 on_devices!(
     each_two_options_agree_with_the_twin,
+    each_two_options_agree_with_the_twin_too,
+    each_two_options_agree_with_the_twin_as_well,
     norms_of_long_and_of_many_tensors_agree_with_the_twin,
     every_group_trains_as_if_alone,
     zero_gradients_move_no_weight,
@@ -186,6 +190,9 @@ fn without_flips(which: Which, found: &[f32], mut expected: Vec<f64>) -> Vec<f64
 }
 
 async fn run(gpu: &Gpu, case: &Case) {
+    if spared(gpu) {
+        return;
+    }
     let mut model = Model::new(gpu, case).await;
     let weights: Vec<Vec<f64>> = model.initial.iter().map(|values| widen(values)).collect();
     let mut twin = Twin::new(rule(case.rule), weights).clip(case.clip);
@@ -367,10 +374,21 @@ fn random_models_agree_with_the_twin() {
 
 /// Settings in all pairs: rules, policies, homes and every option, each two values in some case.
 async fn each_two_options_agree_with_the_twin(gpu: &Gpu) {
-    // SwiftShader is slow to compile pipelines: the other adapters have every case.
-    let every = if gpu.info.name.contains("SwiftShader") { 4 } else { 1 };
-    for (number, case) in pairs::of_options(false).iter().enumerate().step_by(every) {
-        if runs_here(&[number]) {
+    third_of_each_two(gpu, 0).await;
+}
+
+async fn each_two_options_agree_with_the_twin_too(gpu: &Gpu) {
+    third_of_each_two(gpu, 1).await;
+}
+
+async fn each_two_options_agree_with_the_twin_as_well(gpu: &Gpu) {
+    third_of_each_two(gpu, 2).await;
+}
+
+/// In thirds, which run side by side.
+async fn third_of_each_two(gpu: &Gpu, third: usize) {
+    for (number, case) in pairs::of_options(false).iter().enumerate().skip(third).step_by(3) {
+        if runs_here(&[number]) && !spared(gpu) {
             run_options(gpu, case, number as u64).await;
         }
     }

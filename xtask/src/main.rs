@@ -5,6 +5,7 @@ mod apt;
 mod chromium;
 mod command;
 mod demo;
+mod msrv;
 mod node;
 mod output;
 mod provide;
@@ -56,7 +57,8 @@ enum Command {
     ///
     /// The tests run on three software adapters: lavapipe and SwiftShader (Vulkan)
     /// and llvmpipe (OpenGL). On Debian and Ubuntu the missing ones are installed
-    /// with apt-get, as root or with sudo, and missing Rust targets with rustup;
+    /// with apt-get, as root or with sudo, missing Rust targets and the oldest Rust
+    /// that the library promises with rustup;
     /// every command is printed before it runs. With CI=true in the environment a
     /// missing software adapter is a failure. Having no adapter at all always is.
     ///

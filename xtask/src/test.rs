@@ -4,6 +4,7 @@ use std::env;
 
 use crate::adapters::{Adapters, SoftwareAdapter, quiet_device_select};
 use crate::command::CommandLine;
+use crate::msrv;
 use crate::output::{self, Outcome, Summary};
 use crate::provide::{self, Provided};
 use crate::targets::TARGETS;
@@ -43,6 +44,9 @@ pub fn run(install: bool) -> bool {
         let words = ["check", "--package", LIBRARY, "--no-default-features"];
         Outcome::of(CommandLine::new("cargo", words).run())
     });
+
+    let about = "the library with the oldest Rust that it promises";
+    summary.step("Rust of Cargo.toml", about, || Outcome::of(msrv::check(install)));
 
     for target in &TARGETS {
         let about = "type-checked for another platform";
