@@ -109,15 +109,14 @@ impl Adapter {
     fn steps_text(&self) -> String {
         let mut text = format!(
             "\n=== {} ===\n\n\
-             A step: the bytes that it must move (averaged over a cycle), its time, and its rate against\n\
-             that of a plain buffer copy of as many bytes, read and written. `copy kernel`: no optimizer, a\n\
-             shader that copies. `borrowed`: weights and gradients in one buffer of the caller's. `norm\n\
-             clip`: clipped by the global norm.\n\
-             {:28} {:>11} {:>7} {:>10} {:>9} {:>8} {:>6} {:>6} {:>6}\n",
+             A step of {} parameters: the bytes that it must move (averaged over a cycle), its time,\n\
+             and its rate against that of a plain buffer copy of as many bytes, read and written. `copy\n\
+             kernel`: no optimizer, a shader that copies. `borrowed`: weights and gradients in one buffer\n\
+             of the caller's. `norm clip`: clipped by the global norm.\n\
+             {:37} {:>10} {:>9} {:>8} {:>6} {:>6} {:>6}\n",
             self.label,
+            self.steps.last().map_or_else(String::new, |row| count(row.parameters)),
             "optimizer",
-            "parameters",
-            "tensors",
             "dispatches",
             "MB/step",
             "ms/step",
@@ -127,10 +126,8 @@ impl Adapter {
         );
         for row in &self.steps {
             text += &format!(
-                "{:28} {:>11} {:>7} {:>10} {:>9.1} {:>8} {:>6.1} {:>6.2} {:>6}\n",
+                "{:37} {:>10} {:>9.1} {:>8} {:>6.1} {:>6.2} {:>6}\n",
                 row.optimizer,
-                count(row.parameters),
-                row.tensors,
                 row.dispatches,
                 row.bytes / 1e6,
                 milliseconds(row.step_ms),
@@ -145,12 +142,12 @@ impl Adapter {
     fn sync_text(&self) -> String {
         let mut text = format!(
             "\nWhat Lookahead adds, over whole cycles.\n\
-             {:12} {:>11} {:>13} {:>18} {:>12} {:>6} {:>6}\n",
+             {:25} {:>11} {:>13} {:>18} {:>12} {:>6} {:>6}\n",
             "rule", "parameters", "alone ms/step", "lookahead ms/step", "bytes ratio", "ratio", "spread"
         );
         for row in &self.sync {
             text += &format!(
-                "{:12} {:>11} {:>13} {:>18} {:>12.3} {:>6.3} {:>6}\n",
+                "{:25} {:>11} {:>13} {:>18} {:>12.3} {:>6.3} {:>6}\n",
                 row.rule,
                 count(row.parameters),
                 milliseconds(row.alone_ms),
@@ -166,12 +163,12 @@ impl Adapter {
     fn options_text(&self) -> String {
         let mut text = format!(
             "\nWhat an option adds to lookahead(adam), over whole cycles of {K} inner steps.\n\
-             {:24} {:>11} {:>13} {:>12} {:>12} {:>6} {:>6}\n",
+             {:25} {:>11} {:>13} {:>12} {:>12} {:>6} {:>6}\n",
             "option", "parameters", "plain ms/step", "with ms/step", "bytes ratio", "ratio", "spread"
         );
         for row in &self.options {
             text += &format!(
-                "{:24} {:>11} {:>13} {:>12} {:>12.3} {:>6.3} {:>6}\n",
+                "{:25} {:>11} {:>13} {:>12} {:>12.3} {:>6.3} {:>6}\n",
                 row.rule,
                 count(row.parameters),
                 milliseconds(row.alone_ms),

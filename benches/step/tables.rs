@@ -54,10 +54,10 @@ impl Adapter {
             adapter.steps.push(step(gpu, variant, sizes.rules, effort)?);
             bar.inc(1);
         }
-        for (alone, wrapped) in rules().into_iter().zip(rules()) {
-            begin(&format!("what Lookahead adds to {}", alone.name()));
-            let parameters = if alone.name() == "adam" { sizes.adam_ratio } else { sizes.rules };
-            adapter.sync.push(sync(gpu, alone, wrapped, parameters, effort)?);
+        for ((name, alone), (_, wrapped)) in rules().into_iter().zip(rules()) {
+            begin(&format!("what Lookahead adds to {name}"));
+            let parameters = if name == "adam" { sizes.adam_ratio } else { sizes.rules };
+            adapter.sync.push(sync(gpu, name, [alone, wrapped], parameters, effort)?);
             bar.inc(1);
         }
         for (name, options) in options() {
@@ -92,11 +92,13 @@ struct Variant {
 impl Variant {
     fn all() -> Vec<Self> {
         let mut all = Vec::new();
-        for (rule, wrapped) in rules().into_iter().zip(rules()) {
-            all.push(Self::new(rule, None, ""));
-            all.push(Self::new(wrapped, Some(lookahead()), ""));
+        for ((name, rule), (_, wrapped)) in rules().into_iter().zip(rules()) {
+            all.push(Self::new(name.to_owned(), rule, None));
+            all.push(Self::new(format!("lookahead({name})"), wrapped, Some(lookahead())));
         }
-        let adam = |lookahead, name| Self::new(Box::new(Adam::default()), Some(lookahead), name);
+        let adam = |lookahead, addition| {
+            Self::new(format!("lookahead(adam){addition}"), Box::new(Adam::default()), Some(lookahead))
+        };
         all.push(adam(lookahead().policy(Interpolate), ", interpolate"));
         all.push(adam(lookahead().policy(Reset), ", reset"));
         all.push(Self { pooled: true, ..adam(lookahead(), ", borrowed") });
@@ -104,11 +106,7 @@ impl Variant {
         all
     }
 
-    fn new(rule: Box<dyn Rule>, lookahead: Option<Lookahead>, addition: &str) -> Self {
-        let name = match lookahead {
-            None => rule.name().to_owned(),
-            Some(_) => format!("lookahead({}){addition}", rule.name()),
-        };
+    fn new(name: String, rule: Box<dyn Rule>, lookahead: Option<Lookahead>) -> Self {
         Self { name, rule, lookahead, clip: Clip::None, pooled: false }
     }
 }
@@ -159,12 +157,12 @@ fn step_row(gpu: &Gpu, name: String, subject: &mut Subject, effort: &Effort) -> 
 
 fn sync(
     gpu: &Gpu,
-    alone: Box<dyn Rule>,
-    wrapped: Box<dyn Rule>,
+    name: &str,
+    [alone, wrapped]: [Box<dyn Rule>; 2],
     parameters: usize,
     effort: &Effort,
 ) -> Result<SyncRow, Failure> {
-    let rule = alone.name().to_owned();
+    let rule = name.to_owned();
     let shape = shape(parameters);
     let mut alone = Subject::owned(gpu, Optimizer::builder(alone).tensor("w", &shape))?;
     let wrapped = Optimizer::builder(wrapped).lookahead(lookahead()).tensor("w", &shape);

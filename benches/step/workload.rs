@@ -14,8 +14,8 @@ pub const K: u32 = 5;
 const VALUE: usize = size_of::<f32>();
 
 /// The kinds of rules, each with its state's usual hyperparameters.
-pub fn rules() -> Vec<Box<dyn Rule>> {
-    rules::kinds().map(|kind| kind.rule(1e-3)).collect()
+pub fn rules() -> Vec<(&'static str, Box<dyn Rule>)> {
+    rules::kinds().map(|kind| (kind.name, kind.rule(1e-3))).collect()
 }
 
 /// Lookahead as it is measured, policies aside.
