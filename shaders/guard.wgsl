@@ -134,7 +134,12 @@ fn la_decide_once(gradient_is_bad: bool, update_is_bad: bool) {
             la_live[at + j] = la_word(j);
         }
         let flags = select(first, second, phase == 1u);
+#if preview
+        // Of what is not finite this knows from the step before at most: where the gradient lies holds all the same.
+        la_live[at + LA_AT_FLAGS] = flags | la_word(LA_AT_FLAGS);
+#else
         la_live[at + LA_AT_FLAGS] = select(0u, flags | la_word(LA_AT_FLAGS), flags != 0u);
+#end
         la_live[at + LA_AT_LR] = bitcast<u32>(lr);
         la_live[at + LA_AT_ONE_MINUS_ALPHA] = la_guard[state + LA_GROUP_CYCLE_ONE_MINUS_ALPHA];
         la_live[at + LA_AT_SHRINK] = bitcast<u32>(lr * la_number(LA_AT_DECOUPLED));

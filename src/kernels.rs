@@ -16,7 +16,9 @@ mod validate;
 
 pub(crate) use bindings::Binding;
 pub use check::{NAMES, check, check_outer, check_transform};
-pub(crate) use check::{check_coefficients, check_collisions, check_hyper, check_links};
+pub(crate) use check::{
+    check_coefficients, check_collisions, check_hyper, check_links, check_transform_coefficients,
+};
 pub use compose::{all, decide, finish, moments, sync_moments};
 pub use spec::{Access, Decision, Measure, Recipe, Source};
 pub use text::BUILTINS;

@@ -2,7 +2,7 @@
 
 use super::{
     text::{self, BUILTINS, Declaration, Token},
-    transforms::{Link, PARAMETERS},
+    transforms::{Link, PARAMETERS, parameters},
 };
 use crate::{
     config::{
@@ -113,10 +113,7 @@ pub fn check_transform(transform: &dyn Transform) -> Result<(), Error> {
     if !is_word || !name.starts_with(|c: char| c.is_ascii_alphabetic()) {
         return broken("must be a name that a function of WGSL can have".to_owned());
     }
-    let coefficients = transform.coefficients();
-    if !coefficients.iter().all(|value| value.is_finite()) {
-        return broken(format!("gives the coefficients {coefficients:?}, which must be finite"));
-    }
+    check_transform_coefficients(transform)?;
     if let Some(bound) = transform.reduces().and_then(Reduced::bound)
         && !(bound > 0.0 && (bound as f32).is_normal())
     {
@@ -131,9 +128,24 @@ pub fn check_transform(transform: &dyn Transform) -> Result<(), Error> {
     let text = Text::of(Author::Transform, name, transform.wgsl())?;
     text.check_names()?;
     text.check_parameters(name)?;
+    let takes = parameters(transform.wgsl(), name).contains(&"reduced");
+    if takes != transform.reduces().is_some() {
+        let (has, gives) = if takes { ("has", "nothing") } else { ("lacks", "something") };
+        return broken(format!("{has} the parameter `reduced`, and `Transform::reduces` asks for {gives}"));
+    }
     #[cfg(feature = "validate")]
     super::validate::check_transform(transform)?;
     Ok(())
+}
+
+/// Refuses coefficients of a transformation that are not finite.
+pub(crate) fn check_transform_coefficients(transform: &dyn Transform) -> Result<(), Error> {
+    let coefficients = transform.coefficients();
+    if coefficients.iter().all(|value| value.is_finite()) {
+        return Ok(());
+    }
+    let problem = format!("gives the coefficients {coefficients:?}, which must be finite");
+    Err(Error::Transform { name: transform.name().to_owned(), problem })
 }
 
 /// Refuses transformations of one gradient that do not go together.

@@ -70,7 +70,7 @@ fn declares(wgsl: &str, function: &str) -> bool {
 }
 
 /// The names of a function's parameters but for the first.
-fn parameters<'a>(wgsl: &'a str, function: &str) -> Vec<&'a str> {
+pub(super) fn parameters<'a>(wgsl: &'a str, function: &str) -> Vec<&'a str> {
     let tokens = text::tokens(wgsl).unwrap_or_default();
     let declarations = text::declarations(&tokens);
     let found = declarations.iter().find(|found| found.kind == "fn" && found.name == function);

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     config::{alpha::GradientAt, transform::Transform},
     error::Error,
-    kernels::{Measure, check_coefficients},
+    kernels::{Measure, check_coefficients, check_transform_coefficients},
     layout::{
         guard_state::tables,
         params::{Control, GuardControl, ROWS, flags, kind},
@@ -23,7 +23,7 @@ impl Plan {
     ///
     /// # Errors
     ///
-    /// [`Error::Rule`] where what the rule or the outer step tells cannot be used.
+    /// [`Error::Rule`] or [`Error::Transform`] where what the rule, the outer step or a transformation tells cannot be used.
     pub(crate) fn record(
         &self,
         event: &Event,
@@ -33,6 +33,8 @@ impl Plan {
         out.clear();
         let guarded = self.guards(event);
         check_coefficients(self.options.outer.as_ref())?;
+        let transforms = &self.options.transforms;
+        transforms.iter().try_for_each(|transform| check_transform_coefficients(transform.as_ref()))?;
         let mut recorder = Recorder { plan: self, event, placement, guarded, out };
         if guarded {
             recorder.refresh_tables();

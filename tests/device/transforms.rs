@@ -27,6 +27,7 @@ on_devices!(
     noise_goes_on_after_a_checkpoint,
     a_skipped_step_draws_no_noise,
     a_guard_sees_what_a_transformation_hides,
+    a_flushed_step_after_a_skipped_one_is_measured_as_it_is,
 );
 
 type List = Vec<Arc<dyn Transform>>;
@@ -132,6 +133,22 @@ async fn a_guard_sees_what_a_transformation_hides(gpu: &Gpu) {
             assert_eq!(counters(&optimizer).await.skipped, 1);
         }
     }
+}
+
+// Fault: a guard that skipped a step forgets, while the next one is measured, that its gradient is the accumulated one alone.
+async fn a_flushed_step_after_a_skipped_one_is_measured_as_it_is(gpu: &Gpu) {
+    let mut options = Options::default().guard(Guard::default()).accumulate(Accumulation::sum(3));
+    options.transforms = vec![clip(Clip::Value(2.0)), clip(Clip::GlobalNorm(1e6))];
+    let mut optimizer = build(gpu, Optimizer::builder(Sgd::new(0.5)).options(options)).await;
+    (0..3).for_each(|_| step(gpu, &mut optimizer, &[f32::NAN; 35]));
+    (0..2).for_each(|_| step(gpu, &mut optimizer, &[0.5; 35]));
+    write_gradient(gpu, &optimizer, "w", &[f32::NAN; 35]);
+    assert!(submit(gpu, |encoder| optimizer.flush(encoder)).unwrap());
+    let counted = counters(&optimizer).await;
+    assert_eq!((counted.steps, counted.skipped), (1, 1));
+    let due: Vec<f64> = noise(35, 1).iter().map(|w| f64::from(*w) - 0.5).collect();
+    let error = largest_error(&download(&optimizer, Field::Weights, "w").await, &due);
+    assert!(error < 1e-6, "off by {error:e}");
 }
 
 // Faults: a guard gives a step its number, or keeps the coefficients, as if none had been skipped.

@@ -64,8 +64,11 @@ fn names_and_numbers() {
     refused(Wrong { coefficients, ..RIGHT }, &["`own`", "[0.0, NaN, 0.0, 0.0]", "must be finite"]);
     for bound in [0.0, -1.0, f64::NAN, f64::INFINITY, 1e-60, 1e60] {
         for reduced in [Reduced::GlobalNorm(bound), Reduced::TensorNorm(bound)] {
-            let reduces = Some(reduced);
-            refused(Wrong { reduces, ..RIGHT }, &["`own`", &format!("{bound:?}"), "positive and finite"]);
+            let (reduces, wgsl) = (Some(reduced), "fn own(g: vec4f, reduced: vec4f) -> vec4f { return g; }");
+            refused(
+                Wrong { reduces, wgsl, ..RIGHT },
+                &["`own`", &format!("{bound:?}"), "positive and finite"],
+            );
         }
     }
 }
@@ -89,7 +92,11 @@ fn functions_that_cannot_be_called() {
         fn own(g: Four, value: u32, tensor: u32, step: u32, reduced: vec4f, coefficients: vec4f) -> Four {
             return la_clamp(la_times(reduced.x, g), -coefficients, coefficients) + f32(value + tensor + step);
         }";
-    check_transform(&Wrong { wgsl: all, ..RIGHT }).unwrap();
+    let reduces = Some(Reduced::RowMeans);
+    check_transform(&Wrong { wgsl: all, reduces, ..RIGHT }).unwrap();
+    // What it takes and what it asks for go together.
+    refused(Wrong { wgsl: all, ..RIGHT }, &["has the parameter `reduced`", "asks for nothing"]);
+    refused(Wrong { reduces, ..RIGHT }, &["lacks the parameter `reduced`", "asks for something"]);
 }
 
 #[cfg(feature = "validate")]
@@ -124,14 +131,52 @@ fn too_many_and_twice() {
     refuse(ranger.transform(Centralise), &["`centralise` is there twice"]);
     let norm = Clip::GlobalNorm(1.0);
     refuse(sgd().clip(norm).transform(Clip::TensorNorm(1.0)), &["`clip_by_norm` is there twice"]);
-    let normed = Wrong { reduces: Some(Reduced::GlobalNorm(1.0)), ..RIGHT };
+    let wgsl = "fn own(g: vec4f, reduced: vec4f) -> vec4f { return g; }";
+    let normed = Wrong { reduces: Some(Reduced::GlobalNorm(1.0)), wgsl, ..RIGHT };
     refuse(sgd().clip(norm).transform(normed), &["`own` needs a norm, as `clip_by_norm` does"]);
-    let rows = Wrong { reduces: Some(Reduced::RowMeans), ..RIGHT };
+    let rows = Wrong { reduces: Some(Reduced::RowMeans), wgsl, ..RIGHT };
     refuse(
         sgd().transform(rows).transform(Centralise),
         &["`centralise` needs the means of rows, as `own` does"],
     );
     noop.build(sgd().clip(norm).transform(Clip::Value(1.0)).transform(Centralise).tensor("w", &[4, 4]));
+}
+
+/// One whose coefficient is no number after a while.
+#[derive(Debug)]
+struct Fades(std::sync::atomic::AtomicU32);
+
+impl Transform for Fades {
+    fn name(&self) -> &str {
+        "fades"
+    }
+    fn wgsl(&self) -> &str {
+        "fn fades(g: vec4f, coefficients: vec4f) -> vec4f { return coefficients.x * g; }"
+    }
+    fn coefficients(&self) -> [f32; 4] {
+        let asked = self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        [if asked < 20 { 1.0 } else { f32::INFINITY }, 0.0, 0.0, 0.0]
+    }
+    fn apply(&self, _: &mut [Vec<f64>], _: &Context<'_>) {}
+    fn check(&self) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+#[test]
+fn coefficients_that_are_no_numbers_later() {
+    let noop = Noop::new();
+    let mut optimizer = noop.build(sgd().tensor("w", &[4]).transform(Fades(Default::default())));
+    let mut taken = 0;
+    let error = loop {
+        match noop.step(&mut optimizer) {
+            Ok(()) => taken += 1,
+            Err(error) => break error,
+        }
+    };
+    check(error, "Transform", &["`fades`", "[inf, 0.0, 0.0, 0.0]", "must be finite"]);
+    assert!(taken > 0);
+    assert_eq!(optimizer.counters_blocking().unwrap().steps, taken, "nothing was counted");
 }
 
 /// An outer step with a helper.
