@@ -275,17 +275,7 @@ impl Optimizer {
                 _ => {}
             }
         }
-        let (here, there) = (self.plan.options.outer.name(), &snapshot.outer);
-        differences.outer = here != there;
-        if differences.outer && !differences.begins_lookahead && !differences.ends_lookahead {
-            let differ = || format!("its outer step is `{there}`, and `{here}` here");
-            if there != INTERPOLATION {
-                findings.differs(Change::EndOuter, differ);
-            }
-            if !self.plan.options.outer.is_interpolation() {
-                findings.differs(Change::BeginOuter, differ);
-            }
-        }
+        self.outer_differs(snapshot, &mut differences, findings);
         match (has_average, self.plan.options.average.is_some()) {
             (false, true) if !snapshot.tensors.is_empty() => {
                 findings.differs(Change::BeginAverage, || "it has no average of the weights".to_owned());
@@ -298,6 +288,20 @@ impl Optimizer {
         }
         self.loss_scaling_differs(snapshot, &mut differences, findings);
         differences
+    }
+
+    fn outer_differs(&self, snapshot: &Snapshot, differences: &mut Differences, findings: &mut Findings<'_>) {
+        let (here, there) = (self.plan.options.outer.name(), &snapshot.outer);
+        differences.outer = here != there;
+        if differences.outer && !differences.begins_lookahead && !differences.ends_lookahead {
+            let differ = || format!("its outer step is `{there}`, and `{here}` here");
+            if there != INTERPOLATION {
+                findings.differs(Change::EndOuter, differ);
+            }
+            if !self.plan.options.outer.is_interpolation() {
+                findings.differs(Change::BeginOuter, differ);
+            }
+        }
     }
 
     fn loss_scaling_differs(

@@ -202,7 +202,7 @@ fn golden_run(gpu: &Gpu, problem: &golden::Problem, run: &golden::Run) -> String
     state(&optimizer)
 }
 
-/// Everything that is exported: clocks, and each field's bits.
+/// Everything that is exported: counters, and each field's bits. The words are those of the first record.
 fn state(optimizer: &Optimizer) -> String {
     let Snapshot {
         steps,
@@ -217,7 +217,7 @@ fn state(optimizer: &Optimizer) -> String {
         ..
     } = optimizer.export_blocking().unwrap();
     let mut text = format!(
-        "steps {steps}, skipped {skipped}, scale {loss_scale} {loss_unscale} {since_rescaled}, accumulated {accumulated}, \
+        "steps {steps}, skipped {skipped}, scale {loss_scale} {loss_unscale} {since_rescaled}, gathered {accumulated}, \
          average from {average_start}\n"
     );
     for group in groups {

@@ -178,7 +178,7 @@ fn beginnings(player: &mut Player<'_>) {
         it.told(outcome);
         it.step(encoder);
     });
-    player.end("init_synced, step");
+    player.end("reseed, step"); // the word of the first record
     player.call(|it, encoder| {
         let outcome = it.optimizer.flush(encoder);
         it.told(outcome);

@@ -13,6 +13,7 @@ mod counters;
 mod custom_rule;
 mod errors;
 mod groups;
+mod lengths;
 mod limits;
 mod memory;
 mod plan;
