@@ -4,7 +4,7 @@
 #![allow(dead_code, unused_imports, unused_macros)] // each test file uses a part of it
 
 #[cfg(not(target_arch = "wasm32"))]
-pub use lookahead_test_support::{gpus, on_every_adapter, read_slice};
+pub use lookahead_test_support::{gpu, gpus, on_every_adapter, read_slice};
 pub use lookahead_test_support::{read_slice_async, spared, submit};
 use lookahead_wgpu::{
     Counters, Error, Field, Optimizer, Rule, Snapshot,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 #[cfg(not(target_arch = "wasm32"))]
-use crate::common::gpus;
+use crate::common::gpu;
 use crate::common::{
     Shared, counters, download, export, noise, read_slice_async, runs_here, spared, submit, write_gradient,
 };
@@ -335,7 +335,7 @@ async fn sums_and_half_widths_that_overflow_are_skipped(gpu: &Gpu) {
 /// The guard's tables reach so far; an import, which tells the host what was taken, begins anew.
 #[test]
 fn after_4096_skipped_steps_no_more_are_taken_until_an_import() {
-    let gpu = &gpus()[0];
+    let gpu = gpu();
     let builder = Optimizer::builder(Adam::new(0.01)).guard(Guard::default()).tensor("w", &[1]);
     let mut optimizer = builder.build_blocking(&gpu.device, &gpu.queue).unwrap();
     let run = |optimizer: &mut Optimizer, value: f32, steps: u32| {

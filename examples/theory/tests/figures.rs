@@ -1,5 +1,5 @@
 use crate::turn;
-use lookahead_test_support::{gpus, on_every_adapter};
+use lookahead_test_support::{gpu, on_every_adapter};
 use theory::plot::{Colour, Mark, PlotError, Series};
 use theory::report::{Findings, csv, prop1_rows};
 use theory::simulate::Simulator;
@@ -28,7 +28,7 @@ fn the_gpu_finds_the_clipped_estimate_of_alpha() {
 fn figure_4_has_the_known_rates_and_every_output() {
     let _turn = turn();
     let mut calls = 0;
-    let simulator = Simulator::new(&gpus()[0]).unwrap();
+    let simulator = Simulator::new(gpu()).unwrap();
     let points = fig4::compute(&simulator, &mut || calls += 1).unwrap();
     assert_eq!(calls, fig4::work());
     let at = |kappa: f64| points.iter().filter(move |point| point.kappa == kappa);

@@ -1,7 +1,7 @@
 //! Several batches a step: each image has the same weight, and none is left out.
 
 use crate::{rule, trained, turn, twin};
-use lookahead_test_support::{gpus, on_every_adapter};
+use lookahead_test_support::{gpu, on_every_adapter};
 use lookahead_wgpu::gpu::Gpu;
 use rand::seq::SliceRandom;
 use train::batches::{Batches, Images};
@@ -97,7 +97,7 @@ fn every_image_of_an_epoch_has_the_same_weight() {
 /// Batches of any size make the steps that one large batch makes.
 #[test]
 fn however_an_epoch_is_cut_its_steps_are_the_same() {
-    let gpu = &gpus()[0];
+    let gpu = gpu();
     let whole = train(gpu, &settings(IMAGES as u32, None));
     for (batch, accumulate) in [(64, 23), (64, 1000), (1000, 2), (20, u32::MAX)] {
         let parts = train(gpu, &settings(batch, Some(accumulate)));
@@ -118,7 +118,7 @@ fn however_an_epoch_is_cut_its_steps_are_the_same() {
 
 #[test]
 fn a_resumed_run_with_short_steps_stays_on_its_curve_to_the_bit() {
-    let bench = Workbench::new(gpus()[0].clone(), &Dataset::digits().unwrap()).unwrap();
+    let bench = Workbench::new(gpu().clone(), &Dataset::digits().unwrap()).unwrap();
     let adaptive = Adaptive {
         curvature: CurvatureName::Corrected,
         alpha_low: 0.2,
@@ -164,7 +164,7 @@ fn what_makes_a_step_is_said_and_what_takes_none_too() {
     let one = said(64, Some(1000)).unwrap();
     assert_eq!(one, "an epoch's 23 batches make 1 step, since there are no more than 23");
 
-    let gpu = &gpus()[0];
+    let gpu = gpu();
     let late = Settings { lookahead: Some((5, 0.5, PolicyName::Maintain)), ..settings(64, Some(1000)) };
     let words = report::idle(&train(gpu, &late)).unwrap();
     assert!(words.contains("no sync") && words.contains("2 steps") && words.contains("k is 5"), "{words}");
@@ -174,7 +174,7 @@ fn what_makes_a_step_is_said_and_what_takes_none_too() {
 /// 65,536 epochs of 65,536 batches are 2^32: more than 32 bits count.
 #[test]
 fn batches_are_counted_in_64_bits() {
-    let gpu = &gpus()[0];
+    let gpu = gpu();
     let count = 1 << 16;
     let split = Split { pixels: vec![1; count], labels: vec![3; count] };
     let test = Split { pixels: vec![1; 4], labels: vec![3; 4] };

@@ -1,6 +1,6 @@
 use crate::fresh_folder;
 use clap::{CommandFactory, Parser, ValueEnum};
-use lookahead_test_support::gpus;
+use lookahead_test_support::gpu;
 use lookahead_wgpu::rules::{self, Sgd};
 use lookahead_wgpu::{Memory, Optimizer};
 use train::arguments::Arguments;
@@ -106,7 +106,7 @@ fn a_checkpoint_of_another_run_or_none_is_refused() {
         steps: 0,
         divergence: None,
     };
-    let gpu = &gpus()[0];
+    let gpu = gpu();
     let optimizer =
         Optimizer::builder(Sgd::new(0.1)).tensor("w", &[1]).build_blocking(&gpu.device, &gpu.queue);
     let snapshot = optimizer.unwrap().export_blocking().unwrap();

@@ -2,7 +2,7 @@
 
 use crate::{fresh_folder, trained};
 use clap::Parser;
-use lookahead_test_support::gpus;
+use lookahead_test_support::gpu;
 use lookahead_wgpu::Snapshot;
 use std::fs;
 use std::path::Path;
@@ -24,7 +24,7 @@ fn run(words: &[&str]) -> Result<(), String> {
 /// The state of a good run, and its history.
 fn good() -> (Snapshot, History) {
     let how = arguments(&["--epochs", "1"]).settings().unwrap().remove(0);
-    let bench = Workbench::new(gpus()[0].clone(), &Dataset::digits().unwrap()).unwrap();
+    let bench = Workbench::new(gpu().clone(), &Dataset::digits().unwrap()).unwrap();
     trained(&bench, &how, 100).1.pop().unwrap()
 }
 

@@ -1,5 +1,5 @@
 use crate::twin;
-use lookahead_test_support::gpus;
+use lookahead_test_support::{gpu, gpus};
 use lookahead_wgpu::gpu::Gpu;
 use lookahead_wgpu::{Half, wgpu};
 use std::sync::OnceLock;
@@ -353,7 +353,7 @@ fn the_shaders_are_hlsl_and_msl() {
 fn impossible_layers_and_data_too_large_for_the_device_are_errors() {
     assert!(matches!(Network::new(64, &[128, 0], 10), Err(ModelError::Units { units: 0 })));
     assert!(matches!(Network::new(64, &[1 << 21], 10), Err(ModelError::Units { .. })));
-    let gpu = &gpus()[0];
+    let gpu = gpu();
     let limits = wgpu::Limits {
         max_buffer_size: 1 << 16,
         max_storage_buffer_binding_size: 1 << 16,

@@ -1,6 +1,6 @@
 use crate::{rule, trained};
 use clap::ValueEnum;
-use lookahead_test_support::{gpus, on_every_adapter};
+use lookahead_test_support::{gpu, on_every_adapter};
 use lookahead_wgpu::Snapshot;
 use lookahead_wgpu::gpu::Gpu;
 use train::checkpoint::Checkpoint;
@@ -69,7 +69,7 @@ fn lookahead_learns_the_digits_on_every_adapter() {
 /// The first sync comes after step k: until then, Lookahead and the rule alone do the same.
 #[test]
 fn a_comparison_starts_from_the_same_weights_and_sees_the_same_images() {
-    let gpu = &gpus()[0];
+    let gpu = gpu();
     let alone = train(gpu, &settings(rule("adam"), None));
     let around = train(gpu, &settings(rule("adam"), Some((5, 0.5, PolicyName::Reset))));
     assert_eq!(alone.losses[..5], around.losses[..5]);
@@ -85,7 +85,7 @@ fn a_comparison_starts_from_the_same_weights_and_sees_the_same_images() {
 
 #[test]
 fn a_seed_fixes_a_run_to_the_bit() {
-    let gpu = &gpus()[0];
+    let gpu = gpu();
     let how = settings(rule("nesterov"), Some((3, 0.8, PolicyName::Interpolate)));
     let first = train(gpu, &how);
     assert_eq!(first.losses, train(gpu, &how).losses);
@@ -94,7 +94,7 @@ fn a_seed_fixes_a_run_to_the_bit() {
 
 #[test]
 fn batches_and_tests_of_any_number_fit() {
-    let gpu = &gpus()[0];
+    let gpu = gpu();
     for (batch, tests, steps) in [(1437, 1, 1), (5000, 7, 1), (100, 1000, 15)] {
         let how = settings(rule("adamw"), Some((5, 0.5, PolicyName::Maintain)));
         let history = train(gpu, &Settings { batch, tests_each_epoch: tests, ..how });
@@ -107,7 +107,7 @@ fn batches_and_tests_of_any_number_fit() {
 
 #[test]
 fn impossible_hyperparameters_are_errors() {
-    let bench = Workbench::new(gpus()[0].clone(), &Dataset::digits().unwrap()).unwrap();
+    let bench = Workbench::new(gpu().clone(), &Dataset::digits().unwrap()).unwrap();
     let refused = |how: &Settings| bench.train(how, &mut |_| ()).unwrap_err().to_string();
     let zero_k = settings(rule("adam"), Some((0, 0.5, PolicyName::Maintain)));
     assert!(refused(&zero_k).contains("k = 0"));
@@ -129,7 +129,7 @@ fn adaptive(curvature: CurvatureName, scope: ScopeName, gradient: GradientName) 
 
 #[test]
 fn every_rule_learns() {
-    let bench = Workbench::new(gpus()[0].clone(), &Dataset::digits().unwrap()).unwrap();
+    let bench = Workbench::new(gpu().clone(), &Dataset::digits().unwrap()).unwrap();
     for &rule in RuleName::value_variants() {
         let how = Settings { hidden: vec![16], epochs: 2, batch: 32, ..settings(rule, None) };
         let history = bench.train(&how, &mut |_| ()).unwrap();
@@ -142,7 +142,7 @@ fn every_rule_learns() {
 #[test]
 fn adaptive_alphas_are_reported_by_scope() {
     use {CurvatureName as C, GradientName as G, ScopeName as S};
-    let gpu = &gpus()[0];
+    let gpu = gpu();
     for (curvature, scope, gradient, count) in [
         (C::Corrected, S::Model, G::Synchronised, 1),
         (C::Raw, S::Tensor, G::LastStep, 4),
@@ -163,7 +163,7 @@ fn adaptive_alphas_are_reported_by_scope() {
 
 #[test]
 fn outer_steps_and_centralised_gradients_change_the_run() {
-    let gpu = &gpus()[0];
+    let gpu = gpu();
     let plain = train(gpu, &with(Options::default()));
     for outer in [OuterName::HeavyBall, OuterName::Nesterov, OuterName::SlowMo] {
         let history = train(gpu, &with(Options { outer: Some((outer, 0.5)), ..Options::default() }));
@@ -178,7 +178,7 @@ fn outer_steps_and_centralised_gradients_change_the_run() {
 
 #[test]
 fn averages_are_tested_and_leave_training_alone() {
-    let gpu = &gpus()[0];
+    let gpu = gpu();
     let plain = train(gpu, &with(Options::default()));
     assert!(plain.samples.iter().all(|sample| sample.average.is_none()));
     for kind in [AverageKind::Ema(0.9), AverageKind::Polyak(40), AverageKind::Swa(5, 44)] {
@@ -195,7 +195,7 @@ fn averages_are_tested_and_leave_training_alone() {
 
 #[test]
 fn half_width_follows_full_width() {
-    let gpu = &gpus()[0];
+    let gpu = gpu();
     let plain = train(gpu, &with(Options::default()));
     for (half, loss_scale) in [(HalfName::F16, Some(1024.0)), (HalfName::Bf16, None)] {
         let how = with(Options { half: Some(half), loss_scale, ..Options::default() });
@@ -212,7 +212,7 @@ fn half_width_follows_full_width() {
 
 #[test]
 fn steps_that_overflow_are_skipped_and_counted() {
-    let gpu = &gpus()[0];
+    let gpu = gpu();
     let how = with(Options { half: Some(HalfName::F16), loss_scale: Some(1e9), ..Options::default() });
     let history = train(gpu, &how);
     let guard = history.guard.unwrap();
@@ -230,7 +230,7 @@ fn steps_that_overflow_are_skipped_and_counted() {
 /// Two batches of 32 images are one of 64, but for rounding.
 #[test]
 fn micro_batches_add_up_to_a_batch() {
-    let gpu = &gpus()[0];
+    let gpu = gpu();
     let whole = train(gpu, &with(Options::default()));
     let how = Settings { batch: 32, ..with(Options { accumulate: Some(2), ..Options::default() }) };
     let parts = train(gpu, &how);
@@ -244,7 +244,7 @@ fn micro_batches_add_up_to_a_batch() {
 /// From whatever checkpoint: in the middle of an epoch, of a cycle, of a step.
 #[test]
 fn a_resumed_run_stays_on_its_curve_to_the_bit() {
-    let bench = Workbench::new(gpus()[0].clone(), &Dataset::digits().unwrap()).unwrap();
+    let bench = Workbench::new(gpu().clone(), &Dataset::digits().unwrap()).unwrap();
     let all = Options {
         adaptive: adaptive(CurvatureName::Fisher, ScopeName::Tensor, GradientName::Synchronised),
         outer: Some((OuterName::Nesterov, 0.5)),
@@ -296,7 +296,7 @@ fn a_run_to_be_killed() {
     let Some(path) = std::env::var_os(VICTIM) else { return };
     let how = victims_settings();
     let checkpoint = Checkpoint::new(std::path::Path::new(&path), "digits", &how).unwrap();
-    let bench = Workbench::new(gpus()[0].clone(), &Dataset::digits().unwrap()).unwrap();
+    let bench = Workbench::new(gpu().clone(), &Dataset::digits().unwrap()).unwrap();
     let mut keep = |snapshot: &Snapshot, history: &History| checkpoint.keep(snapshot, history);
     let start = checkpoint.start(true).unwrap();
     let checkpoints = Checkpoints { start, every: 10, keep: &mut keep };
@@ -335,7 +335,7 @@ fn a_run_that_is_killed_loses_at_most_the_steps_since_its_last_checkpoint() {
     }
     let how = victims_settings();
     let checkpoint = Checkpoint::new(&path, "digits", &how).unwrap();
-    let bench = Workbench::new(gpus()[0].clone(), &Dataset::digits().unwrap()).unwrap();
+    let bench = Workbench::new(gpu().clone(), &Dataset::digits().unwrap()).unwrap();
     let start = checkpoint.start(true).unwrap();
     let checkpoints = Checkpoints { start, every: 10_000, keep: &mut |_, _| Ok(()) };
     let resumed = bench.train_with(&how, checkpoints, &mut |_| ()).unwrap();
@@ -346,7 +346,7 @@ fn a_run_that_is_killed_loses_at_most_the_steps_since_its_last_checkpoint() {
 
 #[test]
 fn a_checkpoint_of_another_network_or_rule_is_refused() {
-    let bench = Workbench::new(gpus()[0].clone(), &Dataset::digits().unwrap()).unwrap();
+    let bench = Workbench::new(gpu().clone(), &Dataset::digits().unwrap()).unwrap();
     let how = Settings { epochs: 1, ..with(Options::default()) };
     let last = trained(&bench, &how, 100).1.pop();
     let refused = |how: &Settings| {
@@ -361,7 +361,7 @@ fn a_checkpoint_of_another_network_or_rule_is_refused() {
 
 #[test]
 fn impossible_options_are_errors() {
-    let bench = Workbench::new(gpus()[0].clone(), &Dataset::digits().unwrap()).unwrap();
+    let bench = Workbench::new(gpu().clone(), &Dataset::digits().unwrap()).unwrap();
     let refused = |how: Settings, expected: &str| {
         let message = bench.train(&how, &mut |_| ()).unwrap_err().to_string();
         assert!(message.contains(expected), "{message}");

@@ -12,6 +12,14 @@ pub fn gpus() -> &'static [Gpu] {
     GPUS.get_or_init(open)
 }
 
+/// A device for what does not hang on the adapter: lavapipe's where it is there, which is the quickest over pipelines.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn gpu() -> &'static Gpu {
+    let is_quick =
+        |gpu: &&Gpu| gpu.info.backend != wgpu::Backend::Gl && !gpu.info.name.contains("SwiftShader");
+    gpus().iter().find(is_quick).unwrap_or(&gpus()[0])
+}
+
 #[cfg(not(target_arch = "wasm32"))]
 fn open() -> Vec<Gpu> {
     let gpus = pollster::block_on(Gpu::all()).unwrap();
