@@ -4,6 +4,7 @@
 //! of the gradient before it, and what becomes of the weights after it: `shaders/step.wgsl`, with what it imports. The
 //! rule's text comes first, so that line numbers in a compiler's message are the rule's own.
 
+mod author;
 mod bindings;
 mod check;
 mod compose;

@@ -6,6 +6,7 @@ use std::{io::Write, process::ExitCode};
 
 use clap::Parser;
 use lookahead_wgpu::{
+    Guard,
     kernels::{self, Access, Decision, Measure, Recipe, Source},
     rules,
 };
@@ -77,12 +78,12 @@ fn of(recipe: &Recipe<'_>, which: Which) -> Vec<Source> {
         Which::PartialScale => measured(Measure::Scale).map(|measure| recipe.partial(measure)),
         Which::PartialTried => measured(Measure::Tried).map(|measure| recipe.partial(measure)),
         Which::PartialAlpha => measured(Measure::Alpha).map(|measure| recipe.partial(measure)),
-        Which::FinishRows => measured(Measure::Rows).map(|measure| finish(recipe, measure)),
-        Which::FinishNorm => measured(Measure::Norm).map(|measure| finish(recipe, measure)),
-        Which::FinishTrust => measured(Measure::Trust).map(|measure| finish(recipe, measure)),
-        Which::FinishScale => measured(Measure::Scale).map(|measure| finish(recipe, measure)),
-        Which::FinishTried => measured(Measure::Tried).map(|measure| finish(recipe, measure)),
-        Which::FinishAlpha => measured(Measure::Alpha).map(|measure| finish(recipe, measure)),
+        Which::FinishRows => measured(Measure::Rows).map(|measure| recipe.finish(measure)),
+        Which::FinishNorm => measured(Measure::Norm).map(|measure| recipe.finish(measure)),
+        Which::FinishTrust => measured(Measure::Trust).map(|measure| recipe.finish(measure)),
+        Which::FinishScale => measured(Measure::Scale).map(|measure| recipe.finish(measure)),
+        Which::FinishTried => measured(Measure::Tried).map(|measure| recipe.finish(measure)),
+        Which::FinishAlpha => measured(Measure::Alpha).map(|measure| recipe.finish(measure)),
         Which::MomentSums => is_factored.then(|| recipe.sums()),
         Which::MomentFold => is_factored.then(|| kernels::moments()[0].clone()),
         Which::MomentMeans => is_factored.then(|| kernels::moments()[1].clone()),
@@ -94,14 +95,12 @@ fn of(recipe: &Recipe<'_>, which: Which) -> Vec<Source> {
             false => kernels::decide(Decision::AtOnce),
         }),
         Which::GuardPreview => {
-            options.guard.filter(|guard| guard.checks_updates).map(|_| kernels::decide(Decision::Preview))
+            // For updates that are tried, and for what is measured of transformed gradients.
+            let previews = |guard: &Guard| guard.checks_updates || !options.transforms.is_empty();
+            options.guard.filter(previews).map(|_| kernels::decide(Decision::Preview))
         }
     };
     one.into_iter().collect()
-}
-
-fn finish(recipe: &Recipe<'_>, measure: Measure) -> Source {
-    kernels::finish(measure, recipe.options.guard.is_some() && recipe.options.transforms.is_empty())
 }
 
 fn titled(source: Source) -> Source {

@@ -176,7 +176,7 @@ impl Options {
     /// The norm is of a gradient that is still multiplied by the loss scale: that is known before the guard has told
     /// anything, and a norm is so much larger.
     pub(crate) fn norm_is_scaled(&self) -> bool {
-        self.guard.is_some() && self.transforms.is_empty()
+        self.guard.is_some() && !self.measures_what_is_told()
     }
 
     /// What is measured of the gradient depends on what a guard tells: transformations need not be linear.

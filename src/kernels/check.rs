@@ -1,6 +1,7 @@
 //! Whether a rule, an outer step or a transformation keeps its contract, and plain words for what is wrong where it does not.
 
 use super::{
+    author::Author,
     text::{self, BUILTINS, Declaration, Token},
     transforms::{Link, PARAMETERS, parameters},
 };
@@ -140,12 +141,7 @@ pub fn check_transform(transform: &dyn Transform) -> Result<(), Error> {
 
 /// Refuses coefficients of a transformation that are not finite.
 pub(crate) fn check_transform_coefficients(transform: &dyn Transform) -> Result<(), Error> {
-    let coefficients = transform.coefficients();
-    if coefficients.iter().all(|value| value.is_finite()) {
-        return Ok(());
-    }
-    let problem = format!("gives the coefficients {coefficients:?}, which must be finite");
-    Err(Error::Transform { name: transform.name().to_owned(), problem })
+    Author::Transform.check_finite(transform.name(), transform.coefficients())
 }
 
 /// Refuses transformations of one gradient that do not go together.
@@ -190,12 +186,7 @@ pub(crate) fn check_collisions(rule: &dyn Rule, outer: &dyn Outer, links: &[Link
 
 /// Refuses coefficients of an outer step that are not finite.
 pub(crate) fn check_coefficients(outer: &dyn Outer) -> Result<(), Error> {
-    let coefficients = outer.coefficients();
-    if coefficients.iter().all(|value| value.is_finite()) {
-        return Ok(());
-    }
-    let problem = format!("gives the coefficients {coefficients:?}, which must be finite");
-    Err(Error::Rule { rule: outer.name().to_owned(), problem })
+    Author::Rule.check_finite(outer.name(), outer.coefficients())
 }
 
 /// Refuses what [`Rule::hyper`] gave for the step with this count, if it is not `due` finite members, and what the rule
@@ -262,37 +253,12 @@ fn check_slots(slots: &[Slot]) -> Result<(), String> {
     Ok(())
 }
 
-/// Whose a text is, in messages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Author {
-    /// A rule or an outer step.
-    Rule,
-    Transform,
-}
-
 /// The WGSL of a rule, an outer step or a transformation.
 struct Text<'a> {
     author: Author,
     name: &'a str,
     tokens: Vec<Token<'a>>,
     declarations: Vec<Declaration<'a>>,
-}
-
-impl Author {
-    fn broken(self, name: &str, problem: String) -> Error {
-        let name = name.to_owned();
-        match self {
-            Self::Rule => Error::Rule { rule: name, problem },
-            Self::Transform => Error::Transform { name, problem },
-        }
-    }
-
-    fn wrong(self, name: &str, line: u32, message: String) -> Error {
-        match self {
-            Self::Rule => Error::Shader { rule: name.to_owned(), line, message },
-            Self::Transform => self.broken(name, format!("has WGSL that is wrong at line {line}: {message}")),
-        }
-    }
 }
 
 impl<'a> Text<'a> {

@@ -199,6 +199,11 @@ impl Recipe<'_> {
         kernel.compose(self.title(&format!("partial {measure:?}")))
     }
 
+    /// The second pass of a reduction.
+    pub fn finish(&self, measure: Measure) -> Source {
+        finish(measure, self.options.norm_is_scaled())
+    }
+
     /// The first pass over the gradient of a rule whose second moment is the driver's.
     pub fn sums(&self) -> Source {
         self.kernel("moments/sums", "la_sums", false).compose(self.title("sums"))
@@ -343,10 +348,9 @@ impl Recipe<'_> {
     /// Every kernel that a group of these settings needs.
     pub fn sources(&self) -> Vec<Source> {
         let (options, measures) = (self.options, self.measures());
-        let scaled = options.norm_is_scaled();
         let mut sources = vec![self.step()];
         sources.extend(measures.iter().map(|measure| self.partial(*measure)));
-        sources.extend(measures.iter().map(|measure| finish(*measure, scaled)));
+        sources.extend(measures.iter().map(|measure| self.finish(*measure)));
         if self.is_factored() {
             sources.push(self.sums());
             sources.extend(moments());

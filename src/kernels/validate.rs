@@ -8,6 +8,7 @@ use naga::{
 };
 
 use super::{
+    author::Author,
     compose,
     spec::{Access, Measure, Recipe, Source},
 };
@@ -31,7 +32,7 @@ fn check_with(rule: &dyn Rule, access: Access) -> Result<(), Error> {
     let interpolate = Lookahead::default().policy(StatePolicy::Interpolate);
     let options = Options { clip: Clip::TensorNorm(1.0), ..Options::default() };
     let recipe = Recipe { rule, lookahead: Some(&interpolate), options: &options, access };
-    let error = |(line, message)| Error::Shader { rule: rule.name().to_owned(), line, message };
+    let error = |(line, message)| Author::Rule.wrong(rule.name(), line, message);
     let check = |source: Source| check_text(rule.name(), rule.wgsl(), &source.wgsl).map_err(error);
     check(recipe.step())?;
     match rule.trust() {
@@ -42,13 +43,9 @@ fn check_with(rule: &dyn Rule, access: Access) -> Result<(), Error> {
 
 /// Checks a transformation with what it may use, and a call of it.
 pub fn check_transform(transform: &dyn Transform) -> Result<(), Error> {
-    let rest = compose::around_transform(transform);
-    check_text(transform.name(), transform.wgsl(), &format!("{}\n{rest}", transform.wgsl())).map_err(
-        |(line, message)| Error::Transform {
-            name: transform.name().to_owned(),
-            problem: format!("has WGSL that is wrong at line {line}: {message}"),
-        },
-    )
+    let (name, wgsl) = (transform.name(), transform.wgsl());
+    let source = format!("{wgsl}\n{}", compose::around_transform(transform));
+    check_text(name, wgsl, &source).map_err(|(line, message)| Author::Transform.wrong(name, line, message))
 }
 
 /// Checks a source that begins with the text of somebody with this name; what is wrong, and in which line.

@@ -361,8 +361,8 @@ pub(crate) static CONTROL_WGSL: LazyLock<String> = LazyLock::new(|| {
 /// The guard's words: flags, controls, state and tables.
 pub(crate) static GUARD_WGSL: LazyLock<String> = LazyLock::new(|| {
     let words = |members: &[Member], start: usize| -> Vec<Constant> {
-        let member = members.iter().filter(|member| member.name != "padding" && member.name != "guard");
-        member
+        let named = members.iter().filter(|member| member.name != "padding" && member.name != "guard");
+        named
             .map(|member| Constant {
                 name: member.name,
                 value: ((start + member.offset) / 4) as u32,

@@ -117,8 +117,8 @@ impl Plan {
         let (average, command) =
             if averages { (flags::AVERAGE, kind::START) } else { (0, kind::INIT_SYNCED) };
         let phases = self.state.groups.iter().map(|group| {
-            let seed = if group.lookahead.is_some() { flags::INIT } else { 0 };
-            [seed | average, 0]
+            let init = if group.lookahead.is_some() { flags::INIT } else { 0 };
+            [init | average, 0]
         });
         event.begin().extend(phases);
         (event.average_weight, event.command) = (Some(1.0), command);
