@@ -5,6 +5,7 @@ pub(crate) mod engine;
 mod limits;
 #[cfg(not(target_arch = "wasm32"))]
 mod native;
+mod pipelines;
 mod ring;
 mod scope;
 pub(crate) mod slice;
@@ -15,5 +16,6 @@ mod waiting;
 mod web;
 
 pub use device::Gpu;
+pub use pipelines::Pipelines;
 #[cfg(target_arch = "wasm32")]
 pub use web::NeededLimit;

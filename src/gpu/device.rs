@@ -1,5 +1,6 @@
 //! A device to begin with.
 
+use super::Pipelines;
 use crate::error::Error;
 
 /// A device to train on, for programs that have none yet. The optimizer itself takes any
@@ -14,6 +15,8 @@ pub struct Gpu {
     pub device: wgpu::Device,
     /// Its queue.
     pub queue: wgpu::Queue,
+    /// For [`Builder::pipelines`](crate::Builder::pipelines): what its optimizers have compiled.
+    pub pipelines: Pipelines,
 }
 
 impl Gpu {
@@ -35,7 +38,7 @@ impl Gpu {
                 adapter: label(&info),
                 reason: plain(&problem.to_string()).to_owned(),
             })?;
-        Ok(Self { info, adapter: adapter.clone(), device, queue })
+        Ok(Self { info, adapter: adapter.clone(), device, queue, pipelines: Pipelines::default() })
     }
 
     /// The adapter in words: name, backend and driver.

@@ -7,6 +7,7 @@ use futures::{FutureExt, channel::oneshot};
 #[cfg(target_arch = "wasm32")]
 use super::web::{check_alive_now, fill};
 use super::{
+    pipelines::{Key, Pipelines},
     ring::Ring,
     scope::{Problem, scoped},
     slice::Slice,
@@ -61,13 +62,18 @@ pub(crate) struct Placed {
 pub(super) type Stagings = Vec<(wgpu::Buffer, oneshot::Receiver<Result<(), wgpu::BufferAsyncError>>)>;
 
 impl Engine {
-    /// Makes a program.
+    /// Makes a program, with the pipelines that are there already.
     ///
     /// # Errors
     ///
     /// [`Error::Shader`] where the device refuses a module, [`Error::Device`], [`Error::OutOfMemory`],
     /// [`Error::DeviceLost`].
-    pub async fn new(device: &wgpu::Device, queue: &wgpu::Queue, program: &Program) -> Result<Self, Error> {
+    pub async fn new(
+        device: &wgpu::Device,
+        queue: &wgpu::Queue,
+        program: &Program,
+        pipelines: &Pipelines,
+    ) -> Result<Self, Error> {
         let control = program.control;
         let (layouts, problem) = scoped(device, || {
             program.layouts.iter().map(|layout| bind_group_layout(device, layout)).collect::<Vec<_>>()
@@ -75,7 +81,16 @@ impl Engine {
         refuse(device, problem, "the bind group layouts").await?;
         let mut kernels = Vec::new();
         for kernel in program.kernels.iter() {
-            kernels.push(pipeline(device, kernel, &layouts, program.workgroup).await?);
+            let key = Key::new(device, program, kernel);
+            let made = match pipelines.find(&key) {
+                Some(made) => made,
+                None => {
+                    let made = pipeline(device, kernel, &layouts, program.workgroup).await?;
+                    pipelines.keep(key, &made);
+                    made
+                }
+            };
+            kernels.push(made);
         }
         let tally = Tally::default();
         let ring = Ring::new(program.slots, control_chunk(device, &layouts, control, program.slots, &tally)?);

@@ -3,7 +3,7 @@
 use super::spec::{Access, Recipe};
 
 /// One binding of a bind group layout.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Binding {
     /// A uniform buffer.
     Uniform,

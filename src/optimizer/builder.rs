@@ -26,6 +26,7 @@ use crate::{
     },
     error::Error,
     gpu::{
+        Pipelines,
         engine::Engine,
         slice::{Slice, check_disjoint},
     },
@@ -45,6 +46,7 @@ pub struct Builder {
     tensors: Vec<TensorSettings>,
     /// Where each tensor's weights lie, if they are the caller's.
     weights: Vec<Option<Slice>>,
+    pipelines: Pipelines,
 }
 
 impl Optimizer {
@@ -70,6 +72,7 @@ impl Builder {
             groups: vec![],
             tensors: vec![],
             weights: vec![],
+            pipelines: Pipelines::default(),
         }
     }
 
@@ -227,10 +230,15 @@ impl Builder {
         Ok(self.planned(limits)?.0)
     }
 
+    /// With pipelines that other optimizers have made, and leaving its own for others.
+    pub fn pipelines(self, pipelines: &Pipelines) -> Self {
+        Self { pipelines: pipelines.clone(), ..self }
+    }
+
     /// The plan, and the caller's slices.
     fn planned(self, limits: &Limits) -> Result<(Plan, Option<Vec<Slice>>), Error> {
         let is_borrowed = self.weights.iter().any(Option::is_some);
-        let Self { rule, lookahead, options, schedule, groups, tensors, weights } = self;
+        let Self { rule, lookahead, options, schedule, groups, tensors, weights, .. } = self;
         let settings = Settings { rule, lookahead, options, schedule, groups, tensors, is_borrowed };
         let mixed = is_borrowed && weights.iter().any(Option::is_none);
         let draft = Draft::new(settings, mixed, limits)?;
@@ -249,13 +257,14 @@ impl Builder {
     /// As [`plan`](Self::plan) with the device's limits; [`Error::Shader`] and [`Error::Device`] where it refuses a
     /// kernel; [`Error::OutOfMemory`], [`Error::DeviceLost`].
     pub async fn build(self, device: &wgpu::Device, queue: &wgpu::Queue) -> Result<Optimizer, Error> {
+        let pipelines = self.pipelines.clone();
         let (plan, borrowed) = self.planned(&Limits::from(&device.limits()))?;
         let mut buffers = Vec::new();
         let placement = match &borrowed {
             None => plan.own_placement(),
             Some(weights) => plan.weights_placement(&places(weights, &mut buffers))?,
         };
-        let engine = Engine::new(device, queue, &plan.program).await?;
+        let engine = Engine::new(device, queue, &plan.program, &pipelines).await?;
         let placed = engine.place(&placement, &buffers, "the optimizer's buffers").await?;
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         let own = Arc::new(Gradients::new(id, vec![], placement, placed));

@@ -141,7 +141,7 @@ impl Model {
                 Some((weights, _)) => builder.borrowed(&names[tensor], shape, weights.clone()),
             };
         }
-        let mut optimizer = builder.build(&gpu.device, &gpu.queue).await?;
+        let mut optimizer = builder.pipelines(&gpu.pipelines).build(&gpu.device, &gpu.queue).await?;
         for (name, values) in names.iter().zip(case.start()) {
             optimizer.upload(name, &values)?;
         }
@@ -359,6 +359,7 @@ async fn every_group_trains_as_if_alone(gpu: &Gpu) {
         .tensor_in("last", "b", &[4, 3])
         .tensor_in("adam", "c", &[9])
         .tensor("d", &[2, 9])
+        .pipelines(&gpu.pipelines)
         .build(&gpu.device, &gpu.queue)
         .await
         .unwrap();

@@ -43,7 +43,7 @@ impl<'a> Model<'a> {
         let builder = builder.group(Group::new("body"));
         if !borrowed {
             let builder = builder.tensor_in("body", "w", &[LEN]);
-            let optimizer = builder.build(&gpu.device, &gpu.queue).await.unwrap();
+            let optimizer = builder.pipelines(&gpu.pipelines).build(&gpu.device, &gpu.queue).await.unwrap();
             let gradient = optimizer.gradients("w").unwrap();
             return Self { gpu, optimizer, gradient, borrowed: None };
         }
@@ -56,7 +56,7 @@ impl<'a> Model<'a> {
         let size = 4 * LEN as u64;
         let (weights, gradient) = (Slice::new(&pool, 4, size), Slice::new(&pool, 516, size));
         let builder = builder.borrowed_in("body", "w", &[LEN], weights);
-        let optimizer = builder.build(&gpu.device, &gpu.queue).await.unwrap();
+        let optimizer = builder.pipelines(&gpu.pipelines).build(&gpu.device, &gpu.queue).await.unwrap();
         let borrowed = Some(optimizer.borrow_gradients(&[("w", gradient.clone())]).await.unwrap());
         Self { gpu, optimizer, gradient, borrowed }
     }

@@ -17,7 +17,8 @@ const NAMES: [&str; 3] = ["a", "b", "c"];
 fn a_gradient_that_is_nan_reaches_the_weight() {
     on_every_adapter(|gpu| {
         let builder = Optimizer::builder(Signum { lr: 0.05, beta: 0.8 }).tensor("a", &[4]);
-        let mut optimizer = builder.build_blocking(&gpu.device, &gpu.queue).unwrap();
+        let mut optimizer =
+            builder.pipelines(&gpu.pipelines).build_blocking(&gpu.device, &gpu.queue).unwrap();
         write_gradient(gpu, &optimizer, "a", &[f32::NAN, 1.0, f32::INFINITY, -1.0]);
         submit(gpu, |encoder| optimizer.step(encoder)).unwrap();
         let w = optimizer.download_blocking(Field::Weights, "a").unwrap();
@@ -41,7 +42,8 @@ fn the_kernel_is_the_twin_alone_and_with_every_policy() {
             }
             let builder =
                 NAMES.iter().zip(LENS).fold(builder, |builder, (name, len)| builder.tensor(name, &[len]));
-            let mut optimizer = builder.build_blocking(&gpu.device, &gpu.queue).unwrap();
+            let mut optimizer =
+                builder.pipelines(&gpu.pipelines).build_blocking(&gpu.device, &gpu.queue).unwrap();
             for (name, values) in NAMES.iter().zip(&start) {
                 optimizer.upload(name, values).unwrap();
             }

@@ -31,7 +31,7 @@ async fn build(gpu: &Gpu, rule: impl Rule + 'static, options: &Options, shapes: 
     for (name, shape) in NAMES.iter().zip(shapes) {
         builder = builder.tensor(name, shape);
     }
-    builder.build(&gpu.device, &gpu.queue).await.unwrap()
+    builder.pipelines(&gpu.pipelines).build(&gpu.device, &gpu.queue).await.unwrap()
 }
 
 const NAMES: [&str; 2] = ["a", "b"];
@@ -215,7 +215,7 @@ async fn agrees(
     for (name, shape) in NAMES.iter().zip(SHAPES) {
         builder = builder.tensor(name, shape);
     }
-    let mut optimizer = builder.build(&gpu.device, &gpu.queue).await.unwrap();
+    let mut optimizer = builder.pipelines(&gpu.pipelines).build(&gpu.device, &gpu.queue).await.unwrap();
     for (name, values) in NAMES.iter().zip(&start) {
         optimizer.upload(name, values).unwrap();
     }

@@ -68,7 +68,8 @@ impl Model {
         for ((group, name, shape), (weights, _)) in TENSORS.iter().zip(&places) {
             builder = builder.borrowed_in(group, name, shape, weights.clone());
         }
-        let mut optimizer = builder.build_blocking(&gpu.device, &gpu.queue).unwrap();
+        let mut optimizer =
+            builder.pipelines(&gpu.pipelines).build_blocking(&gpu.device, &gpu.queue).unwrap();
         for (seed, (_, name, [rows, columns])) in TENSORS.iter().enumerate() {
             optimizer.upload(name, &noise(rows * columns, seed as u64)).unwrap();
         }

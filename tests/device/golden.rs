@@ -77,7 +77,8 @@ async fn compare(gpu: &Gpu, problem: &Problem, run: &Run) -> f64 {
     let mut worst = 0.0f64;
     let what = format!("{} {:?} k={:?} alpha={:?} {:?}", run.rule, run.hyper, run.k, run.alpha, run.policy);
     let names = problem.names();
-    let mut optimizer = run.builder(problem).build(&gpu.device, &gpu.queue).await.unwrap();
+    let mut optimizer =
+        run.builder(problem).pipelines(&gpu.pipelines).build(&gpu.device, &gpu.queue).await.unwrap();
     for (name, values) in names.iter().zip(problem.split(&problem.x0)) {
         optimizer.upload(name, &values).unwrap();
     }

@@ -24,7 +24,7 @@ on_devices! {
 async fn build(gpu: &Gpu, rule: impl Rule + 'static, group: Group, options: &Options) -> Optimizer {
     let builder = Optimizer::builder(rule).lookahead(lookahead()).options(options.clone()).group(group);
     let builder = builder.tensor("a", &[6, 4]).tensor_in("g", "b", &[5, 3]);
-    let mut optimizer = builder.build(&gpu.device, &gpu.queue).await.unwrap();
+    let mut optimizer = builder.pipelines(&gpu.pipelines).build(&gpu.device, &gpu.queue).await.unwrap();
     for (name, len, seed) in [("a", 24, 1), ("b", 15, 2)] {
         optimizer.upload(name, &noise(len, seed)).unwrap();
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 #[cfg(not(target_arch = "wasm32"))]
 use crate::common::gpu;
 use crate::common::{
-    Shared, counters, download, export, noise, read_slice_async, runs_here, spared, submit, write_gradient,
+    Shared, counters, download, export, noise, read_slice_async, spared, submit, write_gradient,
 };
 use lookahead_wgpu::{
     Accumulation, AdaptiveAlpha, Average, Clip, Counters, Error, Field, Group, Guard, Half, Lookahead,
@@ -48,7 +48,7 @@ async fn build(
         builder =
             if name == "b" { builder.tensor_in("head", name, shape) } else { builder.tensor(name, shape) };
     }
-    let mut optimizer = builder.build(&gpu.device, &gpu.queue).await.unwrap();
+    let mut optimizer = builder.pipelines(&gpu.pipelines).build(&gpu.device, &gpu.queue).await.unwrap();
     for (seed, (name, shape)) in (0..).zip(SHAPES) {
         optimizer.upload(name, &noise(shape.iter().product(), seed)).unwrap();
     }
@@ -158,8 +158,8 @@ async fn so_it_is_with_everything_around_the_rule(gpu: &Gpu) {
 /// A guard that skips nothing changes nothing.
 async fn a_guarded_run_is_an_unguarded_one(gpu: &Gpu) {
     let with = |policy| Some(Lookahead::new(3, 0.4).policy(policy));
-    for (l, lookahead) in (0..).zip([None, with(StatePolicy::Interpolate), with(StatePolicy::Reset)]) {
-        for (o, options) in (0..).zip([
+    for lookahead in [None, with(StatePolicy::Interpolate), with(StatePolicy::Reset)] {
+        for options in [
             Options::default(),
             Options::default().clip(Clip::GlobalNorm(0.5)),
             Options::default().average(Average::Ema { decay: 0.7 }),
@@ -167,8 +167,8 @@ async fn a_guarded_run_is_an_unguarded_one(gpu: &Gpu) {
                 .clip(Clip::GlobalNorm(0.5))
                 .adaptive(lookahead.map(|_| AdaptiveAlpha::new(0.1))),
             Options::default().average(Average::Polyak { from: 2 }),
-        ]) {
-            if !runs_here(&[l, o]) || spared(gpu) {
+        ] {
+            if spared(gpu) {
                 continue;
             }
             let mut a = build(gpu, AdamW::new(0.01), lookahead, &options).await;
@@ -236,7 +236,12 @@ async fn a_guard_needs_no_submit_of_its_own(gpu: &Gpu) {
     let make = async || {
         let builder =
             Optimizer::builder(Adam::new(0.01)).lookahead(Lookahead::new(3, 0.5)).guard(Guard::default());
-        let mut optimizer = builder.tensor("w", shape).build(&gpu.device, &gpu.queue).await.unwrap();
+        let mut optimizer = builder
+            .tensor("w", shape)
+            .pipelines(&gpu.pipelines)
+            .build(&gpu.device, &gpu.queue)
+            .await
+            .unwrap();
         optimizer.upload("w", &noise(6, 1)).unwrap();
         optimizer
     };
@@ -337,7 +342,7 @@ async fn sums_and_half_widths_that_overflow_are_skipped(gpu: &Gpu) {
 fn after_4096_skipped_steps_no_more_are_taken_until_an_import() {
     let gpu = gpu();
     let builder = Optimizer::builder(Adam::new(0.01)).guard(Guard::default()).tensor("w", &[1]);
-    let mut optimizer = builder.build_blocking(&gpu.device, &gpu.queue).unwrap();
+    let mut optimizer = builder.pipelines(&gpu.pipelines).build_blocking(&gpu.device, &gpu.queue).unwrap();
     let run = |optimizer: &mut Optimizer, value: f32, steps: u32| {
         write_gradient(gpu, optimizer, "w", &[value]);
         submit(gpu, |encoder| (0..steps).for_each(|_| optimizer.step(encoder).unwrap()));
@@ -376,7 +381,7 @@ async fn updates_that_are_not_finite_are_skipped(gpu: &Gpu) {
             (with(StatePolicy::Interpolate), checked.clone().adaptive(adaptive)),
         ];
         for (l, (lookahead, options)) in (0..).zip(all) {
-            if r > 0 && l != r % 4 || !runs_here(&[r, l]) || spared(gpu) {
+            if r > 0 && l != r % 4 || spared(gpu) {
                 continue;
             }
             let what = format!("{} {lookahead:?} {options:?}", rule.name());
@@ -388,7 +393,8 @@ async fn updates_that_are_not_finite_are_skipped(gpu: &Gpu) {
                 for (name, shape) in SHAPES {
                     builder = builder.tensor(name, shape);
                 }
-                let mut optimizer = builder.build(&gpu.device, &gpu.queue).await.unwrap();
+                let mut optimizer =
+                    builder.pipelines(&gpu.pipelines).build(&gpu.device, &gpu.queue).await.unwrap();
                 for (seed, (name, shape)) in (0..).zip(SHAPES) {
                     optimizer.upload(name, &noise(shape.iter().product(), seed)).unwrap();
                 }
@@ -417,7 +423,7 @@ async fn updates_that_are_not_finite_are_skipped(gpu: &Gpu) {
     for rule in [Arc::new(Lamb::new(0.1)) as Arc<dyn Rule>, Arc::new(AdaFactor::new(0.1))] {
         let builder =
             Optimizer::builder(Shared(rule)).guard(Guard::default().check_updates()).tensor("w", &[3]);
-        let refused = builder.build(&gpu.device, &gpu.queue).await.unwrap_err();
+        let refused = builder.pipelines(&gpu.pipelines).build(&gpu.device, &gpu.queue).await.unwrap_err();
         assert!(matches!(refused, Error::Rule { .. }), "{refused}");
         assert!(refused.to_string().contains("leave `check_updates` out"), "{refused}");
     }
@@ -427,7 +433,7 @@ async fn updates_that_are_not_finite_are_skipped(gpu: &Gpu) {
 async fn an_update_that_is_not_finite_passes_an_ordinary_guard(gpu: &Gpu) {
     for guard in [Guard::default(), Guard::default().check_updates()] {
         let builder = Optimizer::builder(Sgd::new(1e10)).guard(guard).tensor("a", &[2]);
-        let mut optimizer = builder.build(&gpu.device, &gpu.queue).await.unwrap();
+        let mut optimizer = builder.pipelines(&gpu.pipelines).build(&gpu.device, &gpu.queue).await.unwrap();
         write_gradient(gpu, &optimizer, "a", &[1e30, 1.0]);
         submit(gpu, |encoder| optimizer.step(encoder)).unwrap();
         let w = download(&optimizer, Field::Weights, "a").await;

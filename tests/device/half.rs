@@ -58,7 +58,7 @@ async fn the_half_width_copy_follows_the_weights(gpu: &Gpu) {
         let builder =
             Optimizer::builder(AdamW::new(0.01)).lookahead(Lookahead::new(2, 0.5)).half_weights(half);
         let builder = SHAPES.iter().fold(builder, |builder, (name, shape)| builder.tensor(name, shape));
-        let mut optimizer = builder.build(&gpu.device, &gpu.queue).await.unwrap();
+        let mut optimizer = builder.pipelines(&gpu.pipelines).build(&gpu.device, &gpu.queue).await.unwrap();
         let check = async |optimizer: &Optimizer, what: &str| {
             for (name, shape) in SHAPES {
                 let weights = read_slice_async(gpu, &optimizer.weights(name).unwrap()).await;
@@ -94,7 +94,7 @@ async fn the_half_width_copy_follows_the_weights(gpu: &Gpu) {
 /// Beyond what f16 can hold the copy saturates; it does not become infinite.
 async fn the_f16_copy_saturates(gpu: &Gpu) {
     let builder = Optimizer::builder(Sgd::new(1.0)).half_weights(Half::F16).tensor("w", &[4]);
-    let mut optimizer = builder.build(&gpu.device, &gpu.queue).await.unwrap();
+    let mut optimizer = builder.pipelines(&gpu.pipelines).build(&gpu.device, &gpu.queue).await.unwrap();
     optimizer.upload("w", &[1e6, -1e6, 65504.0, 1.0]).unwrap();
     submit(gpu, |encoder| optimizer.step(encoder)).unwrap();
     let copy = decode(&read_bytes(gpu, &optimizer.half_weights("w").unwrap()).await, Half::F16, 4);
@@ -139,7 +139,8 @@ async fn half_width_gradients_are_read_exactly(gpu: &Gpu) {
                 gradients.push((name, Slice::new(&other, at + weights + 8, gradient)));
                 at += weights + gradient + 20;
             }
-            let mut optimizer = builder.build(&gpu.device, &gpu.queue).await.unwrap();
+            let mut optimizer =
+                builder.pipelines(&gpu.pipelines).build(&gpu.device, &gpu.queue).await.unwrap();
             let mut start = Vec::new();
             for (seed, (name, shape)) in (0..).zip(SHAPES) {
                 optimizer.upload(name, &noise(len(shape), seed)).unwrap();
@@ -181,7 +182,12 @@ async fn slow_weights_in_bf16_are_rounded_at_random(gpu: &Gpu) {
     let count = 20_000;
     let run = async || {
         let builder = Optimizer::builder(Sgd::new(0.0)).lookahead(Lookahead::new(1, 1.0)).slow_bf16();
-        let mut optimizer = builder.tensor("w", &[count]).build(&gpu.device, &gpu.queue).await.unwrap();
+        let mut optimizer = builder
+            .tensor("w", &[count])
+            .pipelines(&gpu.pipelines)
+            .build(&gpu.device, &gpu.queue)
+            .await
+            .unwrap();
         // A third of the way from one bf16 to the next.
         let value = 1.0 + 2f32.powi(-7) / 3.0;
         optimizer.upload("w", &vec![value; count]).unwrap();
@@ -222,7 +228,12 @@ async fn errors_of_each_mode_against_f64(gpu: &Gpu) {
         let mut builder = Optimizer::builder(rule.clone()).lookahead(lookahead);
         builder = gradients.into_iter().fold(builder, |builder, half| builder.half_gradients(half));
         builder = if slow_bf16 { builder.slow_bf16() } else { builder };
-        let mut optimizer = builder.tensor("w", &[count]).build(&gpu.device, &gpu.queue).await.unwrap();
+        let mut optimizer = builder
+            .tensor("w", &[count])
+            .pipelines(&gpu.pipelines)
+            .build(&gpu.device, &gpu.queue)
+            .await
+            .unwrap();
         let start = noise(count, 1);
         optimizer.upload("w", &start).unwrap();
         let mut twin = Twin::new(rule, vec![widen(&start)]).lookahead(lookahead);

@@ -38,7 +38,7 @@ fn trained(gpu: &Gpu, home: Home) -> (Snapshot, usize) {
             Some((weights, _)) => builder.borrowed_in(group, name, &[len], weights.clone()),
         };
     }
-    let mut optimizer = builder.build_blocking(&gpu.device, &gpu.queue).unwrap();
+    let mut optimizer = builder.pipelines(&gpu.pipelines).build_blocking(&gpu.device, &gpu.queue).unwrap();
     for (_, name, len) in LENS {
         optimizer.upload(name, &noise(len, 1)).unwrap();
     }

@@ -35,7 +35,7 @@ async fn build(gpu: &Gpu, rule: impl Rule + 'static, lookahead: Option<Lookahead
         Some(lookahead) => builder.lookahead(lookahead),
         None => builder,
     };
-    let mut optimizer = builder.build(&gpu.device, &gpu.queue).await.unwrap();
+    let mut optimizer = builder.pipelines(&gpu.pipelines).build(&gpu.device, &gpu.queue).await.unwrap();
     optimizer.upload("w", &noise(LEN, 1)).unwrap();
     optimizer
 }
@@ -242,6 +242,7 @@ async fn a_refused_step_is_as_if_it_never_was(gpu: &Gpu) {
         .lookahead(lookahead)
         .schedule(schedule)
         .tensor("w", &[LEN])
+        .pipelines(&gpu.pipelines)
         .build(&gpu.device, &gpu.queue)
         .await
         .unwrap();
@@ -290,6 +291,7 @@ async fn the_schedule_reaches_the_rule_at_every_step(gpu: &Gpu) {
         .lookahead(Lookahead::new(2, 1.0))
         .schedule(Schedule::steps([(2, 0.5), (4, 0.0)]))
         .tensor("w", &[LEN])
+        .pipelines(&gpu.pipelines)
         .build(&gpu.device, &gpu.queue)
         .await
         .unwrap();
@@ -312,6 +314,7 @@ async fn a_frozen_group_is_synchronised(gpu: &Gpu) {
         .lookahead(Lookahead::new(4, 0.5))
         .group(Group::new("body"))
         .tensor_in("body", "w", &[LEN])
+        .pipelines(&gpu.pipelines)
         .build(&gpu.device, &gpu.queue)
         .await
         .unwrap();

@@ -29,6 +29,7 @@ mod lookahead;
 mod lost;
 mod memory;
 mod options;
+mod pipelines;
 mod readback;
 mod recording;
 mod transforms;

@@ -55,7 +55,7 @@ async fn build(
     for (tensor, shape) in shapes().iter().enumerate() {
         builder = builder.tensor(&name(tensor), shape);
     }
-    let mut optimizer = builder.build(&gpu.device, &gpu.queue).await.unwrap();
+    let mut optimizer = builder.pipelines(&gpu.pipelines).build(&gpu.device, &gpu.queue).await.unwrap();
     for (tensor, values) in start().iter().enumerate() {
         optimizer.upload(&name(tensor), values).unwrap();
     }
@@ -246,6 +246,7 @@ async fn on_a_quadratic_the_adaptive_alpha_is_that_of_proposition_1(gpu: &Gpu) {
         .lookahead(Lookahead::new(k, 0.5))
         .adaptive(adaptive)
         .tensor("x", &[dimension as usize])
+        .pipelines(&gpu.pipelines)
         .build(&gpu.device, &gpu.queue)
         .await
         .unwrap();
@@ -378,6 +379,7 @@ async fn long_rows_are_centralised(gpu: &Gpu) {
     let mut optimizer = Optimizer::builder(Sgd::new(1.0))
         .centralise()
         .tensor("w", &shape)
+        .pipelines(&gpu.pipelines)
         .build(&gpu.device, &gpu.queue)
         .await
         .unwrap();
@@ -399,7 +401,7 @@ async fn long_rows_are_centralised(gpu: &Gpu) {
 /// A model of vectors alone has no row whose mean could be taken.
 async fn vectors_alone_are_not_centralised(gpu: &Gpu) {
     let builder = Optimizer::builder(Sgd::new(1.0)).centralise().tensor("w", &[5]);
-    let mut optimizer = builder.build(&gpu.device, &gpu.queue).await.unwrap();
+    let mut optimizer = builder.pipelines(&gpu.pipelines).build(&gpu.device, &gpu.queue).await.unwrap();
     write_gradient(gpu, &optimizer, "w", &[1.0; 5]);
     submit(gpu, |encoder| optimizer.step(encoder)).unwrap();
     assert_eq!(download(&optimizer, Field::Weights, "w").await, [-1.0; 5]);
@@ -408,7 +410,7 @@ async fn vectors_alone_are_not_centralised(gpu: &Gpu) {
 async fn ranger_whole_is_its_parts(gpu: &Gpu) {
     let run = async |builder: lookahead_wgpu::Builder| {
         let builder = builder.tensor("w", &[4, 6]);
-        let mut optimizer = builder.build(&gpu.device, &gpu.queue).await.unwrap();
+        let mut optimizer = builder.pipelines(&gpu.pipelines).build(&gpu.device, &gpu.queue).await.unwrap();
         for step in 0..7 {
             write_gradient(gpu, &optimizer, "w", &noise(24, step));
             submit(gpu, |encoder| optimizer.step(encoder)).unwrap();

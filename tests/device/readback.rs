@@ -50,7 +50,7 @@ fn build(gpu: &Gpu, tensors: usize) -> Optimizer {
     for index in 0..tensors {
         builder = builder.tensor(&format!("t{index}"), &[5 + index % 300]);
     }
-    let mut optimizer = builder.build_blocking(&gpu.device, &gpu.queue).unwrap();
+    let mut optimizer = builder.pipelines(&gpu.pipelines).build_blocking(&gpu.device, &gpu.queue).unwrap();
     for index in 0..tensors {
         optimizer.upload(&format!("t{index}"), &noise(5 + index % 300, index as u64)).unwrap();
     }
@@ -332,6 +332,7 @@ fn what_is_larger_than_a_buffer_comes_in_parts() {
                 .tensor("a", &[90_001])
                 .tensor("b", &[7])
                 .tensor("c", &[30_003])
+                .pipelines(&gpu.pipelines)
                 .build_blocking(&gpu.device, &gpu.queue)
                 .unwrap();
             for (name, len) in [("a", 90_001), ("b", 7), ("c", 30_003)] {
@@ -378,7 +379,8 @@ fn seconds_of_many_small_tensors() {
         for index in 0..2000 {
             builder = builder.tensor(&format!("t{index}"), &[16, 16]);
         }
-        let mut optimizer = builder.build_blocking(&gpu.device, &gpu.queue).unwrap();
+        let mut optimizer =
+            builder.pipelines(&gpu.pipelines).build_blocking(&gpu.device, &gpu.queue).unwrap();
         let mut median = |run: &mut dyn FnMut(&mut Optimizer)| {
             let mut times: Vec<_> = (0..5)
                 .map(|_| {

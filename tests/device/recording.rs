@@ -15,7 +15,7 @@ fn build(gpu: &Gpu, policy: StatePolicy, clip: Clip) -> Optimizer {
     for (name, len) in LENS {
         builder = builder.tensor(name, &[len]);
     }
-    let mut optimizer = builder.build_blocking(&gpu.device, &gpu.queue).unwrap();
+    let mut optimizer = builder.pipelines(&gpu.pipelines).build_blocking(&gpu.device, &gpu.queue).unwrap();
     for (name, len) in LENS {
         optimizer.upload(name, &noise(len, 1)).unwrap();
         write_gradient(gpu, &optimizer, name, &noise(len, 2));

@@ -3,9 +3,7 @@
 #[cfg(not(target_arch = "wasm32"))]
 use crate::common::on_every_adapter;
 use crate::{
-    common::{
-        download, largest_error, noise, read_slice_async, runs_here, spared, submit, widen, write_gradient,
-    },
+    common::{download, largest_error, noise, read_slice_async, spared, submit, widen, write_gradient},
     pairs,
 };
 use lookahead_wgpu::{
@@ -269,7 +267,7 @@ impl Model {
                 Some((weights, _)) => builder.borrowed(&name, &[len], weights.clone()),
             };
         }
-        let mut optimizer = builder.build(&gpu.device, &gpu.queue).await.unwrap();
+        let mut optimizer = builder.pipelines(&gpu.pipelines).build(&gpu.device, &gpu.queue).await.unwrap();
         for (tensor, values) in initial.iter().enumerate() {
             optimizer.upload(&format!("t{tensor}"), values).unwrap();
         }
@@ -388,7 +386,7 @@ async fn each_two_options_agree_with_the_twin_as_well(gpu: &Gpu) {
 /// In thirds, which run side by side.
 async fn third_of_each_two(gpu: &Gpu, third: usize) {
     for (number, case) in pairs::of_options(false).iter().enumerate().skip(third).step_by(3) {
-        if runs_here(&[number]) && !spared(gpu) {
+        if !spared(gpu) {
             run_options(gpu, case, number as u64).await;
         }
     }
@@ -418,7 +416,7 @@ pub async fn run_options(gpu: &Gpu, case: &pairs::Case, seed: u64) {
         };
     }
     let what = format!("case {seed}, {case:?}");
-    let optimizer = builder.build(&gpu.device, &gpu.queue).await;
+    let optimizer = builder.pipelines(&gpu.pipelines).build(&gpu.device, &gpu.queue).await;
     let mut model =
         Model { optimizer: optimizer.expect(&what), initial: values(0), places, gpu: gpu.clone() };
     let mut twin = Twin::new(case.rule(), wide(&model.initial))
@@ -494,6 +492,7 @@ async fn every_group_trains_as_if_alone(gpu: &Gpu) {
         .tensor_in("frozen", "c", &[5])
         .tensor_in("decayed", "d", &[2, 50])
         .tensor("e", &[1])
+        .pipelines(&gpu.pipelines)
         .build(&gpu.device, &gpu.queue)
         .await
         .unwrap();
@@ -547,7 +546,7 @@ async fn zero_gradients_move_no_weight(gpu: &Gpu) {
     for rule in rules {
         let name = rule.name().to_owned();
         let builder = Optimizer::builder(rule).tensor("w", &[5]);
-        let mut optimizer = builder.build(&gpu.device, &gpu.queue).await.unwrap();
+        let mut optimizer = builder.pipelines(&gpu.pipelines).build(&gpu.device, &gpu.queue).await.unwrap();
         optimizer.upload("w", &noise(5, 1)).unwrap();
         for _ in 0..STEPS {
             write_gradient(gpu, &optimizer, "w", &[0.0; 5]);

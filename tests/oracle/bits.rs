@@ -187,7 +187,8 @@ fn encode(values: &[f32], half: Option<Half>) -> Vec<u8> {
 
 /// What one of the golden runs leaves, with the gradients at the weights that the file has.
 fn golden_run(gpu: &Gpu, problem: &golden::Problem, run: &golden::Run) -> String {
-    let mut optimizer = run.builder(problem).build_blocking(&gpu.device, &gpu.queue).unwrap();
+    let mut optimizer =
+        run.builder(problem).pipelines(&gpu.pipelines).build_blocking(&gpu.device, &gpu.queue).unwrap();
     for (name, values) in problem.names().iter().zip(problem.split(&problem.x0)) {
         optimizer.upload(name, &values).unwrap();
     }

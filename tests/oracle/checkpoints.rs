@@ -102,7 +102,7 @@ fn a_file_of_version_1_comes_back_as_recorded() {
             .tensor("w", &[2, 3])
             .tensor_in("head", "v", &[5]);
         let old = include_bytes!("../plain/checkpoint/version1.safetensors");
-        let optimizer = builder.build_blocking(&gpu.device, &gpu.queue).unwrap();
+        let optimizer = builder.pipelines(&gpu.pipelines).build_blocking(&gpu.device, &gpu.queue).unwrap();
         let path = path("version 1 as version 2");
         if is_recording() && !path.exists() {
             let mut optimizer = optimizer;

@@ -18,10 +18,18 @@ needs(join(web, 'dist/tests/lookahead_wgpu_tests.js'), 'cargo xtask web --test')
 const address = await serve(web);
 // A browser compiles on one thread: so many run side by side.
 const browsers = await Promise.all(Array.from({ length: Math.min(4, availableParallelism()) }, () => launch()));
+const lanes = browsers.map((browser) => ({ browser, page: undefined }));
 
-/** What `run` gives on a page of its own, unless an error is reported there first. */
-async function fresh(browser, run, word) {
-  const page = await browser.newPage();
+/**
+ * What `run` gives on the lane's page, unless an error is reported there first. A page that saw one is closed, and the
+ * next test gets another.
+ */
+async function onPage(lane, run, word) {
+  if (!lane.page) {
+    lane.page = await lane.browser.newPage();
+    await lane.page.goto(`${address}tests/`);
+  }
+  const { page } = lane;
   let watch;
   const trouble = new Promise((_, reject) => {
     const fail = (message) => reject(new Error(message));
@@ -32,14 +40,17 @@ async function fresh(browser, run, word) {
   });
   trouble.catch(() => {});
   try {
-    await page.goto(`${address}tests/`);
     const result = await Promise.race([page.evaluate(run, word), trouble]);
     // An error that the device reports at the very end comes after the test's answer.
     await Promise.race([page.waitForTimeout(50), trouble]);
     return result;
+  } catch (error) {
+    lane.page = undefined;
+    await page.close();
+    throw error;
   } finally {
     clearTimeout(watch);
-    await page.close();
+    for (const event of ['console', 'pageerror', 'crash']) page.removeAllListeners(event);
   }
 }
 
@@ -64,24 +75,24 @@ const kernels = async () => {
   return { count: kernels.length, ...await make(device, kernels, chosen), kinds: seen.size };
 };
 
-async function everyKernel(browser) {
-  const { count, kinds, pipelines, problems } = await fresh(browser, kernels);
+async function everyKernel(lane) {
+  const { count, kinds, pipelines, problems } = await onPage(lane, kernels);
   assert.deepEqual(problems, []);
   assert.ok(kinds > 0 && pipelines >= 2 * kinds, `${pipelines} pipelines of ${kinds} kernels`);
   return `${count} kernels, ${pipelines} pipelines of ${kinds} of them`;
 }
 
 /** Fails where the tests would run on anything but SwiftShader. */
-async function adapter(browser) {
-  const label = await fresh(browser, async () => {
+async function adapter(lane) {
+  const label = await onPage(lane, async () => {
     const { open } = await import('/tests/pipelines.mjs');
     return (await open(navigator.gpu)).label;
   });
   assert.match(label, /swiftshader/i);
-  return `Chromium ${browser.version()}: ${label}`;
+  return `Chromium ${lane.browser.version()}: ${label}`;
 }
 
-const names = await fresh(browsers[0], async () => {
+const names = await onPage(lanes[0], async () => {
   const tests = await import('/dist/tests/lookahead_wgpu_tests.js');
   await tests.default();
   return tests.tests();
@@ -90,5 +101,5 @@ assert.ok(names.length > 0, 'the wasm has tests');
 await runAll([
   { name: 'the adapter is SwiftShader', run: adapter },
   { name: 'every kernel compiles', run: everyKernel },
-  ...names.map((name) => ({ name, run: (browser) => fresh(browser, run, name) })),
-], browsers);
+  ...names.map((name) => ({ name, run: (lane) => onPage(lane, run, name) })),
+], lanes);

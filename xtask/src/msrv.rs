@@ -1,6 +1,7 @@
-//! Checking that the library compiles with the oldest Rust that it promises.
+//! Checking that the library compiles with the oldest Rust that it promises: for macOS, so that this is checked at once.
 
 use crate::command::{CommandError, CommandLine};
+use crate::targets::{MACOS, TargetError, provide};
 use crate::workspace::LIBRARY;
 
 /// `rust-version` of the workspace.
@@ -11,10 +12,12 @@ pub enum MsrvError {
     #[error("Rust {MSRV} is not installed; run: {0}")]
     NotInstalled(CommandLine),
     #[error(transparent)]
+    Target(#[from] TargetError),
+    #[error(transparent)]
     Command(#[from] CommandError),
 }
 
-/// Type-checks the library, the toolchain installed first when that is allowed.
+/// Type-checks the library with its default features and without, the toolchain installed first when that is allowed.
 pub fn check(install: bool) -> Result<(), MsrvError> {
     let installed = CommandLine::new("rustup", ["toolchain", "list"]).read()?;
     if !has(&installed) {
@@ -24,7 +27,14 @@ pub fn check(install: bool) -> Result<(), MsrvError> {
         }
         command.run()?;
     }
-    Ok(CommandLine::new("rustup", ["run", MSRV, "cargo", "check", "--package", LIBRARY, "--lib"]).run()?)
+    provide(MACOS, Some(MSRV), install)?;
+    command(&[]).run()?;
+    Ok(command(&["--no-default-features"]).run()?)
+}
+
+fn command(more: &[&'static str]) -> CommandLine {
+    let words = ["run", MSRV, "cargo", "check", "--package", LIBRARY, "--lib", "--target", MACOS];
+    CommandLine::new("rustup", words.into_iter().chain(more.iter().copied()))
 }
 
 /// Whether `rustup toolchain list` names it: `1.88-x86_64-unknown-linux-gnu`.

@@ -199,7 +199,7 @@ impl<'a> Simulator<'a> {
         records: usize,
         bytes: u64,
     ) -> Result<Setup, SimulationError> {
-        let Gpu { device, queue, .. } = self.gpu;
+        let Gpu { device, queue, pipelines, .. } = self.gpu;
         let lookahead = run.lookahead.map(|lookahead| match run.splits_sync {
             // Its cycle never ends by itself.
             true => lookahead.k(u32::MAX),
@@ -211,7 +211,7 @@ impl<'a> Simulator<'a> {
         if let Some(lookahead) = lookahead {
             builder = builder.lookahead(lookahead);
         }
-        let mut optimizer = builder.build_blocking(device, queue)?;
+        let mut optimizer = builder.pipelines(pipelines).build_blocking(device, queue)?;
         let repeated = |value: &f64| std::iter::repeat_n(*value as f32, ensemble.repeats as usize);
         let start: Vec<f32> = ensemble.start.iter().flat_map(repeated).collect();
         optimizer.upload(THETA, &start)?;

@@ -10,7 +10,9 @@ use crate::model::{Backward, Forward, Network, random_streams};
 use crate::options::{BIASES, HalfName};
 use crate::reading::Reading;
 use crate::settings::{PolicyName, Settings};
-use lookahead_wgpu::{DEFAULT_GROUP, Lookahead, Optimizer, Slice, Snapshot, StatePolicy, wgpu};
+use lookahead_wgpu::{
+    DEFAULT_GROUP, Lookahead, Optimizer, Slice, Snapshot, StatePolicy, gpu::Pipelines, wgpu,
+};
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::seq::SliceRandom;
 use std::collections::VecDeque;
@@ -45,6 +47,8 @@ pub struct Workbench {
     pub queue: wgpu::Queue,
     /// The shaders, for f32.
     pub kernels: Kernels,
+    /// The optimizers' shaders so far.
+    pub pipelines: Pipelines,
     train: Images,
     test: Images,
     pixels: usize,
@@ -61,6 +65,7 @@ impl Workbench {
             device: device.clone(),
             queue: queue.clone(),
             kernels: Kernels::new(device, None).await?,
+            pipelines: Pipelines::default(),
             train: Images::upload(device, queue, &dataset.train, dataset.scale).await?,
             test: Images::upload(device, queue, &dataset.test, dataset.scale).await?,
             pixels: dataset.pixels(),
@@ -141,7 +146,7 @@ struct Pending {
 impl Run {
     /// A new network and its optimizer, before the first step.
     pub async fn new(bench: &Workbench, settings: &Settings) -> Result<Self, RunError> {
-        let Workbench { device, queue, .. } = bench;
+        let Workbench { device, queue, pipelines, .. } = bench;
         let network = &Network::new(bench.pixels, &settings.hidden, CLASSES)?;
         let options = &settings.options;
         let mut builder = options.apply(Optimizer::builder(settings.rule.rule(settings.learning_rate)));
@@ -154,7 +159,7 @@ impl Run {
             let group = if is_bias && options.has_groups() { BIASES } else { DEFAULT_GROUP };
             builder = builder.tensor_in(group, &parameter.name, &parameter.shape);
         }
-        let mut optimizer = builder.build(device, queue).await?;
+        let mut optimizer = builder.pipelines(pipelines).build(device, queue).await?;
         let [mut random, of_order] = random_streams(settings.seed);
         for (parameter, values) in parameters.iter().zip(network.initial_values(&mut random)) {
             optimizer.upload(&parameter.name, &values)?;

@@ -21,7 +21,7 @@ fn around() -> Builder {
 }
 
 fn build(gpu: &Gpu, builder: Builder) -> Optimizer {
-    builder.build_blocking(&gpu.device, &gpu.queue).unwrap()
+    builder.pipelines(&gpu.pipelines).build_blocking(&gpu.device, &gpu.queue).unwrap()
 }
 
 fn train(gpu: &Gpu, optimizer: &mut Optimizer, calls: std::ops::Range<u64>) {

@@ -19,7 +19,7 @@ const TENSORS: [(&str, &[usize]); 2] = [("layer/1.weight", &[5, 7]), ("bias", &[
 const CALLS: u64 = 7;
 
 fn build(gpu: &Gpu, builder: Builder) -> Optimizer {
-    let mut optimizer = builder.build_blocking(&gpu.device, &gpu.queue).unwrap();
+    let mut optimizer = builder.pipelines(&gpu.pipelines).build_blocking(&gpu.device, &gpu.queue).unwrap();
     for (name, shape) in TENSORS {
         optimizer.upload(name, &noise(shape.iter().product(), 1)).unwrap();
     }

@@ -76,7 +76,7 @@ fn what_was_frozen_stays_frozen() {
         let build = || {
             let builder = Optimizer::builder(Sgd::new(0.1)).group(Group::new("bias"));
             let builder = builder.tensor("w", &[2]).tensor_in("bias", "b", &[2]);
-            builder.build_blocking(&gpu.device, &gpu.queue).unwrap()
+            builder.pipelines(&gpu.pipelines).build_blocking(&gpu.device, &gpu.queue).unwrap()
         };
         let step = |optimizer: &mut Optimizer| {
             write_gradient(gpu, optimizer, "w", &[1.0; 2]);
@@ -118,8 +118,11 @@ fn skipped_steps_do_not_delay_a_setter() {
         ];
         for (label, builder) in builders {
             let run = |bad: &[u64]| {
-                let mut optimizer =
-                    builder().guard(Guard::default()).build_blocking(&gpu.device, &gpu.queue).unwrap();
+                let mut optimizer = builder()
+                    .guard(Guard::default())
+                    .pipelines(&gpu.pipelines)
+                    .build_blocking(&gpu.device, &gpu.queue)
+                    .unwrap();
                 optimizer.upload("w", &noise(5, 1)).unwrap();
                 for call in 0..9 {
                     if call == 5 {
@@ -151,7 +154,8 @@ fn setters_and_getters() {
     on_every_adapter(|gpu| {
         let builder = Optimizer::builder(Sgd::new(1.0)).group(Group::new("head").weight_decay(0.25));
         let builder = builder.tensor("w", &[2]).tensor_in("head", "v", &[2]);
-        let mut optimizer = builder.build_blocking(&gpu.device, &gpu.queue).unwrap();
+        let mut optimizer =
+            builder.pipelines(&gpu.pipelines).build_blocking(&gpu.device, &gpu.queue).unwrap();
         optimizer.upload("w", &[1.0; 2]).unwrap();
         optimizer.upload("v", &[1.0; 2]).unwrap();
         let factor = |optimizer: &Optimizer, group| optimizer.weight_decay(group).unwrap().factor();
@@ -201,7 +205,7 @@ fn ordered(gpu: &Gpu, turned: bool, alone: bool, around: &dyn Fn(Builder) -> Bui
     };
     let names = if turned { ["d", "b", "c", "a"] } else { ["a", "b", "c", "d"] };
     let builder = names.into_iter().fold(builder, named);
-    builder.build_blocking(&gpu.device, &gpu.queue).unwrap()
+    builder.pipelines(&gpu.pipelines).build_blocking(&gpu.device, &gpu.queue).unwrap()
 }
 
 #[test]
@@ -273,7 +277,8 @@ fn a_file_of_the_older_version_goes_on() {
             .schedule(Schedule::steps([(2, 0.5)]))
             .tensor("w", &[2, 3])
             .tensor_in("head", "v", &[5]);
-        let mut optimizer = builder.build_blocking(&gpu.device, &gpu.queue).unwrap();
+        let mut optimizer =
+            builder.pipelines(&gpu.pipelines).build_blocking(&gpu.device, &gpu.queue).unwrap();
         let snapshot =
             Snapshot::from_bytes(include_bytes!("../../plain/checkpoint/version1.safetensors")).unwrap();
         optimizer.import(&snapshot).unwrap();

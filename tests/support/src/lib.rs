@@ -39,7 +39,7 @@ pub fn on_every_adapter(test: impl Fn(&Gpu)) {
     let taken = idle().pop();
     let gpus = taken.unwrap_or_else(open);
     for gpu in &gpus {
-        CASES.set(0);
+        begin_cases();
         let label = gpu.label();
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| test(gpu)));
         if let Err(panic) = outcome {
@@ -50,28 +50,24 @@ pub fn on_every_adapter(test: impl Fn(&Gpu)) {
     idle().push(gpus);
 }
 
-#[cfg(not(target_arch = "wasm32"))]
 thread_local! {
     /// How many cases of a test this adapter was asked for.
     static CASES: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
-/// Whether this case of a test is left to the other adapters. SwiftShader and OpenGL take a third of a second and more over
-/// each pipeline, and a test of all cases minutes: they have the first, and then every fourth or second. All others have
-/// all. A browser, which runs on SwiftShader too, says itself what it leaves out.
+/// Counts the cases of a test from the first again.
+pub fn begin_cases() {
+    CASES.set(0);
+}
+
+/// Whether this case of a test is left to the other adapters. SwiftShader, which browsers run on too, and OpenGL take a
+/// third of a second and more over each pipeline, and a test of all cases minutes: they have the first, and then every
+/// fourth or second. All others have all.
 pub fn spared(gpu: &Gpu) -> bool {
-    #[cfg(not(target_arch = "wasm32"))]
-    {
-        let number = CASES.replace(CASES.get() + 1);
-        let is_swiftshader = gpu.info.name.contains("SwiftShader");
-        let every = if is_swiftshader { 4 } else { 1 + usize::from(gpu.info.backend == wgpu::Backend::Gl) };
-        !number.is_multiple_of(every)
-    }
-    #[cfg(target_arch = "wasm32")]
-    {
-        let _ = gpu;
-        false
-    }
+    let number = CASES.replace(CASES.get() + 1);
+    let is_swiftshader = cfg!(target_arch = "wasm32") || gpu.info.name.contains("SwiftShader");
+    let every = if is_swiftshader { 4 } else { 1 + usize::from(gpu.info.backend == wgpu::Backend::Gl) };
+    !number.is_multiple_of(every)
 }
 
 /// Records with `record` and submits.

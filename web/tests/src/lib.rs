@@ -29,12 +29,12 @@ mod transforms;
 #[allow(dead_code, reason = "random models are made natively")]
 mod twin;
 
-use std::sync::Arc;
+use std::{cell::RefCell, sync::Arc};
 
 use sources::pairs;
 
-use common::DeviceTest;
-use lookahead_wgpu::{gpu::Gpu, wgpu};
+use common::{DeviceTest, begin_cases};
+use lookahead_wgpu::{Error, gpu::Gpu, wgpu};
 use serde_json::json;
 use wasm_bindgen::{JsError, prelude::wasm_bindgen};
 
@@ -68,17 +68,29 @@ fn start() {
 /// The names of all tests.
 #[wasm_bindgen]
 pub fn tests() -> Vec<String> {
-    named().map(|(name, _)| name).chain([GOLDEN.to_owned()]).collect()
+    std::iter::once(GOLDEN.to_owned()).chain(named().map(|(name, _)| name)).collect()
 }
 
-/// Runs a test on a new device. What it gives is worth saying.
-#[wasm_bindgen]
-pub async fn run(name: String) -> Result<String, JsError> {
+/// The page's device: tests run on it one after the other, so that what one has compiled the next need not.
+async fn gpu() -> Result<Gpu, Error> {
+    thread_local!(static GPU: RefCell<Option<Gpu>> = const { RefCell::new(None) });
+    if let Some(gpu) = GPU.with_borrow(Option::clone) {
+        return Ok(gpu);
+    }
     let gpu = Gpu::open_web(&[]).await?;
     // Off the web these panic by themselves.
     gpu.device.on_uncaptured_error(Arc::new(|problem: wgpu::Error| {
         web_sys::console::error_1(&problem.to_string().into());
     }));
+    GPU.set(Some(gpu.clone()));
+    Ok(gpu)
+}
+
+/// Runs a test. What it gives is worth saying.
+#[wasm_bindgen]
+pub async fn run(name: String) -> Result<String, JsError> {
+    let gpu = gpu().await?;
+    begin_cases();
     if name == GOLDEN {
         let (compared, worst) = golden::trajectories_agree_with_torch_and_optax(&gpu).await;
         return Ok(format!("{compared} trajectories, off at most by {worst:.1e}"));
