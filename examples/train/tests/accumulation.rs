@@ -30,8 +30,11 @@ fn settings(batch: u32, accumulate: Option<u32>) -> Settings {
     }
 }
 
-fn train(gpu: &Gpu, settings: &Settings) -> History {
-    let bench = Workbench::new(gpu.clone(), &Dataset::digits().unwrap()).unwrap();
+fn bench(gpu: &Gpu) -> Workbench {
+    Workbench::new(gpu.clone(), &Dataset::digits().unwrap()).unwrap()
+}
+
+fn train(bench: &Workbench, settings: &Settings) -> History {
     bench.train(settings, &mut |_| ()).unwrap()
 }
 
@@ -70,37 +73,40 @@ fn twin_losses(how: &Settings) -> Vec<f64> {
 #[test]
 fn every_image_of_an_epoch_has_the_same_weight() {
     let _turn = turn();
+    let mut cases = Vec::new();
     for (batch, accumulate, steps) in [(64, 4, 6), (100, 7, 3), (64, 23, 1), (700, 2, 2), (64, 1000, 1)] {
         let plain = settings(batch, Some(accumulate));
         let expected = twin_losses(&plain);
-        let guarded = Settings { options: Options { guard: true, ..plain.options.clone() }, ..plain.clone() };
-        let scaled = Settings {
-            options: Options { loss_scale: Some(64.0), ..plain.options.clone() },
-            ..plain.clone()
-        };
         // What a guard makes of a short step does not depend on how short it is.
-        let ways = if accumulate == 4 { vec![&plain, &guarded, &scaled] } else { vec![&plain] };
-        on_every_adapter(|gpu| {
-            for how in &ways {
-                let history = train(gpu, how);
-                let what = format!("{batch} images, {accumulate} batches, {:?}", how.options);
-                assert_eq!(history.steps, 2 * steps, "{what}");
-                assert_eq!(history.losses.len(), expected.len(), "{what}");
-                for (found, expected) in history.losses.iter().zip(&expected) {
-                    assert!((found - expected).abs() < 1e-4 * expected, "{what}: {found}, not {expected}");
-                }
-            }
-        });
+        if accumulate == 4 {
+            let of = |options| Settings { options, ..plain.clone() };
+            let guarded = of(Options { guard: true, ..plain.options.clone() });
+            let scaled = of(Options { loss_scale: Some(64.0), ..plain.options.clone() });
+            cases.extend([guarded, scaled].map(|how| (how, steps, expected.clone())));
+        }
+        cases.push((plain, steps, expected));
     }
+    on_every_adapter(|gpu| {
+        let bench = bench(gpu);
+        for (how, steps, expected) in &cases {
+            let history = train(&bench, how);
+            let what = format!("{} images, {:?}", how.batch, how.options);
+            assert_eq!(history.steps, 2 * steps, "{what}");
+            assert_eq!(history.losses.len(), expected.len(), "{what}");
+            for (found, expected) in history.losses.iter().zip(expected) {
+                assert!((found - expected).abs() < 1e-4 * expected, "{what}: {found}, not {expected}");
+            }
+        }
+    });
 }
 
 /// Batches of any size make the steps that one large batch makes.
 #[test]
 fn however_an_epoch_is_cut_its_steps_are_the_same() {
-    let gpu = gpu();
-    let whole = train(gpu, &settings(IMAGES as u32, None));
+    let bench = &bench(gpu());
+    let whole = train(bench, &settings(IMAGES as u32, None));
     for (batch, accumulate) in [(64, 23), (64, 1000), (1000, 2), (20, u32::MAX)] {
-        let parts = train(gpu, &settings(batch, Some(accumulate)));
+        let parts = train(bench, &settings(batch, Some(accumulate)));
         assert_eq!(parts.steps, 2);
         for (found, expected) in parts.epochs.iter().zip(&whole.epochs) {
             assert!((found.train_loss - expected.train_loss).abs() < 1e-5, "{batch}");
@@ -108,8 +114,8 @@ fn however_an_epoch_is_cut_its_steps_are_the_same() {
         }
     }
     // Pairs of 32 are 64, the last of an epoch's too.
-    let pairs = train(gpu, &settings(32, Some(2)));
-    let whole = train(gpu, &settings(64, None));
+    let pairs = train(bench, &settings(32, Some(2)));
+    let whole = train(bench, &settings(64, None));
     assert_eq!((pairs.losses.len(), pairs.steps, whole.steps), (2 * 45, 46, 46));
     for (found, expected) in pairs.epochs.iter().zip(&whole.epochs) {
         assert!((found.train_loss - expected.train_loss).abs() < 1e-5);
@@ -118,7 +124,7 @@ fn however_an_epoch_is_cut_its_steps_are_the_same() {
 
 #[test]
 fn a_resumed_run_with_short_steps_stays_on_its_curve_to_the_bit() {
-    let bench = Workbench::new(gpu().clone(), &Dataset::digits().unwrap()).unwrap();
+    let bench = bench(gpu());
     let adaptive = Adaptive {
         curvature: CurvatureName::Corrected,
         alpha_low: 0.2,
@@ -164,11 +170,11 @@ fn what_makes_a_step_is_said_and_what_takes_none_too() {
     let one = said(64, Some(1000)).unwrap();
     assert_eq!(one, "an epoch's 23 batches make 1 step, since there are no more than 23");
 
-    let gpu = gpu();
+    let bench = &bench(gpu());
     let late = Settings { lookahead: Some((5, 0.5, PolicyName::Maintain)), ..settings(64, Some(1000)) };
-    let words = report::idle(&train(gpu, &late)).unwrap();
+    let words = report::idle(&train(bench, &late)).unwrap();
     assert!(words.contains("no sync") && words.contains("2 steps") && words.contains("k is 5"), "{words}");
-    assert_eq!(report::idle(&train(gpu, &settings(64, Some(1000)))), None);
+    assert_eq!(report::idle(&train(bench, &settings(64, Some(1000)))), None);
 }
 
 /// 65,536 epochs of 65,536 batches are 2^32: more than 32 bits count.

@@ -14,7 +14,8 @@ use train::history::{Divergence, History};
 use train::program;
 
 fn arguments(words: &[&str]) -> Arguments {
-    Arguments::try_parse_from(["train", "--hidden", "8"].iter().chain(words)).unwrap()
+    let adapter = gpu().label();
+    Arguments::try_parse_from(["train", "--hidden", "8", "--adapter", &adapter].iter().chain(words)).unwrap()
 }
 
 fn run(words: &[&str]) -> Result<(), String> {

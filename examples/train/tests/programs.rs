@@ -2,13 +2,15 @@
 
 use crate::fresh_folder;
 use clap::Parser;
+use lookahead_test_support::gpu;
 use std::fs;
 use std::path::Path;
 use train::arguments::Arguments;
 use train::program;
 
 fn run(words: &[&str]) -> Result<(), String> {
-    let arguments = Arguments::try_parse_from(["train"].iter().chain(words)).unwrap();
+    let adapter = gpu().label();
+    let arguments = Arguments::try_parse_from(["train", "--adapter", &adapter].iter().chain(words)).unwrap();
     program::run(&arguments).map_err(|problem| problem.to_string())
 }
 
