@@ -4,7 +4,8 @@
 use std::{fs, path::PathBuf};
 
 use lookahead_wgpu::{
-    Group, Lookahead, Optimizer, Schedule, Snapshot, StatePolicy, gpu::Gpu, rules::Adam, rules::Sgd,
+    DEFAULT_GROUP, Group, Lookahead, Optimizer, Schedule, Snapshot, StatePolicy, gpu::Gpu, rules::Adam,
+    rules::Sgd,
 };
 
 use crate::{
@@ -111,6 +112,24 @@ fn a_file_of_version_1_comes_back_as_recorded() {
         } else {
             comes_back(optimizer, "version 1", old, &fs::read(path).unwrap());
         }
+    });
+}
+
+/// Of a cycle that keeps the k and alpha that it began with, though others are set.
+#[test]
+fn a_latched_cycle_comes_back_as_the_same_bytes() {
+    on_one_adapter(|gpu| {
+        let (case, path) = (case("guard"), path("guard latched"));
+        if is_recording() && !path.exists() {
+            let mut optimizer = optimizer(gpu, &case);
+            train(gpu, &case, &mut optimizer, None, &[], 3);
+            optimizer.set_k(DEFAULT_GROUP, 7).unwrap();
+            optimizer.set_alpha(DEFAULT_GROUP, 0.25).unwrap();
+            fs::write(&path, optimizer.export_blocking().unwrap().to_bytes().unwrap()).unwrap();
+        }
+        let written = fs::read(path).unwrap();
+        assert!(String::from_utf8_lossy(&written).contains("pull"), "the settings are the cycle's own");
+        comes_back(optimizer(gpu, &case), "guard latched", &written, &written);
     });
 }
 
