@@ -2,7 +2,7 @@
 // the tests whose names have it.
 
 import assert from 'node:assert/strict';
-import { copyFile, mkdir, mkdtemp, rm, symlink } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -94,6 +94,19 @@ test('runs the example of the README', () => on(dawn, async () => {
   await copyFile(join(here, 'example.js'), file);
   const { x, y } = await within(import(pathToFileURL(file)));
   assert.ok(Math.abs(x - 3) < 1e-2 && Math.abs(y + 1) < 1e-2, `${x}, ${y}`);
+}));
+
+test('a checkpoint of the native library comes back byte for byte', () => on(dawn, async () => {
+  const written = await readFile(join(here, '../../tests/oracle/checkpoints/adam-alone.safetensors'));
+  const shapes = [[5, 7], [130], [3, 4, 5], [1], [2, 3, 3, 9], [6, 1]];
+  const tensors = shapes.map((shape, index) => ({ name: `t${index}`, shape }));
+  const optimizer = await within(Optimizer.create({ rule: { name: 'adam', lr: 0.01, eps: 1e-4 }, tensors }));
+  optimizer.load(written);
+  assert.deepEqual(Buffer.from(await within(optimizer.save())), written);
+  const damaged = Uint8Array.from(written);
+  damaged[damaged.length - 1] ^= 1;
+  assert.throws(() => optimizer.load(damaged), ({ kind, message }) => kind === 'Checkpoint' && message.includes('damaged'));
+  optimizer.destroy();
 }));
 
 test('says so where there is no WebGPU, or no adapter', async () => {
