@@ -19,7 +19,9 @@ const PATIENCE = 240_000;
 
 needs(join(web, 'dist/package/lookahead_wgpu.js'), 'cargo xtask web --build');
 const address = await serve(web);
-const browser = await launch();
+// A browser compiles on one thread: two run side by side.
+const browsers = await Promise.all([launch(), launch()]);
+const [browser] = browsers;
 
 /** The page with the tests, and what its scripts failed at. */
 async function open(from = browser, patch) {
@@ -44,7 +46,7 @@ async function inPage(name, from, patch) {
 }
 
 const first = await open();
-const tests = (await first.evaluate(() => window.tests.names)).map((name) => ({ name, run: () => inPage(name) }));
+const tests = (await first.evaluate(() => window.tests.names)).map((name) => ({ name, run: (lane) => inPage(name, lane) }));
 await first.context().close();
 const test = (name, run) => tests.push({ name, run });
 
@@ -145,4 +147,4 @@ test('TypeScript finds the types right, and wrong options wrong', async () => {
   }
 });
 
-await runAll(tests);
+await runAll(tests, browsers);
