@@ -182,12 +182,8 @@ async fn slow_weights_in_bf16_are_rounded_at_random(gpu: &Gpu) {
     let count = 20_000;
     let run = async || {
         let builder = Optimizer::builder(Sgd::new(0.0)).lookahead(Lookahead::new(1, 1.0)).slow_bf16();
-        let mut optimizer = builder
-            .tensor("w", &[count])
-            .pipelines(&gpu.pipelines)
-            .build(&gpu.device, &gpu.queue)
-            .await
-            .unwrap();
+        let builder = builder.tensor("w", &[count]).pipelines(&gpu.pipelines);
+        let mut optimizer = builder.build(&gpu.device, &gpu.queue).await.unwrap();
         // A third of the way from one bf16 to the next.
         let value = 1.0 + 2f32.powi(-7) / 3.0;
         optimizer.upload("w", &vec![value; count]).unwrap();
@@ -228,12 +224,8 @@ async fn errors_of_each_mode_against_f64(gpu: &Gpu) {
         let mut builder = Optimizer::builder(rule.clone()).lookahead(lookahead);
         builder = gradients.into_iter().fold(builder, |builder, half| builder.half_gradients(half));
         builder = if slow_bf16 { builder.slow_bf16() } else { builder };
-        let mut optimizer = builder
-            .tensor("w", &[count])
-            .pipelines(&gpu.pipelines)
-            .build(&gpu.device, &gpu.queue)
-            .await
-            .unwrap();
+        let builder = builder.tensor("w", &[count]).pipelines(&gpu.pipelines);
+        let mut optimizer = builder.build(&gpu.device, &gpu.queue).await.unwrap();
         let start = noise(count, 1);
         optimizer.upload("w", &start).unwrap();
         let mut twin = Twin::new(rule, vec![widen(&start)]).lookahead(lookahead);

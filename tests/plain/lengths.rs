@@ -1,6 +1,8 @@
 //! No function of the library is longer than a screen.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use crate::arrows::rust_files;
 
 const MOST: usize = 60;
 
@@ -8,7 +10,7 @@ const MOST: usize = 60;
 fn functions_fit_a_screen() {
     let mut long = Vec::new();
     let mut functions = 0;
-    for path in files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src")) {
+    for path in rust_files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src")) {
         let text = std::fs::read_to_string(&path).unwrap();
         for (name, lines) in lengths(&text) {
             functions += 1;
@@ -40,14 +42,6 @@ fn lengths(text: &str) -> Vec<(&str, usize)> {
         Some((name, lines[index..].iter().position(|line| **line == end)? + 1))
     };
     (0..lines.len()).filter_map(length).collect()
-}
-
-/// All Rust files below a folder.
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let (folders, files): (Vec<_>, Vec<_>) = entries.partition(|path| path.is_dir());
-    let files = files.into_iter().filter(|path| path.extension().is_some_and(|extension| extension == "rs"));
-    folders.iter().flat_map(|folder| self::files(folder)).chain(files).collect()
 }
 
 #[test]

@@ -1,12 +1,8 @@
 //! The list of the rules, their settings by serde, and that a rule is named in its own files alone.
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{collections::BTreeSet, fs, path::Path, process::Command};
 
+use crate::arrows::rust_files;
 use lookahead_wgpu::{
     Error, Rule,
     rules::{self, AdaFactor, Adam, AdamW, Ranger, Slot, Step},
@@ -194,7 +190,7 @@ fn rules_are_named_in_their_own_files() {
     let words: Vec<String> = quoted.chain(types.iter().map(ToString::to_string)).collect();
     let mut named = vec![];
     for place in PLACES {
-        for file in sources(&root.join(place)) {
+        for file in rust_files(&root.join(place)) {
             let name = file.strip_prefix(root).unwrap().to_str().unwrap().replace('\\', "/");
             if name == "src/rules.rs" || name.starts_with("src/rules/") {
                 continue;
@@ -225,17 +221,10 @@ fn has_word(line: &str, word: &str) -> bool {
     })
 }
 
-fn sources(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let (folders, files): (Vec<_>, Vec<_>) = entries.partition(|path| path.is_dir());
-    let own = files.into_iter().filter(|path| path.extension().is_some_and(|it| it == "rs"));
-    own.chain(folders.iter().flat_map(|folder| sources(folder))).collect()
-}
-
 /// `cargo fmt` does not see files that a macro's line declares: `rustfmt src/rules/*.rs` formats them.
 #[test]
 fn the_rules_files_are_formatted() {
-    let files = sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/rules"));
+    let files = rust_files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/rules"));
     let rustfmt = Command::new("rustfmt").args(["--check", "--edition", "2024"]).args(files).output();
     // Where there is no rustfmt there is nothing to be asked.
     if let Ok(output) = rustfmt {

@@ -9,7 +9,7 @@ import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { launch } from '../tests/browser.mjs';
+import { launch, launchSeveral } from '../tests/browser.mjs';
 import { needs, remark, runAll } from '../tests/runner.mjs';
 import { serve } from '../tests/server.mjs';
 
@@ -19,8 +19,7 @@ const PATIENCE = 240_000;
 
 needs(join(web, 'dist/package/lookahead_wgpu.js'), 'cargo xtask web --build');
 const address = await serve(web);
-// A browser compiles on one thread: two run side by side.
-const browsers = await Promise.all([launch(), launch()]);
+const browsers = await launchSeveral();
 const [browser] = browsers;
 
 /** The page with the tests, and what its scripts failed at. */

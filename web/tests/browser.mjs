@@ -1,5 +1,6 @@
 // Chromium with WebGPU on SwiftShader, and none of what it does by itself.
 
+import { availableParallelism } from 'node:os';
 import { chromium } from 'playwright-core';
 
 const quiet = [
@@ -13,4 +14,9 @@ export function launch({ hasGpu = true } = {}) {
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
     args: [...quiet, ...(hasGpu ? webgpu : [])],
   });
+}
+
+/** Several, for tests side by side: a browser compiles on one thread. */
+export function launchSeveral() {
+  return Promise.all(Array.from({ length: Math.min(4, availableParallelism()) }, () => launch()));
 }

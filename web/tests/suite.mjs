@@ -3,10 +3,9 @@
 // `cargo xtask web --test` builds and runs it. An argument picks the tests whose names have it.
 
 import assert from 'node:assert/strict';
-import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { launch } from './browser.mjs';
+import { launchSeveral } from './browser.mjs';
 import { needs, runAll } from './runner.mjs';
 import { serve } from './server.mjs';
 
@@ -16,20 +15,14 @@ const PATIENCE = 900_000;
 const web = resolve(fileURLToPath(import.meta.url), '../..');
 needs(join(web, 'dist/tests/lookahead_wgpu_tests.js'), 'cargo xtask web --test');
 const address = await serve(web);
-// A browser compiles on one thread: so many run side by side.
-const browsers = await Promise.all(Array.from({ length: Math.min(4, availableParallelism()) }, () => launch()));
-const lanes = browsers.map((browser) => ({ browser, page: undefined }));
+const lanes = (await launchSeveral()).map((browser) => ({ browser, page: undefined }));
 
 /**
  * What `run` gives on the lane's page, unless an error is reported there first. A page that saw one is closed, and the
  * next test gets another.
  */
 async function onPage(lane, run, word) {
-  if (!lane.page) {
-    lane.page = await lane.browser.newPage();
-    await lane.page.goto(`${address}tests/`);
-  }
-  const { page } = lane;
+  const page = lane.page ?? await lane.browser.newPage();
   let watch;
   const trouble = new Promise((_, reject) => {
     const fail = (message) => reject(new Error(message));
@@ -40,6 +33,8 @@ async function onPage(lane, run, word) {
   });
   trouble.catch(() => {});
   try {
+    if (!lane.page) await page.goto(`${address}tests/`);
+    lane.page = page;
     const result = await Promise.race([page.evaluate(run, word), trouble]);
     // An error that the device reports at the very end comes after the test's answer.
     await Promise.race([page.waitForTimeout(50), trouble]);

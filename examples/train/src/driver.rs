@@ -60,7 +60,7 @@ impl Workbench {
     pub fn new(gpu: Gpu, dataset: &Dataset) -> Result<Self, TrainError> {
         // wgpu ends the program on an error that nobody takes; a lost device shows in the next reading.
         gpu.device.on_uncaptured_error(Arc::new(|problem| log::error!("{problem}")));
-        let bench = super::run::Workbench::new(&gpu.device, &gpu.queue, dataset);
+        let bench = super::run::Workbench::new(&gpu, dataset);
         let bench = pollster::block_on(bench).map_err(RunError::from)?;
         Ok(Self { gpu, bench })
     }

@@ -10,9 +10,8 @@ use crate::model::{Backward, Forward, Network, random_streams};
 use crate::options::{BIASES, HalfName};
 use crate::reading::Reading;
 use crate::settings::{PolicyName, Settings};
-use lookahead_wgpu::{
-    DEFAULT_GROUP, Lookahead, Optimizer, Slice, Snapshot, StatePolicy, gpu::Pipelines, wgpu,
-};
+use lookahead_wgpu::gpu::{Gpu, Pipelines};
+use lookahead_wgpu::{DEFAULT_GROUP, Lookahead, Optimizer, Slice, Snapshot, StatePolicy, wgpu};
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::seq::SliceRandom;
 use std::collections::VecDeque;
@@ -56,19 +55,27 @@ pub struct Workbench {
 
 impl Workbench {
     /// Uploads the data and compiles the shaders.
-    pub async fn new(
-        device: &wgpu::Device,
-        queue: &wgpu::Queue,
-        dataset: &Dataset,
-    ) -> Result<Self, ModelError> {
+    pub async fn new(gpu: &Gpu, dataset: &Dataset) -> Result<Self, ModelError> {
+        let Gpu { device, queue, pipelines, .. } = gpu;
         Ok(Self {
             device: device.clone(),
             queue: queue.clone(),
             kernels: Kernels::new(device, None).await?,
-            pipelines: Pipelines::default(),
+            pipelines: pipelines.clone(),
             train: Images::upload(device, queue, &dataset.train, dataset.scale).await?,
             test: Images::upload(device, queue, &dataset.test, dataset.scale).await?,
             pixels: dataset.pixels(),
+        })
+    }
+
+    /// Other data, with the shaders that are there.
+    pub async fn with_data(&self, dataset: &Dataset) -> Result<Self, ModelError> {
+        let Self { device, queue, .. } = self;
+        Ok(Self {
+            train: Images::upload(device, queue, &dataset.train, dataset.scale).await?,
+            test: Images::upload(device, queue, &dataset.test, dataset.scale).await?,
+            pixels: dataset.pixels(),
+            ..self.clone()
         })
     }
 }

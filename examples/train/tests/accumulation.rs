@@ -188,7 +188,7 @@ fn batches_are_counted_in_64_bits() {
         Dataset { name: "many".to_owned(), width: 1, height: 1, scale: 1.0, train: split.clone(), test };
     let how = Settings { epochs: 1 << 16, hidden: vec![], ..settings(1, None) };
     pollster::block_on(async {
-        let bench = run::Workbench::new(&gpu.device, &gpu.queue, &dataset).await.unwrap();
+        let bench = run::Workbench::new(gpu, &dataset).await.unwrap();
         let mut run = Run::new(&bench, &how).await.unwrap();
         assert_eq!(run.total(), 1 << 32);
         assert!(!run.is_done());

@@ -15,9 +15,7 @@ pub fn gpus() -> &'static [Gpu] {
 /// A device for what does not hang on the adapter: lavapipe's where it is there, which is the quickest over pipelines.
 #[cfg(not(target_arch = "wasm32"))]
 pub fn gpu() -> &'static Gpu {
-    let is_quick =
-        |gpu: &&Gpu| gpu.info.backend != wgpu::Backend::Gl && !gpu.info.name.contains("SwiftShader");
-    gpus().iter().find(is_quick).unwrap_or(&gpus()[0])
+    gpus().iter().find(|gpu| !is_slow(gpu)).unwrap_or(&gpus()[0])
 }
 
 #[cfg(not(target_arch = "wasm32"))]
@@ -60,15 +58,18 @@ pub fn begin_cases() {
     CASES.set(0);
 }
 
-/// Whether this case of a test is left to the other adapters. SwiftShader, which browsers run on too, and OpenGL take a
-/// third of a second and more over each pipeline, and a test of all cases minutes: they have the first, and then every
-/// fourth. All others have all.
+/// Whether this case of a test is left to the other adapters: the slow ones have the first, and then every fourth, or a
+/// test of all cases would take minutes. All others have all.
 pub fn spared(gpu: &Gpu) -> bool {
     let number = CASES.replace(CASES.get() + 1);
-    let is_slow = cfg!(target_arch = "wasm32")
-        || gpu.info.backend == wgpu::Backend::Gl
-        || gpu.info.name.contains("SwiftShader");
-    is_slow && !number.is_multiple_of(4)
+    is_slow(gpu) && !number.is_multiple_of(4)
+}
+
+/// Whether an adapter takes a third of a second and more over each pipeline: SwiftShader, which browsers run on too, and
+/// OpenGL.
+fn is_slow(gpu: &Gpu) -> bool {
+    let is_browser = cfg!(target_arch = "wasm32");
+    is_browser || gpu.info.backend == wgpu::Backend::Gl || gpu.info.name.contains("SwiftShader")
 }
 
 /// Records with `record` and submits.

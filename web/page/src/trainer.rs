@@ -122,8 +122,7 @@ impl Trainer {
     }
 
     async fn replace(&mut self, dataset: Dataset) -> Result<(), JsError> {
-        let Workbench { device, queue, .. } = &self.bench;
-        self.bench = Workbench::new(device, queue, &dataset).await.map_err(shown)?;
+        self.bench = self.bench.with_data(&dataset).await.map_err(shown)?;
         self.dataset = dataset;
         self.runs.clear();
         Ok(())
@@ -287,7 +286,7 @@ impl Training {
 
 async fn open(dataset: &Dataset, on_lost: &Function) -> Result<Workbench, JsError> {
     let gpu = gpu::open(on_lost.clone()).await.map_err(shown)?;
-    Workbench::new(&gpu.device, &gpu.queue, dataset).await.map_err(shown)
+    Workbench::new(&gpu, dataset).await.map_err(shown)
 }
 
 fn json(value: &impl Serialize) -> Result<String, JsError> {
