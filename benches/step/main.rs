@@ -1,6 +1,7 @@
 //! What a step costs: its time against the bytes that it must move, what Lookahead adds to a rule, what
 //! many tensors add to one, and what recording a step takes of the host.
 
+mod floor;
 mod host;
 mod measure;
 mod report;
@@ -41,6 +42,7 @@ pub type Failure = Box<dyn Error>;
         cargo bench -- --quick\n  \
         cargo bench -- --adapter nvidia --parameters 100000000\n  \
         cargo bench -- --adapter llvmpipe --seconds 20\n  \
+        cargo bench -- --only guard\n  \
         cargo bench -- --json bench.json"
 )]
 struct Args {
@@ -55,6 +57,10 @@ struct Args {
     /// Seconds of samples for each row: more on a busy machine [default: 1]
     #[arg(long, value_name = "S", value_parser = seconds)]
     seconds: Option<Duration>,
+
+    /// Only rows whose name contains NAME: `adam`, `guard`, `recording`, ...
+    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
+    only: String,
 
     /// Small sizes and few repeats: whether everything runs, not how fast
     #[arg(long)]
@@ -116,11 +122,12 @@ fn run(args: &Args) -> Result<(), Failure> {
     let effort = args.effort();
 
     let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed} {wide_msg}")?;
-    let bar = ProgressBar::new((gpus.len() * tables::measurements()) as u64).with_style(style);
+    let rows = tables::Rows { only: &args.only };
+    let bar = ProgressBar::new((gpus.len() * rows.count()) as u64).with_style(style);
     print(&bar, &report::preface(&effort))?;
     let mut report = Report { version: env!("CARGO_PKG_VERSION"), k: workload::K, adapters: vec![] };
     for gpu in &gpus {
-        let adapter = Adapter::measure(gpu, &args.sizes(gpu), &effort, &bar)?;
+        let adapter = Adapter::measure(gpu, &rows, &args.sizes(gpu), &effort, &bar)?;
         print(&bar, &adapter.text())?;
         report.adapters.push(adapter);
     }

@@ -1,4 +1,4 @@
-//! Timing on a machine that does other things too: samples of two works in turn, and medians.
+//! Timing on a machine that does other things too: samples of works in turn, and medians.
 
 use std::time::{Duration, Instant};
 
@@ -13,9 +13,9 @@ pub type Work = Box<dyn FnMut(&mut wgpu::CommandEncoder) -> Result<(), Failure>>
 pub struct Effort {
     /// Least time of a sample: a submission's own cost is spread over its units.
     pub sample: Duration,
-    /// Least time of all samples of a pair.
+    /// Least time of all samples of a row.
     pub pair: Duration,
-    /// Least number of samples of each of a pair.
+    /// Least number of samples of each work of a row.
     pub least: usize,
     /// Encoders of steps to record on the host.
     pub encoders: usize,
@@ -31,40 +31,39 @@ impl Effort {
 /// Units in a sample at most, so that a sample's commands stay few.
 const MAX_UNITS: u32 = 200;
 
-/// Samples of two works, taken in turn.
-pub struct Pair {
-    /// Seconds a unit of the first.
-    pub a: Vec<f64>,
-    /// Seconds a unit of the second.
-    pub b: Vec<f64>,
+/// Samples of several works, taken in turn.
+pub struct Samples {
+    /// Seconds a unit, by work.
+    pub of: Vec<Vec<f64>>,
 }
 
-impl Pair {
-    /// Takes samples a b a b ...; what disturbs the machine for longer than a sample disturbs both.
-    pub fn measure(gpu: &Gpu, a: &mut Work, b: &mut Work, effort: &Effort) -> Result<Self, Failure> {
-        let units = [units(gpu, a, effort)?, units(gpu, b, effort)?];
-        let mut pair = Self { a: vec![], b: vec![] };
+impl Samples {
+    /// Takes samples a b c a b c ...; what disturbs the machine for longer than a sample disturbs all.
+    pub fn measure(gpu: &Gpu, works: &mut [&mut Work], effort: &Effort) -> Result<Self, Failure> {
+        let units = works.iter_mut().map(|work| units(gpu, work, effort)).collect::<Result<Vec<_>, _>>()?;
+        let mut of = vec![vec![]; works.len()];
         let begin = Instant::now();
-        while pair.a.len() < effort.least || begin.elapsed() < effort.pair {
-            pair.a.push(sample(gpu, a, units[0])?);
-            pair.b.push(sample(gpu, b, units[1])?);
+        while of[0].len() < effort.least || begin.elapsed() < effort.pair {
+            for ((work, units), samples) in works.iter_mut().zip(&units).zip(&mut of) {
+                samples.push(sample(gpu, work, *units)?);
+            }
         }
-        Ok(pair)
+        Ok(Self { of })
     }
 
-    /// The median of b / a, sample by sample.
-    pub fn ratio(&self) -> f64 {
-        median(&self.ratios())
+    /// The median of work `a`'s time over work `b`'s, sample by sample.
+    pub fn ratio(&self, a: usize, b: usize) -> f64 {
+        median(&self.ratios(a, b))
     }
 
-    /// The middle half of the ratios: how far its ends are apart, relative to the median.
-    pub fn spread(&self) -> f64 {
-        let ratios = self.ratios();
+    /// The middle half of those ratios: how far its ends are apart, relative to the median.
+    pub fn spread(&self, a: usize, b: usize) -> f64 {
+        let ratios = self.ratios(a, b);
         (quantile(&ratios, 0.75) - quantile(&ratios, 0.25)) / median(&ratios)
     }
 
-    fn ratios(&self) -> Vec<f64> {
-        self.a.iter().zip(&self.b).map(|(a, b)| b / a).collect()
+    fn ratios(&self, a: usize, b: usize) -> Vec<f64> {
+        self.of[a].iter().zip(&self.of[b]).map(|(a, b)| a / b).collect()
     }
 }
 

@@ -45,6 +45,8 @@ pub struct StepRow {
     pub gb_per_s: f64,
     pub copy_gb_per_s: f64,
     pub of_copy: f64,
+    pub floor_ms: f64,
+    pub over_floor: f64,
     pub spread: f64,
     pub samples: usize,
 }
@@ -103,18 +105,21 @@ impl Adapter {
     /// All tables, at most 100 columns wide.
     pub fn text(&self) -> String {
         let options = self.options_text();
-        [self.steps_text(), self.sync_text(), options, self.tensors_text(), self.host_text()].concat()
+        let all = [self.steps_text(), self.sync_text(), options, self.tensors_text(), self.host_text()];
+        format!("\n=== {} ===\n", self.label) + &all.concat()
     }
 
     fn steps_text(&self) -> String {
+        if self.steps.is_empty() {
+            return String::new();
+        }
         let mut text = format!(
-            "\n=== {} ===\n\n\
-             A step of {} parameters: the bytes that it must move (averaged over a cycle), its time,\n\
-             and its rate against that of a plain buffer copy of as many bytes, read and written. `copy\n\
-             kernel`: no optimizer, a shader that copies. `borrowed`: weights and gradients in one buffer\n\
-             of the caller's. `norm clip`: clipped by the global norm.\n\
-             {:37} {:>10} {:>9} {:>8} {:>6} {:>6} {:>6}\n",
-            self.label,
+            "\nA step of {} parameters: the bytes that it must move (averaged over a cycle), its time,\n\
+             its rate, that against a plain buffer copy of as many bytes, read and written, and its time\n\
+             against that of a kernel written by hand which moves as many values and computes nothing.\n\
+             `copy kernel`: no optimizer, a shader that copies. `borrowed`: weights and gradients in one\n\
+             buffer of the caller's. `norm clip`: clipped by the global norm.\n\
+             {:37} {:>10} {:>9} {:>8} {:>6} {:>5} {:>6} {:>6}\n",
             self.steps.last().map_or_else(String::new, |row| count(row.parameters)),
             "optimizer",
             "dispatches",
@@ -122,17 +127,19 @@ impl Adapter {
             "ms/step",
             "GB/s",
             "/copy",
+            "/floor",
             "spread"
         );
         for row in &self.steps {
             text += &format!(
-                "{:37} {:>10} {:>9.1} {:>8} {:>6.1} {:>6.2} {:>6}\n",
+                "{:37} {:>10} {:>9.1} {:>8} {:>6.1} {:>5.2} {:>6.2} {:>6}\n",
                 row.optimizer,
                 row.dispatches,
                 row.bytes / 1e6,
                 milliseconds(row.step_ms),
                 row.gb_per_s,
                 row.of_copy,
+                row.over_floor,
                 percent(row.spread)
             );
         }
@@ -140,6 +147,9 @@ impl Adapter {
     }
 
     fn sync_text(&self) -> String {
+        if self.sync.is_empty() {
+            return String::new();
+        }
         let mut text = format!(
             "\nWhat Lookahead adds, over whole cycles.\n\
              {:25} {:>11} {:>13} {:>18} {:>12} {:>6} {:>6}\n",
@@ -161,6 +171,9 @@ impl Adapter {
     }
 
     fn options_text(&self) -> String {
+        if self.options.is_empty() {
+            return String::new();
+        }
         let mut text = format!(
             "\nWhat an option adds to lookahead(adam), over whole cycles of {K} inner steps.\n\
              {:25} {:>11} {:>13} {:>12} {:>12} {:>6} {:>6}\n",
@@ -182,6 +195,9 @@ impl Adapter {
     }
 
     fn tensors_text(&self) -> String {
+        if self.tensors.is_empty() {
+            return String::new();
+        }
         let mut text = format!(
             "\nThe tensors of ResNet-50 against one of as many parameters: lookahead(adam).\n\
              {:>7} {:>11} {:>10} {:>8} {:>10} {:>10} {:>6} {:>6}\n",
@@ -204,6 +220,9 @@ impl Adapter {
     }
 
     fn host_text(&self) -> String {
+        if self.host.is_empty() {
+            return String::new();
+        }
         let mut text = format!(
             "\nThe host's time a step of lookahead(adam), {} steps an encoder, without waiting for the device.\n\
              {:>7} {:>6} {:>10} {:>10} {:>10}\n",

@@ -11,8 +11,8 @@ use lookahead_wgpu::{
 };
 
 use crate::{
-    Failure, Sizes, host,
-    measure::{Effort, Pair, median},
+    Failure, Sizes, floor, host,
+    measure::{Effort, Samples, median},
     report::{Adapter, HostRow, StepRow, SyncRow, TensorsRow},
     resnet50,
     workload::{Copy, K, Subject, lookahead, rules},
@@ -21,19 +21,88 @@ use crate::{
 /// Tensors and groups of the host's table.
 const HOST: [(usize, usize); 3] = [(1, 1), (161, 1), (161, 8)];
 
-/// Measurements of an adapter: the copy kernel, every rule with and without Lookahead and four variants, the
-/// rules' ratios, the options', the tensors, the host's.
-pub fn measurements() -> usize {
-    1 + 2 * rules().len() + 4 + rules().len() + options().len() + 1 + HOST.len()
+/// What is measured on each adapter: the rows whose names contain a text.
+pub struct Rows<'a> {
+    pub only: &'a str,
 }
 
-/// The copy kernel of the first row takes one dispatch up to this size.
-const COPY_KERNEL: usize = 65_535 * 256 * 4;
+impl Rows<'_> {
+    fn has(&self, name: &str) -> bool {
+        name.contains(self.only)
+    }
+
+    /// How many.
+    pub fn count(&self) -> usize {
+        let names = Variant::all().into_iter().map(|variant| variant.name);
+        let names = names.chain(rules().into_iter().map(|(name, _)| added_to(name)));
+        let names = names.chain(options().into_iter().map(|(name, _)| name.to_owned()));
+        let others = [COPY_KERNEL, TENSORS].into_iter().chain(HOST.map(|_| RECORDING));
+        names.chain(others.map(str::to_owned)).filter(|name| self.has(name)).count()
+    }
+}
+
+const COPY_KERNEL: &str = "copy kernel";
+const TENSORS: &str = "the tensors of ResNet-50";
+const RECORDING: &str = "recording";
+
+fn added_to(rule: &str) -> String {
+    format!("what Lookahead adds to {rule}")
+}
 
 impl Adapter {
     /// Fills all tables.
-    pub fn measure(gpu: &Gpu, sizes: &Sizes, effort: &Effort, bar: &ProgressBar) -> Result<Self, Failure> {
-        let mut adapter = Self {
+    pub fn measure(
+        gpu: &Gpu,
+        rows: &Rows<'_>,
+        sizes: &Sizes,
+        effort: &Effort,
+        bar: &ProgressBar,
+    ) -> Result<Self, Failure> {
+        let mut adapter = Self::of(gpu);
+        let begin = |what: &str| {
+            let has = rows.has(what);
+            if has {
+                bar.set_message(format!("{}: {what}", gpu.info.name));
+                bar.inc(1);
+            }
+            has
+        };
+        if begin(COPY_KERNEL) {
+            let mut kernel = Subject::copy_kernel(gpu, sizes.rules)?;
+            adapter.steps.push(step_row(gpu, COPY_KERNEL.to_owned(), &mut kernel, effort)?);
+        }
+        for variant in Variant::all() {
+            if begin(&variant.name) {
+                adapter.steps.push(step(gpu, variant, sizes.rules, effort)?);
+            }
+        }
+        for ((name, alone), (_, wrapped)) in rules().into_iter().zip(rules()) {
+            if begin(&added_to(name)) {
+                let parameters = if name == "adam" { sizes.adam_ratio } else { sizes.rules };
+                adapter.sync.push(sync(gpu, name, [alone, wrapped], parameters, effort)?);
+            }
+        }
+        for (name, options) in options() {
+            if begin(name) {
+                adapter.options.push(option(gpu, name, options, sizes.rules, effort)?);
+            }
+        }
+        if begin(TENSORS) {
+            adapter.tensors.push(tensors(gpu, sizes.width, effort)?);
+        }
+        for (tensors, groups) in HOST {
+            if begin(RECORDING) {
+                let times = host::measure(gpu, tensors, groups, effort)?;
+                let (record_us, finish_us, submit_us) = (times.record, times.finish, times.submit);
+                adapter.host.push(HostRow { tensors, groups, record_us, finish_us, submit_us });
+            }
+        }
+        Ok(adapter)
+    }
+
+    /// Empty tables.
+    fn of(gpu: &Gpu) -> Self {
+        Self {
             name: gpu.info.name.clone(),
             backend: gpu.info.backend.to_string(),
             driver: format!("{} {}", gpu.info.driver, gpu.info.driver_info),
@@ -43,39 +112,7 @@ impl Adapter {
             options: vec![],
             tensors: vec![],
             host: vec![],
-        };
-        let begin = |what: &str| bar.set_message(format!("{}: {what}", gpu.info.name));
-        begin("copy kernel");
-        let mut kernel = Subject::copy_kernel(gpu, sizes.rules.min(COPY_KERNEL))?;
-        adapter.steps.push(step_row(gpu, "copy kernel".to_owned(), &mut kernel, effort)?);
-        bar.inc(1);
-        for variant in Variant::all() {
-            begin(&variant.name);
-            adapter.steps.push(step(gpu, variant, sizes.rules, effort)?);
-            bar.inc(1);
         }
-        for ((name, alone), (_, wrapped)) in rules().into_iter().zip(rules()) {
-            begin(&format!("what Lookahead adds to {name}"));
-            let parameters = if name == "adam" { sizes.adam_ratio } else { sizes.rules };
-            adapter.sync.push(sync(gpu, name, [alone, wrapped], parameters, effort)?);
-            bar.inc(1);
-        }
-        for (name, options) in options() {
-            begin(&format!("what {name} adds"));
-            adapter.options.push(option(gpu, name, options, sizes.rules, effort)?);
-            bar.inc(1);
-        }
-        begin("the tensors of ResNet-50");
-        adapter.tensors.push(tensors(gpu, sizes.width, effort)?);
-        bar.inc(1);
-        for (tensors, groups) in HOST {
-            begin("recording");
-            let times = host::measure(gpu, tensors, groups, effort)?;
-            let (record_us, finish_us, submit_us) = (times.record, times.finish, times.submit);
-            adapter.host.push(HostRow { tensors, groups, record_us, finish_us, submit_us });
-            bar.inc(1);
-        }
-        Ok(adapter)
     }
 }
 
@@ -137,21 +174,27 @@ fn step(gpu: &Gpu, variant: Variant, parameters: usize, effort: &Effort) -> Resu
 
 fn step_row(gpu: &Gpu, name: String, subject: &mut Subject, effort: &Effort) -> Result<StepRow, Failure> {
     let mut copy = Copy::new(gpu, subject.bytes)?;
-    let pair = Pair::measure(gpu, &mut subject.work, &mut copy.work, effort)?;
-    let step_s = median(&pair.a) / f64::from(K);
-    let copy_s = median(&pair.b) / f64::from(K);
+    let parameters = subject.parameters as usize;
+    let [step, last] = subject.streams;
+    let mut floor = floor::cycle(gpu, parameters, step, last)?;
+    let floor_bytes = (step.bytes(parameters) * f64::from(K - 1) + last.bytes(parameters)) / f64::from(K);
+    let samples = Samples::measure(gpu, &mut [&mut subject.work, &mut copy.work, &mut floor], effort)?;
+    let seconds = |work: usize| median(&samples.of[work]) / f64::from(K);
     Ok(StepRow {
         optimizer: name,
         parameters: subject.parameters,
         tensors: subject.tensors,
         dispatches: subject.dispatches,
         bytes: subject.bytes,
-        step_ms: step_s * 1e3,
-        gb_per_s: subject.bytes / step_s / 1e9,
-        copy_gb_per_s: copy.bytes / copy_s / 1e9,
-        of_copy: pair.ratio() * subject.bytes / copy.bytes,
-        spread: pair.spread(),
-        samples: pair.a.len(),
+        step_ms: seconds(0) * 1e3,
+        gb_per_s: subject.bytes / seconds(0) / 1e9,
+        copy_gb_per_s: copy.bytes / seconds(1) / 1e9,
+        of_copy: samples.ratio(1, 0) * subject.bytes / copy.bytes,
+        floor_ms: seconds(2) * 1e3,
+        // Whole streams are moved: a table of half-width values is a part of one.
+        over_floor: samples.ratio(0, 2) * floor_bytes / subject.bytes,
+        spread: samples.spread(0, 2),
+        samples: samples.of[0].len(),
     })
 }
 
@@ -167,16 +210,16 @@ fn sync(
     let mut alone = Subject::owned(gpu, Optimizer::builder(alone).tensor("w", &shape))?;
     let wrapped = Optimizer::builder(wrapped).lookahead(lookahead()).tensor("w", &shape);
     let mut wrapped = Subject::owned(gpu, wrapped)?;
-    let pair = Pair::measure(gpu, &mut alone.work, &mut wrapped.work, effort)?;
+    let samples = Samples::measure(gpu, &mut [&mut alone.work, &mut wrapped.work], effort)?;
     Ok(SyncRow {
         rule,
         parameters: alone.parameters,
-        alone_ms: median(&pair.a) / f64::from(K) * 1e3,
-        lookahead_ms: median(&pair.b) / f64::from(K) * 1e3,
+        alone_ms: median(&samples.of[0]) / f64::from(K) * 1e3,
+        lookahead_ms: median(&samples.of[1]) / f64::from(K) * 1e3,
         bytes_ratio: wrapped.bytes / alone.bytes,
-        ratio: pair.ratio(),
-        spread: pair.spread(),
-        samples: pair.a.len(),
+        ratio: samples.ratio(1, 0),
+        spread: samples.spread(1, 0),
+        samples: samples.of[0].len(),
     })
 }
 
@@ -215,16 +258,16 @@ fn option(
     let builder = || Optimizer::builder(Adam::default()).lookahead(lookahead()).tensor("w", &shape);
     let mut plain = Subject::owned(gpu, builder())?;
     let mut with = Subject::with(gpu, builder(), options)?;
-    let pair = Pair::measure(gpu, &mut plain.work, &mut with.work, effort)?;
+    let samples = Samples::measure(gpu, &mut [&mut plain.work, &mut with.work], effort)?;
     Ok(SyncRow {
         rule: name.to_owned(),
         parameters: plain.parameters,
-        alone_ms: median(&pair.a) / f64::from(K) * 1e3,
-        lookahead_ms: median(&pair.b) / f64::from(K) * 1e3,
+        alone_ms: median(&samples.of[0]) / f64::from(K) * 1e3,
+        lookahead_ms: median(&samples.of[1]) / f64::from(K) * 1e3,
         bytes_ratio: with.bytes / plain.bytes,
-        ratio: pair.ratio(),
-        spread: pair.spread(),
-        samples: pair.a.len(),
+        ratio: samples.ratio(1, 0),
+        spread: samples.spread(1, 0),
+        samples: samples.of[0].len(),
     })
 }
 
@@ -235,16 +278,16 @@ fn tensors(gpu: &Gpu, width: usize, effort: &Effort) -> Result<TensorsRow, Failu
     let many = shapes.iter().fold(builder(), |builder, (name, shape)| builder.tensor(name, shape));
     let mut many = Subject::owned(gpu, many)?;
     let mut one = Subject::owned(gpu, builder().tensor("w", &[values]))?;
-    let pair = Pair::measure(gpu, &mut one.work, &mut many.work, effort)?;
+    let samples = Samples::measure(gpu, &mut [&mut one.work, &mut many.work], effort)?;
     Ok(TensorsRow {
         parameters: many.parameters,
         tensors: many.tensors,
         one_dispatches: one.dispatches,
         many_dispatches: many.dispatches,
-        one_ms: median(&pair.a) / f64::from(K) * 1e3,
-        many_ms: median(&pair.b) / f64::from(K) * 1e3,
-        ratio: pair.ratio(),
-        spread: pair.spread(),
-        samples: pair.a.len(),
+        one_ms: median(&samples.of[0]) / f64::from(K) * 1e3,
+        many_ms: median(&samples.of[1]) / f64::from(K) * 1e3,
+        ratio: samples.ratio(1, 0),
+        spread: samples.spread(1, 0),
+        samples: samples.of[0].len(),
     })
 }

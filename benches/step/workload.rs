@@ -1,17 +1,22 @@
 //! What is timed: optimizers over values that look random, and plain copies.
 
 use lookahead_wgpu::{
-    Builder, Field, Gradients, Half, Lookahead, Optimizer, Options, Rule, Slice, alpha::GradientAt, gpu::Gpu,
-    rules, wgpu,
+    Builder, DEFAULT_GROUP, Field, Gradients, Half, Lookahead, Optimizer, Options, Rule, Slice,
+    alpha::GradientAt, gpu::Gpu, rules, wgpu,
 };
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 
-use crate::{Failure, measure::Work};
+use crate::{
+    Failure,
+    floor::{self, Streams},
+    measure::Work,
+};
 
 /// Steps of a cycle.
 pub const K: u32 = 5;
 
-const VALUE: usize = size_of::<f32>();
+/// Bytes of one.
+pub const VALUE: usize = size_of::<f32>();
 
 /// The kinds of rules, each with its state's usual hyperparameters.
 pub fn rules() -> Vec<(&'static str, Box<dyn Rule>)> {
@@ -31,6 +36,8 @@ pub struct Subject {
     pub dispatches: usize,
     /// That a step must move, averaged over a cycle.
     pub bytes: f64,
+    /// What a step moves, and a cycle's last one.
+    pub streams: [Streams; 2],
     /// Records a cycle.
     pub work: Work,
 }
@@ -66,48 +73,35 @@ impl Subject {
 
     /// No optimizer: a kernel that copies as many values, which shows what the adapter's shaders reach.
     pub fn copy_kernel(gpu: &Gpu, parameters: usize) -> Result<Self, Failure> {
-        let size = (parameters * VALUE) as u64;
-        let (from, to) = (buffer(gpu, size), buffer(gpu, size));
-        write(gpu, &Slice::whole(&from), &noise(parameters, 0));
-        land(gpu)?;
-        let pipeline = gpu.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label: Some("copy kernel"),
-            layout: None,
-            module: &gpu.device.create_shader_module(wgpu::include_wgsl!("copy.wgsl")),
-            entry_point: Some("copy"),
-            compilation_options: Default::default(),
-            cache: None,
-        });
-        let bind_group = gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
-            label: Some("copy kernel"),
-            layout: &pipeline.get_bind_group_layout(0),
-            entries: &[
-                wgpu::BindGroupEntry { binding: 0, resource: from.as_entire_binding() },
-                wgpu::BindGroupEntry { binding: 1, resource: to.as_entire_binding() },
-            ],
-        });
-        let workgroups = parameters.div_ceil(4 * 256) as u32;
-        let work: Work = Box::new(move |encoder| {
-            for _ in 0..K {
-                let mut pass = encoder.begin_compute_pass(&Default::default());
-                pass.set_pipeline(&pipeline);
-                pass.set_bind_group(0, &bind_group, &[]);
-                pass.dispatch_workgroups(workgroups, 1, 1);
-            }
-            Ok(())
-        });
-        Ok(Self { parameters: parameters as u64, tensors: 1, dispatches: 1, bytes: 2.0 * size as f64, work })
+        let (step, last) = (Streams::COPY, Streams::COPY);
+        Ok(Self {
+            parameters: parameters as u64,
+            tensors: 1,
+            dispatches: 1,
+            bytes: step.bytes(parameters),
+            streams: [step, last],
+            work: floor::cycle(gpu, parameters, step, last)?,
+        })
     }
 
     /// `calls` of `step` make a cycle.
     fn new(mut optimizer: Optimizer, gradients: Option<Gradients>, calls: u32) -> Self {
         let shapes: Vec<&[usize]> = optimizer.tensors().map(|(_, shape)| shape).collect();
         let traffic = optimizer.traffic();
+        let parameters = shapes.iter().map(|shape| shape.iter().product::<usize>() as u64).sum();
+        let per_parameter = |bytes: u64| bytes as f64 / parameters as f64;
+        // A step reads the weights, the gradient and the state, and writes the weights and the state.
+        let writes = 1 + optimizer.rule(DEFAULT_GROUP).map_or(0, |rule| rule.slots().len() as u32);
+        let last = writes + u32::from(traffic.sync > 0);
         Self {
-            parameters: shapes.iter().map(|shape| shape.iter().product::<usize>() as u64).sum(),
+            parameters,
             tensors: shapes.len(),
             dispatches: optimizer.dispatches(),
             bytes: traffic.step as f64 + traffic.sync as f64 / f64::from(K),
+            streams: [
+                Streams::of(per_parameter(traffic.step), writes),
+                Streams::of(per_parameter(traffic.step + traffic.sync), last),
+            ],
             work: Box::new(move |encoder| {
                 for _ in 0..calls {
                     match &gradients {
@@ -176,7 +170,8 @@ fn bytes(values: &[f32], half: Option<Half>) -> Vec<u8> {
     bytemuck::cast_slice(&bits).to_vec()
 }
 
-fn buffer(gpu: &Gpu, size: u64) -> wgpu::Buffer {
+/// Room for values, to be read and written.
+pub fn buffer(gpu: &Gpu, size: u64) -> wgpu::Buffer {
     gpu.device.create_buffer(&wgpu::BufferDescriptor {
         label: Some("benchmark"),
         size,
@@ -190,14 +185,14 @@ fn write(gpu: &Gpu, slice: &Slice, values: &[f32]) {
 }
 
 /// Waits until what was written is there.
-fn land(gpu: &Gpu) -> Result<(), Failure> {
+pub fn land(gpu: &Gpu) -> Result<(), Failure> {
     gpu.queue.submit([]);
     gpu.device.poll(wgpu::PollType::wait_indefinitely())?;
     Ok(())
 }
 
 /// Values that look random: memory of zeros can be read faster than any other.
-fn noise(len: usize, seed: u64) -> Vec<f32> {
+pub fn noise(len: usize, seed: u64) -> Vec<f32> {
     let mut rng = SmallRng::seed_from_u64(seed);
     (0..len).map(|_| rng.random_range(-1.0..1.0)).collect()
 }

@@ -4,8 +4,8 @@ use super::device::{Gpu, label};
 use crate::error::{Error, list};
 
 impl Gpu {
-    /// Opens the adapter whose name, driver or backend contains `name` (in any case), or the one that
-    /// wgpu ranks highest. Environment variables as `WGPU_BACKEND` are heeded.
+    /// Opens the adapter whose name, driver or backend contains `name` (in any case; of several the first that gives a
+    /// device), or the one that wgpu ranks highest. Environment variables as `WGPU_BACKEND` are heeded.
     ///
     /// # Errors
     ///
@@ -13,24 +13,26 @@ impl Gpu {
     pub async fn open(name: Option<&str>) -> Result<Self, Error> {
         let instance = instance();
         let all = adapters(&instance).await;
-        let chosen = match name {
+        let chosen: Vec<_> = match name {
             None => instance
                 .request_adapter(&wgpu::RequestAdapterOptions {
                     power_preference: wgpu::PowerPreference::HighPerformance,
                     ..Default::default()
                 })
                 .await
-                .ok(),
-            Some(name) => all.iter().find(|adapter| matches(&adapter.get_info(), name)).cloned(),
+                .into_iter()
+                .collect(),
+            Some(name) => all.iter().filter(|adapter| matches(&adapter.get_info(), name)).cloned().collect(),
         };
-        let Some(adapter) = chosen else {
+        if chosen.is_empty() {
             let found: Vec<_> = all.iter().map(|adapter| label(&adapter.get_info())).collect();
             return Err(Error::NoAdapter {
                 wanted: name.map_or("at all".to_owned(), |name| format!("called `{name}`")),
                 found: list(found.iter().map(String::as_str)),
             });
-        };
-        Self::with_limits(&adapter, limits(&adapter)).await
+        }
+        let mut opened = open_each(chosen).await?;
+        Ok(opened.swap_remove(0))
     }
 
     /// [`Self::open`], waiting for it.
@@ -42,17 +44,32 @@ impl Gpu {
         pollster::block_on(Self::open(name))
     }
 
-    /// Every adapter that computes, each with a device.
+    /// Every adapter that computes, each with a device. One that gives none (a driver that is there without its
+    /// hardware, say) is left out, with a warning in the log.
     ///
     /// # Errors
     ///
-    /// [`Error::NoDevice`] for the first that gives none.
+    /// [`Error::NoDevice`] where there are adapters and none gives a device.
     pub async fn all() -> Result<Vec<Self>, Error> {
-        let mut gpus = Vec::new();
-        for adapter in adapters(&instance()).await {
-            gpus.push(Self::with_limits(&adapter, limits(&adapter)).await?);
+        open_each(adapters(&instance()).await).await
+    }
+}
+
+/// Those that give a device. Where there are adapters and none does, the first one's problem is the error.
+async fn open_each(adapters: Vec<wgpu::Adapter>) -> Result<Vec<Gpu>, Error> {
+    let (mut gpus, mut problem) = (Vec::new(), None);
+    for adapter in adapters {
+        match Gpu::with_limits(&adapter, limits(&adapter)).await {
+            Ok(gpu) => gpus.push(gpu),
+            Err(error) => {
+                log::warn!("{error}");
+                problem = problem.or(Some(error));
+            }
         }
-        Ok(gpus)
+    }
+    match problem {
+        Some(problem) if gpus.is_empty() => Err(problem),
+        _ => Ok(gpus),
     }
 }
 

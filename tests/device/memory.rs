@@ -20,7 +20,7 @@ fn build(gpu: &Gpu, rule: Box<dyn Rule>, lookahead: Option<Lookahead>, options: 
     builder.build_blocking(&gpu.device, &gpu.queue).unwrap()
 }
 
-/// The report is what wgpu counts, to the byte.
+/// The report is what wgpu counts, to the byte but for what a driver rounds each buffer up by.
 #[test]
 fn the_report_is_what_the_device_allocates() {
     on_every_adapter(|gpu| {
@@ -48,10 +48,15 @@ fn the_report_is_what_the_device_allocates() {
             (Some(Lookahead::default()), Options::default()),
             (Some(interpolate), everything),
         ] {
-            let before = buffer_bytes(gpu);
+            let (before, rounding) = (buffer_bytes(gpu), rounding(gpu));
             let optimizer = build(gpu, Box::new(Sgd::new(0.1).momentum(0.9)), lookahead, &options);
-            let made = buffer_bytes(gpu) - before;
-            assert_eq!(optimizer.memory().total(), made, "{lookahead:?}\n{}", optimizer.memory());
+            let (report, made) = (optimizer.memory().total(), buffer_bytes(gpu) - before);
+            let most = report + rounding * buffers(gpu);
+            assert!(
+                (report..=most).contains(&made),
+                "{made} bytes made for {lookahead:?}\n{}",
+                optimizer.memory()
+            );
         }
     });
 }
@@ -67,10 +72,12 @@ fn what_encoders_and_gradients_take_is_counted_and_given_back() {
         let counts = gpu.info.backend != wgpu::Backend::Gl;
         let mut optimizer = build(gpu, Box::new(Sgd::new(0.1)), None, &Options::default());
         let others = buffer_bytes(gpu) - if counts { optimizer.memory().total() } else { 0 };
+        let rounding = rounding(gpu);
         let exact = |optimizer: &Optimizer, what: &str| {
             let alive = buffer_bytes(gpu);
             let report = optimizer.memory().total();
-            assert!(!counts || report + others == alive, "{what}: {report} reported, {alive} alive");
+            let off = alive.abs_diff(report + others);
+            assert!(!counts || off <= rounding * buffers(gpu), "{what}: {report} reported, {alive} alive");
             report
         };
         let start = exact(&optimizer, "at the start");
@@ -119,10 +126,12 @@ fn gradients_are_counted(gpu: &Gpu, others: u64, counts: bool) {
     let builder = Optimizer::builder(Adam::new(0.1)).clip(Clip::GlobalNorm(1.0));
     let builder = builder.borrowed("w", &[32], Slice::new(&pool, 0, 128));
     let mut optimizer = builder.build_blocking(&gpu.device, &gpu.queue).unwrap();
+    let rounding = rounding(gpu);
     let exact = |optimizer: &Optimizer, what: &str| {
         let alive = buffer_bytes(gpu);
         let report = optimizer.memory().total();
-        assert!(!counts || report + others + 1024 == alive, "{what}: {report} reported, {alive} alive");
+        let off = alive.abs_diff(report + others + 1024);
+        assert!(!counts || off <= rounding * buffers(gpu), "{what}: {report} reported, {alive} alive");
         report
     };
     let borrow = |optimizer: &Optimizer, at| {
@@ -156,4 +165,22 @@ fn buffer_bytes(gpu: &Gpu) -> u64 {
     gpu.device.poll(wgpu::PollType::wait_indefinitely()).unwrap();
     let bytes = gpu.device.get_internal_counters().hal.buffer_memory.read();
     u64::try_from(bytes).unwrap()
+}
+
+/// How many are alive.
+fn buffers(gpu: &Gpu) -> u64 {
+    u64::try_from(gpu.device.get_internal_counters().hal.buffers.read()).unwrap()
+}
+
+/// What the driver allocates beyond the least that a buffer can have: 12 bytes on NVIDIA's, where the least is 16.
+fn rounding(gpu: &Gpu) -> u64 {
+    let before = buffer_bytes(gpu);
+    let (size, usage) = (4, BufferUsages::STORAGE);
+    let least = gpu.device.create_buffer(&wgpu::BufferDescriptor {
+        label: None,
+        size,
+        usage,
+        mapped_at_creation: false,
+    });
+    (buffer_bytes(gpu) - before).saturating_sub(least.size())
 }

@@ -2,6 +2,7 @@
 
 mod adapters;
 mod apt;
+mod bundle;
 mod chromium;
 mod command;
 mod demo;
@@ -87,6 +88,13 @@ enum Command {
     /// is a failure.
     #[command(after_help = WEB_EXAMPLES, verbatim_doc_comment)]
     Web(Web),
+    /// Make a folder with tests and benchmarks that runs on a machine without Rust
+    ///
+    /// It has the tests on devices, the benchmarks, the Vulkan loader, PyTorch's peers and a
+    /// script that runs all of them; target/bundle on this machine. For a machine with a GPU
+    /// and its driver, and nothing else.
+    #[command(verbatim_doc_comment)]
+    Bundle,
 }
 
 #[derive(Args)]
@@ -121,6 +129,7 @@ fn main() -> ExitCode {
             }
         }
         Command::Demo(install) => exit(demo::run(!install.no_install)),
+        Command::Bundle => exit(bundle::run()),
         Command::Web(web) => {
             let then = match (web.build, web.test) {
                 (true, _) => Then::Nothing,
