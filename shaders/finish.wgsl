@@ -16,43 +16,26 @@ struct La_Range {
 
 override LA_WORKGROUP: u32;
 
-#if rows
-// Each thread adds those of one.
-@compute @workgroup_size(LA_WORKGROUP)
-fn la_finish(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-    let at = id.x + id.y * groups.x * LA_WORKGROUP;
-    if at >= arrayLength(&la_ranges) {
-        return;
-    }
-    let range = la_ranges[at];
-    var sum = La_Sum();
-    for (var j = 0u; j < range.count; j += 1u) {
-        sum += la_partials[range.first + j];
-    }
-    la_factors[la_place.x + at] = la_finalise(at, range.settings, sum);
-}
-#else
-#import parts/reduce
+#import parts/lanes
 
-// Each workgroup does.
 @compute @workgroup_size(LA_WORKGROUP)
 fn la_finish(
     @builtin(workgroup_id) group: vec3u,
     @builtin(num_workgroups) groups: vec3u,
     @builtin(local_invocation_index) local: u32,
 ) {
-    let at = group.x + group.y * groups.x;
-    if at >= arrayLength(&la_ranges) {
-        return;
+    let at = (group.x + group.y * groups.x) * (LA_WORKGROUP / LA_LANES) + local / LA_LANES;
+    let is_range = at < arrayLength(&la_ranges);
+    var range = La_Range();
+    if is_range {
+        range = la_ranges[at];
     }
-    let range = la_ranges[at];
     var mine = La_Sum();
-    for (var j = local; j < range.count; j += LA_WORKGROUP) {
+    for (var j = local % LA_LANES; j < range.count; j += LA_LANES) {
         mine += la_partials[range.first + j];
     }
-    let sum = la_workgroup_sum(local, mine);
-    if local == 0u {
+    let sum = la_sum_of_lanes(local, mine);
+    if is_range && local % LA_LANES == 0u {
         la_factors[la_place.x + at] = la_finalise(at, range.settings, sum);
     }
 }
-#end

@@ -1,5 +1,5 @@
 #import rule
-// One inner step of a window, with the Lookahead sync fused into the k-th: one thread a vec4.
+// One inner step of a window, with the Lookahead sync fused into the k-th.
 #import parts/control
 #import parts/access
 #import parts/gradient
@@ -17,11 +17,21 @@
 override LA_WORKGROUP: u32;
 
 @compute @workgroup_size(LA_WORKGROUP)
-fn la_step(@builtin(global_invocation_id) id: vec3u) {
-    if id.x >= la_window.count || !la_does(~0u) {
+fn la_step(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32) {
+    la_take_control();
+    la_take_window();
+    let first = (group.x * LA_WORKGROUP + local) * ${vec4s}u;
+    la_enter(la_window.first + first);
+#for n in vec4s
+    la_step_at(first + ${n}u);
+#end
+}
+
+fn la_step_at(at: u32) {
+    if at >= la_window.count || !la_does(~0u) {
         return;
     }
-    let i = la_window.first + id.x;
+    let i = la_window.first + at;
     let place = la_locate(i);
 #if accumulates
     // All but the last micro-batch only add their gradient to a plane.

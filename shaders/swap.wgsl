@@ -15,20 +15,29 @@
 override LA_WORKGROUP: u32;
 
 @compute @workgroup_size(LA_WORKGROUP)
-fn la_swap(@builtin(global_invocation_id) id: vec3u) {
-    if id.x >= la_window.count {
+fn la_swap(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32) {
+    la_take_window();
+    let first = (group.x * LA_WORKGROUP + local) * ${vec4s}u;
+    la_enter(la_window.first + first);
+#for n in vec4s
+    la_swap_at(first + ${n}u);
+#end
+}
+
+fn la_swap_at(at: u32) {
+    if at >= la_window.count {
         return;
     }
-    let i = la_window.first + id.x;
+    let i = la_window.first + at;
     let place = la_locate(i);
     let w = la_load_weights(place);
 #if swaps_slow
     let other = la_slow[i];
     la_slow[i] = w;
 #else
-    let at = la_plane(LA_AVERAGE_AT, i);
-    let other = la_planes[at];
-    la_planes[at] = w;
+    let average = la_plane(LA_AVERAGE_AT, i);
+    let other = la_planes[average];
+    la_planes[average] = w;
 #end
     la_store_weights(place, other);
 #if half_weights

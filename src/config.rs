@@ -13,4 +13,5 @@ pub(crate) mod options;
 pub mod outer;
 pub mod precision;
 pub(crate) mod schedule;
+pub(crate) mod shape;
 pub mod transform;

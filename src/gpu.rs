@@ -8,6 +8,7 @@ mod native;
 mod pipelines;
 mod ring;
 mod scope;
+mod shape;
 pub(crate) mod slice;
 mod tally;
 pub(crate) mod transfer;

@@ -92,6 +92,7 @@ pub use config::{
     outer::{self, Outer},
     precision::{self, Half},
     schedule::Schedule,
+    shape::Shape,
     transform::{self, Transform},
 };
 pub use error::{Error, check_hyperparameter};

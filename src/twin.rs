@@ -13,6 +13,7 @@ use crate::{
         clip::Clip,
         lookahead::Lookahead,
         options::Options,
+        shape::Shape,
         transform::Context,
     },
     kernels::{Access, Recipe},
@@ -332,7 +333,8 @@ impl Twin {
     /// What the rule is given, of the sum of the micro-batches' gradients.
     fn transformed(&self, mut total: Vec<Vec<f64>>, gradient_scale: f64) -> Vec<Vec<f64>> {
         let (rule, lookahead) = (self.rule.as_ref(), self.lookahead.as_ref());
-        let recipe = Recipe { rule, lookahead, options: &self.options, access: Access::Owned };
+        let (access, shape) = (Access::Owned, Shape::default());
+        let recipe = Recipe { rule, lookahead, options: &self.options, access, shape };
         let context = Context { shapes: &self.shapes, step: self.steps, gradient_scale };
         recipe.transforms().iter().for_each(|link| link.transform.apply(&mut total, &context));
         total

@@ -8,11 +8,11 @@
 cd "$(dirname "$0")" || exit 1
 mkdir -p results
 
-# The Vulkan loader, which finds the driver that is there.
-if ! ldconfig -p 2>/dev/null | grep -q libvulkan.so.1; then
-    LD_LIBRARY_PATH="$PWD/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
-    export LD_LIBRARY_PATH
-fi
+# The Vulkan loader, which finds the driver that is there, and what NVIDIA's driver needs besides; the machine's own
+# come first.
+for library in libvulkan.so.1 libEGL.so.1 libGLX.so.0 libGL.so.1 libGLdispatch.so.0; do
+    ldconfig -p 2>/dev/null | grep -q "$library" || export LD_LIBRARY_PATH="${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$PWD/lib"
+done
 # NVIDIA's driver in a container may lie where the loader does not look.
 container=/usr/local/nvidia/share/vulkan/icd.d/nvidia_icd.json
 if [ -z "$VK_DRIVER_FILES" ] && [ -e "$container" ] && ! ls /usr/share/vulkan/icd.d/*.json /etc/vulkan/icd.d/*.json >/dev/null 2>&1; then

@@ -6,7 +6,7 @@ use std::{io::Write, process::ExitCode};
 
 use clap::Parser;
 use lookahead_wgpu::{
-    Guard,
+    Guard, Shape,
     kernels::{self, Access, Decision, Measure, Recipe, Source},
     rules,
 };
@@ -45,6 +45,7 @@ fn sources(arguments: &Arguments) -> Result<Vec<Source>, String> {
         lookahead: lookahead.as_ref(),
         options: &options,
         access: arguments.access.into(),
+        shape: Shape::default(),
     };
     let found = of(&recipe, arguments.kernel);
     if found.is_empty() {

@@ -9,9 +9,27 @@ fn la_measures() -> bool {
     return true;
 }
 
+fn la_gradient_inside(i: u32, inside: vec4<bool>) -> vec4f {
+    return select(vec4f(), la_gradient_to_reduce(i, la_locate(i)), inside);
+}
+
+alias La_Plain = f32;
+
+fn la_plain(i: u32, inside: vec4<bool>) -> La_Plain {
+    let g = la_gradient_inside(i, inside);
+    return dot(g, g);
+}
+
+fn la_serves(sum: La_Plain) -> bool {
+    return la_is_plain(sum);
+}
+
+fn la_from_plain(sum: La_Plain) -> La_Sum {
+    return vec4f(sum, 0.0, 0.0, 0.0);
+}
+
 fn la_measured(i: u32, inside: vec4<bool>) -> La_Sum {
-    let g = la_gradient_to_reduce(i, la_locate(i));
-    return la_squares_of(select(vec4f(), g, inside));
+    return la_squares_of(la_gradient_inside(i, inside));
 }
 #else
 #import parts/split

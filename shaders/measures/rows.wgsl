@@ -2,6 +2,24 @@
 alias La_Sum = vec2f;
 
 #if first_pass
+fn la_measures() -> bool {
+    return true;
+}
+
+alias La_Plain = vec4f;
+
+fn la_plain(i: u32, inside: vec4<bool>) -> La_Plain {
+    return select(vec4f(), la_gradient_to_reduce(i, la_locate(i)), inside);
+}
+
+fn la_serves(sums: La_Plain) -> bool {
+    return abs(sums.x) + abs(sums.y) + abs(sums.z) + abs(sums.w) < 0x1p90;
+}
+
+fn la_from_plain(sums: La_Plain) -> La_Sum {
+    return vec2f(sums.x + sums.y + sums.z + sums.w, 0.0);
+}
+
 // The sum of a row of the gradient; y: of what is large, times 2^-64, so that the mean of what f32 holds is found
 // whatever its size.
 fn la_measured(i: u32, inside: vec4<bool>) -> La_Sum {

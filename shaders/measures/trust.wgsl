@@ -10,7 +10,7 @@ fn la_measures() -> bool {
     return la_does(LA_UPDATE);
 }
 
-fn la_measured(i: u32, inside: vec4<bool>) -> La_Sum {
+fn la_pair(i: u32, inside: vec4<bool>) -> mat2x4f {
     let place = la_locate(i);
     let w = la_load_weights(place);
     la_load_state(i);
@@ -18,10 +18,10 @@ fn la_measured(i: u32, inside: vec4<bool>) -> La_Sum {
 #if measure_stores
     la_store_state(i);
 #end
-    let a = select(vec4f(), w, inside);
-    let b = select(vec4f(), direction, inside);
-    return mat2x4f(la_squares_of(a), la_squares_of(b));
+    return mat2x4f(select(vec4f(), w, inside), select(vec4f(), direction, inside));
 }
+
+#import parts/pair
 #else
 #import parts/split
 

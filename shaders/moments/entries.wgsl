@@ -11,6 +11,10 @@ struct La_Entries {
     sheets: u32,  // the sheets that have partial sums of them
     end: u32,     // one past the last
     alpha: u32,   // where in `la_factors` the tensor's alpha is
+    root: u32,    // where the first one's root goes; ~0 where the moment is whole
+    mean: u32,    // where the means of each matrix's rows start, for rows of matrices; ~0 for others
+    block: u32,   // what of an entry's number is its matrix: number / block * stride + number % stride
+    stride: u32,
     weight: f32,  // 1 / how many squares an entry is the mean of
     eps: f32,
 }

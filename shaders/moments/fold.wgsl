@@ -12,6 +12,7 @@ fn la_fold(
     @builtin(num_workgroups) groups: vec3u,
     @builtin(local_invocation_index) local: u32,
 ) {
+    la_take_control();
     let at = group.x + group.y * groups.x;
     if at >= arrayLength(&la_tasks) || !la_does(LA_UPDATE) {
         return;

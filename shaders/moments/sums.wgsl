@@ -1,5 +1,5 @@
 // Second moments, first pass: the sums of squared gradients over one dimension of a tensor. Each workgroup
-// takes some of the sums over some of the dimension, and several threads each sum.
+// takes some of the sums over some of the dimension, and several threads each sum where threads work together.
 #import parts/control
 #import parts/access
 #import parts/gradient
@@ -24,9 +24,10 @@ struct La_Task {
 @group(3) @binding(0) var<storage, read> la_tasks: array<La_Task>;
 @group(3) @binding(1) var<storage, read_write> la_partials: array<f32>;
 
-var<workgroup> la_mine: array<vec4f, LA_WORKGROUP>;
-
 fn la_squares(i: u32) -> vec4f {
+#if row_means
+    la_enter(i);
+#end
     let place = la_locate(i);
     var g = la_gradient(i, place);
     if control.l2 != 0.0 {
@@ -62,17 +63,24 @@ fn la_share(task: La_Task, start: u32, thread: u32, pace: u32) -> vec4f {
     return total;
 }
 
+#if together
+var<workgroup> la_mine: array<vec4f, LA_WORKGROUP>;
+
+#end
 @compute @workgroup_size(LA_WORKGROUP)
 fn la_sums(
     @builtin(workgroup_id) group: vec3u,
     @builtin(num_workgroups) groups: vec3u,
     @builtin(local_invocation_index) local: u32,
 ) {
+    la_take_control();
+    la_take_window();
     let at = group.x + group.y * groups.x;
     if at >= arrayLength(&la_tasks) || !la_does(LA_UPDATE) {
         return;
     }
     let task = la_tasks[at];
+    la_enter((task.shift + task.begin) / 4u);
     for (var done = 0u; done < task.count; done += task.lanes * task.width) {
         let number = done + local % task.lanes * task.width;
         var total = vec4f();
@@ -81,6 +89,7 @@ fn la_sums(
             let start = sum / task.stride * task.block + sum % task.stride;
             total = la_share(task, start, local / task.lanes, LA_WORKGROUP / task.lanes);
         }
+#if together
         la_mine[local] = total;
         for (var half = LA_WORKGROUP / 2u; half >= task.lanes; half /= 2u) {
             workgroupBarrier();
@@ -88,16 +97,19 @@ fn la_sums(
                 la_mine[local] += la_mine[local + half];
             }
         }
+        total = la_mine[local];
+#end
         if local < task.lanes && number < task.count {
-            let four = la_mine[local];
             let first = task.partial + number;
-            la_partials[first] = four.x;
+            la_partials[first] = total.x;
             if task.width == 4u {
-                la_partials[first + 1u] = four.y;
-                la_partials[first + 2u] = four.z;
-                la_partials[first + 3u] = four.w;
+                la_partials[first + 1u] = total.y;
+                la_partials[first + 2u] = total.z;
+                la_partials[first + 3u] = total.w;
             }
         }
+#if together
         workgroupBarrier();
+#end
     }
 }

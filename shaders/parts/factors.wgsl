@@ -19,8 +19,8 @@ fn la_times(factor: f32, v: vec4f) -> vec4f {
 var<private> trust: f32;
 var<private> la_trust: f32; // as `la_times` takes it
 
-fn la_load_trust(i: u32) {
-    la_trust = la_factors[la_window.trust + la_tensor_of(i)];
+fn la_load_trust() {
+    la_trust = la_factors[la_window.trust + la_tensor()];
     trust = la_times(la_trust, vec4f(1.0)).x;
 }
 

@@ -13,24 +13,33 @@ fn la_raw_gradient(i: u32, place: La_Place) -> vec4f {
 #if values
 // The number of a vec4's first value in its tensor.
 fn la_value_of(i: u32) -> u32 {
-    let at = la_segment_of(i);
-    return la_table[at + 5u] + 4u * (i - la_table[at]);
+    return la_value + 4u * (i - la_entered);
 }
 #end
 
 #if row_means
+var<private> la_row_length: u32; // 0: the tensor has no rows
+var<private> la_row: u32;        // the row of the value at which the segment was entered: its mean in `la_factors`
+var<private> la_row_begun: u32;  // values of the row before that
+
+fn la_enter_rows() {
+    la_row_length = la_table[la_segment + 6u];
+    let length = max(la_row_length, 1u);
+    let row = la_value / length;
+    la_row = la_window.means + la_table[la_segment + 7u] + row;
+    la_row_begun = la_value - row * length;
+}
+
 // The mean of each value's row; 0 where it has none.
 fn la_row_means(i: u32) -> vec4f {
-    let at = la_segment_of(i);
-    let row_length = la_table[at + 6u];
-    if row_length == 0u {
-        return vec4f();
-    }
-    let value = la_table[at + 5u] + 4u * (i - la_table[at]);
-    let rows = la_window.means + la_table[at + 7u] + (vec4u(value) + vec4u(0u, 1u, 2u, 3u)) / row_length;
-    let last = vec4u(arrayLength(&la_factors) - 1u); // padding has no row
-    let row = min(rows, last);
-    return vec4f(la_factors[row.x], la_factors[row.y], la_factors[row.z], la_factors[row.w]);
+    let rows = vec4u(la_row) + la_quotients(vec4u(la_row_begun) + la_distance(i), max(la_row_length, 1u));
+    let row = min(rows, vec4u(arrayLength(&la_factors) - 1u)); // padding has no row
+    // Rows have two values or more: the third is in the second's or in the last one's.
+    let first = la_factors[row.x];
+    let second = la_factors[row.y];
+    let last = la_factors[row.w];
+    let means = vec4f(first, second, select(last, second, row.z == row.y), last);
+    return select(means, vec4f(), la_row_length == 0u);
 }
 #end
 

@@ -29,7 +29,7 @@ fn la_store_state(i: u32) {}
 fn la_inner(i: u32, w: vec4f, gradient: vec4f) -> vec4f {
     let g = gradient + control.l2 * w;
 #if trust
-    la_load_trust(i);
+    la_load_trust();
 #end
 #if factored
     return update(w - control.shrink * w, la_normalise(i, g));

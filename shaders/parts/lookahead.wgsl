@@ -6,7 +6,7 @@
 fn la_pull(i: u32) -> f32 {
 #if adaptive
 #if alpha_by_tensor
-    let alpha = la_factors[la_window.alpha + la_tensor_of(i)];
+    let alpha = la_factors[la_window.alpha + la_tensor()];
 #else
     let alpha = la_factors[la_window.alpha];
 #end

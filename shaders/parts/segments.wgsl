@@ -43,20 +43,36 @@ struct La_Place {
     lanes: u32,     // how many of the four are the tensor's; the others are padding
 }
 
-fn la_locate(i: u32) -> La_Place {
-    let at = la_segment_of(i);
-    let skip = 4u * (i - la_table[at]);
-    let left = max(la_table[at + 1u], skip) - skip;
-    return La_Place(la_table[at + 2u] + skip, la_table[at + 3u] + skip, min(left, 4u));
+// Where the segment was entered, and how many values are left of it from there on.
+var<private> la_weights_at: u32;
+var<private> la_gradients_at: u32;
+var<private> la_left: u32;
+
+fn la_enter_place() {
+    let skip = 4u * (la_entered - la_table[la_segment]);
+    la_weights_at = la_table[la_segment + 2u] + skip;
+    la_gradients_at = la_table[la_segment + 3u] + skip;
+    la_left = max(la_table[la_segment + 1u], skip) - skip;
 }
 
-fn la_load_weights(at: La_Place) -> vec4f {
-    var w = vec4f();
-    if at.lanes > 0u { w.x = la_weights[at.weights]; }
-    if at.lanes > 1u { w.y = la_weights[at.weights + 1u]; }
-    if at.lanes > 2u { w.z = la_weights[at.weights + 2u]; }
-    if at.lanes > 3u { w.w = la_weights[at.weights + 3u]; }
-    return w;
+fn la_locate(i: u32) -> La_Place {
+    let skip = 4u * (i - la_entered);
+    return La_Place(la_weights_at + skip, la_gradients_at + skip, min(max(la_left, skip) - skip, 4u));
+}
+
+// Padding takes the last value again.
+fn la_four(at: u32, lanes: u32) -> vec4u {
+    return vec4u(at) + min(vec4u(0u, 1u, 2u, 3u), vec4u(max(lanes, 1u) - 1u));
+}
+
+fn la_load_weights(place: La_Place) -> vec4f {
+    let at = la_four(place.weights, place.lanes);
+    return vec4f(la_weights[at.x], la_weights[at.y], la_weights[at.z], la_weights[at.w]);
+}
+
+fn la_load_gradient(place: La_Place) -> vec4f {
+    let at = la_four(place.gradients, place.lanes);
+    return vec4f(la_gradient_value(at.x), la_gradient_value(at.y), la_gradient_value(at.z), la_gradient_value(at.w));
 }
 
 fn la_store_weights(at: La_Place, w: vec4f) {
@@ -64,13 +80,4 @@ fn la_store_weights(at: La_Place, w: vec4f) {
     if at.lanes > 1u { la_weights[at.weights + 1u] = w.y; }
     if at.lanes > 2u { la_weights[at.weights + 2u] = w.z; }
     if at.lanes > 3u { la_weights[at.weights + 3u] = w.w; }
-}
-
-fn la_load_gradient(at: La_Place) -> vec4f {
-    var g = vec4f();
-    if at.lanes > 0u { g.x = la_gradient_value(at.gradients); }
-    if at.lanes > 1u { g.y = la_gradient_value(at.gradients + 1u); }
-    if at.lanes > 2u { g.z = la_gradient_value(at.gradients + 2u); }
-    if at.lanes > 3u { g.w = la_gradient_value(at.gradients + 3u); }
-    return g;
 }

@@ -4,6 +4,13 @@
 // x: from 2^-40 on; y: from 2^40 on, times 2^-90; z: below 2^-40, times 2^70; w: one for each vec4 with an infinity
 // and 2^64 for each with a NaN. What lies below 2^-126 counts as zero.
 // The exponents' bits are scaled: compilers may take a common factor out of a sum, and then it leaves the range.
+//
+// Most are within range as they are. Where the plain sum of a thread's squares is in [2^-80, 2^94), what was lost to
+// underflow cannot be told from rounding, and the plain sum serves as x.
+fn la_is_plain(sum: f32) -> bool {
+    return sum >= 0x1p-80 && sum < 0x1p94;
+}
+
 fn la_squares_of(v: vec4f) -> vec4f {
     let bits = bitcast<vec4u>(v) & vec4u(0x7fffffffu);
     let pairs = max(bits.xy, bits.zw);

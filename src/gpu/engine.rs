@@ -21,7 +21,9 @@ use crate::{
     plan::{
         parts::Part,
         placement::Placement,
-        program::{BindGroup, BindGroupLayout, Bound, Buffer, Contents, Id, Kernel, Owner, Program, Usage},
+        program::{
+            BindGroup, BindGroupLayout, Bound, Buffer, Contents, Id, Kernel, Known, Owner, Program, Usage,
+        },
         recording::{Bind, Recording},
     },
 };
@@ -85,7 +87,7 @@ impl Engine {
             let made = match pipelines.find(&key) {
                 Some(made) => made,
                 None => {
-                    let made = pipeline(device, kernel, &layouts, program.workgroup).await?;
+                    let made = pipeline(device, kernel, &layouts, program.shape.workgroup).await?;
                     pipelines.keep(key, &made);
                     made
                 }
@@ -388,7 +390,12 @@ async fn pipeline(
         return Err(Error::Shader { rule: kernel.rule.clone(), line, message: problem.to_string() });
     }
     let layouts: Vec<_> = kernel.layouts.iter().map(|id| id.map(|id| &layouts[id.index()])).collect();
-    let constants = [("LA_WORKGROUP", f64::from(workgroup)), ("LA_FLAGS", f64::from(kernel.flags))];
+    let mut constants = vec![("LA_WORKGROUP", f64::from(workgroup))];
+    match kernel.flags {
+        Known::Nothing => {}
+        Known::Among(flags) => constants.push(("LA_MAY", f64::from(flags))),
+        Known::All(flags) => constants.push(("LA_FLAGS", f64::from(flags))),
+    }
     let (pipeline, problem) = scoped(device, || {
         let layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
             label: Some(&source.name),
@@ -401,7 +408,7 @@ async fn pipeline(
             module: &module,
             entry_point: Some(source.entry),
             compilation_options: wgpu::PipelineCompilationOptions {
-                constants: if kernel.flags == 0 { &constants[..1] } else { &constants },
+                constants: &constants,
                 ..Default::default()
             },
             cache: None,

@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     kernels::Binding,
-    plan::program::{Kernel, Program},
+    plan::program::{Kernel, Known, Program},
 };
 
 /// The compute pipelines made so far, for optimizers that are built one after the other or side by side: a sweep over
@@ -40,7 +40,7 @@ pub(super) struct Key {
     wgsl: String,
     entry: &'static str,
     workgroup: u32,
-    flags: u32,
+    flags: Known,
     layouts: Vec<Option<Vec<(u32, Binding)>>>,
 }
 
@@ -51,7 +51,7 @@ impl Key {
             device: device.clone(),
             wgsl: kernel.source.wgsl.clone(),
             entry: kernel.source.entry,
-            workgroup: program.workgroup,
+            workgroup: program.shape.workgroup,
             flags: kernel.flags,
             layouts: layouts.collect(),
         }

@@ -14,6 +14,7 @@ use crate::{
         lookahead::{Lookahead, StatePolicy},
         options::Options,
         precision::Half,
+        shape::Shape,
     },
     layout::params,
     rules::Rule,
@@ -32,6 +33,7 @@ const SHADERS: &[(&str, &str)] = &[
     ("moments/entries", include_str!("../../shaders/moments/entries.wgsl")),
     ("moments/fold", include_str!("../../shaders/moments/fold.wgsl")),
     ("moments/means", include_str!("../../shaders/moments/means.wgsl")),
+    ("moments/roots", include_str!("../../shaders/moments/roots.wgsl")),
     ("moments/sums", include_str!("../../shaders/moments/sums.wgsl")),
     ("moments/sync", include_str!("../../shaders/moments/sync.wgsl")),
     ("partial", include_str!("../../shaders/partial.wgsl")),
@@ -42,9 +44,10 @@ const SHADERS: &[(&str, &str)] = &[
     ("parts/gradient", include_str!("../../shaders/parts/gradient.wgsl")),
     ("parts/half", include_str!("../../shaders/parts/half.wgsl")),
     ("parts/inner", include_str!("../../shaders/parts/inner.wgsl")),
+    ("parts/lanes", include_str!("../../shaders/parts/lanes.wgsl")),
     ("parts/lookahead", include_str!("../../shaders/parts/lookahead.wgsl")),
     ("parts/numbers", include_str!("../../shaders/parts/numbers.wgsl")),
-    ("parts/reduce", include_str!("../../shaders/parts/reduce.wgsl")),
+    ("parts/pair", include_str!("../../shaders/parts/pair.wgsl")),
     ("parts/segments", include_str!("../../shaders/parts/segments.wgsl")),
     ("parts/slow", include_str!("../../shaders/parts/slow.wgsl")),
     ("parts/split", include_str!("../../shaders/parts/split.wgsl")),
@@ -78,11 +81,13 @@ const VALUES: &[&str] = &[
     "calls_rule",
     "reads_hyper",
     "interpolates",
+    "lanes",
     "lookahead",
     "measure_stores",
     "outer_at",
     "outer_slots",
     "owned",
+    "plain",
     "planes",
     "pooled",
     "preview",
@@ -94,6 +99,8 @@ const VALUES: &[&str] = &[
     "slots",
     "slow_bf16",
     "swaps_slow",
+    "table",
+    "together",
     "syncs_state",
     "transforms",
     "tried",
@@ -102,6 +109,7 @@ const VALUES: &[&str] = &[
     "uses_bf16",
     "uses_f16",
     "values",
+    "vec4s",
 ];
 
 /// A kernel to be composed: the file it begins with, its entry point, and what that file and its imports ask for.
@@ -135,9 +143,9 @@ impl<'a> Kernel<'a> {
         self.values(flags.map(|(name, set)| (name, u32::from(set))))
     }
 
-    fn measure(self, measure: Measure) -> Self {
+    fn measure(self, measure: Measure, lanes: u32) -> Self {
         let shader = shader(measure.shader()).unwrap_or("");
-        self.text("measure", Text::Template(shader)).flags([("rows", measure == Measure::Rows)])
+        self.text("measure", Text::Template(shader)).values([("lanes", lanes), ("together", lanes - 1)])
     }
 
     /// The kernel. A mistake in the driver's own shaders, which the tests rule out, stands in the place of its text:
@@ -194,29 +202,44 @@ impl Recipe<'_> {
     pub fn partial(&self, measure: Measure) -> Source {
         let calls_rule = matches!(measure, Measure::Trust | Measure::Tried);
         let mut kernel =
-            self.kernel("partial", "la_partial", calls_rule).measure(measure).flags([("first_pass", true)]);
+            self.kernel("partial", "la_partial", calls_rule).measure(measure, measure.lanes(self.shape));
+        let stores = self.rule.trust().is_some_and(|trust| trust.measure_stores);
+        let plain = match measure {
+            Measure::Rows | Measure::Norm | Measure::Scale => true,
+            // What is stored is measured once.
+            Measure::Trust => !stores,
+            Measure::Tried | Measure::Alpha => false,
+        };
+        let factored = self.is_factored() && matches!(measure, Measure::Scale | Measure::Tried);
+        kernel = kernel.flags([("first_pass", true), ("plain", plain), ("factored", factored)]);
         kernel.transforms = self.transforms_wgsl(Some(measure));
         kernel.compose(self.title(&format!("partial {measure:?}")))
     }
 
     /// The second pass of a reduction.
     pub fn finish(&self, measure: Measure) -> Source {
-        finish(measure, self.options.norm_is_scaled())
+        finish(measure, self.options.norm_is_scaled(), self.shape)
     }
 
     /// The first pass over the gradient of a rule whose second moment is the driver's.
     pub fn sums(&self) -> Source {
-        self.kernel("moments/sums", "la_sums", false).compose(self.title("sums"))
+        let kernel = self.kernel("moments/sums", "la_sums", false);
+        let kernel = kernel.flags([("factored", false)]);
+        kernel.values([("together", self.shape.lanes - 1)]).compose(self.title("sums"))
     }
 
     /// The kernel that exchanges weights and slow weights.
     pub fn swap_slow(&self) -> Source {
-        self.kernel("swap", "la_swap", false).flags([("swaps_slow", true)]).compose(self.title("swap"))
+        self.swap().flags([("swaps_slow", true)]).compose(self.title("swap"))
     }
 
     /// The kernel that exchanges weights and average.
     pub fn swap_average(&self) -> Source {
-        self.kernel("swap", "la_swap", false).compose(self.title("swap"))
+        self.swap().compose(self.title("swap"))
+    }
+
+    fn swap(&self) -> Kernel<'_> {
+        self.kernel("swap", "la_swap", false).flags([("factored", false), ("row_means", false)])
     }
 
     fn title(&self, kind: &str) -> String {
@@ -240,6 +263,7 @@ impl Recipe<'_> {
                 ("trust", self.rule.trust().is_some()),
                 ("measure_stores", self.rule.trust().is_some_and(|trust| trust.measure_stores)),
                 ("factored", self.is_factored()),
+                ("table", self.table()),
                 ("reductions", !self.measures().is_empty()),
                 ("owned", self.access == Access::Owned),
                 ("pooled", self.access == Access::Pooled),
@@ -251,6 +275,7 @@ impl Recipe<'_> {
                 ("average", planes.average),
             ])
             .values(self.plane_values())
+            .values([("vec4s", self.shape.vec4s)])
             .flags(self.half_flags())
             .flags(self.lookahead_flags())
     }
@@ -315,16 +340,22 @@ pub(super) fn around_transform(transform: &dyn Transform) -> String {
 }
 
 /// The second pass of a reduction. `scaled`: gradients are of the loss times the loss scale.
-pub fn finish(measure: Measure, scaled: bool) -> Source {
-    let kernel = Kernel::new("finish", "la_finish").measure(measure).flags([("scaled", scaled)]);
+pub fn finish(measure: Measure, scaled: bool, shape: Shape) -> Source {
+    let lanes = measure.finishing_lanes(shape);
+    let kernel = Kernel::new("finish", "la_finish").measure(measure, lanes).flags([("scaled", scaled)]);
     kernel.values([("unscale", params::guard_state::UNSCALE as u32)]).compose(format!("finished {measure:?}"))
 }
 
-/// What becomes of the first pass's sums: the second moments, and the means of each matrix's rows.
-pub fn moments() -> [Source; 2] {
+/// What becomes of the first pass's sums: the second moments, the means of each matrix's rows, and the roots of both.
+pub fn moments() -> [Source; 3] {
     let fold = Kernel::new("moments/fold", "la_fold").flags([("reads_hyper", true)]);
     let means = Kernel::new("moments/means", "la_means");
-    [fold.compose("second moments".to_owned()), means.compose("means of rows".to_owned())]
+    let roots = Kernel::new("moments/roots", "la_roots");
+    [
+        fold.compose("second moments".to_owned()),
+        means.compose("means of rows".to_owned()),
+        roots.compose("roots of second moments".to_owned()),
+    ]
 }
 
 /// What a sync does to the second moments that are the driver's, if anything.
@@ -369,14 +400,14 @@ impl Recipe<'_> {
     }
 }
 
-/// Every kernel that a rule can need with these options: each access and policy. For checking a rule, or
+/// Every kernel that a rule can need with these options, cut like this: each access and policy. For checking a rule, or
 /// translating it ahead of time.
-pub fn all(rule: &dyn Rule, options: &Options) -> Vec<Source> {
+pub fn all(rule: &dyn Rule, options: &Options, shape: Shape) -> Vec<Source> {
     use StatePolicy::{Interpolate, Maintain, Reset};
     let lookaheads = [None, Some(Maintain), Some(Interpolate), Some(Reset)]
         .map(|policy| policy.map(|policy| Lookahead::default().policy(policy)));
     let recipes = Access::ALL.into_iter().flat_map(|access| {
-        let recipe = move |lookahead| Recipe { rule, lookahead, options, access };
+        let recipe = move |lookahead| Recipe { rule, lookahead, options, access, shape };
         lookaheads.each_ref().map(|lookahead| recipe(lookahead.as_ref()))
     });
     recipes.flat_map(|recipe| recipe.sources()).collect()

@@ -1,7 +1,7 @@
 //! What a kernel is asked for.
 
 use crate::{
-    config::{alpha::Scope, lookahead::Lookahead, options::Options, transform::Reduced},
+    config::{alpha::Scope, lookahead::Lookahead, options::Options, shape::Shape, transform::Reduced},
     layout::planes::Planes,
     rules::Rule,
 };
@@ -46,6 +46,8 @@ pub struct Recipe<'a> {
     pub options: &'a Options,
     /// Where weights and gradients lie.
     pub access: Access,
+    /// How they are cut.
+    pub shape: Shape,
 }
 
 /// The first pass of a reduction over each weight's neighbourhood.
@@ -69,6 +71,26 @@ impl Measure {
     /// Every measure, in the order in which a step takes them.
     pub(crate) const ALL: [Self; 6] =
         [Self::Rows, Self::Norm, Self::Trust, Self::Scale, Self::Tried, Self::Alpha];
+
+    /// Threads that sum a span together.
+    pub(crate) fn lanes(self, shape: Shape) -> u32 {
+        if self == Self::Rows { shape.row_lanes } else { shape.lanes }
+    }
+
+    /// Threads that add up the partial sums of a range: a row has few.
+    pub(crate) fn finishing_lanes(self, shape: Shape) -> u32 {
+        if self == Self::Rows { 1 } else { shape.lanes }
+    }
+
+    /// Values of a span at most: enough for each thread, and not so many that few spans are left.
+    pub(crate) fn span(self, shape: Shape) -> u64 {
+        let each = match (self, self.lanes(shape)) {
+            (Self::Rows, _) => 256,
+            (_, 1) => 1024,
+            _ => 64,
+        };
+        each * u64::from(self.lanes(shape))
+    }
 
     /// Values of a partial sum: two plain ones, or what `shaders/parts/squares.wgsl` has for a norm, or for two.
     pub(crate) fn sums(self) -> u64 {

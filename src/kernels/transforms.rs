@@ -41,10 +41,10 @@ impl Link<'_> {
                 ("reduced", Some(Reduced::RowMeans)) => "la_row_means(i)",
                 ("reduced", Some(Reduced::GlobalNorm(_))) => "vec4f(la_factors[la_window.clip])",
                 ("reduced", Some(Reduced::TensorNorm(_))) => {
-                    "vec4f(la_factors[la_window.clip + la_tensor_of(i)])"
+                    "vec4f(la_factors[la_window.clip + la_tensor()])"
                 }
                 ("reduced", None) => "vec4f()",
-                ("tensor", _) => "la_tensor_of(i)",
+                ("tensor", _) => "la_tensor()",
                 ("value", _) => "la_value_of(i)",
                 _ => "control.step",
             });

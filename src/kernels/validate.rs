@@ -17,6 +17,7 @@ use crate::{
         clip::Clip,
         lookahead::{Lookahead, StatePolicy},
         options::Options,
+        shape::Shape,
         transform::Transform,
     },
     error::Error,
@@ -31,7 +32,8 @@ pub fn check(rule: &dyn Rule) -> Result<(), Error> {
 fn check_with(rule: &dyn Rule, access: Access) -> Result<(), Error> {
     let interpolate = Lookahead::default().policy(StatePolicy::Interpolate);
     let options = Options { clip: Clip::TensorNorm(1.0), ..Options::default() };
-    let recipe = Recipe { rule, lookahead: Some(&interpolate), options: &options, access };
+    let recipe =
+        Recipe { rule, lookahead: Some(&interpolate), options: &options, access, shape: Shape::default() };
     let error = |(line, message)| Author::Rule.wrong(rule.name(), line, message);
     let check = |source: Source| check_text(rule.name(), rule.wgsl(), &source.wgsl).map_err(error);
     check(recipe.step())?;

@@ -1,7 +1,7 @@
 //! What a device's limits let a layout and a kernel be.
 
 use super::units::{TENSOR_ALIGN, VALUE, down};
-use crate::error::Error;
+use crate::{config::shape::Shape, error::Error};
 
 /// What a device offers, as far as an optimizer asks for it: the limits of WebGPU under their names. A
 /// [`wgpu::Limits`](crate::wgpu::Limits) turns into it.
@@ -68,23 +68,25 @@ pub(crate) struct Bounds {
     pub chunk: u64,
     /// Values in one dispatch.
     pub dispatch: u64,
-    /// Threads in a workgroup.
-    pub workgroup: u32,
+    /// How kernels are cut, within the limits.
+    pub shape: Shape,
 }
 
 impl Bounds {
-    /// For windows of up to this many planes.
-    pub fn new(limits: &Limits, planes: usize) -> Result<Self, Error> {
+    /// For windows of up to this many planes, and kernels cut as far as can be like this.
+    pub fn new(limits: &Limits, planes: usize, shape: Shape) -> Result<Self, Error> {
         let bytes = limits.max_buffer_size.min(limits.max_storage_buffer_binding_size);
         let invocations =
             limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x);
         let workgroup = match invocations {
             0 => 0,
-            some => 1 << some.min(256).ilog2(),
+            some => 1 << some.min(shape.workgroup).ilog2(),
         };
+        let shape = shape.within(workgroup);
         let groups = u64::from(limits.max_compute_workgroups_per_dimension);
+        let threads = groups * u64::from(workgroup);
         let bounds =
-            Self { chunk: down(bytes / VALUE), dispatch: down(groups * u64::from(workgroup) * 4), workgroup };
+            Self { chunk: down(bytes / VALUE), dispatch: down(threads * u64::from(shape.vec4s) * 4), shape };
         let enough = |limit, needed, offered, purpose: &str| {
             if offered >= needed {
                 return Ok(());

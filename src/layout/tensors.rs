@@ -223,6 +223,7 @@ fn count(spec: &TensorSpec) -> Result<u64, Error> {
 #[cfg(test)]
 mod tests {
     use super::{super::units::TENSOR_ALIGN, *};
+    use crate::config::shape::Shape;
     use proptest::prelude::*;
 
     fn specs(lens: &[(usize, usize)]) -> Vec<TensorSpec> {
@@ -235,7 +236,7 @@ mod tests {
     }
 
     fn bounds(chunk: u64, dispatch: u64) -> Bounds {
-        Bounds { chunk, dispatch, workgroup: 64 }
+        Bounds { chunk, dispatch, shape: Shape::GPU }
     }
 
     #[test]

@@ -22,6 +22,7 @@ use crate::{
         outer::Outer,
         precision::Half,
         schedule::Schedule,
+        shape::Shape,
         transform::Transform,
     },
     error::Error,
@@ -47,6 +48,7 @@ pub struct Builder {
     /// Where each tensor's weights lie, if they are the caller's.
     weights: Vec<Option<Slice>>,
     pipelines: Pipelines,
+    shape: Option<Shape>,
 }
 
 impl Optimizer {
@@ -73,6 +75,7 @@ impl Builder {
             tensors: vec![],
             weights: vec![],
             pipelines: Pipelines::default(),
+            shape: None,
         }
     }
 
@@ -209,8 +212,8 @@ impl Builder {
         self
     }
 
-    /// Decides what the optimizer would be on a device with these limits, without one: memory, bytes moved, dispatches,
-    /// and everything that would be refused but what only a device knows.
+    /// Decides what the optimizer would be on a device with these limits, without one: memory, bytes moved, dispatches
+    /// (for hardware, where no [`shape`](Self::shape) is set), and everything that would be refused but what only a device knows.
     ///
     /// ```
     /// use lookahead_wgpu::{Limits, Lookahead, Optimizer, rules::Adam};
@@ -235,11 +238,17 @@ impl Builder {
         Self { pipelines: pipelines.clone(), ..self }
     }
 
+    /// With kernels cut like this, instead of as the adapter's kind suggests.
+    pub fn shape(self, shape: Shape) -> Self {
+        Self { shape: Some(shape), ..self }
+    }
+
     /// The plan, and the caller's slices.
     fn planned(self, limits: &Limits) -> Result<(Plan, Option<Vec<Slice>>), Error> {
         let is_borrowed = self.weights.iter().any(Option::is_some);
         let Self { rule, lookahead, options, schedule, groups, tensors, weights, .. } = self;
-        let settings = Settings { rule, lookahead, options, schedule, groups, tensors, is_borrowed };
+        let shape = self.shape.unwrap_or_default();
+        let settings = Settings { rule, lookahead, options, schedule, groups, tensors, is_borrowed, shape };
         let mixed = is_borrowed && weights.iter().any(Option::is_none);
         let draft = Draft::new(settings, mixed, limits)?;
         let weights: Option<Vec<Slice>> = weights.into_iter().collect();
@@ -258,7 +267,8 @@ impl Builder {
     /// kernel; [`Error::OutOfMemory`], [`Error::DeviceLost`].
     pub async fn build(self, device: &wgpu::Device, queue: &wgpu::Queue) -> Result<Optimizer, Error> {
         let pipelines = self.pipelines.clone();
-        let (plan, borrowed) = self.planned(&Limits::from(&device.limits()))?;
+        let shape = self.shape.unwrap_or_else(|| Shape::from(&device.adapter_info()));
+        let (plan, borrowed) = self.shape(shape).planned(&Limits::from(&device.limits()))?;
         let mut buffers = Vec::new();
         let placement = match &borrowed {
             None => plan.own_placement(),

@@ -8,7 +8,9 @@ use super::{
     group::GroupState,
     guard::{self, GuardPlan},
     placement::slack,
-    program::{BindGroup, BindGroupLayout, Bound, Buffer, Contents, Id, Owner, Program, Purpose, Usage},
+    program::{
+        BindGroup, BindGroupLayout, Bound, Buffer, Contents, Id, Known, Owner, Program, Purpose, Usage,
+    },
     reductions::Reductions,
     whole::{GroupKernels, Plan, State, StepKernels, WindowParts},
 };
@@ -21,6 +23,7 @@ use crate::{
         options::Options,
         precision::{Half, bytes},
         schedule::Schedule,
+        shape::Shape,
     },
     error::{Error, list},
     kernels::{Access, Binding, Measure, Recipe},
@@ -55,6 +58,7 @@ pub(crate) struct Settings {
     pub tensors: Vec<TensorSettings>,
     /// The weights stay in the caller's buffers.
     pub is_borrowed: bool,
+    pub shape: Shape,
 }
 
 /// Settings that were checked, and where the tensors lie.
@@ -78,7 +82,9 @@ impl Draft {
     /// low for any layout.
     pub fn new(settings: Settings, is_mixed: bool, limits: &Limits) -> Result<Self, Error> {
         settings.schedule.check()?;
-        let Settings { rule, lookahead, mut options, schedule, groups, tensors, is_borrowed } = settings;
+        settings.shape.check()?;
+        let Settings { rule, lookahead, mut options, schedule, groups, tensors, is_borrowed, shape } =
+            settings;
         let given = options.clone();
         // One micro-batch a step needs no buffer to accumulate in.
         options.accumulate = options.accumulate.filter(|accumulate| accumulate.micro_batches > 1);
@@ -92,7 +98,7 @@ impl Draft {
             });
         }
         let counts: Vec<_> = groups.iter().map(|group| group.planes.count()).collect();
-        let bounds = Bounds::new(limits, counts.iter().copied().max().unwrap_or(0))?;
+        let bounds = Bounds::new(limits, counts.iter().copied().max().unwrap_or(0), shape)?;
         let slack = if is_borrowed { slack(bounds.chunk) } else { 0 };
         let layout = Layout::new(&specs, &counts, &bounds, slack)?;
         let has_lookahead = lookahead.is_some();
@@ -110,6 +116,7 @@ impl Draft {
             lookahead: group.lookahead.as_ref(),
             options: &self.options,
             access,
+            shape: self.bounds.shape,
         });
         all.collect()
     }
@@ -127,7 +134,7 @@ impl Draft {
         for recipe in &recipes {
             check_bindings(&self.limits, recipe, table)?;
         }
-        let mut program = Program::new(self.bounds.workgroup, self.slots()?);
+        let mut program = Program::new(self.bounds.shape, self.slots()?);
         let shared = SharedLayouts {
             access: ByAccess::new(accesses, |access| program.layout(access.bindings(table))),
             own: recipes.iter().map(|recipe| program.layout(recipe.own_bindings())).collect(),
@@ -204,9 +211,12 @@ impl Draft {
             };
             let step = ByAccess::new(self.accesses(), |access| {
                 let (source, layouts) = (Recipe { access, ..*recipe }.step(), layouts(access));
-                let known =
-                    flags.iter().map(|&bits| (bits, program.specialised(name, &source, &layouts, bits)));
-                StepKernels { known: known.collect(), any: program.kernel(name, &source, &layouts) }
+                let mut specialised = |known| program.specialised(name, &source, &layouts, known);
+                StepKernels {
+                    known: flags.iter().map(|&bits| (bits, specialised(Known::All(bits)))).collect(),
+                    guarded: recipe.options.guard.map(|_| specialised(Known::Among(guarded_flags(recipe)))),
+                    any: specialised(Known::Nothing),
+                }
             });
             let mut swap = |source: &dyn Fn(&Recipe<'_>) -> crate::kernels::Source| {
                 ByAccess::new(self.accesses(), |access| {
@@ -339,6 +349,18 @@ fn assign_groups(
     });
     let specs = specs.collect::<Result<Vec<_>, Error>>()?;
     Ok((groups.into_iter().map(state).collect::<Result<_, _>>()?, specs))
+}
+
+/// The flags that a guard may choose in a step: all but those of a command.
+fn guarded_flags(recipe: &Recipe<'_>) -> u32 {
+    let options = recipe.options;
+    let all = [
+        (true, flags::UPDATE),
+        (recipe.lookahead.is_some(), flags::SYNC),
+        (options.average.is_some(), flags::AVERAGE),
+        (options.accumulate.is_some(), flags::ACCUMULATED),
+    ];
+    all.into_iter().filter(|(is_there, _)| *is_there).map(|(_, flag)| flag).sum()
 }
 
 /// The flags that almost every dispatch of a group has, each worth a pipeline of its own. A guard decides on the

@@ -6,6 +6,7 @@ use crate::{
         alpha::{AdaptiveAlpha, Curvature},
         lookahead::Lookahead,
         options::Options,
+        shape::Shape,
     },
     error::Error,
     kernels::{Access, Recipe, check_collisions, check_links, check_outer, check_transform},
@@ -24,7 +25,8 @@ pub(super) fn check_options(
     options.transforms.iter().try_for_each(|transform| check_transform(transform.as_ref()))?;
     for group in groups {
         let (rule, outer) = (group.rule.as_ref(), options.outer.as_ref());
-        let recipe = Recipe { rule, lookahead: group.lookahead.as_ref(), options, access: Access::Owned };
+        let (lookahead, access, shape) = (group.lookahead.as_ref(), Access::Owned, Shape::default());
+        let recipe = Recipe { rule, lookahead, options, access, shape };
         let links = recipe.transforms();
         check_links(&links)?;
         check_collisions(rule, outer, &links)?;

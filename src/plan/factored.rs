@@ -2,8 +2,8 @@
 //! enough its means by row and by column, of any other the whole. They lie side by side behind the factors
 //! of the reductions, which the step's kernels read.
 //!
-//! Three passes in a fixed order, whatever the number of tensors: sums of squared gradients over parts of a
-//! dimension, the moments from them, the means of each matrix's rows.
+//! Four passes in a fixed order, whatever the number of tensors: sums of squared gradients over parts of a
+//! dimension, the moments from them, the means of each matrix's rows, and the roots by which gradients are divided.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use super::{
     recording::{Bind, Dispatch},
 };
 use crate::{
-    config::{alpha::Scope, options::Options},
+    config::{alpha::Scope, options::Options, shape::Shape},
     error::Error,
     kernels::{self, Access, Binding, Recipe},
     layout::{
@@ -36,7 +36,7 @@ const NEIGHBOURS: u64 = 32;
 const ENTRIES: u64 = 4096;
 
 /// Words of a segment's shape in the table, as `shaders/parts/factored.wgsl` has them.
-pub(crate) const SHAPE: usize = 10;
+pub(crate) const SHAPE: usize = 7;
 
 /// The means of a tensor's squared gradients over one dimension; over none, the squares themselves.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,6 +44,8 @@ pub(crate) struct Axis {
     pub name: &'static str,
     /// The first entry's place among the moments.
     pub at: u64,
+    /// And its root's among the roots, where the moment is factored.
+    root: Option<u64>,
     pub entries: u64,
     /// The dimension's size and stride.
     size: u64,
@@ -77,16 +79,28 @@ pub(crate) fn dimensions(shape: &[usize], least: usize) -> Option<(usize, usize)
     (shape[second] >= least).then_some((second, largest))
 }
 
+/// Where the next moment goes, its root, and the next mean.
+#[derive(Debug, Default, Clone, Copy, PartialEq)]
+struct Next {
+    moment: u64,
+    root: u64,
+    mean: u64,
+}
+
 impl Moment {
-    /// Of a tensor of this shape; `next` is where the next moment goes, and where the next mean.
-    fn new(shape: &[usize], least: usize, next: &mut (u64, u64)) -> Self {
+    /// Of a tensor of this shape.
+    fn new(shape: &[usize], least: usize, next: &mut Next) -> Self {
         let values = shape.iter().map(|size| *size as u64).product();
+        let factored = dimensions(shape, least);
         let mut axis = |name, size, stride| {
-            let axis = Axis { name, at: next.0, entries: values / size, size, stride };
-            next.0 += axis.entries;
+            let entries = values / size;
+            let root = factored.map(|_| next.root);
+            let axis = Axis { name, at: next.moment, root, entries, size, stride };
+            next.moment += entries;
+            next.root += root.map_or(0, |_| entries);
             axis
         };
-        let Some((second, largest)) = dimensions(shape, least) else {
+        let Some((second, largest)) = factored else {
             return Self { axes: vec![axis("exp_avg_sq", 1, 1)], means: None, values };
         };
         let stride = |dimension: usize| -> u64 { shape[dimension + 1..].iter().map(|s| *s as u64).product() };
@@ -98,8 +112,8 @@ impl Moment {
         let matrices = values / (columns * rows);
         // The rows lack the largest dimension.
         let stride = if second > largest { stride(second) } else { stride(second) / columns };
-        let means = Some(Means { at: next.1, matrices, rows, stride });
-        next.1 += matrices;
+        let means = Some(Means { at: next.mean, matrices, rows, stride });
+        next.mean += matrices;
         Self { axes, means, values }
     }
 }
@@ -109,6 +123,7 @@ pub(crate) struct Factoring {
     /// None where the rule keeps its own.
     pub tensors: Vec<Option<Moment>>,
     pub entries: u64,
+    roots: u64,
     means: u64,
     /// Each moment has a slow copy, where the policy is to interpolate.
     pub has_slow: bool,
@@ -117,7 +132,7 @@ pub(crate) struct Factoring {
 impl Factoring {
     /// `recipes`: one for each group.
     pub fn new(layout: &Layout, recipes: &[Recipe<'_>]) -> Self {
-        let mut next = (0, 0);
+        let mut next = Next::default();
         let mut tensors = Vec::new();
         for tensor in &layout.tensors {
             let factored = recipes[tensor.group].rule.factored(1);
@@ -127,12 +142,17 @@ impl Factoring {
         let has_slow = recipes
             .iter()
             .any(|recipe| recipe.lookahead.is_some_and(|lookahead| lookahead.policy.keeps_slow_state()));
-        Self { tensors, entries: next.0, means: next.1, has_slow }
+        Self { tensors, entries: next.moment, roots: next.root, means: next.mean, has_slow }
     }
 
-    /// Values of the moments, their slow copies and the means.
+    /// Values of the moments, their slow copies, the roots of those that are factored, and the means.
     pub fn values(&self) -> u64 {
-        self.entries * if self.has_slow { 2 } else { 1 } + self.means
+        self.kept() + self.roots + self.means
+    }
+
+    /// Values of the moments and their slow copies.
+    fn kept(&self) -> u64 {
+        self.entries * if self.has_slow { 2 } else { 1 }
     }
 }
 
@@ -145,6 +165,7 @@ pub(crate) struct FactoredMoments {
     sums: Vec<Option<ByAccess<Id<Kernel>>>>,
     fold: Id<Kernel>,
     means: Id<Kernel>,
+    roots: Id<Kernel>,
     sync: Option<Id<Kernel>>,
     groups: Vec<Option<Tasks>>,
     partials: Id<Buffer>,
@@ -188,7 +209,7 @@ struct Sheet {
 }
 
 impl Sheet {
-    fn new(axis: &Axis, part: &Part, partial: u64, workgroup: u64) -> Self {
+    fn new(axis: &Axis, part: &Part, partial: u64, shape: Shape) -> Self {
         let (block, end) = (axis.size * axis.stride, part.value + part.len);
         let (first, last) = (part.value / block, (end - 1) / block);
         let mut along = (0, axis.size);
@@ -196,7 +217,10 @@ impl Sheet {
             along = (part.value % block / axis.stride, (end - 1) % block / axis.stride + 1);
         }
         let width = if axis.stride.is_multiple_of(4) && part.value.is_multiple_of(4) { 4 } else { 1 };
+        let workgroup = u64::from(shape.workgroup);
         let lanes = match axis.stride {
+            // Each thread sums alone.
+            _ if shape.lanes == 1 => workgroup,
             1 => workgroup / axis.size.div_ceil(4).next_power_of_two().min(workgroup),
             stride => (stride / width).min(NEIGHBOURS).next_power_of_two().min(workgroup),
         };
@@ -254,7 +278,7 @@ impl Sheet {
 
 /// Words of a task of each pass.
 const TASK: usize = 12;
-const ENTRY: usize = 9;
+const ENTRY: usize = 13;
 const MATRIX: usize = 4;
 
 impl FactoredMoments {
@@ -276,11 +300,11 @@ impl FactoredMoments {
         });
         let both = [Some(shared.control), Some(tasks_layout)];
         let mut kernel = |source| program.kernel("second moments", &source, &both);
-        let [fold, means] = kernels::moments().map(&mut kernel);
+        let [fold, means, roots] = kernels::moments().map(&mut kernel);
         let policy = recipes[0].lookahead.map(|lookahead| lookahead.policy);
         let sync = policy.and_then(kernels::sync_moments).map(kernel);
 
-        let (sheets, total) = sheets(layout, &factoring, u64::from(program.workgroup));
+        let (sheets, total) = sheets(layout, &factoring, program.shape);
         limits.check_binding(VALUE * total, || "the sums of squared gradients".to_owned())?;
         let words: Vec<_> = (0..recipes.len())
             .map(|group| words(layout, &factoring, &sheets, group, start, alpha, recipes))
@@ -304,19 +328,19 @@ impl FactoredMoments {
             })
         });
         let groups = groups.collect();
-        let groups_per_dimension = limits.max_compute_workgroups_per_dimension;
         Ok(Self {
             factoring,
             start,
             sums,
             fold,
             means,
+            roots,
             sync,
             groups,
             partials,
             sheets,
             partial_layout,
-            groups_per_dimension,
+            groups_per_dimension: limits.max_compute_workgroups_per_dimension,
         })
     }
 
@@ -340,17 +364,13 @@ impl FactoredMoments {
         let Some(moment) = &self.factoring.tensors[tensor] else { return [0; SHAPE] };
         let axis = |index: usize| {
             moment.axes.get(index).map_or([0; 3], |axis: &Axis| {
-                [self.start + axis.at, axis.size * axis.stride, axis.stride].map(|word| word as u32)
+                let roots = self.start + axis.root.map_or(axis.at, |root| self.factoring.kept() + root);
+                [roots, axis.size * axis.stride, axis.stride].map(|word| word as u32)
             })
         };
-        let means = moment.means.as_ref().map_or([0; 3], |means| {
-            let at = means_at(self.start, &self.factoring) + means.at;
-            [at, means.rows * means.stride, means.stride].map(|word| word as u32)
-        });
         let mut shape = [moment.values as u32; SHAPE];
         shape[1..4].copy_from_slice(&axis(0));
-        shape[4..7].copy_from_slice(&axis(1));
-        shape[7..].copy_from_slice(&means);
+        shape[4..].copy_from_slice(&axis(1));
         shape
     }
 
@@ -390,12 +410,14 @@ impl FactoredMoments {
         Some(Dispatch { kernel, binds, workgroups: sums.workgroups })
     }
 
-    /// The second and third pass of a group.
+    /// The passes of a group after the first.
     pub fn fold(&self, group: usize, control: Bind) -> impl Iterator<Item = Dispatch> {
         let tasks = self.groups[group].iter();
         tasks.flat_map(move |tasks| {
             let means = tasks.matrices.map(|matrices| self.dispatch(self.means, matrices, control));
-            [Some(self.dispatch(self.fold, tasks.entries, control)), means].into_iter().flatten()
+            let [fold, roots] =
+                [self.fold, self.roots].map(|kernel| self.dispatch(kernel, tasks.entries, control));
+            [Some(fold), means, Some(roots)].into_iter().flatten()
         })
     }
 
@@ -415,12 +437,12 @@ fn means_at(start: u64, factoring: &Factoring) -> u64 {
 }
 
 /// The sheets of every part, and how many partial sums they have.
-fn sheets(layout: &Layout, factoring: &Factoring, workgroup: u64) -> (Sheets, u64) {
+fn sheets(layout: &Layout, factoring: &Factoring, shape: Shape) -> (Sheets, u64) {
     let (mut sheets, mut total) = (Sheets::new(), 0);
     for part in layout.windows.iter().flat_map(|window| layout.pieces_in(window)) {
         let axes = factoring.tensors[part.tensor].iter().flat_map(|moment| &moment.axes);
         for (axis, number) in axes.zip(0..) {
-            let sheet = Sheet::new(axis, &part, total, workgroup);
+            let sheet = Sheet::new(axis, &part, total, shape);
             total += sheet.entries * sheet.count;
             sheets.insert((part.tensor, number, part.value), sheet);
         }
@@ -446,6 +468,10 @@ fn words(
         };
         let alpha = alpha_of(recipes[group].options, alpha, group, index);
         for (number, axis) in moment.axes.iter().enumerate() {
+            let means = moment.means.as_ref().filter(|_| number == 0);
+            let matrix = means.map_or([u64::MAX, 1, 1], |means| {
+                [means_at(start, factoring) + means.at, means.rows * means.stride, means.stride]
+            });
             let of_axis = sheets.range((index, number, 0)..(index, number + 1, 0));
             let first_sheet = all_sheets.len() / 4;
             all_sheets.extend(of_axis.flat_map(|(_, sheet)| sheet.words()));
@@ -455,7 +481,10 @@ fn words(
                 let count = ENTRIES.min(axis.entries - entry);
                 let words = [at, at + factoring.entries, count, entry, first_sheet as u64, last_sheet as u64];
                 entries.extend(words.map(|word| word as u32));
-                entries.extend([alpha, ((axis.size as f64).recip() as f32).to_bits(), eps.to_bits()]);
+                let root = axis.root.map_or(u64::MAX, |root| start + factoring.kept() + root + entry);
+                entries.extend([alpha, root as u32]);
+                entries.extend(matrix.map(|word| word as u32));
+                entries.extend([((axis.size as f64).recip() as f32).to_bits(), eps.to_bits()]);
             }
         }
         let Some(means) = &moment.means else { continue };
@@ -496,12 +525,13 @@ mod tests {
 
     #[test]
     fn moments_lie_side_by_side() {
-        let mut next = (0, 0);
+        let mut next = Next::default();
         let moment = Moment::new(&[5, 2, 7], 2, &mut next);
         let places: Vec<_> = moment.axes.iter().map(|axis| (axis.name, axis.at, axis.entries)).collect();
         assert_eq!(places, [("exp_avg_sq_row", 0, 10), ("exp_avg_sq_col", 10, 14)]);
         assert_eq!(moment.means, Some(Means { at: 0, matrices: 2, rows: 5, stride: 2 }));
         let moment = Moment::new(&[6], 2, &mut next);
-        assert_eq!((moment.axes[0].at, moment.axes[0].entries, next), (24, 6, (30, 2)));
+        assert_eq!((moment.axes[0].at, moment.axes[0].entries), (24, 6));
+        assert_eq!(next, Next { moment: 30, root: 24, mean: 2 });
     }
 }

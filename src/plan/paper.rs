@@ -5,7 +5,7 @@ use std::fmt;
 use super::{
     event::Event,
     placement::Placement,
-    program::{Purpose, Usage},
+    program::{Known, Purpose, Usage},
     recording::Recording,
     whole::Plan,
 };
@@ -72,7 +72,10 @@ impl Plan {
             PlannedDispatch {
                 kernel: kernel.source.name.clone(),
                 entry: kernel.source.entry,
-                flags: kernel.flags,
+                flags: match kernel.flags {
+                    Known::All(flags) => flags,
+                    Known::Among(_) | Known::Nothing => 0,
+                },
                 workgroups: dispatch.workgroups,
             }
         }));
@@ -98,9 +101,13 @@ impl fmt::Display for Plan {
         }
         more(f, buffers.iter().count())?;
         let kernels = &self.program.kernels;
-        writeln!(f, "kernels: {}, workgroups of {}", kernels.iter().count(), self.program.workgroup)?;
+        writeln!(f, "kernels: {}, workgroups of {}", kernels.iter().count(), self.program.shape.workgroup)?;
         for kernel in kernels.iter().take(MOST) {
-            let flags = if kernel.flags == 0 { "any".to_owned() } else { kernel.flags.to_string() };
+            let flags = match kernel.flags {
+                Known::Nothing => "any".to_owned(),
+                Known::Among(flags) => format!("among {flags}"),
+                Known::All(flags) => flags.to_string(),
+            };
             writeln!(f, "  {:44} {:12} flags {flags}", kernel.source.name, kernel.source.entry)?;
         }
         more(f, kernels.iter().count())?;

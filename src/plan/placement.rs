@@ -61,7 +61,7 @@ pub(crate) struct Run {
     /// Of the placement's.
     pub bind_group: Id<BindGroup>,
     /// vec4s, one thread each.
-    pub threads: u32,
+    pub vec4s: u32,
     /// The spans that each reduction sums, if it sums any.
     pub partials: Vec<Option<Partial>>,
     /// The first pass of the second moments, where they are the driver's.
@@ -319,8 +319,8 @@ impl Placer<'_> {
         });
         let first = parts.first().map_or(0, |part| part.at);
         let end = parts.last().map_or(0, |part| up(part.at + part.len));
-        let threads = ((end - first) / 4) as u32;
-        out.runs.push(Run { window, access: binds.access, bind_group, threads, partials, sums });
+        let vec4s = ((end - first) / 4) as u32;
+        out.runs.push(Run { window, access: binds.access, bind_group, vec4s, partials, sums });
     }
 
     /// `Window` of `shaders/parts/window.wgsl`; `shapes`: where the table has the shapes of second moments.

@@ -3,6 +3,7 @@
 use std::{collections::HashMap, marker::PhantomData, ops::Index};
 
 use crate::{
+    config::shape::Shape,
     kernels::{Binding, Source},
     layout::params::UNIFORM_BLOCK,
 };
@@ -159,8 +160,18 @@ pub(crate) struct Kernel {
     pub source: Source,
     /// By bind group.
     pub layouts: Vec<Option<Id<BindGroupLayout>>>,
-    /// The flags that are known of its dispatches; 0 where only they know.
-    pub flags: u32,
+    pub flags: Known,
+}
+
+/// What is known of the flags of a kernel's dispatches when it is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Known {
+    /// Nothing.
+    Nothing,
+    /// That they have no others.
+    Among(u32),
+    /// All.
+    All(u32),
 }
 
 /// Whose buffer.
@@ -220,8 +231,8 @@ impl BindGroup {
 /// What is made once.
 #[derive(Debug)]
 pub(crate) struct Program {
-    /// Threads in a workgroup.
-    pub workgroup: u32,
+    /// How kernels are cut.
+    pub shape: Shape,
     /// Slots in a chunk of the control ring.
     pub slots: u32,
     pub buffers: Table<Buffer>,
@@ -230,18 +241,18 @@ pub(crate) struct Program {
     pub groups: Table<BindGroup>,
     /// The layout of what the host tells a dispatch.
     pub control: Id<BindGroupLayout>,
-    /// By the module's text and the flags known.
-    known: HashMap<(String, u32), Id<Kernel>>,
+    /// By the module's text and what is known of the flags.
+    known: HashMap<(String, Known), Id<Kernel>>,
 }
 
 impl Program {
-    /// For workgroups of this size, and chunks of the control ring with so many slots.
-    pub fn new(workgroup: u32, slots: u32) -> Self {
+    /// For kernels cut like this, and chunks of the control ring with so many slots.
+    pub fn new(shape: Shape, slots: u32) -> Self {
         let mut layouts = Table::default();
         let control = BindGroupLayout(vec![(0, Binding::DynamicUniform), (1, Binding::DynamicUniform)]);
         let control = layouts.push(control);
         let (buffers, kernels, groups) = (Table::default(), Table::default(), Table::default());
-        Self { workgroup, slots, buffers, layouts, kernels, groups, control, known: HashMap::new() }
+        Self { shape, slots, buffers, layouts, kernels, groups, control, known: HashMap::new() }
     }
 
     /// Adds a bind group layout.
@@ -256,16 +267,16 @@ impl Program {
         source: &Source,
         layouts: &[Option<Id<BindGroupLayout>>],
     ) -> Id<Kernel> {
-        self.specialised(rule, source, layouts, 0)
+        self.specialised(rule, source, layouts, Known::Nothing)
     }
 
-    /// A kernel whose flags are known, unless they are 0.
+    /// A kernel of whose flags something is known.
     pub fn specialised(
         &mut self,
         rule: &str,
         source: &Source,
         layouts: &[Option<Id<BindGroupLayout>>],
-        flags: u32,
+        flags: Known,
     ) -> Id<Kernel> {
         let key = (source.wgsl.clone(), flags);
         if let Some(known) = self.known.get(&key) {

@@ -12,7 +12,7 @@ use super::{
     recording::{Bind, Dispatch},
 };
 use crate::{
-    config::{alpha::Scope, transform::Reduced},
+    config::{alpha::Scope, shape::Shape, transform::Reduced},
     error::Error,
     kernels::{self, Binding, Measure, Recipe},
     layout::{
@@ -21,12 +21,6 @@ use crate::{
         units::VALUE,
     },
 };
-
-/// Values that one workgroup of the first pass sums.
-const SPAN: u64 = 16_384;
-
-/// Values that one thread of the first pass to rows sums.
-const ROW_SPAN: u64 = 256;
 
 /// Where each kind's factors start in the one buffer of them all.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -62,7 +56,7 @@ pub(crate) struct Reductions {
     /// None where nothing is reduced.
     partial_layout: Option<Id<BindGroupLayout>>,
     groups_per_dimension: u32,
-    workgroup: u32,
+    shape: Shape,
 }
 
 /// One reduction's kernels and buffers.
@@ -104,6 +98,15 @@ pub(crate) fn rows(layout: &Layout, centralises: impl Fn(usize) -> bool) -> Vec<
     layout.tensors.iter().map(row).collect()
 }
 
+/// Values in a row, on average.
+fn mean_length(layout: &Layout, rows: &[Rows]) -> u64 {
+    let centralised = layout.tensors.iter().zip(rows).filter(|(_, rows)| rows.length > 0);
+    let (values, count) = centralised.fold((0, 0), |(values, count), (tensor, rows)| {
+        (values + tensor.len, count + tensor.len / rows.length)
+    });
+    values.checked_div(count).unwrap_or(0)
+}
+
 /// Means of rows come first, unless they are of what a norm was needed for.
 fn of_gradient(recipes: &[Recipe<'_>]) -> [Measure; 2] {
     let late = |recipe: &Recipe<'_>| {
@@ -114,11 +117,11 @@ fn of_gradient(recipes: &[Recipe<'_>]) -> [Measure; 2] {
 }
 
 /// The spans of a part: its values from the first given one on, and how many.
-fn cut(part: &Part, measure: Measure, rows: &[Rows]) -> Vec<(u64, u64)> {
-    let end = part.value + part.len;
-    let (row, span) = match measure {
-        Measure::Rows => (rows[part.tensor].length, ROW_SPAN),
-        _ => (u64::MAX, SPAN),
+fn cut(part: &Part, measure: Measure, rows: &[Rows], shape: Shape) -> Vec<(u64, u64)> {
+    let (end, span) = (part.value + part.len, measure.span(shape));
+    let row = match measure {
+        Measure::Rows => rows[part.tensor].length,
+        _ => u64::MAX,
     };
     let mut spans = Vec::new();
     let mut value = part.value;
@@ -158,6 +161,9 @@ impl Reductions {
         let is_taken = |measure: &Measure| recipes.iter().any(|recipe| recipe.measures().contains(measure));
         let measures: Vec<Measure> = Measure::ALL.into_iter().filter(is_taken).collect();
         let rows = rows(layout, |group| recipes[group].centralises());
+        let shape = program.shape.rows_of(mean_length(layout, &rows));
+        let recipes: Vec<_> = recipes.iter().map(|recipe| Recipe { shape, ..*recipe }).collect();
+        let recipes = recipes.as_slice();
         let mut reductions = Self {
             list: vec![],
             of_gradient: of_gradient(recipes),
@@ -167,7 +173,7 @@ impl Reductions {
             moments: None,
             partial_layout: None,
             groups_per_dimension: limits.max_compute_workgroups_per_dimension,
-            workgroup: program.workgroup,
+            shape,
         };
         if measures.is_empty() {
             return Ok(reductions);
@@ -234,14 +240,14 @@ impl Reductions {
             reduction.partial[group].as_ref()?;
             let mut spans: Vec<[u32; 3]> = Vec::new();
             for part in parts {
-                for (value, len) in cut(part, reduction.measure, &self.rows) {
+                for (value, len) in cut(part, reduction.measure, &self.rows, self.shape) {
                     let first = (part.at + value - part.value) as u32;
                     let partial = reduction.spans.get(&(part.tensor, value));
                     spans.extend(partial.map(|partial| [first, first + len as u32, *partial]));
                 }
             }
             let layout = self.partial_layout.filter(|_| !spans.is_empty())?;
-            let workgroups = self.grid(reduction.measure, spans.len());
+            let workgroups = self.grid(reduction.measure.lanes(self.shape), spans.len());
             let words = spans.into_iter().flatten().collect();
             let buffer = Buffer::words("lookahead spans", words, Usage::STORAGE);
             Some(Partial { bind_group: add(buffer, reduction.partials, layout), workgroups })
@@ -267,19 +273,15 @@ impl Reductions {
     /// The second pass of reduction `index`.
     pub fn finish(&self, index: usize) -> Dispatch {
         let reduction = &self.list[index];
-        let workgroups = self.grid(reduction.measure, reduction.ranges as usize);
+        let workgroups = self.grid(reduction.measure.finishing_lanes(self.shape), reduction.ranges as usize);
         let group = Bind::Program(reduction.finish_bind_group);
         let binds = [group, Bind::Unused, Bind::Unused, Bind::Unused];
         Dispatch { kernel: reduction.finish, binds, workgroups }
     }
 
-    /// The workgroups of a pass over so many spans or ranges: each has one, or of rows each thread.
-    fn grid(&self, measure: Measure, count: usize) -> (u32, u32) {
-        let groups = match measure {
-            Measure::Rows => (count as u32).div_ceil(self.workgroup),
-            _ => count as u32,
-        };
-        grid(groups, self.groups_per_dimension)
+    /// The workgroups of a pass over so many spans or ranges, for each of which there are so many threads.
+    fn grid(&self, lanes: u32, count: usize) -> (u32, u32) {
+        grid((count as u32).div_ceil(self.shape.workgroup / lanes), self.groups_per_dimension)
     }
 }
 
@@ -312,7 +314,7 @@ impl Finish {
         place: u32,
         partial: Vec<Option<ByAccess<Id<Kernel>>>>,
     ) -> Reduction {
-        let source = kernels::finish(measure, self.guard_state.is_some());
+        let source = kernels::finish(measure, self.guard_state.is_some(), program.shape);
         let finish = program.kernel("reduction", &source, &[Some(self.layout)]);
         let mut zeros = |label, values: u64, usage| {
             program.buffers.push(Buffer::zeros(label, Purpose::Controls, values * VALUE, usage))
@@ -346,7 +348,7 @@ fn ranges(layout: &Layout, measure: Measure, recipes: &[Recipe<'_>], rows: &[Row
         if !recipes[group].measures().contains(&measure) {
             continue;
         }
-        for (value, _) in cut(&part, measure, rows) {
+        for (value, _) in cut(&part, measure, rows, recipes[0].shape) {
             let row = rows[part.tensor];
             let range = match measure {
                 Measure::Rows => {

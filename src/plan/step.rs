@@ -95,7 +95,7 @@ impl Plan {
     }
 
     fn workgroups(&self, run: &Run) -> (u32, u32) {
-        (run.threads.div_ceil(self.program.workgroup), 1)
+        (run.vec4s.div_ceil(self.program.shape.workgroup * self.program.shape.vec4s), 1)
     }
 
     /// A group takes an inner step; with a guard, if it takes the step.
@@ -425,7 +425,11 @@ impl Recorder<'_> {
             let bits = event.phases[group][phase];
             let is_due = if self.guarded { phase == 0 || self.syncs(group) } else { bits != 0 };
             if let Some(kernels) = plan.kernels[group].step.get(run.access).filter(|_| is_due) {
-                let kernel = kernels.with(if self.guarded { 0 } else { bits });
+                let kernel = match (self.guarded, event.command) {
+                    (false, _) => kernels.with(bits),
+                    (true, 0) => kernels.guarded.unwrap_or(kernels.any),
+                    (true, _) => kernels.any,
+                };
                 let binds = plan.weights_binds(run, self.control_of(group, phase, true));
                 self.out.dispatches.push(Dispatch { kernel, binds, workgroups: plan.workgroups(run) });
             }

@@ -97,12 +97,14 @@ pub(crate) struct GroupKernels {
 pub(crate) struct StepKernels {
     /// By the flags that almost every step has.
     pub known: Vec<(u32, Id<Kernel>)>,
-    /// Whatever the flags say: the first step, frozen groups, syncs between steps, a guard's choice.
+    /// For what a guard may choose in a step, where there is one.
+    pub guarded: Option<Id<Kernel>>,
+    /// Whatever the flags say: the first step, frozen groups, syncs between steps.
     pub any: Id<Kernel>,
 }
 
 impl StepKernels {
-    /// The one for a dispatch with these flags; 0 where only the GPU knows them.
+    /// The one for a dispatch with these flags.
     pub fn with(&self, bits: u32) -> Id<Kernel> {
         let known = self.known.iter().find(|(flags, _)| *flags == bits);
         known.map_or(self.any, |(_, kernel)| *kernel)
@@ -161,7 +163,7 @@ impl Plan {
         let access = self.access_layouts.accesses().next()?;
         let group = &self.state.groups[group];
         let (rule, lookahead) = (group.rule.as_ref(), group.lookahead.as_ref());
-        Some(Recipe { rule, lookahead, options: &self.options, access })
+        Some(Recipe { rule, lookahead, options: &self.options, access, shape: self.program.shape })
     }
 
     /// Where the gradient of the adaptive alpha is taken, if it is adaptive.

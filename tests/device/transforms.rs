@@ -11,7 +11,7 @@ use crate::{
     twin::run_options,
 };
 use lookahead_wgpu::{
-    Accumulation, Builder, Clip, Field, Guard, Lookahead, LossScale, Optimizer, Options, Transform,
+    Accumulation, Builder, Clip, Field, Guard, Lookahead, LossScale, Optimizer, Options, Shape, Transform,
     gpu::Gpu,
     rules::{self, Adam, Sgd},
     transform::{Centralise, GradientNoise},
@@ -63,7 +63,8 @@ async fn transformations_agree_with_the_twin_in_every_order(gpu: &Gpu) {
                 .maximize(around == 2);
             options.transforms = list.clone();
             let (lookahead, home) = (Some(Lookahead::new(3, 0.4)), (number + around) % 4);
-            run_options(gpu, &Case { kind, lookahead, options, home }, number as u64).await;
+            let shape = Shape::from(&gpu.info);
+            run_options(gpu, &Case { kind, lookahead, options, home, shape }, number as u64).await;
         }
     }
 }

@@ -416,7 +416,8 @@ pub async fn run_options(gpu: &Gpu, case: &pairs::Case, seed: u64) {
         };
     }
     let what = format!("case {seed}, {case:?}");
-    let optimizer = builder.pipelines(&gpu.pipelines).build(&gpu.device, &gpu.queue).await;
+    let builder = builder.shape(case.shape).pipelines(&gpu.pipelines);
+    let optimizer = builder.build(&gpu.device, &gpu.queue).await;
     let mut model =
         Model { optimizer: optimizer.expect(&what), initial: values(0), places, gpu: gpu.clone() };
     let mut twin = Twin::new(case.rule(), wide(&model.initial))

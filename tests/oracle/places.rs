@@ -1,6 +1,6 @@
 //! A case's optimizer, over buffers of its own or of the caller's.
 
-use lookahead_wgpu::{Gradients, Optimizer, Slice, wgpu};
+use lookahead_wgpu::{Gradients, Optimizer, Shape, Slice, wgpu};
 
 use crate::{
     cases::{Case, Home},
@@ -22,6 +22,10 @@ pub fn build(
             None => builder.tensor_in(group, name, shape),
             Some((weights, _)) => builder.borrowed_in(group, name, shape, weights.clone()),
         };
+    }
+    // What is recorded on paper is what hardware gets.
+    if device.adapter_info().backend == wgpu::Backend::Noop {
+        builder = builder.shape(Shape::GPU);
     }
     let optimizer = builder.build_blocking(device, queue);
     let mut optimizer = optimizer.unwrap_or_else(|error| panic!("{}: {error}", case.name));

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use lookahead_wgpu::{
     Accumulation, AdaptiveAlpha, Average, Clip, Error, Guard, Half, Lookahead, LossScale, Options, Outer,
-    Rule, StatePolicy,
+    Rule, Shape, StatePolicy,
     alpha::{Curvature, GradientAt, Scope},
     outer::{HeavyBall, Interpolation, Nesterov, SlowMo},
     rules::{self, Kind},
@@ -65,6 +65,7 @@ pub struct Case {
     pub options: Options,
     /// From 0 to 3: where weights and gradients lie.
     pub home: usize,
+    pub shape: Shape,
 }
 
 impl Case {
@@ -87,6 +88,7 @@ const HALF_WEIGHTS: usize = 10;
 const HALF_GRADIENTS: usize = 11;
 const SWITCHES: usize = 12; // one each: centralise, gradient norms, slow weights in bf16, maximise, gradient at
 const TRANSFORMS: usize = 17;
+const SHAPE: usize = 18;
 
 fn policies() -> [Option<Lookahead>; 4] {
     let with = |policy| Some(Lookahead::new(3, 0.4).policy(policy));
@@ -187,6 +189,11 @@ fn transforms() -> [Vec<Arc<dyn Transform>>; 4] {
     ]
 }
 
+/// Threads of which each four, eight or all of a workgroup work together, and not.
+fn shapes() -> [Shape; 4] {
+    [Shape::CPU, Shape::GPU, Shape::new(32, 2, 8), Shape::new(64, 1, 4)]
+}
+
 /// How many values each axis has. `halves`: what is half-width is among them.
 fn sizes(halves: bool) -> Vec<usize> {
     let half = if halves { HALVES.len() } else { 1 };
@@ -194,7 +201,7 @@ fn sizes(halves: bool) -> Vec<usize> {
     let slow_bf16 = if halves { 2 } else { 1 };
     let counts =
         [kinds, 4, 4, CLIPS.len(), CURVATURES.len(), SCOPES.len(), 4, AVERAGES.len(), 3, 4, half, half];
-    [&counts[..], &[2, 2, slow_bf16, 2, 2, transforms().len()]].concat()
+    [&counts[..], &[2, 2, slow_bf16, 2, 2, transforms().len(), shapes().len()]].concat()
 }
 
 /// Whether two values can be had at once.
@@ -244,7 +251,8 @@ fn case(values: &[usize]) -> Case {
         .slow_bf16(is_on(2))
         .maximize(is_on(3));
     options.transforms = transforms()[values[TRANSFORMS]].clone();
-    Case { kind, lookahead: policies()[values[LOOKAHEAD]], options, home: values[HOME] }
+    let (home, shape) = (values[HOME], shapes()[values[SHAPE]]);
+    Case { kind, lookahead: policies()[values[LOOKAHEAD]], options, home, shape }
 }
 
 /// Each pair is in some case, and no case has a pair that does not go together.

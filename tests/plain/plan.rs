@@ -1,7 +1,7 @@
 //! What a plan tells without a device is what an optimizer is on one.
 
 use lookahead_wgpu::{
-    Average, Builder, Clip, Error, Guard, Half, Limits, Lookahead, Optimizer, Rule, StatePolicy,
+    Average, Builder, Clip, Error, Guard, Half, Limits, Lookahead, Optimizer, Rule, Shape, StatePolicy,
     outer::Nesterov,
     rules::{AdaFactor, Adam, Sgd},
     wgpu,
@@ -43,9 +43,10 @@ fn memory_traffic_and_dispatches_are_those_of_the_optimizer() {
     let (device, queue) = noop();
     let limits = Limits::from(&device.limits());
     assert_eq!(limits, Limits::default(), "WebGPU's defaults");
+    let shape = Shape::from(&device.adapter_info());
     for make in CASES {
         let (plan, optimizer) =
-            (make().plan(&limits).unwrap(), make().build_blocking(&device, &queue).unwrap());
+            (make().shape(shape).plan(&limits).unwrap(), make().build_blocking(&device, &queue).unwrap());
         assert_eq!(plan.memory(), optimizer.memory());
         assert_eq!(plan.traffic(), optimizer.traffic());
         assert_eq!(plan.dispatches(), optimizer.dispatches());

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use lookahead_wgpu::{
-    Accumulation, AdaptiveAlpha, Average, Clip, Half, Lookahead, Options, StatePolicy,
+    Accumulation, AdaptiveAlpha, Average, Clip, Half, Lookahead, Options, Shape, StatePolicy,
     alpha::{Curvature, GradientAt, Scope},
     kernels::{self, Access, Decision, Measure, Recipe, Source},
     outer::Nesterov,
@@ -66,7 +66,8 @@ fn kept() -> Vec<(&'static str, Source)> {
     let recipe = |rule: &str, lookahead, options: &Options, access, make: Make| {
         let kind = rules::kind(rule).unwrap();
         let rule = kind.rule(kind.learning_rate);
-        make(&Recipe { rule: rule.as_ref(), lookahead: Option::as_ref(&lookahead), options, access })
+        let lookahead = Option::as_ref(&lookahead);
+        make(&Recipe { rule: rule.as_ref(), lookahead, options, access, shape: Shape::default() })
     };
     let (interpolate, maintain) = (with(StatePolicy::Interpolate), with(StatePolicy::Maintain));
     let reset = with(StatePolicy::Reset);
@@ -78,10 +79,10 @@ fn kept() -> Vec<(&'static str, Source)> {
         ("step_adafactor_reset", recipe("adafactor", reset, &plain(), Access::Pooled, |it| it.step())),
         ("swap_slow", recipe("adam", maintain, &plain(), Access::Borrowed, |it| it.swap_slow())),
         ("partial_norm", recipe("adam", None, &clipped, owned, |it| it.partial(Measure::Norm))),
-        ("finish_norm_scaled", kernels::finish(Measure::Norm, true)),
+        ("finish_norm_scaled", kernels::finish(Measure::Norm, true, Shape::GPU)),
         ("partial_trust_lamb", recipe("lamb", None, &plain(), owned, |it| it.partial(Measure::Trust))),
         ("partial_alpha", recipe("adam", maintain, &everything, owned, |it| it.partial(Measure::Alpha))),
-        ("finish_rows", kernels::finish(Measure::Rows, false)),
+        ("finish_rows", kernels::finish(Measure::Rows, false, Shape::CPU)),
         ("moments_sums_adafactor", recipe("adafactor", None, &plain(), owned, |it| it.sums())),
         ("guard_tried", kernels::decide(Decision::Tried)),
     ]

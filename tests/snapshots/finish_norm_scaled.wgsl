@@ -116,39 +116,40 @@ struct La_Range {
 
 override LA_WORKGROUP: u32;
 
-// The sums over a workgroup, in a fixed order. To be called in uniform control flow.
+// The sums of LA_LANES neighbours each, in a fixed order; the first of them has it. To be called in uniform control flow.
+const LA_LANES = 256u;
+
 var<workgroup> la_sums: array<La_Sum, LA_WORKGROUP>;
 
-fn la_workgroup_sum(local: u32, value: La_Sum) -> La_Sum {
+fn la_sum_of_lanes(local: u32, value: La_Sum) -> La_Sum {
     la_sums[local] = value;
-    for (var half = LA_WORKGROUP / 2u; half > 0u; half /= 2u) {
+    for (var half = LA_LANES / 2u; half > 0u; half /= 2u) {
         workgroupBarrier();
-        if local < half {
+        if local % LA_LANES < half {
             la_sums[local] += la_sums[local + half];
         }
     }
-    workgroupBarrier();
-    return la_sums[0];
+    return la_sums[local];
 }
 
-// Each workgroup does.
 @compute @workgroup_size(LA_WORKGROUP)
 fn la_finish(
     @builtin(workgroup_id) group: vec3u,
     @builtin(num_workgroups) groups: vec3u,
     @builtin(local_invocation_index) local: u32,
 ) {
-    let at = group.x + group.y * groups.x;
-    if at >= arrayLength(&la_ranges) {
-        return;
+    let at = (group.x + group.y * groups.x) * (LA_WORKGROUP / LA_LANES) + local / LA_LANES;
+    let is_range = at < arrayLength(&la_ranges);
+    var range = La_Range();
+    if is_range {
+        range = la_ranges[at];
     }
-    let range = la_ranges[at];
     var mine = La_Sum();
-    for (var j = local; j < range.count; j += LA_WORKGROUP) {
+    for (var j = local % LA_LANES; j < range.count; j += LA_LANES) {
         mine += la_partials[range.first + j];
     }
-    let sum = la_workgroup_sum(local, mine);
-    if local == 0u {
+    let sum = la_sum_of_lanes(local, mine);
+    if is_range && local % LA_LANES == 0u {
         la_factors[la_place.x + at] = la_finalise(at, range.settings, sum);
     }
 }

@@ -1,6 +1,6 @@
 // sums of adafactor, Owned, None
 // Second moments, first pass: the sums of squared gradients over one dimension of a tensor. Each workgroup
-// takes some of the sums over some of the dimension, and several threads each sum.
+// takes some of the sums over some of the dimension, and several threads each sum where threads work together.
 
 // What every dispatch of a step is told.
 struct La_Control {
@@ -30,15 +30,22 @@ const LA_FRESH = 32u;             // which starts at zero
 const LA_FIXED = 64u;             // the sync has no gradient: take the fixed alpha
 const LA_ACCUMULATED = 128u;      // the gradient is the accumulated one alone
 
-// One slot of the control ring holds both blocks.
-@group(0) @binding(0) var<uniform> control: La_Control;
+// One slot of the control ring holds both blocks. A thread takes a copy before all else: some drivers load a uniform
+// anew, with its checks, wherever it is read.
+@group(0) @binding(0) var<uniform> la_control: La_Control;
+var<private> control: La_Control;
 
-// What almost every step does is known when its pipeline is made; 0 where it is not. Some drivers pay for
-// the side of a branch that is not taken.
+fn la_take_control() {
+    control = la_control;
+}
+
+// What almost every step does is known when its pipeline is made, 0 where it is not; or at least what it may do. Some
+// drivers pay for the side of a branch that is not taken.
 override LA_FLAGS: u32 = 0u;
+override LA_MAY: u32 = 0xffffffffu;
 
 fn la_does(what: u32) -> bool {
-    return (select(control.flags, LA_FLAGS, LA_FLAGS != 0u) & what) != 0u;
+    return (select(control.flags, LA_FLAGS, LA_FLAGS != 0u) & LA_MAY & what) != 0u;
 }
 
 // Where the values of a window lie, and how they are loaded and stored.
@@ -61,18 +68,46 @@ struct La_Window {
 
 const LA_TENSOR_ALIGN = 32u;
 
-@group(1) @binding(0) var<uniform> la_window: La_Window;
+// A thread takes a copy of this, too.
+@group(1) @binding(0) var<uniform> la_told_window: La_Window;
+var<private> la_window: La_Window;
+
+fn la_take_window() {
+    la_window = la_told_window;
+}
+
 @group(1) @binding(3) var<storage, read> la_table: array<u32>;
 
 // `la_table` gives every block its segment, a run of one tensor's values with no gap.
 const LA_SEGMENT = 8u; // words: first vec4, values, weights, gradients, tensor, the tensor's value, row length, row
 
-fn la_segment_of(i: u32) -> u32 {
-    return la_window.segments + LA_SEGMENT * la_table[(i - la_window.first) / LA_TENSOR_ALIGN];
+// The vec4 with which a thread enters a segment, the segment's place in `la_table`, and the number of the vec4's first
+// value in its tensor.
+var<private> la_entered: u32;
+var<private> la_segment: u32;
+var<private> la_value: u32;
+
+// To be called before what hangs on the segment, which serves for the vec4s behind this one in it.
+fn la_enter(i: u32) {
+    la_entered = i;
+    la_segment = la_window.segments + LA_SEGMENT * la_table[(i - la_window.first) / LA_TENSOR_ALIGN];
+    la_value = la_table[la_segment + 5u] + 4u * (i - la_table[la_segment]);
 }
 
-fn la_tensor_of(i: u32) -> u32 {
-    return la_table[la_segment_of(i) + 4u];
+fn la_tensor() -> u32 {
+    return la_table[la_segment + 4u];
+}
+
+// How far the values of a vec4 are from where the segment was entered.
+fn la_distance(i: u32) -> vec4u {
+    return vec4u(4u * (i - la_entered)) + vec4u(0u, 1u, 2u, 3u);
+}
+
+// a / b where a is less than b + 2^18: whole numbers small enough for f32's rounding, or 0 and 1. Few devices divide
+// whole numbers well.
+fn la_quotients(a: vec4u, b: u32) -> vec4u {
+    let found = vec4u((vec4f(a) + 0.5) * (1.0 / f32(b)));
+    return select(found, select(vec4u(0u), vec4u(1u), a >= vec4u(b)), b > 0x40000u);
 }
 
 // What rules may use besides WGSL's own, and kernels do. WGSL leaves open what `sign`, `min`, `max` and `clamp`
@@ -179,8 +214,6 @@ struct La_Task {
 @group(3) @binding(0) var<storage, read> la_tasks: array<La_Task>;
 @group(3) @binding(1) var<storage, read_write> la_partials: array<f32>;
 
-var<workgroup> la_mine: array<vec4f, LA_WORKGROUP>;
-
 fn la_squares(i: u32) -> vec4f {
     let place = la_locate(i);
     var g = la_gradient(i, place);
@@ -217,17 +250,22 @@ fn la_share(task: La_Task, start: u32, thread: u32, pace: u32) -> vec4f {
     return total;
 }
 
+var<workgroup> la_mine: array<vec4f, LA_WORKGROUP>;
+
 @compute @workgroup_size(LA_WORKGROUP)
 fn la_sums(
     @builtin(workgroup_id) group: vec3u,
     @builtin(num_workgroups) groups: vec3u,
     @builtin(local_invocation_index) local: u32,
 ) {
+    la_take_control();
+    la_take_window();
     let at = group.x + group.y * groups.x;
     if at >= arrayLength(&la_tasks) || !la_does(LA_UPDATE) {
         return;
     }
     let task = la_tasks[at];
+    la_enter((task.shift + task.begin) / 4u);
     for (var done = 0u; done < task.count; done += task.lanes * task.width) {
         let number = done + local % task.lanes * task.width;
         var total = vec4f();
@@ -243,14 +281,14 @@ fn la_sums(
                 la_mine[local] += la_mine[local + half];
             }
         }
+        total = la_mine[local];
         if local < task.lanes && number < task.count {
-            let four = la_mine[local];
             let first = task.partial + number;
-            la_partials[first] = four.x;
+            la_partials[first] = total.x;
             if task.width == 4u {
-                la_partials[first + 1u] = four.y;
-                la_partials[first + 2u] = four.z;
-                la_partials[first + 3u] = four.w;
+                la_partials[first + 1u] = total.y;
+                la_partials[first + 2u] = total.z;
+                la_partials[first + 3u] = total.w;
             }
         }
         workgroupBarrier();

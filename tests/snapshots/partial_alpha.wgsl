@@ -31,15 +31,22 @@ const LA_FRESH = 32u;             // which starts at zero
 const LA_FIXED = 64u;             // the sync has no gradient: take the fixed alpha
 const LA_ACCUMULATED = 128u;      // the gradient is the accumulated one alone
 
-// One slot of the control ring holds both blocks.
-@group(0) @binding(0) var<uniform> control: La_Control;
+// One slot of the control ring holds both blocks. A thread takes a copy before all else: some drivers load a uniform
+// anew, with its checks, wherever it is read.
+@group(0) @binding(0) var<uniform> la_control: La_Control;
+var<private> control: La_Control;
 
-// What almost every step does is known when its pipeline is made; 0 where it is not. Some drivers pay for
-// the side of a branch that is not taken.
+fn la_take_control() {
+    control = la_control;
+}
+
+// What almost every step does is known when its pipeline is made, 0 where it is not; or at least what it may do. Some
+// drivers pay for the side of a branch that is not taken.
 override LA_FLAGS: u32 = 0u;
+override LA_MAY: u32 = 0xffffffffu;
 
 fn la_does(what: u32) -> bool {
-    return (select(control.flags, LA_FLAGS, LA_FLAGS != 0u) & what) != 0u;
+    return (select(control.flags, LA_FLAGS, LA_FLAGS != 0u) & LA_MAY & what) != 0u;
 }
 
 // Where the values of a window lie, and how they are loaded and stored.
@@ -62,18 +69,47 @@ struct La_Window {
 
 const LA_TENSOR_ALIGN = 32u;
 
-@group(1) @binding(0) var<uniform> la_window: La_Window;
+// A thread takes a copy of this, too.
+@group(1) @binding(0) var<uniform> la_told_window: La_Window;
+var<private> la_window: La_Window;
+
+fn la_take_window() {
+    la_window = la_told_window;
+}
+
 @group(1) @binding(3) var<storage, read> la_table: array<u32>;
 
 // `la_table` gives every block its segment, a run of one tensor's values with no gap.
 const LA_SEGMENT = 8u; // words: first vec4, values, weights, gradients, tensor, the tensor's value, row length, row
 
-fn la_segment_of(i: u32) -> u32 {
-    return la_window.segments + LA_SEGMENT * la_table[(i - la_window.first) / LA_TENSOR_ALIGN];
+// The vec4 with which a thread enters a segment, the segment's place in `la_table`, and the number of the vec4's first
+// value in its tensor.
+var<private> la_entered: u32;
+var<private> la_segment: u32;
+var<private> la_value: u32;
+
+// To be called before what hangs on the segment, which serves for the vec4s behind this one in it.
+fn la_enter(i: u32) {
+    la_entered = i;
+    la_segment = la_window.segments + LA_SEGMENT * la_table[(i - la_window.first) / LA_TENSOR_ALIGN];
+    la_value = la_table[la_segment + 5u] + 4u * (i - la_table[la_segment]);
+    la_enter_rows();
 }
 
-fn la_tensor_of(i: u32) -> u32 {
-    return la_table[la_segment_of(i) + 4u];
+fn la_tensor() -> u32 {
+    return la_table[la_segment + 4u];
+}
+
+// How far the values of a vec4 are from where the segment was entered.
+fn la_distance(i: u32) -> vec4u {
+    return vec4u(4u * (i - la_entered)) + vec4u(0u, 1u, 2u, 3u);
+}
+
+// a / b where a is less than b + 2^18: whole numbers small enough for f32's rounding, or 0 and 1. Few devices divide
+// whole numbers well.
+fn la_quotients(a: vec4u, b: u32) -> vec4u {
+    let found = vec4u((vec4f(a) + 0.5) * (1.0 / f32(b)));
+    return select(found, select(vec4u(0u), vec4u(1u), a >= vec4u(b)), b > 0x40000u);
 }
 
 // What rules may use besides WGSL's own, and kernels do. WGSL leaves open what `sign`, `min`, `max` and `clamp`
@@ -205,22 +241,31 @@ fn la_raw_gradient(i: u32, place: La_Place) -> vec4f {
 
 // The number of a vec4's first value in its tensor.
 fn la_value_of(i: u32) -> u32 {
-    let at = la_segment_of(i);
-    return la_table[at + 5u] + 4u * (i - la_table[at]);
+    return la_value + 4u * (i - la_entered);
+}
+
+var<private> la_row_length: u32; // 0: the tensor has no rows
+var<private> la_row: u32;        // the row of the value at which the segment was entered: its mean in `la_factors`
+var<private> la_row_begun: u32;  // values of the row before that
+
+fn la_enter_rows() {
+    la_row_length = la_table[la_segment + 6u];
+    let length = max(la_row_length, 1u);
+    let row = la_value / length;
+    la_row = la_window.means + la_table[la_segment + 7u] + row;
+    la_row_begun = la_value - row * length;
 }
 
 // The mean of each value's row; 0 where it has none.
 fn la_row_means(i: u32) -> vec4f {
-    let at = la_segment_of(i);
-    let row_length = la_table[at + 6u];
-    if row_length == 0u {
-        return vec4f();
-    }
-    let value = la_table[at + 5u] + 4u * (i - la_table[at]);
-    let rows = la_window.means + la_table[at + 7u] + (vec4u(value) + vec4u(0u, 1u, 2u, 3u)) / row_length;
-    let last = vec4u(arrayLength(&la_factors) - 1u); // padding has no row
-    let row = min(rows, last);
-    return vec4f(la_factors[row.x], la_factors[row.y], la_factors[row.z], la_factors[row.w]);
+    let rows = vec4u(la_row) + la_quotients(vec4u(la_row_begun) + la_distance(i), max(la_row_length, 1u));
+    let row = min(rows, vec4u(arrayLength(&la_factors) - 1u)); // padding has no row
+    // Rows have two values or more: the third is in the second's or in the last one's.
+    let first = la_factors[row.x];
+    let second = la_factors[row.y];
+    let last = la_factors[row.w];
+    let means = vec4f(first, second, select(last, second, row.z == row.y), last);
+    return select(means, vec4f(), la_row_length == 0u);
 }
 
 // Gradient centralisation (Yong et al., 2020): less the mean over all dimensions but the first.
@@ -247,7 +292,7 @@ fn la_clip_by_norm(g: vec4f, reduced: vec4f) -> vec4f {
 }
 
 fn la_after_clip_by_norm(i: u32, place: La_Place) -> vec4f {
-    return la_clip_by_norm(la_after_unscale(i, place), vec4f(la_factors[la_window.clip + la_tensor_of(i)]));
+    return la_clip_by_norm(la_after_unscale(i, place), vec4f(la_factors[la_window.clip + la_tensor()]));
 }
 
 // Annealed Gaussian noise (Neelakantan et al., 2015): g + N(0, s^2), s^2 = eta / (1 + step)^gamma.
@@ -302,7 +347,7 @@ fn la_gradient_noise(g: vec4f, coefficients: vec4f, tensor: u32, value: u32, ste
 }
 
 fn la_after_gradient_noise(i: u32, place: La_Place) -> vec4f {
-    return la_gradient_noise(la_after_clip_by_norm(i, place), control.transforms[0], la_tensor_of(i), la_value_of(i), control.step);
+    return la_gradient_noise(la_after_clip_by_norm(i, place), control.transforms[0], la_tensor(), la_value_of(i), control.step);
 }
 
 // What the rule is given, but for its weight decay.
@@ -370,43 +415,53 @@ struct La_Span {
 
 override LA_WORKGROUP: u32;
 
-// The sums over a workgroup, in a fixed order. To be called in uniform control flow.
+// The sums of LA_LANES neighbours each, in a fixed order; the first of them has it. To be called in uniform control flow.
+const LA_LANES = 256u;
+
 var<workgroup> la_sums: array<La_Sum, LA_WORKGROUP>;
 
-fn la_workgroup_sum(local: u32, value: La_Sum) -> La_Sum {
+fn la_sum_of_lanes(local: u32, value: La_Sum) -> La_Sum {
     la_sums[local] = value;
-    for (var half = LA_WORKGROUP / 2u; half > 0u; half /= 2u) {
+    for (var half = LA_LANES / 2u; half > 0u; half /= 2u) {
         workgroupBarrier();
-        if local < half {
+        if local % LA_LANES < half {
             la_sums[local] += la_sums[local + half];
         }
     }
-    workgroupBarrier();
-    return la_sums[0];
+    return la_sums[local];
 }
 
+// Which of the four values are the span's.
+fn la_inside(span: La_Span, i: u32) -> vec4<bool> {
+    let values = vec4u(4u * i) + vec4u(0u, 1u, 2u, 3u);
+    return (vec4u(span.first) <= values) & (values < vec4u(span.end));
+}
+
+// A row that several threads sum may be short, and so may a tensor: LA_WORKGROUP / LA_LANES spans a workgroup.
 @compute @workgroup_size(LA_WORKGROUP)
 fn la_partial(
     @builtin(workgroup_id) group: vec3u,
     @builtin(num_workgroups) groups: vec3u,
     @builtin(local_invocation_index) local: u32,
 ) {
-    let at = group.x + group.y * groups.x;
-    if at >= arrayLength(&la_spans) {
-        return;
-    }
-    let span = la_spans[at];
-    if !la_measures() {
-        la_partials[span.partial] = La_Sum();
-        return;
+    la_take_control();
+    la_take_window();
+    let at = (group.x + group.y * groups.x) * (LA_WORKGROUP / LA_LANES) + local / LA_LANES;
+    let is_span = at < arrayLength(&la_spans);
+    var span = La_Span();
+    if is_span {
+        span = la_spans[at];
     }
     var mine = La_Sum();
-    for (var i = span.first / 4u + local; 4u * i < span.end; i += LA_WORKGROUP) {
-        let values = vec4u(4u * i) + vec4u(0u, 1u, 2u, 3u);
-        mine += la_measured(i, (vec4u(span.first) <= values) & (values < vec4u(span.end)));
+    if is_span && la_measures() {
+        la_enter(span.first / 4u);
+        var first = span.first / 4u + local % LA_LANES;
+        for (var i = first; 4u * i < span.end; i += LA_LANES) {
+            mine += la_measured(i, la_inside(span, i));
+        }
     }
-    let sum = la_workgroup_sum(local, mine);
-    if local == 0u {
+    let sum = la_sum_of_lanes(local, mine);
+    if is_span && local % LA_LANES == 0u {
         la_partials[span.partial] = sum;
     }
 }

@@ -29,15 +29,22 @@ const LA_FRESH = 32u;             // which starts at zero
 const LA_FIXED = 64u;             // the sync has no gradient: take the fixed alpha
 const LA_ACCUMULATED = 128u;      // the gradient is the accumulated one alone
 
-// One slot of the control ring holds both blocks.
-@group(0) @binding(0) var<uniform> control: La_Control;
+// One slot of the control ring holds both blocks. A thread takes a copy before all else: some drivers load a uniform
+// anew, with its checks, wherever it is read.
+@group(0) @binding(0) var<uniform> la_control: La_Control;
+var<private> control: La_Control;
 
-// What almost every step does is known when its pipeline is made; 0 where it is not. Some drivers pay for
-// the side of a branch that is not taken.
+fn la_take_control() {
+    control = la_control;
+}
+
+// What almost every step does is known when its pipeline is made, 0 where it is not; or at least what it may do. Some
+// drivers pay for the side of a branch that is not taken.
 override LA_FLAGS: u32 = 0u;
+override LA_MAY: u32 = 0xffffffffu;
 
 fn la_does(what: u32) -> bool {
-    return (select(control.flags, LA_FLAGS, LA_FLAGS != 0u) & what) != 0u;
+    return (select(control.flags, LA_FLAGS, LA_FLAGS != 0u) & LA_MAY & what) != 0u;
 }
 
 // Where the values of a window lie, and how they are loaded and stored.
@@ -60,19 +67,20 @@ struct La_Window {
 
 const LA_TENSOR_ALIGN = 32u;
 
-@group(1) @binding(0) var<uniform> la_window: La_Window;
+// A thread takes a copy of this, too.
+@group(1) @binding(0) var<uniform> la_told_window: La_Window;
+var<private> la_window: La_Window;
+
+fn la_take_window() {
+    la_window = la_told_window;
+}
+
 @group(1) @binding(3) var<storage, read> la_table: array<u32>;
 
 // `la_table` gives every block its segment, a run of one tensor's values with no gap.
 const LA_SEGMENT = 8u; // words: first vec4, values, weights, gradients, tensor, the tensor's value, row length, row
 
-fn la_segment_of(i: u32) -> u32 {
-    return la_window.segments + LA_SEGMENT * la_table[(i - la_window.first) / LA_TENSOR_ALIGN];
-}
-
-fn la_tensor_of(i: u32) -> u32 {
-    return la_table[la_segment_of(i) + 4u];
-}
+fn la_enter(i: u32) {}
 
 // What rules may use besides WGSL's own, and kernels do. WGSL leaves open what `sign`, `min`, `max` and `clamp`
 // give for a NaN, and hardware mostly gives a number; these give the NaN, as PyTorch's do.
@@ -196,6 +204,13 @@ alias La_Sum = vec4f;
 // x: from 2^-40 on; y: from 2^40 on, times 2^-90; z: below 2^-40, times 2^70; w: one for each vec4 with an infinity
 // and 2^64 for each with a NaN. What lies below 2^-126 counts as zero.
 // The exponents' bits are scaled: compilers may take a common factor out of a sum, and then it leaves the range.
+//
+// Most are within range as they are. Where the plain sum of a thread's squares is in [2^-80, 2^94), what was lost to
+// underflow cannot be told from rounding, and the plain sum serves as x.
+fn la_is_plain(sum: f32) -> bool {
+    return sum >= 0x1p-80 && sum < 0x1p94;
+}
+
 fn la_squares_of(v: vec4f) -> vec4f {
     let bits = bitcast<vec4u>(v) & vec4u(0x7fffffffu);
     let pairs = max(bits.xy, bits.zw);
@@ -219,9 +234,27 @@ fn la_measures() -> bool {
     return true;
 }
 
+fn la_gradient_inside(i: u32, inside: vec4<bool>) -> vec4f {
+    return select(vec4f(), la_gradient_to_reduce(i, la_locate(i)), inside);
+}
+
+alias La_Plain = f32;
+
+fn la_plain(i: u32, inside: vec4<bool>) -> La_Plain {
+    let g = la_gradient_inside(i, inside);
+    return dot(g, g);
+}
+
+fn la_serves(sum: La_Plain) -> bool {
+    return la_is_plain(sum);
+}
+
+fn la_from_plain(sum: La_Plain) -> La_Sum {
+    return vec4f(sum, 0.0, 0.0, 0.0);
+}
+
 fn la_measured(i: u32, inside: vec4<bool>) -> La_Sum {
-    let g = la_gradient_to_reduce(i, la_locate(i));
-    return la_squares_of(select(vec4f(), g, inside));
+    return la_squares_of(la_gradient_inside(i, inside));
 }
 
 struct La_Span {
@@ -235,43 +268,62 @@ struct La_Span {
 
 override LA_WORKGROUP: u32;
 
-// The sums over a workgroup, in a fixed order. To be called in uniform control flow.
+// The sums of LA_LANES neighbours each, in a fixed order; the first of them has it. To be called in uniform control flow.
+const LA_LANES = 256u;
+
 var<workgroup> la_sums: array<La_Sum, LA_WORKGROUP>;
 
-fn la_workgroup_sum(local: u32, value: La_Sum) -> La_Sum {
+fn la_sum_of_lanes(local: u32, value: La_Sum) -> La_Sum {
     la_sums[local] = value;
-    for (var half = LA_WORKGROUP / 2u; half > 0u; half /= 2u) {
+    for (var half = LA_LANES / 2u; half > 0u; half /= 2u) {
         workgroupBarrier();
-        if local < half {
+        if local % LA_LANES < half {
             la_sums[local] += la_sums[local + half];
         }
     }
-    workgroupBarrier();
-    return la_sums[0];
+    return la_sums[local];
 }
 
+// Which of the four values are the span's.
+fn la_inside(span: La_Span, i: u32) -> vec4<bool> {
+    let values = vec4u(4u * i) + vec4u(0u, 1u, 2u, 3u);
+    return (vec4u(span.first) <= values) & (values < vec4u(span.end));
+}
+
+// A row that several threads sum may be short, and so may a tensor: LA_WORKGROUP / LA_LANES spans a workgroup.
 @compute @workgroup_size(LA_WORKGROUP)
 fn la_partial(
     @builtin(workgroup_id) group: vec3u,
     @builtin(num_workgroups) groups: vec3u,
     @builtin(local_invocation_index) local: u32,
 ) {
-    let at = group.x + group.y * groups.x;
-    if at >= arrayLength(&la_spans) {
-        return;
-    }
-    let span = la_spans[at];
-    if !la_measures() {
-        la_partials[span.partial] = La_Sum();
-        return;
+    la_take_control();
+    la_take_window();
+    let at = (group.x + group.y * groups.x) * (LA_WORKGROUP / LA_LANES) + local / LA_LANES;
+    let is_span = at < arrayLength(&la_spans);
+    var span = La_Span();
+    if is_span {
+        span = la_spans[at];
     }
     var mine = La_Sum();
-    for (var i = span.first / 4u + local; 4u * i < span.end; i += LA_WORKGROUP) {
-        let values = vec4u(4u * i) + vec4u(0u, 1u, 2u, 3u);
-        mine += la_measured(i, (vec4u(span.first) <= values) & (values < vec4u(span.end)));
+    if is_span && la_measures() {
+        la_enter(span.first / 4u);
+        var first = span.first / 4u + local % LA_LANES;
+        // Plain sums, and only where they leave their range all over again with care.
+        var plain = La_Plain();
+        for (var i = first; 4u * i < span.end; i += LA_LANES) {
+            plain += la_plain(i, la_inside(span, i));
+        }
+        if la_serves(plain) {
+            mine = la_from_plain(plain);
+            first = span.end / 4u + 1u;
+        }
+        for (var i = first; 4u * i < span.end; i += LA_LANES) {
+            mine += la_measured(i, la_inside(span, i));
+        }
     }
-    let sum = la_workgroup_sum(local, mine);
-    if local == 0u {
+    let sum = la_sum_of_lanes(local, mine);
+    if is_span && local % LA_LANES == 0u {
         la_partials[span.partial] = sum;
     }
 }

@@ -56,16 +56,25 @@ const LA_FRESH = 32u;             // which starts at zero
 const LA_FIXED = 64u;             // the sync has no gradient: take the fixed alpha
 const LA_ACCUMULATED = 128u;      // the gradient is the accumulated one alone
 
-// One slot of the control ring holds both blocks.
-@group(0) @binding(0) var<uniform> control: La_Control;
-@group(0) @binding(1) var<uniform> hyper: Hyper;
+// One slot of the control ring holds both blocks. A thread takes a copy before all else: some drivers load a uniform
+// anew, with its checks, wherever it is read.
+@group(0) @binding(0) var<uniform> la_control: La_Control;
+var<private> control: La_Control;
+@group(0) @binding(1) var<uniform> la_hyper: Hyper;
+var<private> hyper: Hyper;
 
-// What almost every step does is known when its pipeline is made; 0 where it is not. Some drivers pay for
-// the side of a branch that is not taken.
+fn la_take_control() {
+    control = la_control;
+    hyper = la_hyper;
+}
+
+// What almost every step does is known when its pipeline is made, 0 where it is not; or at least what it may do. Some
+// drivers pay for the side of a branch that is not taken.
 override LA_FLAGS: u32 = 0u;
+override LA_MAY: u32 = 0xffffffffu;
 
 fn la_does(what: u32) -> bool {
-    return (select(control.flags, LA_FLAGS, LA_FLAGS != 0u) & what) != 0u;
+    return (select(control.flags, LA_FLAGS, LA_FLAGS != 0u) & LA_MAY & what) != 0u;
 }
 
 // Where the values of a window lie, and how they are loaded and stored.
@@ -88,18 +97,46 @@ struct La_Window {
 
 const LA_TENSOR_ALIGN = 32u;
 
-@group(1) @binding(0) var<uniform> la_window: La_Window;
+// A thread takes a copy of this, too.
+@group(1) @binding(0) var<uniform> la_told_window: La_Window;
+var<private> la_window: La_Window;
+
+fn la_take_window() {
+    la_window = la_told_window;
+}
+
 @group(1) @binding(3) var<storage, read> la_table: array<u32>;
 
 // `la_table` gives every block its segment, a run of one tensor's values with no gap.
 const LA_SEGMENT = 8u; // words: first vec4, values, weights, gradients, tensor, the tensor's value, row length, row
 
-fn la_segment_of(i: u32) -> u32 {
-    return la_window.segments + LA_SEGMENT * la_table[(i - la_window.first) / LA_TENSOR_ALIGN];
+// The vec4 with which a thread enters a segment, the segment's place in `la_table`, and the number of the vec4's first
+// value in its tensor.
+var<private> la_entered: u32;
+var<private> la_segment: u32;
+var<private> la_value: u32;
+
+// To be called before what hangs on the segment, which serves for the vec4s behind this one in it.
+fn la_enter(i: u32) {
+    la_entered = i;
+    la_segment = la_window.segments + LA_SEGMENT * la_table[(i - la_window.first) / LA_TENSOR_ALIGN];
+    la_value = la_table[la_segment + 5u] + 4u * (i - la_table[la_segment]);
 }
 
-fn la_tensor_of(i: u32) -> u32 {
-    return la_table[la_segment_of(i) + 4u];
+fn la_tensor() -> u32 {
+    return la_table[la_segment + 4u];
+}
+
+// How far the values of a vec4 are from where the segment was entered.
+fn la_distance(i: u32) -> vec4u {
+    return vec4u(4u * (i - la_entered)) + vec4u(0u, 1u, 2u, 3u);
+}
+
+// a / b where a is less than b + 2^18: whole numbers small enough for f32's rounding, or 0 and 1. Few devices divide
+// whole numbers well.
+fn la_quotients(a: vec4u, b: u32) -> vec4u {
+    let found = vec4u((vec4f(a) + 0.5) * (1.0 / f32(b)));
+    return select(found, select(vec4u(0u), vec4u(1u), a >= vec4u(b)), b > 0x40000u);
 }
 
 // What rules may use besides WGSL's own, and kernels do. WGSL leaves open what `sign`, `min`, `max` and `clamp`
@@ -148,8 +185,8 @@ fn la_times(factor: f32, v: vec4f) -> vec4f {
 var<private> trust: f32;
 var<private> la_trust: f32; // as `la_times` takes it
 
-fn la_load_trust(i: u32) {
-    la_trust = la_factors[la_window.trust + la_tensor_of(i)];
+fn la_load_trust() {
+    la_trust = la_factors[la_window.trust + la_tensor()];
     trust = la_times(la_trust, vec4f(1.0)).x;
 }
 
@@ -235,7 +272,7 @@ fn la_store_state(i: u32) {
 // Weights after the step with this gradient; the state is loaded.
 fn la_inner(i: u32, w: vec4f, gradient: vec4f) -> vec4f {
     let g = gradient + control.l2 * w;
-    la_load_trust(i);
+    la_load_trust();
     return update(w - control.shrink * w, g);
 }
 
@@ -245,6 +282,13 @@ fn la_inner(i: u32, w: vec4f, gradient: vec4f) -> vec4f {
 // x: from 2^-40 on; y: from 2^40 on, times 2^-90; z: below 2^-40, times 2^70; w: one for each vec4 with an infinity
 // and 2^64 for each with a NaN. What lies below 2^-126 counts as zero.
 // The exponents' bits are scaled: compilers may take a common factor out of a sum, and then it leaves the range.
+//
+// Most are within range as they are. Where the plain sum of a thread's squares is in [2^-80, 2^94), what was lost to
+// underflow cannot be told from rounding, and the plain sum serves as x.
+fn la_is_plain(sum: f32) -> bool {
+    return sum >= 0x1p-80 && sum < 0x1p94;
+}
+
 fn la_squares_of(v: vec4f) -> vec4f {
     let bits = bitcast<vec4u>(v) & vec4u(0x7fffffffu);
     let pairs = max(bits.xy, bits.zw);
@@ -268,15 +312,34 @@ fn la_measures() -> bool {
     return la_does(LA_UPDATE);
 }
 
-fn la_measured(i: u32, inside: vec4<bool>) -> La_Sum {
+fn la_pair(i: u32, inside: vec4<bool>) -> mat2x4f {
     let place = la_locate(i);
     let w = la_load_weights(place);
     la_load_state(i);
     let direction = measure(w, la_gradient(i, place) + control.l2 * w);
     la_store_state(i);
-    let a = select(vec4f(), w, inside);
-    let b = select(vec4f(), direction, inside);
-    return mat2x4f(la_squares_of(a), la_squares_of(b));
+    return mat2x4f(select(vec4f(), w, inside), select(vec4f(), direction, inside));
+}
+
+// The sums of squares of two things at once, which `la_pair` gives.
+alias La_Plain = vec2f;
+
+fn la_plain(i: u32, inside: vec4<bool>) -> La_Plain {
+    let pair = la_pair(i, inside);
+    return vec2f(dot(pair[0], pair[0]), dot(pair[1], pair[1]));
+}
+
+fn la_serves(sums: La_Plain) -> bool {
+    return la_is_plain(sums.x) && la_is_plain(sums.y);
+}
+
+fn la_from_plain(sums: La_Plain) -> La_Sum {
+    return mat2x4f(vec4f(sums.x, 0.0, 0.0, 0.0), vec4f(sums.y, 0.0, 0.0, 0.0));
+}
+
+fn la_measured(i: u32, inside: vec4<bool>) -> La_Sum {
+    let pair = la_pair(i, inside);
+    return mat2x4f(la_squares_of(pair[0]), la_squares_of(pair[1]));
 }
 
 struct La_Span {
@@ -290,43 +353,53 @@ struct La_Span {
 
 override LA_WORKGROUP: u32;
 
-// The sums over a workgroup, in a fixed order. To be called in uniform control flow.
+// The sums of LA_LANES neighbours each, in a fixed order; the first of them has it. To be called in uniform control flow.
+const LA_LANES = 256u;
+
 var<workgroup> la_sums: array<La_Sum, LA_WORKGROUP>;
 
-fn la_workgroup_sum(local: u32, value: La_Sum) -> La_Sum {
+fn la_sum_of_lanes(local: u32, value: La_Sum) -> La_Sum {
     la_sums[local] = value;
-    for (var half = LA_WORKGROUP / 2u; half > 0u; half /= 2u) {
+    for (var half = LA_LANES / 2u; half > 0u; half /= 2u) {
         workgroupBarrier();
-        if local < half {
+        if local % LA_LANES < half {
             la_sums[local] += la_sums[local + half];
         }
     }
-    workgroupBarrier();
-    return la_sums[0];
+    return la_sums[local];
 }
 
+// Which of the four values are the span's.
+fn la_inside(span: La_Span, i: u32) -> vec4<bool> {
+    let values = vec4u(4u * i) + vec4u(0u, 1u, 2u, 3u);
+    return (vec4u(span.first) <= values) & (values < vec4u(span.end));
+}
+
+// A row that several threads sum may be short, and so may a tensor: LA_WORKGROUP / LA_LANES spans a workgroup.
 @compute @workgroup_size(LA_WORKGROUP)
 fn la_partial(
     @builtin(workgroup_id) group: vec3u,
     @builtin(num_workgroups) groups: vec3u,
     @builtin(local_invocation_index) local: u32,
 ) {
-    let at = group.x + group.y * groups.x;
-    if at >= arrayLength(&la_spans) {
-        return;
-    }
-    let span = la_spans[at];
-    if !la_measures() {
-        la_partials[span.partial] = La_Sum();
-        return;
+    la_take_control();
+    la_take_window();
+    let at = (group.x + group.y * groups.x) * (LA_WORKGROUP / LA_LANES) + local / LA_LANES;
+    let is_span = at < arrayLength(&la_spans);
+    var span = La_Span();
+    if is_span {
+        span = la_spans[at];
     }
     var mine = La_Sum();
-    for (var i = span.first / 4u + local; 4u * i < span.end; i += LA_WORKGROUP) {
-        let values = vec4u(4u * i) + vec4u(0u, 1u, 2u, 3u);
-        mine += la_measured(i, (vec4u(span.first) <= values) & (values < vec4u(span.end)));
+    if is_span && la_measures() {
+        la_enter(span.first / 4u);
+        var first = span.first / 4u + local % LA_LANES;
+        for (var i = first; 4u * i < span.end; i += LA_LANES) {
+            mine += la_measured(i, la_inside(span, i));
+        }
     }
-    let sum = la_workgroup_sum(local, mine);
-    if local == 0u {
+    let sum = la_sum_of_lanes(local, mine);
+    if is_span && local % LA_LANES == 0u {
         la_partials[span.partial] = sum;
     }
 }

@@ -10,7 +10,7 @@ fn update(w: vec4f, g: vec4f) -> vec4f {
     return w - min(control.lr, hyper.most) * g;
 }
 
-// One inner step of a window, with the Lookahead sync fused into the k-th: one thread a vec4.
+// One inner step of a window, with the Lookahead sync fused into the k-th.
 
 // What every dispatch of a step is told.
 struct La_Control {
@@ -40,16 +40,25 @@ const LA_FRESH = 32u;             // which starts at zero
 const LA_FIXED = 64u;             // the sync has no gradient: take the fixed alpha
 const LA_ACCUMULATED = 128u;      // the gradient is the accumulated one alone
 
-// One slot of the control ring holds both blocks.
-@group(0) @binding(0) var<uniform> control: La_Control;
-@group(0) @binding(1) var<uniform> hyper: Hyper;
+// One slot of the control ring holds both blocks. A thread takes a copy before all else: some drivers load a uniform
+// anew, with its checks, wherever it is read.
+@group(0) @binding(0) var<uniform> la_control: La_Control;
+var<private> control: La_Control;
+@group(0) @binding(1) var<uniform> la_hyper: Hyper;
+var<private> hyper: Hyper;
 
-// What almost every step does is known when its pipeline is made; 0 where it is not. Some drivers pay for
-// the side of a branch that is not taken.
+fn la_take_control() {
+    control = la_control;
+    hyper = la_hyper;
+}
+
+// What almost every step does is known when its pipeline is made, 0 where it is not; or at least what it may do. Some
+// drivers pay for the side of a branch that is not taken.
 override LA_FLAGS: u32 = 0u;
+override LA_MAY: u32 = 0xffffffffu;
 
 fn la_does(what: u32) -> bool {
-    return (select(control.flags, LA_FLAGS, LA_FLAGS != 0u) & what) != 0u;
+    return (select(control.flags, LA_FLAGS, LA_FLAGS != 0u) & LA_MAY & what) != 0u;
 }
 
 // Where the values of a window lie, and how they are loaded and stored.
@@ -72,18 +81,48 @@ struct La_Window {
 
 const LA_TENSOR_ALIGN = 32u;
 
-@group(1) @binding(0) var<uniform> la_window: La_Window;
+// A thread takes a copy of this, too.
+@group(1) @binding(0) var<uniform> la_told_window: La_Window;
+var<private> la_window: La_Window;
+
+fn la_take_window() {
+    la_window = la_told_window;
+}
+
 @group(1) @binding(3) var<storage, read> la_table: array<u32>;
 
 // `la_table` gives every block its segment, a run of one tensor's values with no gap.
 const LA_SEGMENT = 8u; // words: first vec4, values, weights, gradients, tensor, the tensor's value, row length, row
 
-fn la_segment_of(i: u32) -> u32 {
-    return la_window.segments + LA_SEGMENT * la_table[(i - la_window.first) / LA_TENSOR_ALIGN];
+// The vec4 with which a thread enters a segment, the segment's place in `la_table`, and the number of the vec4's first
+// value in its tensor.
+var<private> la_entered: u32;
+var<private> la_segment: u32;
+var<private> la_value: u32;
+
+// To be called before what hangs on the segment, which serves for the vec4s behind this one in it.
+fn la_enter(i: u32) {
+    la_entered = i;
+    la_segment = la_window.segments + LA_SEGMENT * la_table[(i - la_window.first) / LA_TENSOR_ALIGN];
+    la_value = la_table[la_segment + 5u] + 4u * (i - la_table[la_segment]);
+    la_enter_place();
+    la_enter_moments();
 }
 
-fn la_tensor_of(i: u32) -> u32 {
-    return la_table[la_segment_of(i) + 4u];
+fn la_tensor() -> u32 {
+    return la_table[la_segment + 4u];
+}
+
+// How far the values of a vec4 are from where the segment was entered.
+fn la_distance(i: u32) -> vec4u {
+    return vec4u(4u * (i - la_entered)) + vec4u(0u, 1u, 2u, 3u);
+}
+
+// a / b where a is less than b + 2^18: whole numbers small enough for f32's rounding, or 0 and 1. Few devices divide
+// whole numbers well.
+fn la_quotients(a: vec4u, b: u32) -> vec4u {
+    let found = vec4u((vec4f(a) + 0.5) * (1.0 / f32(b)));
+    return select(found, select(vec4u(0u), vec4u(1u), a >= vec4u(b)), b > 0x40000u);
 }
 
 // What rules may use besides WGSL's own, and kernels do. WGSL leaves open what `sign`, `min`, `max` and `clamp`
@@ -147,20 +186,36 @@ struct La_Place {
     lanes: u32,     // how many of the four are the tensor's; the others are padding
 }
 
-fn la_locate(i: u32) -> La_Place {
-    let at = la_segment_of(i);
-    let skip = 4u * (i - la_table[at]);
-    let left = max(la_table[at + 1u], skip) - skip;
-    return La_Place(la_table[at + 2u] + skip, la_table[at + 3u] + skip, min(left, 4u));
+// Where the segment was entered, and how many values are left of it from there on.
+var<private> la_weights_at: u32;
+var<private> la_gradients_at: u32;
+var<private> la_left: u32;
+
+fn la_enter_place() {
+    let skip = 4u * (la_entered - la_table[la_segment]);
+    la_weights_at = la_table[la_segment + 2u] + skip;
+    la_gradients_at = la_table[la_segment + 3u] + skip;
+    la_left = max(la_table[la_segment + 1u], skip) - skip;
 }
 
-fn la_load_weights(at: La_Place) -> vec4f {
-    var w = vec4f();
-    if at.lanes > 0u { w.x = la_weights[at.weights]; }
-    if at.lanes > 1u { w.y = la_weights[at.weights + 1u]; }
-    if at.lanes > 2u { w.z = la_weights[at.weights + 2u]; }
-    if at.lanes > 3u { w.w = la_weights[at.weights + 3u]; }
-    return w;
+fn la_locate(i: u32) -> La_Place {
+    let skip = 4u * (i - la_entered);
+    return La_Place(la_weights_at + skip, la_gradients_at + skip, min(max(la_left, skip) - skip, 4u));
+}
+
+// Padding takes the last value again.
+fn la_four(at: u32, lanes: u32) -> vec4u {
+    return vec4u(at) + min(vec4u(0u, 1u, 2u, 3u), vec4u(max(lanes, 1u) - 1u));
+}
+
+fn la_load_weights(place: La_Place) -> vec4f {
+    let at = la_four(place.weights, place.lanes);
+    return vec4f(la_weights[at.x], la_weights[at.y], la_weights[at.z], la_weights[at.w]);
+}
+
+fn la_load_gradient(place: La_Place) -> vec4f {
+    let at = la_four(place.gradients, place.lanes);
+    return vec4f(la_gradient_value(at.x), la_gradient_value(at.y), la_gradient_value(at.z), la_gradient_value(at.w));
 }
 
 fn la_store_weights(at: La_Place, w: vec4f) {
@@ -168,15 +223,6 @@ fn la_store_weights(at: La_Place, w: vec4f) {
     if at.lanes > 1u { la_weights[at.weights + 1u] = w.y; }
     if at.lanes > 2u { la_weights[at.weights + 2u] = w.z; }
     if at.lanes > 3u { la_weights[at.weights + 3u] = w.w; }
-}
-
-fn la_load_gradient(at: La_Place) -> vec4f {
-    var g = vec4f();
-    if at.lanes > 0u { g.x = la_gradient_value(at.gradients); }
-    if at.lanes > 1u { g.y = la_gradient_value(at.gradients + 1u); }
-    if at.lanes > 2u { g.z = la_gradient_value(at.gradients + 2u); }
-    if at.lanes > 3u { g.w = la_gradient_value(at.gradients + 3u); }
-    return g;
 }
 
 // The gradient: as it lies there, then transformed, one transformation after the other.
@@ -204,40 +250,63 @@ fn la_load_state(i: u32) {}
 
 fn la_store_state(i: u32) {}
 
-// The gradient over the root of its second moment. Of a matrix only the means of its squares by row and by
-// column are kept, and their product over the mean of all stands for the square itself; a tensor of more
-// dimensions is a batch of matrices, and of one that is not factored each value is a row of its own.
-const LA_SHAPE = 10u; // words: values; rows, their block and stride; columns (0: none), block, stride; means, ...
+// The gradient over the root of its second moment. Of a matrix only the means of its squares by row and by column are
+// kept, and their product over the mean of all stands for the square itself; a tensor of more dimensions is a batch of
+// matrices, and of one that is not factored each value is a row of its own.
+const LA_SHAPE = 7u; // words: values; roots by row, block, stride; roots by column (0: the moment is whole), block, stride
 
-// The place of values in a tensor that lacks a dimension, which has this stride and with it this block.
-fn la_without(value: vec4u, block: u32, stride: u32) -> vec4u {
-    return value / block * stride + value % stride;
+// The entries of an axis, which lacks a dimension that has this stride and with it this block; `la_enter` finds that of
+// the value at which the segment was entered.
+struct La_Axis {
+    roots: u32,
+    block: u32,
+    stride: u32,
+    of_block: u32, // value / block * stride: the block's first entry
+    begun: u32,    // value % block
+    place: u32,    // value % stride
 }
 
-fn la_roots(start: u32, index: vec4u) -> vec4f {
-    let at = start + index;
-    return sqrt(vec4f(la_factors[at.x], la_factors[at.y], la_factors[at.z], la_factors[at.w]));
+var<private> la_last: u32; // how far the tensor's last value is from where the segment was entered
+var<private> la_by_row: La_Axis;
+var<private> la_by_column: La_Axis;
+
+fn la_axis(shape: u32, value: u32) -> La_Axis {
+    let block = max(la_table[shape + 1u], 1u);
+    let stride = max(la_table[shape + 2u], 1u);
+    let number = value / block;
+    let begun = value - number * block;
+    return La_Axis(la_table[shape], block, stride, number * stride, begun, begun % stride);
+}
+
+fn la_enter_moments() {
+    let shape = la_window.shapes + (la_segment - la_window.segments) / LA_SEGMENT * LA_SHAPE;
+    let last = max(la_table[shape], 1u) - 1u;
+    let value = min(la_value, last); // padding has no moment
+    la_last = last - value;
+    la_by_row = la_axis(shape + 1u, value);
+    la_by_column = la_axis(shape + 4u, value);
+}
+
+fn la_roots(axis: La_Axis, distance: vec4u) -> vec4f {
+    let blocks = la_quotients(vec4u(axis.begun) + distance, axis.block);
+    let places = vec4u(axis.place) + distance;
+    let rest = places - axis.stride * la_quotients(places, axis.stride);
+    let at = vec4u(axis.roots + axis.of_block) + axis.stride * blocks + rest;
+    return vec4f(la_factors[at.x], la_factors[at.y], la_factors[at.z], la_factors[at.w]);
 }
 
 fn la_over_root(i: u32, g: vec4f) -> vec4f {
-    let at = la_segment_of(i);
-    let shape = la_window.shapes + (at - la_window.segments) / LA_SEGMENT * LA_SHAPE;
-    let value = vec4u(la_table[at + 5u] + 4u * (i - la_table[at])) + vec4u(0u, 1u, 2u, 3u);
-    let inside = min(value, vec4u(la_table[shape] - 1u)); // padding has no moment
-    let row = la_without(inside, la_table[shape + 2u], la_table[shape + 3u]);
-    let by_row = la_roots(la_table[shape + 1u], row);
-    if la_table[shape + 4u] == 0u {
-        return g / by_row;
+    let distance = min(la_distance(i), vec4u(la_last));
+    let by_row = la_roots(la_by_row, distance);
+    if la_by_column.roots == 0u {
+        return g / sqrt(by_row);
     }
-    let column = la_without(inside, la_table[shape + 5u], la_table[shape + 6u]);
-    let batch = la_without(row, la_table[shape + 8u], la_table[shape + 9u]);
-    // In this order nothing leaves the range of f32 where a whole row or column has no gradient.
-    return g * (la_roots(la_table[shape + 7u], batch) / by_row) / la_roots(la_table[shape + 4u], column);
+    return g * by_row / la_roots(la_by_column, distance);
 }
 
 // What the rule is given: the tensor's clipping and scale in it.
 fn la_normalise(i: u32, g: vec4f) -> vec4f {
-    return la_factors[la_window.scale + la_tensor_of(i)] * la_over_root(i, g);
+    return la_factors[la_window.scale + la_tensor()] * la_over_root(i, g);
 }
 
 // Weights after the step with this gradient; the state is loaded.
@@ -286,11 +355,19 @@ fn la_sync(i: u32, before: vec4f, after: vec4f) -> vec4f {
 override LA_WORKGROUP: u32;
 
 @compute @workgroup_size(LA_WORKGROUP)
-fn la_step(@builtin(global_invocation_id) id: vec3u) {
-    if id.x >= la_window.count || !la_does(~0u) {
+fn la_step(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32) {
+    la_take_control();
+    la_take_window();
+    let first = (group.x * LA_WORKGROUP + local) * 1u;
+    la_enter(la_window.first + first);
+    la_step_at(first + 0u);
+}
+
+fn la_step_at(at: u32) {
+    if at >= la_window.count || !la_does(~0u) {
         return;
     }
-    let i = la_window.first + id.x;
+    let i = la_window.first + at;
     let place = la_locate(i);
     let before = la_load_weights(place);
     var after = before;

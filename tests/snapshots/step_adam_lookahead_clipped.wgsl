@@ -20,7 +20,7 @@ fn update(w: vec4f, g: vec4f) -> vec4f {
     return w - (control.lr * hyper.bias1) * m / (sqrt(v) * hyper.bias2 + hyper.eps);
 }
 
-// One inner step of a window, with the Lookahead sync fused into the k-th: one thread a vec4.
+// One inner step of a window, with the Lookahead sync fused into the k-th.
 
 // What every dispatch of a step is told.
 struct La_Control {
@@ -50,16 +50,25 @@ const LA_FRESH = 32u;             // which starts at zero
 const LA_FIXED = 64u;             // the sync has no gradient: take the fixed alpha
 const LA_ACCUMULATED = 128u;      // the gradient is the accumulated one alone
 
-// One slot of the control ring holds both blocks.
-@group(0) @binding(0) var<uniform> control: La_Control;
-@group(0) @binding(1) var<uniform> hyper: Hyper;
+// One slot of the control ring holds both blocks. A thread takes a copy before all else: some drivers load a uniform
+// anew, with its checks, wherever it is read.
+@group(0) @binding(0) var<uniform> la_control: La_Control;
+var<private> control: La_Control;
+@group(0) @binding(1) var<uniform> la_hyper: Hyper;
+var<private> hyper: Hyper;
 
-// What almost every step does is known when its pipeline is made; 0 where it is not. Some drivers pay for
-// the side of a branch that is not taken.
+fn la_take_control() {
+    control = la_control;
+    hyper = la_hyper;
+}
+
+// What almost every step does is known when its pipeline is made, 0 where it is not; or at least what it may do. Some
+// drivers pay for the side of a branch that is not taken.
 override LA_FLAGS: u32 = 0u;
+override LA_MAY: u32 = 0xffffffffu;
 
 fn la_does(what: u32) -> bool {
-    return (select(control.flags, LA_FLAGS, LA_FLAGS != 0u) & what) != 0u;
+    return (select(control.flags, LA_FLAGS, LA_FLAGS != 0u) & LA_MAY & what) != 0u;
 }
 
 // Where the values of a window lie, and how they are loaded and stored.
@@ -82,19 +91,20 @@ struct La_Window {
 
 const LA_TENSOR_ALIGN = 32u;
 
-@group(1) @binding(0) var<uniform> la_window: La_Window;
+// A thread takes a copy of this, too.
+@group(1) @binding(0) var<uniform> la_told_window: La_Window;
+var<private> la_window: La_Window;
+
+fn la_take_window() {
+    la_window = la_told_window;
+}
+
 @group(1) @binding(3) var<storage, read> la_table: array<u32>;
 
 // `la_table` gives every block its segment, a run of one tensor's values with no gap.
 const LA_SEGMENT = 8u; // words: first vec4, values, weights, gradients, tensor, the tensor's value, row length, row
 
-fn la_segment_of(i: u32) -> u32 {
-    return la_window.segments + LA_SEGMENT * la_table[(i - la_window.first) / LA_TENSOR_ALIGN];
-}
-
-fn la_tensor_of(i: u32) -> u32 {
-    return la_table[la_segment_of(i) + 4u];
-}
+fn la_enter(i: u32) {}
 
 // What rules may use besides WGSL's own, and kernels do. WGSL leaves open what `sign`, `min`, `max` and `clamp`
 // give for a NaN, and hardware mostly gives a number; these give the NaN, as PyTorch's do.
@@ -278,11 +288,19 @@ fn la_sync_state(i: u32) {
 override LA_WORKGROUP: u32;
 
 @compute @workgroup_size(LA_WORKGROUP)
-fn la_step(@builtin(global_invocation_id) id: vec3u) {
-    if id.x >= la_window.count || !la_does(~0u) {
+fn la_step(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32) {
+    la_take_control();
+    la_take_window();
+    let first = (group.x * LA_WORKGROUP + local) * 1u;
+    la_enter(la_window.first + first);
+    la_step_at(first + 0u);
+}
+
+fn la_step_at(at: u32) {
+    if at >= la_window.count || !la_does(~0u) {
         return;
     }
-    let i = la_window.first + id.x;
+    let i = la_window.first + at;
     let place = la_locate(i);
     let before = la_load_weights(place);
     var after = before;

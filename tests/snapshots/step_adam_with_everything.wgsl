@@ -20,7 +20,7 @@ fn update(w: vec4f, g: vec4f) -> vec4f {
     return w - (control.lr * hyper.bias1) * m / (sqrt(v) * hyper.bias2 + hyper.eps);
 }
 
-// One inner step of a window, with the Lookahead sync fused into the k-th: one thread a vec4.
+// One inner step of a window, with the Lookahead sync fused into the k-th.
 
 // What every dispatch of a step is told.
 struct La_Control {
@@ -52,16 +52,25 @@ const LA_FRESH = 32u;             // which starts at zero
 const LA_FIXED = 64u;             // the sync has no gradient: take the fixed alpha
 const LA_ACCUMULATED = 128u;      // the gradient is the accumulated one alone
 
-// One slot of the control ring holds both blocks.
-@group(0) @binding(0) var<uniform> control: La_Control;
-@group(0) @binding(1) var<uniform> hyper: Hyper;
+// One slot of the control ring holds both blocks. A thread takes a copy before all else: some drivers load a uniform
+// anew, with its checks, wherever it is read.
+@group(0) @binding(0) var<uniform> la_control: La_Control;
+var<private> control: La_Control;
+@group(0) @binding(1) var<uniform> la_hyper: Hyper;
+var<private> hyper: Hyper;
 
-// What almost every step does is known when its pipeline is made; 0 where it is not. Some drivers pay for
-// the side of a branch that is not taken.
+fn la_take_control() {
+    control = la_control;
+    hyper = la_hyper;
+}
+
+// What almost every step does is known when its pipeline is made, 0 where it is not; or at least what it may do. Some
+// drivers pay for the side of a branch that is not taken.
 override LA_FLAGS: u32 = 0u;
+override LA_MAY: u32 = 0xffffffffu;
 
 fn la_does(what: u32) -> bool {
-    return (select(control.flags, LA_FLAGS, LA_FLAGS != 0u) & what) != 0u;
+    return (select(control.flags, LA_FLAGS, LA_FLAGS != 0u) & LA_MAY & what) != 0u;
 }
 
 // Where the values of a window lie, and how they are loaded and stored.
@@ -84,18 +93,48 @@ struct La_Window {
 
 const LA_TENSOR_ALIGN = 32u;
 
-@group(1) @binding(0) var<uniform> la_window: La_Window;
+// A thread takes a copy of this, too.
+@group(1) @binding(0) var<uniform> la_told_window: La_Window;
+var<private> la_window: La_Window;
+
+fn la_take_window() {
+    la_window = la_told_window;
+}
+
 @group(1) @binding(3) var<storage, read> la_table: array<u32>;
 
 // `la_table` gives every block its segment, a run of one tensor's values with no gap.
 const LA_SEGMENT = 8u; // words: first vec4, values, weights, gradients, tensor, the tensor's value, row length, row
 
-fn la_segment_of(i: u32) -> u32 {
-    return la_window.segments + LA_SEGMENT * la_table[(i - la_window.first) / LA_TENSOR_ALIGN];
+// The vec4 with which a thread enters a segment, the segment's place in `la_table`, and the number of the vec4's first
+// value in its tensor.
+var<private> la_entered: u32;
+var<private> la_segment: u32;
+var<private> la_value: u32;
+
+// To be called before what hangs on the segment, which serves for the vec4s behind this one in it.
+fn la_enter(i: u32) {
+    la_entered = i;
+    la_segment = la_window.segments + LA_SEGMENT * la_table[(i - la_window.first) / LA_TENSOR_ALIGN];
+    la_value = la_table[la_segment + 5u] + 4u * (i - la_table[la_segment]);
+    la_enter_place();
+    la_enter_rows();
 }
 
-fn la_tensor_of(i: u32) -> u32 {
-    return la_table[la_segment_of(i) + 4u];
+fn la_tensor() -> u32 {
+    return la_table[la_segment + 4u];
+}
+
+// How far the values of a vec4 are from where the segment was entered.
+fn la_distance(i: u32) -> vec4u {
+    return vec4u(4u * (i - la_entered)) + vec4u(0u, 1u, 2u, 3u);
+}
+
+// a / b where a is less than b + 2^18: whole numbers small enough for f32's rounding, or 0 and 1. Few devices divide
+// whole numbers well.
+fn la_quotients(a: vec4u, b: u32) -> vec4u {
+    let found = vec4u((vec4f(a) + 0.5) * (1.0 / f32(b)));
+    return select(found, select(vec4u(0u), vec4u(1u), a >= vec4u(b)), b > 0x40000u);
 }
 
 // What rules may use besides WGSL's own, and kernels do. WGSL leaves open what `sign`, `min`, `max` and `clamp`
@@ -163,20 +202,36 @@ struct La_Place {
     lanes: u32,     // how many of the four are the tensor's; the others are padding
 }
 
-fn la_locate(i: u32) -> La_Place {
-    let at = la_segment_of(i);
-    let skip = 4u * (i - la_table[at]);
-    let left = max(la_table[at + 1u], skip) - skip;
-    return La_Place(la_table[at + 2u] + skip, la_table[at + 3u] + skip, min(left, 4u));
+// Where the segment was entered, and how many values are left of it from there on.
+var<private> la_weights_at: u32;
+var<private> la_gradients_at: u32;
+var<private> la_left: u32;
+
+fn la_enter_place() {
+    let skip = 4u * (la_entered - la_table[la_segment]);
+    la_weights_at = la_table[la_segment + 2u] + skip;
+    la_gradients_at = la_table[la_segment + 3u] + skip;
+    la_left = max(la_table[la_segment + 1u], skip) - skip;
 }
 
-fn la_load_weights(at: La_Place) -> vec4f {
-    var w = vec4f();
-    if at.lanes > 0u { w.x = la_weights[at.weights]; }
-    if at.lanes > 1u { w.y = la_weights[at.weights + 1u]; }
-    if at.lanes > 2u { w.z = la_weights[at.weights + 2u]; }
-    if at.lanes > 3u { w.w = la_weights[at.weights + 3u]; }
-    return w;
+fn la_locate(i: u32) -> La_Place {
+    let skip = 4u * (i - la_entered);
+    return La_Place(la_weights_at + skip, la_gradients_at + skip, min(max(la_left, skip) - skip, 4u));
+}
+
+// Padding takes the last value again.
+fn la_four(at: u32, lanes: u32) -> vec4u {
+    return vec4u(at) + min(vec4u(0u, 1u, 2u, 3u), vec4u(max(lanes, 1u) - 1u));
+}
+
+fn la_load_weights(place: La_Place) -> vec4f {
+    let at = la_four(place.weights, place.lanes);
+    return vec4f(la_weights[at.x], la_weights[at.y], la_weights[at.z], la_weights[at.w]);
+}
+
+fn la_load_gradient(place: La_Place) -> vec4f {
+    let at = la_four(place.gradients, place.lanes);
+    return vec4f(la_gradient_value(at.x), la_gradient_value(at.y), la_gradient_value(at.z), la_gradient_value(at.w));
 }
 
 fn la_store_weights(at: La_Place, w: vec4f) {
@@ -184,15 +239,6 @@ fn la_store_weights(at: La_Place, w: vec4f) {
     if at.lanes > 1u { la_weights[at.weights + 1u] = w.y; }
     if at.lanes > 2u { la_weights[at.weights + 2u] = w.z; }
     if at.lanes > 3u { la_weights[at.weights + 3u] = w.w; }
-}
-
-fn la_load_gradient(at: La_Place) -> vec4f {
-    var g = vec4f();
-    if at.lanes > 0u { g.x = la_gradient_value(at.gradients); }
-    if at.lanes > 1u { g.y = la_gradient_value(at.gradients + 1u); }
-    if at.lanes > 2u { g.z = la_gradient_value(at.gradients + 2u); }
-    if at.lanes > 3u { g.w = la_gradient_value(at.gradients + 3u); }
-    return g;
 }
 
 // What the optimizer keeps for each weight besides the weights: planes of `la_window.stride` vec4s, side by side. The
@@ -218,22 +264,31 @@ fn la_raw_gradient(i: u32, place: La_Place) -> vec4f {
 
 // The number of a vec4's first value in its tensor.
 fn la_value_of(i: u32) -> u32 {
-    let at = la_segment_of(i);
-    return la_table[at + 5u] + 4u * (i - la_table[at]);
+    return la_value + 4u * (i - la_entered);
+}
+
+var<private> la_row_length: u32; // 0: the tensor has no rows
+var<private> la_row: u32;        // the row of the value at which the segment was entered: its mean in `la_factors`
+var<private> la_row_begun: u32;  // values of the row before that
+
+fn la_enter_rows() {
+    la_row_length = la_table[la_segment + 6u];
+    let length = max(la_row_length, 1u);
+    let row = la_value / length;
+    la_row = la_window.means + la_table[la_segment + 7u] + row;
+    la_row_begun = la_value - row * length;
 }
 
 // The mean of each value's row; 0 where it has none.
 fn la_row_means(i: u32) -> vec4f {
-    let at = la_segment_of(i);
-    let row_length = la_table[at + 6u];
-    if row_length == 0u {
-        return vec4f();
-    }
-    let value = la_table[at + 5u] + 4u * (i - la_table[at]);
-    let rows = la_window.means + la_table[at + 7u] + (vec4u(value) + vec4u(0u, 1u, 2u, 3u)) / row_length;
-    let last = vec4u(arrayLength(&la_factors) - 1u); // padding has no row
-    let row = min(rows, last);
-    return vec4f(la_factors[row.x], la_factors[row.y], la_factors[row.z], la_factors[row.w]);
+    let rows = vec4u(la_row) + la_quotients(vec4u(la_row_begun) + la_distance(i), max(la_row_length, 1u));
+    let row = min(rows, vec4u(arrayLength(&la_factors) - 1u)); // padding has no row
+    // Rows have two values or more: the third is in the second's or in the last one's.
+    let first = la_factors[row.x];
+    let second = la_factors[row.y];
+    let last = la_factors[row.w];
+    let means = vec4f(first, second, select(last, second, row.z == row.y), last);
+    return select(means, vec4f(), la_row_length == 0u);
 }
 
 // Gradient centralisation (Yong et al., 2020): less the mean over all dimensions but the first.
@@ -260,7 +315,7 @@ fn la_clip_by_norm(g: vec4f, reduced: vec4f) -> vec4f {
 }
 
 fn la_after_clip_by_norm(i: u32, place: La_Place) -> vec4f {
-    return la_clip_by_norm(la_after_unscale(i, place), vec4f(la_factors[la_window.clip + la_tensor_of(i)]));
+    return la_clip_by_norm(la_after_unscale(i, place), vec4f(la_factors[la_window.clip + la_tensor()]));
 }
 
 // Annealed Gaussian noise (Neelakantan et al., 2015): g + N(0, s^2), s^2 = eta / (1 + step)^gamma.
@@ -315,7 +370,7 @@ fn la_gradient_noise(g: vec4f, coefficients: vec4f, tensor: u32, value: u32, ste
 }
 
 fn la_after_gradient_noise(i: u32, place: La_Place) -> vec4f {
-    return la_gradient_noise(la_after_clip_by_norm(i, place), control.transforms[0], la_tensor_of(i), la_value_of(i), control.step);
+    return la_gradient_noise(la_after_clip_by_norm(i, place), control.transforms[0], la_tensor(), la_value_of(i), control.step);
 }
 
 // What the rule is given, but for its weight decay.
@@ -424,7 +479,7 @@ fn la_store_slow(i: u32, phi: vec4f) {
 
 // 1 - alpha, or of an adaptive alpha what was found; the fixed one where none could be found.
 fn la_pull(i: u32) -> f32 {
-    let alpha = la_factors[la_window.alpha + la_tensor_of(i)];
+    let alpha = la_factors[la_window.alpha + la_tensor()];
     return select(1.0 - alpha, control.one_minus_alpha, alpha <= 0.0 || la_does(LA_FIXED));
 }
 
@@ -477,11 +532,19 @@ fn la_sync_state(i: u32) {
 override LA_WORKGROUP: u32;
 
 @compute @workgroup_size(LA_WORKGROUP)
-fn la_step(@builtin(global_invocation_id) id: vec3u) {
-    if id.x >= la_window.count || !la_does(~0u) {
+fn la_step(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32) {
+    la_take_control();
+    la_take_window();
+    let first = (group.x * LA_WORKGROUP + local) * 1u;
+    la_enter(la_window.first + first);
+    la_step_at(first + 0u);
+}
+
+fn la_step_at(at: u32) {
+    if at >= la_window.count || !la_does(~0u) {
         return;
     }
-    let i = la_window.first + id.x;
+    let i = la_window.first + at;
     let place = la_locate(i);
     // All but the last micro-batch only add their gradient to a plane.
     if la_does(LA_ACCUMULATE) {

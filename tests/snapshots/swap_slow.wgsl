@@ -22,18 +22,47 @@ struct La_Window {
 
 const LA_TENSOR_ALIGN = 32u;
 
-@group(1) @binding(0) var<uniform> la_window: La_Window;
+// A thread takes a copy of this, too.
+@group(1) @binding(0) var<uniform> la_told_window: La_Window;
+var<private> la_window: La_Window;
+
+fn la_take_window() {
+    la_window = la_told_window;
+}
+
 @group(1) @binding(3) var<storage, read> la_table: array<u32>;
 
 // `la_table` gives every block its segment, a run of one tensor's values with no gap.
 const LA_SEGMENT = 8u; // words: first vec4, values, weights, gradients, tensor, the tensor's value, row length, row
 
-fn la_segment_of(i: u32) -> u32 {
-    return la_window.segments + LA_SEGMENT * la_table[(i - la_window.first) / LA_TENSOR_ALIGN];
+// The vec4 with which a thread enters a segment, the segment's place in `la_table`, and the number of the vec4's first
+// value in its tensor.
+var<private> la_entered: u32;
+var<private> la_segment: u32;
+var<private> la_value: u32;
+
+// To be called before what hangs on the segment, which serves for the vec4s behind this one in it.
+fn la_enter(i: u32) {
+    la_entered = i;
+    la_segment = la_window.segments + LA_SEGMENT * la_table[(i - la_window.first) / LA_TENSOR_ALIGN];
+    la_value = la_table[la_segment + 5u] + 4u * (i - la_table[la_segment]);
+    la_enter_place();
 }
 
-fn la_tensor_of(i: u32) -> u32 {
-    return la_table[la_segment_of(i) + 4u];
+fn la_tensor() -> u32 {
+    return la_table[la_segment + 4u];
+}
+
+// How far the values of a vec4 are from where the segment was entered.
+fn la_distance(i: u32) -> vec4u {
+    return vec4u(4u * (i - la_entered)) + vec4u(0u, 1u, 2u, 3u);
+}
+
+// a / b where a is less than b + 2^18: whole numbers small enough for f32's rounding, or 0 and 1. Few devices divide
+// whole numbers well.
+fn la_quotients(a: vec4u, b: u32) -> vec4u {
+    let found = vec4u((vec4f(a) + 0.5) * (1.0 / f32(b)));
+    return select(found, select(vec4u(0u), vec4u(1u), a >= vec4u(b)), b > 0x40000u);
 }
 
 // What rules may use besides WGSL's own, and kernels do. WGSL leaves open what `sign`, `min`, `max` and `clamp`
@@ -81,20 +110,36 @@ struct La_Place {
     lanes: u32,     // how many of the four are the tensor's; the others are padding
 }
 
-fn la_locate(i: u32) -> La_Place {
-    let at = la_segment_of(i);
-    let skip = 4u * (i - la_table[at]);
-    let left = max(la_table[at + 1u], skip) - skip;
-    return La_Place(la_table[at + 2u] + skip, la_table[at + 3u] + skip, min(left, 4u));
+// Where the segment was entered, and how many values are left of it from there on.
+var<private> la_weights_at: u32;
+var<private> la_gradients_at: u32;
+var<private> la_left: u32;
+
+fn la_enter_place() {
+    let skip = 4u * (la_entered - la_table[la_segment]);
+    la_weights_at = la_table[la_segment + 2u] + skip;
+    la_gradients_at = la_table[la_segment + 3u] + skip;
+    la_left = max(la_table[la_segment + 1u], skip) - skip;
 }
 
-fn la_load_weights(at: La_Place) -> vec4f {
-    var w = vec4f();
-    if at.lanes > 0u { w.x = la_weights[at.weights]; }
-    if at.lanes > 1u { w.y = la_weights[at.weights + 1u]; }
-    if at.lanes > 2u { w.z = la_weights[at.weights + 2u]; }
-    if at.lanes > 3u { w.w = la_weights[at.weights + 3u]; }
-    return w;
+fn la_locate(i: u32) -> La_Place {
+    let skip = 4u * (i - la_entered);
+    return La_Place(la_weights_at + skip, la_gradients_at + skip, min(max(la_left, skip) - skip, 4u));
+}
+
+// Padding takes the last value again.
+fn la_four(at: u32, lanes: u32) -> vec4u {
+    return vec4u(at) + min(vec4u(0u, 1u, 2u, 3u), vec4u(max(lanes, 1u) - 1u));
+}
+
+fn la_load_weights(place: La_Place) -> vec4f {
+    let at = la_four(place.weights, place.lanes);
+    return vec4f(la_weights[at.x], la_weights[at.y], la_weights[at.z], la_weights[at.w]);
+}
+
+fn la_load_gradient(place: La_Place) -> vec4f {
+    let at = la_four(place.gradients, place.lanes);
+    return vec4f(la_gradient_value(at.x), la_gradient_value(at.y), la_gradient_value(at.z), la_gradient_value(at.w));
 }
 
 fn la_store_weights(at: La_Place, w: vec4f) {
@@ -102,15 +147,6 @@ fn la_store_weights(at: La_Place, w: vec4f) {
     if at.lanes > 1u { la_weights[at.weights + 1u] = w.y; }
     if at.lanes > 2u { la_weights[at.weights + 2u] = w.z; }
     if at.lanes > 3u { la_weights[at.weights + 3u] = w.w; }
-}
-
-fn la_load_gradient(at: La_Place) -> vec4f {
-    var g = vec4f();
-    if at.lanes > 0u { g.x = la_gradient_value(at.gradients); }
-    if at.lanes > 1u { g.y = la_gradient_value(at.gradients + 1u); }
-    if at.lanes > 2u { g.z = la_gradient_value(at.gradients + 2u); }
-    if at.lanes > 3u { g.w = la_gradient_value(at.gradients + 3u); }
-    return g;
 }
 
 // What the optimizer keeps for each weight besides the weights: planes of `la_window.stride` vec4s, side by side. The
@@ -133,11 +169,18 @@ fn la_plane(index: u32, i: u32) -> u32 {
 override LA_WORKGROUP: u32;
 
 @compute @workgroup_size(LA_WORKGROUP)
-fn la_swap(@builtin(global_invocation_id) id: vec3u) {
-    if id.x >= la_window.count {
+fn la_swap(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32) {
+    la_take_window();
+    let first = (group.x * LA_WORKGROUP + local) * 1u;
+    la_enter(la_window.first + first);
+    la_swap_at(first + 0u);
+}
+
+fn la_swap_at(at: u32) {
+    if at >= la_window.count {
         return;
     }
-    let i = la_window.first + id.x;
+    let i = la_window.first + at;
     let place = la_locate(i);
     let w = la_load_weights(place);
     let other = la_slow[i];

@@ -24,7 +24,13 @@ pub fn constants(source: &Source) -> Vec<BTreeMap<&'static str, f64>> {
 pub fn of(case: &pairs::Case) -> Vec<Source> {
     let rule = case.rule();
     let (access, options) = (Access::ALL[case.home], &case.options);
-    let recipe = Recipe { rule: rule.as_ref(), lookahead: case.lookahead.as_ref(), options, access };
+    let recipe = Recipe {
+        rule: rule.as_ref(),
+        lookahead: case.lookahead.as_ref(),
+        options,
+        access,
+        shape: case.shape,
+    };
     recipe.sources()
 }
 

@@ -25,12 +25,12 @@ pub enum BundleError {
 /// What cargo calls the programs, and the bundle.
 const PROGRAMS: [(&str, &str); 2] = [("step", "bench"), ("device", "tests")];
 
-/// Where the Vulkan loader is on Debian, Ubuntu and Fedora.
-const LOADERS: [&str; 3] = [
-    "/usr/lib/x86_64-linux-gnu/libvulkan.so.1",
-    "/usr/lib/aarch64-linux-gnu/libvulkan.so.1",
-    "/usr/lib64/libvulkan.so.1",
-];
+/// The Vulkan loader, and what NVIDIA's driver needs besides.
+const LIBRARIES: [&str; 5] =
+    ["libvulkan.so.1", "libEGL.so.1", "libGLX.so.0", "libGL.so.1", "libGLdispatch.so.0"];
+
+/// Where they are on Debian, Ubuntu and Fedora.
+const LIBRARY_FOLDERS: [&str; 3] = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64"];
 
 /// Builds the folder anew, and says how to run it.
 pub fn run() -> Result<(), BundleError> {
@@ -56,9 +56,12 @@ pub fn run() -> Result<(), BundleError> {
             copy(&file.path(), &folder.join("golden").join(file.file_name()))?;
         }
     }
-    match LOADERS.iter().map(Path::new).find(|loader| loader.exists()) {
-        Some(loader) => copy(loader, &folder.join("lib/libvulkan.so.1"))?,
-        None => output::line("no Vulkan loader here to be brought along: the other machine needs its own"),
+    for name in LIBRARIES {
+        let mut places = LIBRARY_FOLDERS.iter().map(|folder| Path::new(folder).join(name));
+        match places.find(|place| place.exists()) {
+            Some(library) => copy(&library, &folder.join("lib").join(name))?,
+            None => output::line(format_args!("no {name} here: the other machine needs its own")),
+        }
     }
     let name = folder.display();
     output::line(format_args!(
@@ -70,11 +73,11 @@ pub fn run() -> Result<(), BundleError> {
 /// The program that cargo says it made of a target.
 fn program(messages: &str, target: &str) -> Option<PathBuf> {
     let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let programs = messages.filter_map(|message| {
+    let mut programs = messages.filter_map(|message| {
         let is_it = message.get("target")?.get("name")?.as_str()? == target;
         message.get("executable")?.as_str().filter(|_| is_it).map(PathBuf::from)
     });
-    programs.last()
+    programs.next_back()
 }
 
 fn copy(from: &Path, to: &Path) -> Result<(), BundleError> {

@@ -1,6 +1,8 @@
 //! Rules of one's own whose WGSL is wrong: the line told is that of the rule's own text.
 
-use lookahead_wgpu::{Accumulation, AdaptiveAlpha, Average, Clip, Error, Guard, Half, Options, kernels};
+use lookahead_wgpu::{
+    Accumulation, AdaptiveAlpha, Average, Clip, Error, Guard, Half, Options, Shape, kernels,
+};
 
 use super::{
     check,
@@ -250,7 +252,7 @@ abs(x) + acos(x) + acosh(x) + asin(x) + asinh(x) + atan(x) + atanh(x) + atan2(x,
     kernels::check(&rule).unwrap();
     // Within every kernel.
     for options in [Options::default(), everything()] {
-        for source in kernels::all(&rule, &options) {
+        for source in kernels::all(&rule, &options, Shape::default()) {
             let module = naga::front::wgsl::parse_str(&source.wgsl)
                 .unwrap_or_else(|error| panic!("{}: {}", source.name, error.emit_to_string(&source.wgsl)));
             let mut validator =

@@ -1,0 +1,10 @@
+//! Which cut of the kernels suits an adapter.
+
+use crate::config::shape::Shape;
+
+impl From<&wgpu::AdapterInfo> for Shape {
+    /// By the adapter's kind.
+    fn from(info: &wgpu::AdapterInfo) -> Self {
+        if info.device_type == wgpu::DeviceType::Cpu { Self::CPU } else { Self::GPU }
+    }
+}
