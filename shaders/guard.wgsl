@@ -27,7 +27,19 @@ fn la_number(index: u32) -> f32 {
     return bitcast<f32>(la_word(index));
 }
 
+// What one thread decides, for all to write down.
+struct La_Decision {
+    flags: vec2u, // of the step's dispatch, and of the sync's, where it has one of its own
+    lr: f32,
+    average_weight: f32,
+    one_minus_alpha: u32,
+    gradient_scale: f32,
+    steps: u32,
+    row: u32,     // of the count, in the tables
+}
+
 var<workgroup> la_bad: atomic<u32>;
+var<workgroup> la_decision: La_Decision;
 
 @compute @workgroup_size(LA_WORKGROUP)
 fn la_decide(@builtin(local_invocation_index) local: u32) {
@@ -36,13 +48,50 @@ fn la_decide(@builtin(local_invocation_index) local: u32) {
             atomicStore(&la_bad, 1u);
         }
     }
+    la_write_tables(local);
     workgroupBarrier();
+    storageBarrier();
     if local == 0u {
 #if tried
         la_decide_once(atomicLoad(&la_bad) != 0u, la_word(LA_AT_RESULTS) > 0u && la_tried[0].x > 0.0);
 #else
         la_decide_once(atomicLoad(&la_bad) != 0u, false);
 #end
+    }
+    workgroupBarrier();
+    let words = LA_HYPER_AT + la_word(LA_AT_HYPERS);
+    for (var j = local; j < 2u * words; j += LA_WORKGROUP) {
+        la_tell(j / words, j % words);
+    }
+}
+
+// Where the tables' rows of steps start, and those of counts.
+fn la_by_step() -> u32 {
+    return la_word(LA_AT_TABLE);
+}
+
+fn la_by_count() -> u32 {
+    return la_by_step() + LA_ROW_STEP_WORDS * LA_ROWS;
+}
+
+fn la_count_row(count: u32) -> u32 {
+    return la_by_count() + (la_word(LA_AT_HYPERS) + LA_ROW_HYPER) * (count % LA_ROWS);
+}
+
+// The row of a step: its number + 1, the schedule's factor, the weight in the average (negative: none). The row of a
+// count: it, 1 / bias correction of the curvature, `Hyper`.
+fn la_write_tables(local: u32) {
+    let count_row = la_count_row(la_word(LA_AT_COUNT));
+    for (var j = local; j < la_word(LA_AT_HYPERS); j += LA_WORKGROUP) {
+        la_tables[count_row + LA_ROW_HYPER + j] = hyper[j / 4u][j % 4u];
+    }
+    if local == 0u {
+        let step_row = la_by_step() + LA_ROW_STEP_WORDS * (la_word(LA_AT_STEPS) % LA_ROWS);
+        la_tables[step_row + LA_ROW_STEP] = la_word(LA_AT_STEPS) + 1u;
+        la_tables[step_row + LA_ROW_FACTOR] = la_word(LA_AT_FACTOR);
+        la_tables[step_row + LA_ROW_AVERAGE_WEIGHT] = la_word(LA_AT_AVERAGE_WEIGHT);
+        la_tables[count_row + LA_ROW_COUNT] = la_word(LA_AT_COUNT);
+        la_tables[count_row + LA_ROW_CURVATURE] = la_word(LA_AT_CURVATURE);
     }
 }
 
@@ -51,22 +100,7 @@ fn la_decide_once(gradient_is_bad: bool, update_is_bad: bool) {
     let kind = la_word(LA_AT_KIND);
     let steps = la_guard[LA_GUARD_STEPS];
     let state = LA_GUARD_GROUPS + LA_GROUP_WORDS * la_word(LA_AT_GROUP);
-
-    // The row of a step: its number + 1, the schedule's factor, the weight in the average (negative: none). The row of a
-    // count: it, 1 / bias correction of the curvature, `Hyper`.
-    let by_step = la_word(LA_AT_TABLE);
-    let by_count = by_step + LA_ROW_STEP_WORDS * LA_ROWS;
-    let width = la_word(LA_AT_HYPERS) + LA_ROW_HYPER;
-    let step_row = by_step + LA_ROW_STEP_WORDS * (la_word(LA_AT_STEPS) % LA_ROWS);
-    la_tables[step_row + LA_ROW_STEP] = la_word(LA_AT_STEPS) + 1u;
-    la_tables[step_row + LA_ROW_FACTOR] = la_word(LA_AT_FACTOR);
-    la_tables[step_row + LA_ROW_AVERAGE_WEIGHT] = la_word(LA_AT_AVERAGE_WEIGHT);
-    let count_row = by_count + width * (la_word(LA_AT_COUNT) % LA_ROWS);
-    la_tables[count_row + LA_ROW_COUNT] = la_word(LA_AT_COUNT);
-    la_tables[count_row + LA_ROW_CURVATURE] = la_word(LA_AT_CURVATURE);
-    for (var j = 0u; j < la_word(LA_AT_HYPERS); j += 1u) {
-        la_tables[count_row + LA_ROW_HYPER + j] = hyper[j / 4u][j % 4u];
-    }
+    let by_step = la_by_step();
 
     if la_guard[state + LA_GROUP_POSITION] == 0u {
         la_guard[state + LA_GROUP_CYCLE_K] = la_word(LA_AT_K);
@@ -79,8 +113,8 @@ fn la_decide_once(gradient_is_bad: bool, update_is_bad: bool) {
     let known = la_tables[now + LA_ROW_STEP] == steps + 1u;
     // The host counts the average's steps from its own number of them.
     var average_weight = bitcast<f32>(la_tables[by_step + LA_ROW_STEP_WORDS * ((steps + la_guard[LA_GUARD_AVERAGE_SKIPPED]) % LA_ROWS) + LA_ROW_AVERAGE_WEIGHT]);
-    var first = 0u;  // the flags of the step's dispatch
-    var second = 0u; // and of the sync's, where it has one of its own
+    var first = 0u;
+    var second = 0u;
     var synced = false;
     var position = la_guard[state + LA_GROUP_POSITION];
     var count = la_guard[state + LA_GROUP_COUNT];
@@ -123,34 +157,16 @@ fn la_decide_once(gradient_is_bad: bool, update_is_bad: bool) {
             if second != 0u { second |= LA_AVERAGE; } else { first |= LA_AVERAGE; }
         }
     }
-    let row = by_count + width * (count % LA_ROWS);
-    let lr = la_number(LA_AT_LR) * select(bitcast<f32>(la_tables[now + LA_ROW_FACTOR]), la_number(LA_AT_FACTOR), commanded);
-    for (var phase = 0u; phase < 2u; phase += 1u) {
-        let at = LA_SLOT_WORDS * (2u * la_word(LA_AT_GROUP) + phase);
-        for (var j = 0u; j < LA_CONTROL_WORDS; j += 1u) {
-            la_live[at + j] = la_word(j);
-        }
-        for (var j = LA_AT_TRANSFORMS; j < LA_HYPER_AT; j += 1u) {
-            la_live[at + j] = la_word(j);
-        }
-        let flags = select(first, second, phase == 1u);
-#if preview
-        // Of what is not finite this knows from the step before at most: where the gradient lies holds all the same.
-        la_live[at + LA_AT_FLAGS] = flags | la_word(LA_AT_FLAGS);
-#else
-        la_live[at + LA_AT_FLAGS] = select(0u, flags | la_word(LA_AT_FLAGS), flags != 0u);
-#end
-        la_live[at + LA_AT_LR] = bitcast<u32>(lr);
-        la_live[at + LA_AT_ONE_MINUS_ALPHA] = la_guard[state + LA_GROUP_CYCLE_ONE_MINUS_ALPHA];
-        la_live[at + LA_AT_SHRINK] = bitcast<u32>(lr * la_number(LA_AT_DECOUPLED));
-        la_live[at + LA_AT_GRADIENT_SCALE] = bitcast<u32>(la_number(LA_AT_GRADIENT_SCALE) * bitcast<f32>(la_guard[LA_GUARD_UNSCALE]));
-        la_live[at + LA_AT_AVERAGE_WEIGHT] = bitcast<u32>(average_weight);
-        la_live[at + LA_AT_STEP] = steps;
-        la_live[at + LA_AT_CURVATURE] = la_tables[row + LA_ROW_CURVATURE];
-        for (var j = 0u; j < la_word(LA_AT_HYPERS); j += 1u) {
-            la_live[at + LA_HYPER_AT + j] = la_tables[row + LA_ROW_HYPER + j];
-        }
-    }
+    let factor = select(bitcast<f32>(la_tables[now + LA_ROW_FACTOR]), la_number(LA_AT_FACTOR), commanded);
+    la_decision = La_Decision(
+        vec2u(first, second),
+        la_number(LA_AT_LR) * factor,
+        average_weight,
+        la_guard[state + LA_GROUP_CYCLE_ONE_MINUS_ALPHA],
+        la_number(LA_AT_GRADIENT_SCALE) * bitcast<f32>(la_guard[LA_GUARD_UNSCALE]),
+        steps,
+        la_count_row(count),
+    );
 #if !preview
     if synced {
         position = 0u;
@@ -177,6 +193,36 @@ fn la_decide_once(gradient_is_bad: bool, update_is_bad: bool) {
         }
     }
 #end
+}
+
+// Writes one word of a group's slot for one of its two dispatches.
+fn la_tell(phase: u32, at: u32) {
+    let told = la_decision;
+    let slot = LA_SLOT_WORDS * (2u * la_word(LA_AT_GROUP) + phase);
+    if at >= LA_HYPER_AT {
+        la_live[slot + at] = la_tables[told.row + LA_ROW_HYPER + at - LA_HYPER_AT];
+        return;
+    }
+    var word = la_word(at);
+    switch at {
+        case LA_AT_FLAGS: {
+#if preview
+            // Of what is not finite this knows from the step before at most: where the gradient lies holds all the same.
+            word |= told.flags[phase];
+#else
+            word = select(0u, told.flags[phase] | word, told.flags[phase] != 0u);
+#end
+        }
+        case LA_AT_LR: { word = bitcast<u32>(told.lr); }
+        case LA_AT_ONE_MINUS_ALPHA: { word = told.one_minus_alpha; }
+        case LA_AT_SHRINK: { word = bitcast<u32>(told.lr * la_number(LA_AT_DECOUPLED)); }
+        case LA_AT_GRADIENT_SCALE: { word = bitcast<u32>(told.gradient_scale); }
+        case LA_AT_AVERAGE_WEIGHT: { word = bitcast<u32>(told.average_weight); }
+        case LA_AT_STEP: { word = told.steps; }
+        case LA_AT_CURVATURE: { word = la_tables[told.row + LA_ROW_CURVATURE]; }
+        default: {}
+    }
+    la_live[slot + at] = word;
 }
 
 // Multiplies the loss scale, unless it would leave the range of f32 or of its inverse.

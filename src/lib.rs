@@ -98,6 +98,8 @@ pub use config::{
 pub use error::{Error, check_hyperparameter};
 pub use gpu::slice::Slice;
 pub use layout::{field::Field, limits::Limits};
+#[cfg(not(target_arch = "wasm32"))]
+pub use optimizer::autotune;
 pub use optimizer::{Builder, Counters, Gradients, GroupCounters, Optimizer};
 pub use plan::{Memory, Plan, PlannedDispatch, Traffic};
 pub use rules::Rule;

@@ -1,5 +1,7 @@
 //! The driver's public face: a plan, and the engine that plays it into the caller's encoder.
 
+#[cfg(not(target_arch = "wasm32"))]
+mod autotune;
 mod borrow;
 pub(crate) mod builder;
 mod counters;
@@ -10,6 +12,8 @@ mod tensors;
 mod training;
 mod values;
 
+#[cfg(not(target_arch = "wasm32"))]
+pub use autotune::autotune;
 pub use builder::Builder;
 pub use counters::{Counters, GroupCounters};
 pub use training::{Gradients, Optimizer};

@@ -334,7 +334,7 @@ impl Twin {
     fn transformed(&self, mut total: Vec<Vec<f64>>, gradient_scale: f64) -> Vec<Vec<f64>> {
         let (rule, lookahead) = (self.rule.as_ref(), self.lookahead.as_ref());
         let (access, shape) = (Access::Owned, Shape::default());
-        let recipe = Recipe { rule, lookahead, options: &self.options, access, shape };
+        let recipe = Recipe { rule, lookahead, options: &self.options, access, shape, long_rows: false };
         let context = Context { shapes: &self.shapes, step: self.steps, gradient_scale };
         recipe.transforms().iter().for_each(|link| link.transform.apply(&mut total, &context));
         total

@@ -11,7 +11,9 @@ mkdir -p results
 # The Vulkan loader, which finds the driver that is there, and what NVIDIA's driver needs besides; the machine's own
 # come first.
 for library in libvulkan.so.1 libEGL.so.1 libGLX.so.0 libGL.so.1 libGLdispatch.so.0; do
-    ldconfig -p 2>/dev/null | grep -q "$library" || export LD_LIBRARY_PATH="${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$PWD/lib"
+    ldconfig -p 2>/dev/null | grep -q "$library" && continue
+    export LD_LIBRARY_PATH="${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$PWD/lib"
+    break
 done
 # NVIDIA's driver in a container may lie where the loader does not look.
 container=/usr/local/nvidia/share/vulkan/icd.d/nvidia_icd.json

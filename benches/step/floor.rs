@@ -56,10 +56,20 @@ impl Streams {
 
 const WORKGROUP: u32 = 256;
 
-/// Records the floor of a cycle: all steps but the last move `step`, the last one `last`.
-pub fn cycle(gpu: &Gpu, parameters: usize, step: Streams, last: Streams) -> Result<Work, Failure> {
+/// The floor of a cycle.
+pub struct Floor {
+    /// Moved by a step, averaged over a cycle.
+    pub bytes: f64,
+    /// Records a cycle.
+    pub work: Work,
+}
+
+/// Of a cycle of which all steps but the last move `step`, and the last one `last`: of so many parameters, or as many as
+/// can be bound.
+pub fn cycle(gpu: &Gpu, parameters: usize, step: Streams, last: Streams) -> Result<Floor, Failure> {
     let planes = step.planes().max(last.planes());
-    let vec4s = parameters.div_ceil(4);
+    let binding = gpu.device.limits().max_storage_buffer_binding_size as usize;
+    let vec4s = parameters.div_ceil(4).min(binding / (4 * VALUE * planes as usize));
     let values = vec4s * 4 * planes as usize;
     let memory = buffer(gpu, (values * VALUE) as u64);
     // One plane's values in all of them: random enough, and soon there.
@@ -72,7 +82,8 @@ pub fn cycle(gpu: &Gpu, parameters: usize, step: Streams, last: Streams) -> Resu
     let kernels = [kernel(gpu, step, planes, &memory), kernel(gpu, last, planes, &memory)];
     let workgroups = (vec4s as u32).div_ceil(WORKGROUP);
     let rows = workgroups.div_ceil(gpu.device.limits().max_compute_workgroups_per_dimension).max(1);
-    Ok(Box::new(move |encoder| {
+    let bytes = (step.bytes(4 * vec4s) * f64::from(K - 1) + last.bytes(4 * vec4s)) / f64::from(K);
+    let work: Work = Box::new(move |encoder| {
         for number in 1..=K {
             let (pipeline, bind_group) = &kernels[usize::from(number == K)];
             let mut pass = encoder.begin_compute_pass(&Default::default());
@@ -81,7 +92,8 @@ pub fn cycle(gpu: &Gpu, parameters: usize, step: Streams, last: Streams) -> Resu
             pass.dispatch_workgroups(workgroups.div_ceil(rows), rows, 1);
         }
         Ok(())
-    }))
+    });
+    Ok(Floor { bytes, work })
 }
 
 fn kernel(

@@ -1,6 +1,7 @@
 //! The figures, as text and for JSON.
 
 use indicatif::HumanCount;
+use lookahead_wgpu::Shape;
 use serde::Serialize;
 
 use crate::{
@@ -31,6 +32,14 @@ pub struct Adapter {
     pub options: Vec<SyncRow>,
     pub tensors: Vec<TensorsRow>,
     pub host: Vec<HostRow>,
+    pub autotuned: Option<Autotuned>,
+}
+
+/// How kernels are best cut.
+#[derive(Serialize)]
+pub struct Autotuned {
+    pub shape: Shape,
+    pub seconds: f64,
 }
 
 /// The time of a step.
@@ -106,7 +115,8 @@ impl Adapter {
     pub fn text(&self) -> String {
         let options = self.options_text();
         let all = [self.steps_text(), self.sync_text(), options, self.tensors_text(), self.host_text()];
-        format!("\n=== {} ===\n", self.label) + &all.concat()
+        let autotuned = self.autotuned.iter().map(Autotuned::text).collect::<String>();
+        format!("\n=== {} ===\n", self.label) + &all.concat() + &autotuned
     }
 
     fn steps_text(&self) -> String {
@@ -240,6 +250,17 @@ impl Adapter {
             );
         }
         text
+    }
+}
+
+impl Autotuned {
+    fn text(&self) -> String {
+        let Shape { workgroup, vec4s, lanes, row_lanes, .. } = self.shape;
+        format!(
+            "\nAutotune, {:.1} s: workgroups of {workgroup}, {vec4s} vec4s a thread; {lanes} threads sum together, \
+             {row_lanes} of a row.\n",
+            self.seconds
+        )
     }
 }
 

@@ -1,10 +1,13 @@
 //! The four tables of an adapter.
 
+use std::time::Instant;
+
 use indicatif::ProgressBar;
 use lookahead_wgpu::{
     AdaptiveAlpha, Average, Clip, Guard, Half, Lookahead, Optimizer, Options, Rule,
     StatePolicy::{Interpolate, Reset},
     alpha::GradientAt,
+    autotune,
     gpu::Gpu,
     outer::Nesterov,
     rules::Adam,
@@ -13,7 +16,7 @@ use lookahead_wgpu::{
 use crate::{
     Failure, Sizes, floor, host,
     measure::{Effort, Samples, median},
-    report::{Adapter, HostRow, StepRow, SyncRow, TensorsRow},
+    report::{Adapter, Autotuned, HostRow, StepRow, SyncRow, TensorsRow},
     resnet50,
     workload::{Copy, K, Subject, lookahead, rules},
 };
@@ -36,7 +39,7 @@ impl Rows<'_> {
         let names = Variant::all().into_iter().map(|variant| variant.name);
         let names = names.chain(rules().into_iter().map(|(name, _)| added_to(name)));
         let names = names.chain(options().into_iter().map(|(name, _)| name.to_owned()));
-        let others = [COPY_KERNEL, TENSORS].into_iter().chain(HOST.map(|_| RECORDING));
+        let others = [COPY_KERNEL, TENSORS, AUTOTUNE].into_iter().chain(HOST.map(|_| RECORDING));
         names.chain(others.map(str::to_owned)).filter(|name| self.has(name)).count()
     }
 }
@@ -44,6 +47,7 @@ impl Rows<'_> {
 const COPY_KERNEL: &str = "copy kernel";
 const TENSORS: &str = "the tensors of ResNet-50";
 const RECORDING: &str = "recording";
+const AUTOTUNE: &str = "autotune";
 
 fn added_to(rule: &str) -> String {
     format!("what Lookahead adds to {rule}")
@@ -97,6 +101,11 @@ impl Adapter {
                 adapter.host.push(HostRow { tensors, groups, record_us, finish_us, submit_us });
             }
         }
+        if begin(AUTOTUNE) {
+            let begin = Instant::now();
+            let shape = autotune(&gpu.device, &gpu.queue)?;
+            adapter.autotuned = Some(Autotuned { shape, seconds: begin.elapsed().as_secs_f64() });
+        }
         Ok(adapter)
     }
 
@@ -112,6 +121,7 @@ impl Adapter {
             options: vec![],
             tensors: vec![],
             host: vec![],
+            autotuned: None,
         }
     }
 }
@@ -177,8 +187,7 @@ fn step_row(gpu: &Gpu, name: String, subject: &mut Subject, effort: &Effort) -> 
     let parameters = subject.parameters as usize;
     let [step, last] = subject.streams;
     let mut floor = floor::cycle(gpu, parameters, step, last)?;
-    let floor_bytes = (step.bytes(parameters) * f64::from(K - 1) + last.bytes(parameters)) / f64::from(K);
-    let samples = Samples::measure(gpu, &mut [&mut subject.work, &mut copy.work, &mut floor], effort)?;
+    let samples = Samples::measure(gpu, &mut [&mut subject.work, &mut copy.work, &mut floor.work], effort)?;
     let seconds = |work: usize| median(&samples.of[work]) / f64::from(K);
     Ok(StepRow {
         optimizer: name,
@@ -190,9 +199,9 @@ fn step_row(gpu: &Gpu, name: String, subject: &mut Subject, effort: &Effort) -> 
         gb_per_s: subject.bytes / seconds(0) / 1e9,
         copy_gb_per_s: copy.bytes / seconds(1) / 1e9,
         of_copy: samples.ratio(1, 0) * subject.bytes / copy.bytes,
-        floor_ms: seconds(2) * 1e3,
+        floor_ms: seconds(2) * 1e3 * subject.bytes / floor.bytes,
         // Whole streams are moved: a table of half-width values is a part of one.
-        over_floor: samples.ratio(0, 2) * floor_bytes / subject.bytes,
+        over_floor: samples.ratio(0, 2) * floor.bytes / subject.bytes,
         spread: samples.spread(0, 2),
         samples: samples.of[0].len(),
     })

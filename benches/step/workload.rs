@@ -8,7 +8,7 @@ use rand::{RngExt, SeedableRng, rngs::SmallRng};
 
 use crate::{
     Failure,
-    floor::{self, Streams},
+    floor::{self, Floor, Streams},
     measure::Work,
 };
 
@@ -73,15 +73,9 @@ impl Subject {
 
     /// No optimizer: a kernel that copies as many values, which shows what the adapter's shaders reach.
     pub fn copy_kernel(gpu: &Gpu, parameters: usize) -> Result<Self, Failure> {
-        let (step, last) = (Streams::COPY, Streams::COPY);
-        Ok(Self {
-            parameters: parameters as u64,
-            tensors: 1,
-            dispatches: 1,
-            bytes: step.bytes(parameters),
-            streams: [step, last],
-            work: floor::cycle(gpu, parameters, step, last)?,
-        })
+        let streams = [Streams::COPY; 2];
+        let Floor { bytes, work } = floor::cycle(gpu, parameters, streams[0], streams[1])?;
+        Ok(Self { parameters: parameters as u64, tensors: 1, dispatches: 1, bytes, streams, work })
     }
 
     /// `calls` of `step` make a cycle.
@@ -115,6 +109,9 @@ impl Subject {
     }
 }
 
+/// Values of 64 KiB.
+const PAGE: usize = 16_384;
+
 /// Plain copies from buffer to buffer.
 pub struct Copy {
     /// Read and written by one copy.
@@ -127,6 +124,8 @@ impl Copy {
     /// Copies that each read and write about `bytes`, as far as a buffer can be so large.
     pub fn new(gpu: &Gpu, bytes: f64) -> Result<Self, Failure> {
         let values = (bytes as u64 / 2).min(gpu.device.limits().max_buffer_size) as usize / VALUE;
+        // Some drivers copy sizes that are no multiple of a page at a tenth of the rate.
+        let values = if values > PAGE { values - values % PAGE } else { values };
         let size = (values * VALUE) as u64;
         let (from, to) = (buffer(gpu, size), buffer(gpu, size));
         write(gpu, &Slice::whole(&from), &noise(values, 0));

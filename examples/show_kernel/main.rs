@@ -46,6 +46,7 @@ fn sources(arguments: &Arguments) -> Result<Vec<Source>, String> {
         options: &options,
         access: arguments.access.into(),
         shape: Shape::default(),
+        long_rows: false,
     };
     let found = of(&recipe, arguments.kernel);
     if found.is_empty() {

@@ -21,6 +21,9 @@ fn la_value_of(i: u32) -> u32 {
 var<private> la_row_length: u32; // 0: the tensor has no rows
 var<private> la_row: u32;        // the row of the value at which the segment was entered: its mean in `la_factors`
 var<private> la_row_begun: u32;  // values of the row before that
+#if long_rows
+var<private> la_two_means: vec2f; // of that row and the next: a thread meets no third
+#end
 
 fn la_enter_rows() {
     la_row_length = la_table[la_segment + 6u];
@@ -28,9 +31,18 @@ fn la_enter_rows() {
     let row = la_value / length;
     la_row = la_window.means + la_table[la_segment + 7u] + row;
     la_row_begun = la_value - row * length;
+#if long_rows
+    la_two_means = select(vec2f(la_factors[la_row], la_factors[la_row + 1u]), vec2f(), la_row_length == 0u);
+#end
 }
 
 // The mean of each value's row; 0 where it has none.
+#if long_rows
+fn la_row_means(i: u32) -> vec4f {
+    let is_next = vec4u(la_row_begun) + la_distance(i) >= vec4u(la_row_length);
+    return select(vec4f(la_two_means.x), vec4f(la_two_means.y), is_next);
+}
+#else
 fn la_row_means(i: u32) -> vec4f {
     let rows = vec4u(la_row) + la_quotients(vec4u(la_row_begun) + la_distance(i), max(la_row_length, 1u));
     let row = min(rows, vec4u(arrayLength(&la_factors) - 1u)); // padding has no row
@@ -41,6 +53,7 @@ fn la_row_means(i: u32) -> vec4f {
     let means = vec4f(first, second, select(last, second, row.z == row.y), last);
     return select(means, vec4f(), la_row_length == 0u);
 }
+#end
 #end
 
 #import transforms

@@ -8,7 +8,7 @@ use crate::error::{Error, check_hyperparameter};
 ///
 /// [`Builder::build`](crate::Builder::build) takes the one that suits the device's kind: [`GPU`](Self::GPU) or, for a
 /// software adapter, [`CPU`](Self::CPU). [`Builder::shape`](crate::Builder::shape) sets another, as
-/// [`autotune`](crate::gpu::autotune) finds it.
+/// [`autotune`](crate::autotune) finds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]

@@ -82,6 +82,7 @@ const VALUES: &[&str] = &[
     "reads_hyper",
     "interpolates",
     "lanes",
+    "long_rows",
     "lookahead",
     "measure_stores",
     "outer_at",
@@ -195,7 +196,8 @@ impl Measure {
 impl Recipe<'_> {
     /// The kernel of one inner step with the sync fused into it.
     pub fn step(&self) -> Source {
-        self.kernel("step", "la_step", true).compose(self.title("step"))
+        let kernel = self.kernel("step", "la_step", true);
+        kernel.flags([("long_rows", self.centralises() && self.long_rows)]).compose(self.title("step"))
     }
 
     /// The first pass of a reduction.
@@ -407,7 +409,7 @@ pub fn all(rule: &dyn Rule, options: &Options, shape: Shape) -> Vec<Source> {
     let lookaheads = [None, Some(Maintain), Some(Interpolate), Some(Reset)]
         .map(|policy| policy.map(|policy| Lookahead::default().policy(policy)));
     let recipes = Access::ALL.into_iter().flat_map(|access| {
-        let recipe = move |lookahead| Recipe { rule, lookahead, options, access, shape };
+        let recipe = move |lookahead| Recipe { rule, lookahead, options, access, shape, long_rows: false };
         lookaheads.each_ref().map(|lookahead| recipe(lookahead.as_ref()))
     });
     recipes.flat_map(|recipe| recipe.sources()).collect()

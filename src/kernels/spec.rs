@@ -48,6 +48,8 @@ pub struct Recipe<'a> {
     pub access: Access,
     /// How they are cut.
     pub shape: Shape,
+    /// Every row that is centralised has at least 32 values, as many as a thread of a step takes at most.
+    pub long_rows: bool,
 }
 
 /// The first pass of a reduction over each weight's neighbourhood.

@@ -32,8 +32,14 @@ pub fn check(rule: &dyn Rule) -> Result<(), Error> {
 fn check_with(rule: &dyn Rule, access: Access) -> Result<(), Error> {
     let interpolate = Lookahead::default().policy(StatePolicy::Interpolate);
     let options = Options { clip: Clip::TensorNorm(1.0), ..Options::default() };
-    let recipe =
-        Recipe { rule, lookahead: Some(&interpolate), options: &options, access, shape: Shape::default() };
+    let recipe = Recipe {
+        rule,
+        lookahead: Some(&interpolate),
+        options: &options,
+        access,
+        shape: Shape::default(),
+        long_rows: false,
+    };
     let error = |(line, message)| Author::Rule.wrong(rule.name(), line, message);
     let check = |source: Source| check_text(rule.name(), rule.wgsl(), &source.wgsl).map_err(error);
     check(recipe.step())?;

@@ -378,11 +378,6 @@ pub(crate) static GUARD_WGSL: LazyLock<String> = LazyLock::new(|| {
             value: (UNIFORM_BLOCK / 4) as u32,
             about: "where `Hyper` begins in one",
         },
-        Constant {
-            name: "CONTROL_WORDS",
-            value: (guard / 4) as u32,
-            about: "where what the guard alone reads begins",
-        },
         Constant { name: "ROWS", value: ROWS as u32, about: "of a table" },
     ];
     [

@@ -30,7 +30,7 @@ use crate::{
     layout::{
         limits::{Bounds, Limits},
         params::{SLOT, flags},
-        tensors::{Layout, TensorSpec, Window},
+        tensors::{Layout, Tensor, TensorSpec, Window},
         units::VALUE,
     },
     rules::Rule,
@@ -117,6 +117,7 @@ impl Draft {
             options: &self.options,
             access,
             shape: self.bounds.shape,
+            long_rows: self.layout.tensors.iter().all(has_long_rows),
         });
         all.collect()
     }
@@ -349,6 +350,11 @@ fn assign_groups(
     });
     let specs = specs.collect::<Result<Vec<_>, Error>>()?;
     Ok((groups.into_iter().map(state).collect::<Result<_, _>>()?, specs))
+}
+
+/// Whether its rows, if it has any, have at least 32 values.
+fn has_long_rows(tensor: &Tensor) -> bool {
+    tensor.shape.len() < 2 || tensor.shape[1..].iter().product::<usize>() >= 32
 }
 
 /// The flags that a guard may choose in a step: all but those of a command.

@@ -26,7 +26,7 @@ pub(super) fn check_options(
     for group in groups {
         let (rule, outer) = (group.rule.as_ref(), options.outer.as_ref());
         let (lookahead, access, shape) = (group.lookahead.as_ref(), Access::Owned, Shape::default());
-        let recipe = Recipe { rule, lookahead, options, access, shape };
+        let recipe = Recipe { rule, lookahead, options, access, shape, long_rows: false };
         let links = recipe.transforms();
         check_links(&links)?;
         check_collisions(rule, outer, &links)?;

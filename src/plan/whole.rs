@@ -163,7 +163,8 @@ impl Plan {
         let access = self.access_layouts.accesses().next()?;
         let group = &self.state.groups[group];
         let (rule, lookahead) = (group.rule.as_ref(), group.lookahead.as_ref());
-        Some(Recipe { rule, lookahead, options: &self.options, access, shape: self.program.shape })
+        let (options, shape) = (&self.options, self.program.shape);
+        Some(Recipe { rule, lookahead, options, access, shape, long_rows: false })
     }
 
     /// Where the gradient of the adaptive alpha is taken, if it is adaptive.

@@ -14,6 +14,7 @@ mod runs;
 
 mod adafactor;
 mod adapters;
+mod autotune;
 mod between;
 mod checkpoint;
 mod custom_rule;

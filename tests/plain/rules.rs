@@ -164,13 +164,14 @@ fn a_rule_of_ones_own_is_not_serialised() {
 const PLACES: [&str; 6] = ["src", "benches", "examples/train/src", "web/src", "web/page/src", "xtask/src"];
 
 /// Rules that stand for all where one is needed, and an optimizer that is more than its rule.
-const EXAMPLES: [(&str, &str); 7] = [
+const EXAMPLES: [(&str, &str); 8] = [
     ("benches/step/tables.rs", "Adam"),
     ("benches/step/tables.rs", "\"adam\""),
     ("benches/step/host.rs", "Adam"),
     ("benches/step/resnet50.rs", "Adam"),
     ("examples/train/src/arguments.rs", "Adam"),
     ("examples/train/src/arguments.rs", "\"adam\""),
+    ("src/optimizer/autotune.rs", "Adam"),
     ("src/optimizer/builder.rs", "Ranger"),
 ];
 

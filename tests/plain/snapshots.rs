@@ -67,7 +67,14 @@ fn kept() -> Vec<(&'static str, Source)> {
         let kind = rules::kind(rule).unwrap();
         let rule = kind.rule(kind.learning_rate);
         let lookahead = Option::as_ref(&lookahead);
-        make(&Recipe { rule: rule.as_ref(), lookahead, options, access, shape: Shape::default() })
+        make(&Recipe {
+            rule: rule.as_ref(),
+            lookahead,
+            options,
+            access,
+            shape: Shape::default(),
+            long_rows: false,
+        })
     };
     let (interpolate, maintain) = (with(StatePolicy::Interpolate), with(StatePolicy::Maintain));
     let reset = with(StatePolicy::Reset);

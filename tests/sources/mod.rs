@@ -30,6 +30,7 @@ pub fn of(case: &pairs::Case) -> Vec<Source> {
         options,
         access,
         shape: case.shape,
+        long_rows: case.home.is_multiple_of(2),
     };
     recipe.sources()
 }
