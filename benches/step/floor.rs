@@ -29,16 +29,17 @@ impl Streams {
         f64::from(self.reads + self.writes) * (parameters * VALUE) as f64
     }
 
+    /// One more than is written: what is read and written again as it is could be left out.
     fn planes(self) -> u32 {
-        self.reads.max(self.writes)
+        self.reads.max(self.writes + 1)
     }
 
-    /// A vec4 a thread: all are read, and their mean is written over the first.
+    /// A vec4 a thread: the first planes are read, and their mean is written over the last.
     fn wgsl(self, planes: u32) -> String {
         let list = |count, text: &dyn Fn(u32) -> String| (0..count).map(text).collect::<Vec<_>>();
         let sum = list(self.reads, &|plane| format!("planes[{plane}u * stride + i]")).join(" + ");
-        let stores =
-            list(self.writes, &|plane| format!("        planes[{plane}u * stride + i] = mean;\n")).concat();
+        let store = |number: u32| format!("        planes[{}u * stride + i] = mean;\n", planes - 1 - number);
+        let stores = list(self.writes, &store).concat();
         format!(
             "@group(0) @binding(0) var<storage, read_write> planes: array<vec4f>;\n\n\
              @compute @workgroup_size({WORKGROUP})\n\

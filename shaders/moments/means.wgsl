@@ -23,7 +23,7 @@ fn la_means(
 ) {
     la_take_control();
     let at = group.x + group.y * groups.x;
-    if at >= arrayLength(&la_tasks) || !la_does(LA_UPDATE) {
+    if at >= arrayLength(&la_tasks) || !la_all_do(LA_UPDATE) {
         return;
     }
     let task = la_tasks[at];

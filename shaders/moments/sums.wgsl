@@ -76,7 +76,7 @@ fn la_sums(
     la_take_control();
     la_take_window();
     let at = group.x + group.y * groups.x;
-    if at >= arrayLength(&la_tasks) || !la_does(LA_UPDATE) {
+    if at >= arrayLength(&la_tasks) || !la_all_do(LA_UPDATE) {
         return;
     }
     let task = la_tasks[at];

@@ -30,3 +30,8 @@ override LA_MAY: u32 = 0xffffffffu;
 fn la_does(what: u32) -> bool {
     return (select(control.flags, LA_FLAGS, LA_FLAGS != 0u) & LA_MAY & what) != 0u;
 }
+
+// The same, told so that a compiler knows it of a whole workgroup: before a barrier.
+fn la_all_do(what: u32) -> bool {
+    return (la_control.flags & what) != 0u;
+}

@@ -71,6 +71,11 @@ fn la_does(what: u32) -> bool {
     return (select(control.flags, LA_FLAGS, LA_FLAGS != 0u) & LA_MAY & what) != 0u;
 }
 
+// The same, told so that a compiler knows it of a whole workgroup: before a barrier.
+fn la_all_do(what: u32) -> bool {
+    return (la_control.flags & what) != 0u;
+}
+
 // Where the values of a window lie, and how they are loaded and stored.
 
 // One dispatch's part of the flat layout, in vec4s. A block is 32 vec4s (128 values, 512 bytes): every

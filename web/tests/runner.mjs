@@ -17,14 +17,14 @@ export function remark(text) {
 /**
  * Runs the tests whose names have the program's first argument, and ends the process. No test at all is a failure.
  *
- * Each of `lanes` is given to one test at a time. What a test returns is worth saying.
+ * Each of `lanes` is given to one test at a time; those that are alone go first, one by one. What a test returns is
+ * worth saying.
  */
 export async function runAll(tests, lanes = [undefined]) {
   const only = process.argv[2] ?? '';
   const chosen = tests.filter(({ name }) => name.includes(only));
-  const waiting = [...chosen];
   let failed = 0;
-  await Promise.all(lanes.map(async (lane) => {
+  const run = (waiting, lanes) => Promise.all(lanes.map(async (lane) => {
     for (let test = waiting.shift(); test; test = waiting.shift()) {
       const began = Date.now();
       try {
@@ -37,6 +37,8 @@ export async function runAll(tests, lanes = [undefined]) {
       }
     }
   }));
+  await run(chosen.filter(({ isAlone }) => isAlone), lanes.slice(0, 1));
+  await run(chosen.filter(({ isAlone }) => !isAlone), lanes);
   console.log(`${chosen.length - failed} passed, ${failed} failed`);
   // This ends the server, too, and a browser that a failed test has left behind.
   process.exit(failed > 0 || chosen.length === 0 ? 1 : 0);

@@ -3,13 +3,14 @@
 // Chromium is /usr/bin/chromium or $CHROMIUM. Screenshots go to web/dist/screenshots.
 
 import assert from 'node:assert/strict';
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { execFile } from 'node:child_process';
 import { mkdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { launch } from '../../tests/browser.mjs';
+import { launch, launchSeveral } from '../../tests/browser.mjs';
 import { needs, remark, runAll } from '../../tests/runner.mjs';
 import { serve } from '../../tests/server.mjs';
 import { longestTask } from './busy.mjs';
@@ -25,15 +26,20 @@ const PATIENCE = 240_000;
 /** Milliseconds from which browsers call a task on the main thread long. */
 const LONG_TASK = 50;
 
+/** The browser of the test at work. */
+const own = new AsyncLocalStorage();
+
 const tests = [];
-const test = (name, run) => tests.push({ name, run });
+const test = (name, run) => tests.push({ name, run: (browser) => own.run(browser, run) });
+/** One that has the machine to itself. */
+const testAlone = (name, run) => { test(name, run); tests.at(-1).isAlone = true; };
 
 needs(join(dist, 'page/index.html'), 'cargo xtask web --build');
 const address = await serve(join(dist, 'page'));
-const browser = await launch();
+const browsers = await launchSeveral();
 
 /** A new page, whose worker runs `patch` first. Errors on it are failures. */
-async function open({ patch, ...options } = {}, from = browser) {
+async function open({ patch, ...options } = {}, from = own.getStore()) {
   const context = await from.newContext({ viewport: { width: 1280, height: 900 }, acceptDownloads: true, ...options });
   const page = await context.newPage();
   page.setDefaultTimeout(PATIENCE);
@@ -150,7 +156,7 @@ const digits = {
   7: [[[28, 16], [72, 16], [46, 86]]],
 };
 
-test('trains the digits to 95 %, compares two runs, and stays responsive', async () => {
+testAlone('trains the digits to 95 %, compares two runs, and stays responsive', async () => {
   const page = await ready(await open());
   const longest = await longestTask(page, async () => {
     await begin(page);
@@ -488,4 +494,4 @@ test('says so where there is no WebGPU, and where it has no GPU', async () => {
 });
 
 await mkdir(screenshots, { recursive: true });
-await runAll(tests);
+await runAll(tests, browsers);
