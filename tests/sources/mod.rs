@@ -9,13 +9,13 @@ pub mod pairs;
 
 /// The constants that pipelines of a kernel are made with: workgroup sizes (the largest that an optimizer
 /// chooses, and a smaller device's) and what a step's pipeline knows of its flags: nothing, an update, an
-/// update with a sync.
+/// update with a sync, that it is one of those.
 pub fn constants(source: &Source) -> Vec<BTreeMap<&'static str, f64>> {
     let workgroup = |size| BTreeMap::from([("LA_WORKGROUP", size)]);
     let mut constants = vec![workgroup(64.0), workgroup(256.0)];
     if source.entry == "la_step" {
-        constants
-            .extend([1.0, 3.0].map(|flags| BTreeMap::from([("LA_WORKGROUP", 256.0), ("LA_FLAGS", flags)])));
+        let known = [("LA_FLAGS", 1.0), ("LA_FLAGS", 3.0), ("LA_MAY", 3.0)];
+        constants.extend(known.map(|known| BTreeMap::from([("LA_WORKGROUP", 256.0), known])));
     }
     constants
 }
