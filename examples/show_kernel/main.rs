@@ -45,8 +45,8 @@ fn sources(arguments: &Arguments) -> Result<Vec<Source>, String> {
         lookahead: lookahead.as_ref(),
         options: &options,
         access: arguments.access.into(),
-        shape: Shape::default(),
-        long_rows: false,
+        shape: if arguments.cpu { Shape::CPU } else { Shape::GPU },
+        long_rows: arguments.long_rows,
     };
     let found = of(&recipe, arguments.kernel);
     if found.is_empty() {
@@ -89,6 +89,7 @@ fn of(recipe: &Recipe<'_>, which: Which) -> Vec<Source> {
         Which::MomentSums => is_factored.then(|| recipe.sums()),
         Which::MomentFold => is_factored.then(|| kernels::moments()[0].clone()),
         Which::MomentMeans => is_factored.then(|| kernels::moments()[1].clone()),
+        Which::MomentRoots => is_factored.then(|| kernels::moments()[2].clone()),
         Which::MomentSync => {
             lookahead.filter(|_| is_factored).and_then(|lookahead| kernels::sync_moments(lookahead.policy))
         }

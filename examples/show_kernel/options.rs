@@ -33,6 +33,14 @@ pub struct Arguments {
     #[arg(long, value_enum, default_value_t = Home::Owned)]
     pub access: Home,
 
+    /// As it is cut for adapters that compute on the CPU, rather than for hardware
+    #[arg(long)]
+    pub cpu: bool,
+
+    /// For models whose rows have 32 values and more
+    #[arg(long)]
+    pub long_rows: bool,
+
     /// Lookahead around the rule, with this policy for the rule's state
     #[arg(long, value_enum, value_name = "POLICY")]
     lookahead: Option<Policy>,
@@ -135,6 +143,8 @@ pub enum Which {
     MomentFold,
     /// The means of their rows
     MomentMeans,
+    /// The roots of both, by which gradients are divided
+    MomentRoots,
     /// What a sync does to them
     MomentSync,
     /// Decides whether a step is taken
@@ -145,7 +155,7 @@ pub enum Which {
 
 impl Which {
     /// Every kernel.
-    pub const EACH: [Self; 21] = [
+    pub const EACH: [Self; 22] = [
         Self::Step,
         Self::SwapSlow,
         Self::SwapAverage,
@@ -164,6 +174,7 @@ impl Which {
         Self::MomentSums,
         Self::MomentFold,
         Self::MomentMeans,
+        Self::MomentRoots,
         Self::MomentSync,
         Self::Guard,
         Self::GuardPreview,

@@ -31,7 +31,7 @@ impl Gpu {
                 found: list(found.iter().map(String::as_str)),
             });
         }
-        let mut opened = open_each(chosen).await?;
+        let mut opened = open_each(chosen, 1).await?;
         Ok(opened.swap_remove(0))
     }
 
@@ -51,14 +51,18 @@ impl Gpu {
     ///
     /// [`Error::NoDevice`] where there are adapters and none gives a device.
     pub async fn all() -> Result<Vec<Self>, Error> {
-        open_each(adapters(&instance()).await).await
+        open_each(adapters(&instance()).await, usize::MAX).await
     }
 }
 
-/// Those that give a device. Where there are adapters and none does, the first one's problem is the error.
-async fn open_each(adapters: Vec<wgpu::Adapter>) -> Result<Vec<Gpu>, Error> {
+/// The first ones that give a device, this many at most. Where there are adapters and none does, the first one's problem
+/// is the error.
+async fn open_each(adapters: Vec<wgpu::Adapter>, most: usize) -> Result<Vec<Gpu>, Error> {
     let (mut gpus, mut problem) = (Vec::new(), None);
     for adapter in adapters {
+        if gpus.len() == most {
+            break;
+        }
         match Gpu::with_limits(&adapter, limits(&adapter)).await {
             Ok(gpu) => gpus.push(gpu),
             Err(error) => {

@@ -71,7 +71,7 @@ impl Point {
             builder.pipelines(&gpu.pipelines).build_blocking(&gpu.device, &gpu.queue)
         };
         build(1)?;
-        let built = median(|| build(1).map(drop).map_err(Into::into), || Ok(()))?;
+        let built = median(|| build(1).map(drop).map_err(Into::into))?;
         let [mut rare, mut always] = [build(1_000_000)?, build(1)?];
         fill(gpu, &mut rare, &names, size)?;
         fill(gpu, &mut always, &names, size)?;
@@ -79,10 +79,10 @@ impl Point {
             built,
             step(gpu, &mut rare)?,
             step(gpu, &mut always)?,
-            median(|| rare.export_blocking().map(drop).map_err(Into::into), || wait(gpu))?,
+            median(|| rare.export_blocking().map(drop).map_err(Into::into))?,
             {
                 let snapshot = rare.export_blocking()?;
-                median(|| rare.import(&snapshot).map_err(Into::into).and_then(|()| wait(gpu)), || Ok(()))?
+                median(|| rare.import(&snapshot).map_err(Into::into).and_then(|()| wait(gpu)))?
             },
         ];
         Ok(Self { size, seconds })
@@ -102,7 +102,7 @@ pub fn start_up(gpu: &Gpu) -> Result<f64, Box<dyn Error>> {
     };
     // The first one in a process pays for the driver's own start.
     start()?;
-    median(start, || Ok(()))
+    median(start)
 }
 
 /// Values that look random.
@@ -125,17 +125,14 @@ fn fill(gpu: &Gpu, optimizer: &mut Optimizer, names: &[String], size: Size) -> R
 const STEPS: u32 = 20;
 
 fn step(gpu: &Gpu, optimizer: &mut Optimizer) -> Result<f64, Box<dyn Error>> {
-    let seconds = median(
-        || {
-            let mut encoder = gpu.device.create_command_encoder(&Default::default());
-            for _ in 0..STEPS {
-                optimizer.step(&mut encoder)?;
-            }
-            gpu.queue.submit([encoder.finish()]);
-            wait(gpu)
-        },
-        || Ok(()),
-    )?;
+    let seconds = median(|| {
+        let mut encoder = gpu.device.create_command_encoder(&Default::default());
+        for _ in 0..STEPS {
+            optimizer.step(&mut encoder)?;
+        }
+        gpu.queue.submit([encoder.finish()]);
+        wait(gpu)
+    })?;
     Ok(seconds / f64::from(STEPS))
 }
 
@@ -145,14 +142,10 @@ fn wait(gpu: &Gpu) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The median of samples; `before` each something that is not timed.
-fn median(
-    mut run: impl FnMut() -> Result<(), Box<dyn Error>>,
-    mut before: impl FnMut() -> Result<(), Box<dyn Error>>,
-) -> Result<f64, Box<dyn Error>> {
+/// The median of samples.
+fn median(mut run: impl FnMut() -> Result<(), Box<dyn Error>>) -> Result<f64, Box<dyn Error>> {
     let (mut samples, begin) = (Vec::new(), Instant::now());
     while samples.len() < 3 || begin.elapsed() < SAMPLE && samples.len() < 1000 {
-        before()?;
         let began = Instant::now();
         run()?;
         samples.push(began.elapsed().as_secs_f64());
