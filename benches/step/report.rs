@@ -128,7 +128,8 @@ impl Adapter {
              its rate, that against a plain buffer copy of as many bytes, read and written, and its time\n\
              against that of a kernel written by hand which moves as many values and computes nothing.\n\
              `copy kernel`: no optimizer, a shader that copies. `borrowed`: weights and gradients in one\n\
-             buffer of the caller's. `norm clip`: clipped by the global norm.\n\
+             buffer of the caller's; `askew`: not at multiples of 16 bytes. `norm clip`: clipped by the\n\
+             global norm.\n\
              {:37} {:>10} {:>9} {:>8} {:>6} {:>5} {:>6} {:>6}\n",
             self.steps.last().map_or_else(String::new, |row| count(row.parameters)),
             "optimizer",

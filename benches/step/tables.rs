@@ -132,8 +132,8 @@ struct Variant {
     rule: Box<dyn Rule>,
     lookahead: Option<Lookahead>,
     clip: Clip,
-    /// Weights and gradients are in one buffer of the caller's.
-    pooled: bool,
+    /// Weights and gradients are in one buffer of the caller's, so many values behind a multiple of four.
+    pooled: Option<usize>,
 }
 
 impl Variant {
@@ -148,13 +148,14 @@ impl Variant {
         };
         all.push(adam(lookahead().policy(Interpolate), ", interpolate"));
         all.push(adam(lookahead().policy(Reset), ", reset"));
-        all.push(Self { pooled: true, ..adam(lookahead(), ", borrowed") });
+        all.push(Self { pooled: Some(0), ..adam(lookahead(), ", borrowed") });
+        all.push(Self { pooled: Some(1), ..adam(lookahead(), ", borrowed askew") });
         all.push(Self { clip: Clip::GlobalNorm(1.0), ..adam(lookahead(), ", norm clip") });
         all
     }
 
     fn new(name: String, rule: Box<dyn Rule>, lookahead: Option<Lookahead>) -> Self {
-        Self { name, rule, lookahead, clip: Clip::None, pooled: false }
+        Self { name, rule, lookahead, clip: Clip::None, pooled: None }
     }
 }
 
@@ -170,10 +171,9 @@ fn step(gpu: &Gpu, variant: Variant, parameters: usize, effort: &Effort) -> Resu
     if let Some(lookahead) = variant.lookahead {
         builder = builder.lookahead(lookahead);
     }
-    let mut subject = if variant.pooled {
-        Subject::pooled(gpu, builder, parameters)?
-    } else {
-        Subject::owned(gpu, builder.tensor("w", &shape(parameters)))?
+    let mut subject = match variant.pooled {
+        Some(behind) => Subject::pooled(gpu, builder, parameters, behind)?,
+        None => Subject::owned(gpu, builder.tensor("w", &shape(parameters)))?,
     };
     // A norm is one dispatch more for each of the step's, and one that adds up.
     if !matches!(variant.clip, Clip::None) {

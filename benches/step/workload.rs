@@ -59,14 +59,17 @@ impl Subject {
         Ok(Self::new(optimizer, None, K + u32::from(extra)))
     }
 
-    /// An optimizer of one tensor whose weights and gradients lie in one buffer of the caller's.
-    pub fn pooled(gpu: &Gpu, builder: Builder, parameters: usize) -> Result<Self, Failure> {
+    /// An optimizer of one tensor whose weights and gradients lie in one buffer of the caller's, so many values behind a
+    /// multiple of four.
+    pub fn pooled(gpu: &Gpu, builder: Builder, parameters: usize, behind: usize) -> Result<Self, Failure> {
         let size = (parameters * VALUE) as u64;
-        let pool = buffer(gpu, 2 * size);
-        let builder = builder.borrowed("w", &[parameters], Slice::new(&pool, 0, size));
+        let room = size.next_multiple_of(16) + 16;
+        let pool = buffer(gpu, 2 * room);
+        let at = |start: u64| Slice::new(&pool, start + (behind * VALUE) as u64, size);
+        let builder = builder.borrowed("w", &[parameters], at(0));
         let optimizer = builder.build_blocking(&gpu.device, &gpu.queue)?;
-        let gradients = optimizer.borrow_gradients_blocking(&[("w", Slice::new(&pool, size, size))])?;
-        write(gpu, &Slice::whole(&pool), &noise(2 * parameters, 0));
+        let gradients = optimizer.borrow_gradients_blocking(&[("w", at(room))])?;
+        write(gpu, &Slice::whole(&pool), &noise(2 * room as usize / VALUE, 0));
         land(gpu)?;
         Ok(Self::new(optimizer, Some(gradients), K))
     }

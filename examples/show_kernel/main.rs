@@ -7,10 +7,10 @@ use std::{io::Write, process::ExitCode};
 use clap::Parser;
 use lookahead_wgpu::{
     Guard, Shape,
-    kernels::{self, Access, Decision, Measure, Recipe, Source},
+    kernels::{self, Access, Decision, Measure, Recipe, Source, Width},
     rules,
 };
-use options::{Arguments, Which};
+use options::{Arguments, Home, Which};
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -44,7 +44,7 @@ fn sources(arguments: &Arguments) -> Result<Vec<Source>, String> {
         rule: rule.as_ref(),
         lookahead: lookahead.as_ref(),
         options: &options,
-        access: arguments.access.into(),
+        access: access(arguments),
         shape: if arguments.cpu { Shape::CPU } else { Shape::GPU },
         long_rows: arguments.long_rows,
     };
@@ -112,13 +112,13 @@ fn titled(source: Source) -> Source {
     Source { wgsl, ..source }
 }
 
-impl From<options::Home> for Access {
-    fn from(home: options::Home) -> Self {
-        match home {
-            options::Home::Owned => Self::Owned,
-            options::Home::Borrowed => Self::Borrowed,
-            options::Home::Pooled => Self::Pooled,
-            options::Home::Far => Self::Far,
-        }
+/// Where weights and gradients lie.
+fn access(arguments: &Arguments) -> Access {
+    let width = if arguments.by_value { Width::Value } else { Width::Vec4 };
+    match arguments.access {
+        Home::Owned => Access::Owned,
+        Home::Borrowed => Access::Borrowed(width),
+        Home::Pooled => Access::Pooled(width),
+        Home::Far => Access::Far(width),
     }
 }

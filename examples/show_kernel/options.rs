@@ -33,6 +33,10 @@ pub struct Arguments {
     #[arg(long, value_enum, default_value_t = Home::Owned)]
     pub access: Home,
 
+    /// For borrowed tensors that do not all start at multiples of four values
+    #[arg(long)]
+    pub by_value: bool,
+
     /// As it is cut for adapters that compute on the CPU, rather than for hardware
     #[arg(long)]
     pub cpu: bool,

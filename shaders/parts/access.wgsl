@@ -43,7 +43,11 @@ fn la_load_gradient(at: La_Place) -> vec4f {
 }
 #end
 #else
-#import parts/segments
+#if aligned
+#import parts/by_vec4
+#else
+#import parts/by_value
+#end
 #end
 
 #if planes

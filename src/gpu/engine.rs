@@ -1,6 +1,6 @@
 //! Makes a program's objects on a device and plays recordings: the only file that creates objects or records commands.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use futures::{FutureExt, channel::oneshot};
 
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    kernels::Binding,
+    kernels::{Access, Binding},
     layout::params::SLOT,
     plan::{
         parts::Part,
@@ -38,7 +38,9 @@ pub(crate) struct Engine {
     pub tally: Tally,
     layouts: Vec<wgpu::BindGroupLayout>,
     buffers: Vec<wgpu::Buffer>,
-    kernels: Vec<wgpu::ComputePipeline>,
+    /// Those that depend on where weights and gradients lie are made when that is known.
+    kernels: Vec<OnceLock<wgpu::ComputePipeline>>,
+    pipelines: Pipelines,
     groups: Vec<wgpu::BindGroup>,
     /// The layout of what the host tells.
     control: Id<BindGroupLayout>,
@@ -64,7 +66,7 @@ pub(crate) struct Placed {
 pub(super) type Stagings = Vec<(wgpu::Buffer, oneshot::Receiver<Result<(), wgpu::BufferAsyncError>>)>;
 
 impl Engine {
-    /// Makes a program, with the pipelines that are there already.
+    /// Makes a program, with the pipelines that are there already. Kernels over weights come with a placement.
     ///
     /// # Errors
     ///
@@ -81,19 +83,6 @@ impl Engine {
             program.layouts.iter().map(|layout| bind_group_layout(device, layout)).collect::<Vec<_>>()
         });
         refuse(device, problem, "the bind group layouts").await?;
-        let mut kernels = Vec::new();
-        for kernel in program.kernels.iter() {
-            let key = Key::new(device, program, kernel);
-            let made = match pipelines.find(&key) {
-                Some(made) => made,
-                None => {
-                    let made = pipeline(device, kernel, &layouts, program.shape.workgroup).await?;
-                    pipelines.keep(key, &made);
-                    made
-                }
-            };
-            kernels.push(made);
-        }
         let tally = Tally::default();
         let ring = Ring::new(program.slots, control_chunk(device, &layouts, control, program.slots, &tally)?);
         let mut engine = Self {
@@ -103,12 +92,14 @@ impl Engine {
             tally,
             layouts,
             buffers: vec![],
-            kernels,
+            kernels: program.kernels.iter().map(|_| OnceLock::new()).collect(),
+            pipelines: pipelines.clone(),
             groups: vec![],
             control,
             slots: program.slots,
             ring,
         };
+        engine.make_kernels(program, |access| access.is_none()).await?;
         let ((buffers, groups), problem) = scoped(device, || {
             let buffers: Vec<_> = program.buffers.iter().map(|spec| buffer(device, queue, spec)).collect();
             let group = |group| bind_group(device, &engine.layouts, group, &buffers, &[], &[]);
@@ -121,17 +112,45 @@ impl Engine {
         Ok(engine)
     }
 
-    /// Makes a placement over the caller's buffers; `what` it is, for errors.
+    /// Makes the kernels of a program that are wanted by their access, as far as they are not there yet.
+    async fn make_kernels(
+        &self,
+        program: &Program,
+        wanted: impl Fn(Option<Access>) -> bool,
+    ) -> Result<(), Error> {
+        for (kernel, made) in program.kernels.iter().zip(&self.kernels) {
+            if made.get().is_some() || !wanted(kernel.source.access) {
+                continue;
+            }
+            let key = Key::new(&self.device, program, kernel);
+            let new = match self.pipelines.find(&key) {
+                Some(found) => found,
+                None => {
+                    let new = pipeline(&self.device, kernel, &self.layouts, program.shape.workgroup).await?;
+                    self.pipelines.keep(key, &new);
+                    new
+                }
+            };
+            made.get_or_init(|| new);
+        }
+        Ok(())
+    }
+
+    /// Makes a placement over the caller's buffers, with the kernels that it needs; `what` it is, for errors.
     ///
     /// # Errors
     ///
-    /// [`Error::Device`], [`Error::OutOfMemory`], [`Error::DeviceLost`].
-    pub fn place(
+    /// [`Error::Shader`] where the device refuses a module, [`Error::Device`], [`Error::OutOfMemory`],
+    /// [`Error::DeviceLost`].
+    pub async fn place(
         &self,
+        program: &Program,
         placement: &Placement,
         given: &[wgpu::Buffer],
         what: &'static str,
-    ) -> impl Future<Output = Result<Placed, Error>> + use<> {
+    ) -> Result<Placed, Error> {
+        let is_there = |access| placement.runs.iter().any(|run| Some(run.access) == access);
+        self.make_kernels(program, is_there).await?;
         let held = Arc::new(self.tally.hold(placement.bytes()));
         let (groups, problem) = scoped(&self.device, || {
             let buffer = |spec| buffer(&self.device, &self.queue, spec);
@@ -139,11 +158,8 @@ impl Engine {
             let group = |group| bind_group(&self.device, &self.layouts, group, &self.buffers, &tables, given);
             placement.groups.iter().map(group).collect()
         });
-        let device = self.device.clone();
-        async move {
-            refuse(&device, problem, what).await?;
-            Ok(Placed { groups, held })
-        }
+        refuse(&self.device, problem, what).await?;
+        Ok(Placed { groups, held })
     }
 
     /// A range of the program's buffers.
@@ -179,7 +195,9 @@ impl Engine {
         let mut pass = encoder
             .begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some(pass), timestamp_writes: None });
         for dispatch in &recording.dispatches {
-            pass.set_pipeline(&self.kernels[dispatch.kernel.index()]);
+            // A placement comes with its kernels.
+            let Some(kernel) = self.kernels[dispatch.kernel.index()].get() else { continue };
+            pass.set_pipeline(kernel);
             for (index, bind) in (0..).zip(dispatch.binds) {
                 match bind {
                     Bind::Unused => {}

@@ -20,9 +20,9 @@ impl Access {
     pub(crate) fn bindings(self, table: bool) -> Vec<(u32, Binding)> {
         let mut bindings = vec![(0, Binding::Uniform), (1, Binding::ReadWrite)];
         match self {
-            Self::Owned | Self::Borrowed => bindings.push((2, Binding::Read)),
-            Self::Far => bindings.push((2, Binding::ReadWrite)),
-            Self::Pooled => {}
+            Self::Owned | Self::Borrowed(_) => bindings.push((2, Binding::Read)),
+            Self::Far(_) => bindings.push((2, Binding::ReadWrite)),
+            Self::Pooled(_) => {}
         }
         if table {
             bindings.push((3, Binding::Read));

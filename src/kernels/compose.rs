@@ -3,7 +3,7 @@
 #[cfg(feature = "validate")]
 use super::transforms;
 use super::{
-    Access, Decision, Measure, Recipe, Source,
+    Access, Decision, Measure, Recipe, Source, Width,
     template::{Text, Values, expand},
 };
 #[cfg(feature = "validate")]
@@ -38,6 +38,8 @@ const SHADERS: &[(&str, &str)] = &[
     ("moments/sync", include_str!("../../shaders/moments/sync.wgsl")),
     ("partial", include_str!("../../shaders/partial.wgsl")),
     ("parts/access", include_str!("../../shaders/parts/access.wgsl")),
+    ("parts/by_value", include_str!("../../shaders/parts/by_value.wgsl")),
+    ("parts/by_vec4", include_str!("../../shaders/parts/by_vec4.wgsl")),
     ("parts/control", include_str!("../../shaders/parts/control.wgsl")),
     ("parts/factored", include_str!("../../shaders/parts/factored.wgsl")),
     ("parts/factors", include_str!("../../shaders/parts/factors.wgsl")),
@@ -48,7 +50,7 @@ const SHADERS: &[(&str, &str)] = &[
     ("parts/lookahead", include_str!("../../shaders/parts/lookahead.wgsl")),
     ("parts/numbers", include_str!("../../shaders/parts/numbers.wgsl")),
     ("parts/pair", include_str!("../../shaders/parts/pair.wgsl")),
-    ("parts/segments", include_str!("../../shaders/parts/segments.wgsl")),
+    ("parts/place", include_str!("../../shaders/parts/place.wgsl")),
     ("parts/slow", include_str!("../../shaders/parts/slow.wgsl")),
     ("parts/split", include_str!("../../shaders/parts/split.wgsl")),
     ("parts/squares", include_str!("../../shaders/parts/squares.wgsl")),
@@ -62,6 +64,7 @@ const VALUES: &[&str] = &[
     "accumulated_at",
     "accumulates",
     "adaptive",
+    "aligned",
     "alpha_by_tensor",
     "average",
     "average_at",
@@ -117,6 +120,7 @@ const VALUES: &[&str] = &[
 struct Kernel<'a> {
     file: &'static str,
     entry: &'static str,
+    access: Option<Access>,
     /// What is imported by a name of its kind.
     texts: Vec<(&'static str, Text<'a>)>,
     /// What is imported as `transforms`.
@@ -127,7 +131,7 @@ struct Kernel<'a> {
 impl<'a> Kernel<'a> {
     fn new(file: &'static str, entry: &'static str) -> Self {
         let values = VALUES.iter().map(|name| (*name, 0)).collect();
-        Self { file, entry, texts: vec![], transforms: String::new(), values }
+        Self { file, entry, access: None, texts: vec![], transforms: String::new(), values }
     }
 
     fn text(mut self, name: &'static str, text: Text<'a>) -> Self {
@@ -161,7 +165,7 @@ impl<'a> Kernel<'a> {
         if self.values.get("calls_rule") == Some(&0) {
             wgsl = format!("// {name}\n{wgsl}");
         }
-        Source { name, entry: self.entry, wgsl }
+        Source { name, entry: self.entry, wgsl, access: self.access }
     }
 }
 
@@ -255,7 +259,7 @@ impl Recipe<'_> {
         self.rule.hyper(1, &mut hyper);
         let planes = self.planes();
         let transforms = self.transforms_wgsl(None);
-        Kernel { transforms, ..Kernel::new(file, entry) }
+        Kernel { transforms, access: Some(self.access), ..Kernel::new(file, entry) }
             .text("rule", Text::Verbatim(self.rule.wgsl()))
             .text("outer", Text::Verbatim(self.options.outer.wgsl()))
             .flags([
@@ -268,8 +272,9 @@ impl Recipe<'_> {
                 ("table", self.table()),
                 ("reductions", !self.measures().is_empty()),
                 ("owned", self.access == Access::Owned),
-                ("pooled", self.access == Access::Pooled),
-                ("far", self.access == Access::Far),
+                ("aligned", self.access.width() == Width::Vec4),
+                ("pooled", matches!(self.access, Access::Pooled(_))),
+                ("far", matches!(self.access, Access::Far(_))),
                 ("accumulates", planes.accumulated),
                 ("transforms", !self.options.transforms.is_empty()),
                 ("row_means", self.centralises()),
@@ -408,7 +413,7 @@ pub fn all(rule: &dyn Rule, options: &Options, shape: Shape) -> Vec<Source> {
     use StatePolicy::{Interpolate, Maintain, Reset};
     let lookaheads = [None, Some(Maintain), Some(Interpolate), Some(Reset)]
         .map(|policy| policy.map(|policy| Lookahead::default().policy(policy)));
-    let recipes = Access::ALL.into_iter().flat_map(|access| {
+    let recipes = Access::all().flat_map(|access| {
         let recipe = move |lookahead| Recipe { rule, lookahead, options, access, shape, long_rows: false };
         lookaheads.each_ref().map(|lookahead| recipe(lookahead.as_ref()))
     });

@@ -12,16 +12,45 @@ pub enum Access {
     /// In the flat buffers of the layout.
     Owned,
     /// In buffers of the caller's.
-    Borrowed,
+    Borrowed(Width),
     /// In one buffer of the caller's, near enough for one binding.
-    Pooled,
+    Pooled(Width),
     /// In one buffer of the caller's, too far apart for one binding.
-    Far,
+    Far(Width),
+}
+
+/// How much of a caller's buffer a kernel loads and stores at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Width {
+    /// One value: tensors may start at any.
+    Value,
+    /// Four: each tensor starts at a multiple of them.
+    Vec4,
 }
 
 impl Access {
+    /// Every access to the caller's buffers.
+    pub const BORROWED: [Self; 6] = [
+        Self::Borrowed(Width::Value),
+        Self::Pooled(Width::Value),
+        Self::Far(Width::Value),
+        Self::Borrowed(Width::Vec4),
+        Self::Pooled(Width::Vec4),
+        Self::Far(Width::Vec4),
+    ];
+
     /// Every access.
-    pub const ALL: [Self; 4] = [Self::Owned, Self::Borrowed, Self::Pooled, Self::Far];
+    pub fn all() -> impl Iterator<Item = Self> + Clone {
+        [Self::Owned].into_iter().chain(Self::BORROWED)
+    }
+
+    /// How much is loaded at once.
+    pub(crate) fn width(self) -> Width {
+        match self {
+            Self::Owned => Width::Vec4,
+            Self::Borrowed(width) | Self::Pooled(width) | Self::Far(width) => width,
+        }
+    }
 }
 
 /// One kernel's text and the name of its entry point.
@@ -33,6 +62,8 @@ pub struct Source {
     pub entry: &'static str,
     /// The whole module.
     pub wgsl: String,
+    /// Where its weights and gradients lie, if it is about them.
+    pub access: Option<Access>,
 }
 
 /// One group's settings, as far as they decide how its kernels are composed.

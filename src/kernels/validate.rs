@@ -10,7 +10,7 @@ use naga::{
 use super::{
     author::Author,
     compose,
-    spec::{Access, Measure, Recipe, Source},
+    spec::{Access, Measure, Recipe, Source, Width},
 };
 use crate::{
     config::{
@@ -26,7 +26,9 @@ use crate::{
 
 /// Checks a rule between the parts that have the most names, in either way in.
 pub fn check(rule: &dyn Rule) -> Result<(), Error> {
-    [Access::Owned, Access::Borrowed].into_iter().try_for_each(|access| check_with(rule, access))
+    [Access::Owned, Access::Borrowed(Width::Value)]
+        .into_iter()
+        .try_for_each(|access| check_with(rule, access))
 }
 
 fn check_with(rule: &dyn Rule, access: Access) -> Result<(), Error> {

@@ -19,7 +19,7 @@ pub(super) fn places(slices: &[Slice], buffers: &mut Vec<wgpu::Buffer>) -> Vec<P
             buffers.push(slice.buffer.clone());
             buffers.len() - 1
         });
-        Place { buffer, offset: slice.offset, size: slice.size }
+        Place { buffer, offset: slice.offset, size: slice.size, whole: slice.buffer.size() }
     };
     slices.iter().map(place).collect()
 }
@@ -76,7 +76,8 @@ impl Optimizer {
         let weights = places(weights, &mut buffers);
         let gradients = places(&gradients, &mut buffers);
         let placement = self.plan.borrowed_placement(&weights, &gradients)?;
-        let placed = self.engine.place(&placement, &buffers, "the gradients' bind groups").await?;
+        let placed =
+            self.engine.place(&self.plan.program, &placement, &buffers, "the gradients' bind groups").await?;
         Ok(Gradients::new(self.id, missing, placement, placed))
     }
 

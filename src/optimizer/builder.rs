@@ -275,7 +275,7 @@ impl Builder {
             Some(weights) => plan.weights_placement(&places(weights, &mut buffers))?,
         };
         let engine = Engine::new(device, queue, &plan.program, &pipelines).await?;
-        let placed = engine.place(&placement, &buffers, "the optimizer's buffers").await?;
+        let placed = engine.place(&plan.program, &placement, &buffers, "the optimizer's buffers").await?;
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         let own = Arc::new(Gradients::new(id, vec![], placement, placed));
         let (event, recording) = (Event::default(), Recording::default());

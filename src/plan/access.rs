@@ -3,7 +3,7 @@
 use super::program::{BindGroupLayout, Id, Kernel, Program};
 use crate::kernels::{Access, Recipe, Source};
 
-/// One for each access of a plan: the owned one, or the three of borrowed tensors.
+/// One for each access of a plan: the owned one, or those of borrowed tensors.
 #[derive(Debug, Clone)]
 pub(crate) struct ByAccess<T>(Vec<(Access, T)>);
 

@@ -107,7 +107,7 @@ impl Draft {
     }
 
     fn accesses(&self) -> &'static [Access] {
-        if self.is_borrowed { &[Access::Borrowed, Access::Pooled, Access::Far] } else { &[Access::Owned] }
+        if self.is_borrowed { &Access::BORROWED } else { &[Access::Owned] }
     }
 
     fn recipes(&self, access: Access) -> Vec<Recipe<'_>> {

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     config::precision::{Half, bytes},
     error::Error,
-    kernels::Access,
+    kernels::{Access, Width},
     layout::{
         tensors::{Layout, Part},
         units::{TENSOR_ALIGN, VALUE, up},
@@ -24,6 +24,8 @@ pub(crate) struct Place {
     pub offset: u64,
     /// Bytes.
     pub size: u64,
+    /// Bytes of the whole buffer.
+    pub whole: u64,
 }
 
 /// The runs over all windows, with the tables and bind groups that they need.
@@ -78,10 +80,31 @@ struct Placed<'a> {
 /// Bindings start at multiples of this many bytes: the largest alignment that WebGPU lets a device ask for.
 const ALIGNMENT: u64 = 256;
 
+/// Bytes of four values.
+const VEC4: u64 = 4 * VALUE;
+
+/// How weights and gradients lie to each other.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Lie {
+    Apart,
+    Near,
+    Far,
+}
+
+impl Lie {
+    fn access(self, width: Width) -> Access {
+        match self {
+            Self::Apart => Access::Borrowed(width),
+            Self::Near => Access::Pooled(width),
+            Self::Far => Access::Far(width),
+        }
+    }
+}
+
 /// The bytes that a group of placed parts needs bound.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Joined {
-    access: Access,
+    lie: Lie,
     weights: (u64, u64),
     gradients: (u64, u64),
 }
@@ -94,15 +117,15 @@ impl Joined {
         let (weights, gradients) = (align(weights), align(gradients));
         if !same_buffer {
             let fits = fits(weights) && fits(gradients);
-            return fits.then_some(Self { access: Access::Borrowed, weights, gradients });
+            return fits.then_some(Self { lie: Lie::Apart, weights, gradients });
         }
         let both = join(weights, gradients);
         if fits(both) {
-            return Some(Self { access: Access::Pooled, weights: both, gradients: both });
+            return Some(Self { lie: Lie::Near, weights: both, gradients: both });
         }
         let apart = weights.1 <= gradients.0 || gradients.1 <= weights.0;
         let fits = apart && fits(weights) && fits(gradients);
-        fits.then_some(Self { access: Access::Far, weights, gradients })
+        fits.then_some(Self { lie: Lie::Far, weights, gradients })
     }
 }
 
@@ -211,7 +234,7 @@ impl Placer<'_> {
         while let Some(first) = rest.first() {
             let (count, joined) = self.join(first, &rest[1..], limit)?;
             let (run, others) = rest.split_at(count);
-            self.borrowed_run(index, run, joined, out);
+            self.borrowed_run(index, run, joined, limit, out);
             rest = others;
         }
         Ok(())
@@ -239,8 +262,43 @@ impl Placer<'_> {
         Ok((count, joined))
     }
 
-    fn borrowed_run(&self, index: usize, placed: &[Placed<'_>], joined: Joined, out: &mut Placement) {
+    /// The ranges to bind so that parts can be read four values at a time, if they can: each starts at a multiple of
+    /// four, and no buffer or limit ends before the four that the last is in.
+    fn by_vec4s(&self, placed: &[Placed<'_>], joined: Joined, limit: u64) -> Option<Joined> {
+        let width = self.gradient_width();
+        let fit = |placed: &Placed<'_>| {
+            placed.weights.offset.is_multiple_of(VEC4)
+                && placed.gradients.offset.is_multiple_of(4 * width)
+                && placed.weights.whole >= joined.weights.1.next_multiple_of(VEC4)
+                && placed.gradients.whole >= joined.gradients.1.next_multiple_of(VEC4)
+        };
+        if !placed.iter().all(fit) {
+            return None;
+        }
+        let up = |(start, end): (u64, u64)| (start, end.next_multiple_of(VEC4));
+        let same = joined.lie != Lie::Apart;
+        let wider = Joined::of(same, up(joined.weights), up(joined.gradients), limit)?;
+        (wider.lie == joined.lie).then_some(wider)
+    }
+
+    /// Bytes of a gradient's value.
+    fn gradient_width(&self) -> u64 {
+        if self.half_gradients.is_some() { 2 } else { VALUE }
+    }
+
+    fn borrowed_run(
+        &self,
+        index: usize,
+        placed: &[Placed<'_>],
+        joined: Joined,
+        limit: u64,
+        out: &mut Placement,
+    ) {
         let ([head, ..], [.., last]) = (placed, placed) else { return };
+        let (width, joined) = match self.by_vec4s(placed, joined, limit) {
+            Some(wider) => (Width::Vec4, wider),
+            None => (Width::Value, joined),
+        };
         let window = &self.layout.windows[index];
         let first = head.part.at;
         let len = up(last.part.at + last.part.len) - first;
@@ -249,8 +307,7 @@ impl Placer<'_> {
         let segments = table.len() as u32;
         for Placed { part, weights, gradients } in placed {
             let weights = (weights.offset - joined.weights.0) / VALUE;
-            let width = if self.half_gradients.is_some() { 2 } else { VALUE };
-            let gradients = (gradients.offset - joined.gradients.0) / width;
+            let gradients = (gradients.offset - joined.gradients.0) / self.gradient_width();
             table.extend(self.segment(part, weights as u32, gradients as u32));
         }
         let range = |place: &Place, (start, end): (u64, u64)| Bound {
@@ -260,9 +317,9 @@ impl Placer<'_> {
         };
         let gradients = range(&head.gradients, joined.gradients);
         let binds = Binds {
-            access: joined.access,
+            access: joined.lie.access(width),
             weights: range(&head.weights, joined.weights),
-            gradients: (joined.access != Access::Pooled).then_some(gradients),
+            gradients: (joined.lie != Lie::Near).then_some(gradients),
         };
         let parts: Vec<_> = placed.iter().map(|placed| placed.part.clone()).collect();
         let shape = WindowShape { first, len, stride: window.len, segments };
@@ -366,12 +423,12 @@ mod tests {
     #[test]
     fn one_buffer_is_bound_once_where_it_can_be() {
         let near = Joined::of(true, (512, 1024), (1024, 1536), 4096).unwrap();
-        assert_eq!((near.access, near.weights), (Access::Pooled, (512, 1536)));
+        assert_eq!((near.lie, near.weights), (Lie::Near, (512, 1536)));
         let far = Joined::of(true, (512, 1024), (100_100, 100_612), 4096).unwrap();
-        assert_eq!((far.access, far.gradients), (Access::Far, (100_096, 100_612)));
+        assert_eq!((far.lie, far.gradients), (Lie::Far, (100_096, 100_612)));
         assert_eq!(Joined::of(true, (0, 9000), (100_000, 100_004), 4096), None);
         let two = Joined::of(false, (4, 1024), (0, 4096), 4096).unwrap();
-        assert_eq!((two.access, two.weights), (Access::Borrowed, (0, 1024)));
+        assert_eq!((two.lie, two.weights), (Lie::Apart, (0, 1024)));
     }
 
     #[test]

@@ -105,7 +105,8 @@ async fn the_f16_copy_saturates(gpu: &Gpu) {
 /// caller's, and side by side with the weights in one.
 async fn half_width_gradients_are_read_exactly(gpu: &Gpu) {
     for half in [Half::F16, Half::Bf16] {
-        for home in 0..3 {
+        // Where tensors may start at any value, and where at multiples of four.
+        for (home, unit) in [(0, 4), (1, 4), (2, 4), (1, 16), (2, 16)] {
             let pool = gpu.device.create_buffer(&wgpu::BufferDescriptor {
                 label: None,
                 size: 1 << 16,
@@ -127,7 +128,7 @@ async fn half_width_gradients_are_read_exactly(gpu: &Gpu) {
             let mut builder = Optimizer::builder(Adam::new(0.01).eps(1e-4))
                 .lookahead(Lookahead::new(2, 0.5))
                 .half_gradients(half);
-            let mut at = 4;
+            let mut at = unit;
             let mut gradients = Vec::new();
             for (name, shape) in SHAPES {
                 let (weights, gradient) =
@@ -136,8 +137,9 @@ async fn half_width_gradients_are_read_exactly(gpu: &Gpu) {
                     0 => builder.tensor(name, shape),
                     _ => builder.borrowed(name, shape, Slice::new(&pool, at, weights)),
                 };
-                gradients.push((name, Slice::new(&other, at + weights + 8, gradient)));
-                at += weights + gradient + 20;
+                let after = (at + weights).next_multiple_of(unit / 2) + 8;
+                gradients.push((name, Slice::new(&other, after, gradient)));
+                at = (after + gradient + 12).next_multiple_of(unit);
             }
             let mut optimizer =
                 builder.pipelines(&gpu.pipelines).build(&gpu.device, &gpu.queue).await.unwrap();

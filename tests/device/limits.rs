@@ -27,11 +27,12 @@ fn small(gpu: &Gpu, buffer: u64, binding: u64, workgroups: u32) -> Gpu {
     pollster::block_on(Gpu::with_limits(&gpu.adapter, limits)).unwrap()
 }
 
-fn trained(gpu: &Gpu, home: Home) -> (Snapshot, usize) {
+/// `unit`: what borrowed tensors start at multiples of, in bytes.
+fn trained(gpu: &Gpu, home: Home, unit: u64) -> (Snapshot, usize) {
     let mut builder = Optimizer::builder(Adam::new(0.01))
         .lookahead(Lookahead::new(2, 0.5).policy(StatePolicy::Interpolate))
         .group(Group::new("other").learning_rate_factor(0.5));
-    let places = home.places(gpu);
+    let places = home.places(gpu, unit);
     for (index, (group, name, len)) in LENS.into_iter().enumerate() {
         builder = match places.get(index) {
             None => builder.tensor_in(group, name, &[len]),
@@ -80,11 +81,12 @@ enum Home {
 }
 
 impl Home {
-    fn places(self, gpu: &Gpu) -> Vec<(Slice, Slice)> {
+    /// Each place starts at a multiple of `unit` bytes.
+    fn places(self, gpu: &Gpu, unit: u64) -> Vec<(Slice, Slice)> {
         if let Self::Owned = self {
             return vec![];
         }
-        let total: u64 = LENS.iter().map(|(.., len)| 4 * *len as u64).sum();
+        let total: u64 = LENS.iter().map(|(.., len)| (4 * *len as u64).next_multiple_of(unit)).sum();
         let pool = |size| {
             gpu.device.create_buffer(&wgpu::BufferDescriptor {
                 label: None,
@@ -95,19 +97,20 @@ impl Home {
                 mapped_at_creation: false,
             })
         };
-        let (one, two) = (pool(2 * total + 8), pool(total));
+        let (one, two) = (pool(2 * total + unit), pool(total));
         let mut at = 0;
         LENS.iter()
             .map(|(.., len)| {
                 let size = 4 * *len as u64;
+                let room = size.next_multiple_of(unit);
                 let places = match self {
-                    Self::Near => (Slice::new(&one, 2 * at, size), Slice::new(&one, 2 * at + size, size)),
-                    Self::Crossed => (Slice::new(&one, at, size), Slice::new(&two, total - at - size, size)),
+                    Self::Near => (Slice::new(&one, 2 * at, size), Slice::new(&one, 2 * at + room, size)),
+                    Self::Crossed => (Slice::new(&one, at, size), Slice::new(&two, total - at - room, size)),
                     Self::Owned | Self::Far => {
-                        (Slice::new(&one, at, size), Slice::new(&one, total + 4 + at, size))
+                        (Slice::new(&one, at, size), Slice::new(&one, total + unit + at, size))
                     }
                 };
-                at += size;
+                at += room;
                 places
             })
             .collect()
@@ -117,13 +120,13 @@ impl Home {
 #[test]
 fn windows_and_chunks_do_not_change_a_bit() {
     on_every_adapter(|gpu| {
-        let (expected, dispatches) = trained(gpu, Home::Owned);
+        let (expected, dispatches) = trained(gpu, Home::Owned, 4);
         assert_eq!(dispatches, 2, "one a group");
         for (buffer, binding, workgroups) in
             [(64 * KIB, 16 * KIB, 65_535), (16 * KIB, 64 * KIB, 65_535), (256 * KIB, 256 * KIB, 64)]
         {
             let small = small(gpu, buffer, binding, workgroups);
-            let (found, dispatches) = trained(&small, Home::Owned);
+            let (found, dispatches) = trained(&small, Home::Owned, 4);
             // Fewer workgroups a dispatch than the model has only below 64 * 256 * 4 values.
             assert!(dispatches > 2 || workgroups == 64, "{dispatches} dispatches");
             assert_eq!(found, expected, "{buffer} B buffers, {binding} B bindings, {workgroups} workgroups");
@@ -134,11 +137,13 @@ fn windows_and_chunks_do_not_change_a_bit() {
 #[test]
 fn borrowed_pools_may_be_larger_than_a_binding() {
     on_every_adapter(|gpu| {
-        let (expected, _) = trained(gpu, Home::Owned);
+        let (expected, _) = trained(gpu, Home::Owned, 4);
         let small = small(gpu, 1024 * KIB, 16 * KIB, 65_535);
-        for home in [Home::Near, Home::Far, Home::Crossed] {
-            assert_eq!(trained(&small, home).0, expected, "{home:?}, small bindings");
-            assert_eq!(trained(gpu, home).0, expected, "{home:?}");
+        for (home, unit) in
+            [Home::Near, Home::Far, Home::Crossed].map(|home| [(home, 4), (home, 16)]).concat()
+        {
+            assert_eq!(trained(&small, home, unit).0, expected, "{home:?} by {unit} bytes, small bindings");
+            assert_eq!(trained(gpu, home, unit).0, expected, "{home:?} by {unit} bytes");
         }
     });
 }

@@ -62,7 +62,7 @@ async fn transformations_agree_with_the_twin_in_every_order(gpu: &Gpu) {
                 .accumulate((around == 2).then_some(Accumulation::mean(2)))
                 .maximize(around == 2);
             options.transforms = list.clone();
-            let (lookahead, home) = (Some(Lookahead::new(3, 0.4)), (number + around) % 4);
+            let (lookahead, home) = (Some(Lookahead::new(3, 0.4)), (number + around) % 7);
             let shape = Shape::from(&gpu.info);
             run_options(gpu, &Case { kind, lookahead, options, home, shape }, number as u64).await;
         }

@@ -88,12 +88,31 @@ const RULES: [Which; 19] = [
 enum Home {
     Owned,
     /// A buffer for each tensor's weights and one for its gradients.
-    Separate,
+    Separate(Starts),
     /// One buffer of all weights and one of all gradients.
-    TwoPools,
+    TwoPools(Starts),
     /// One buffer of everything, weights and gradients in turn.
-    OnePool,
+    OnePool(Starts),
 }
+
+/// Where in a buffer of the caller's tensors start.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Starts {
+    /// Anywhere.
+    Anywhere,
+    /// At multiples of four values.
+    ByVec4,
+}
+
+const HOMES: [Home; 7] = [
+    Home::Owned,
+    Home::Separate(Starts::Anywhere),
+    Home::TwoPools(Starts::Anywhere),
+    Home::OnePool(Starts::Anywhere),
+    Home::Separate(Starts::ByVec4),
+    Home::TwoPools(Starts::ByVec4),
+    Home::OnePool(Starts::ByVec4),
+];
 
 fn rule(which: Which) -> Box<dyn Rule> {
     match which {
@@ -128,7 +147,6 @@ fn rule(which: Which) -> Box<dyn Rule> {
 fn cases() -> impl Strategy<Value = Case> {
     let policies = [StatePolicy::Maintain, StatePolicy::Interpolate, StatePolicy::Reset];
     let clips = [Clip::None, Clip::Value(0.3), Clip::GlobalNorm(0.7), Clip::TensorNorm(0.5)];
-    let homes = [Home::Owned, Home::Separate, Home::TwoPools, Home::OnePool];
     let lookahead = (1u32..5, 0.05f64..=1.0, prop::sample::select(policies.to_vec()))
         .prop_map(|(k, alpha, policy)| Lookahead::new(k, alpha).policy(policy));
     let lens = prop::collection::vec(prop_oneof![1usize..70, 500usize..3000], 1..5);
@@ -138,7 +156,7 @@ fn cases() -> impl Strategy<Value = Case> {
         prop::option::weighted(0.8, lookahead),
         prop::sample::select(clips.to_vec()),
         prop::sample::select(vec![0.01f32, 1.0, 100.0]),
-        prop::sample::select(homes.to_vec()),
+        prop::sample::select(HOMES.to_vec()),
         any::<u64>(),
     )
         .prop_map(|(rule, lens, lookahead, clip, scale, home, seed)| Case {
@@ -249,7 +267,7 @@ struct Model {
 }
 
 /// What the caller's buffers hold between the tensors.
-const MARK: f32 = 12345.0;
+const MARK: u32 = 0x7fa1_b2c3;
 
 impl Model {
     async fn new(gpu: &Gpu, case: &Case) -> Self {
@@ -310,13 +328,16 @@ impl Model {
             for (at, value) in
                 read_slice_async(&self.gpu, &Slice::whole(&buffer)).await.into_iter().enumerate()
             {
-                assert!(ours[at] || value == MARK, "value {at} of a borrowed buffer was overwritten");
+                assert!(
+                    ours[at] || value.to_bits() == MARK,
+                    "value {at} of a borrowed buffer was overwritten"
+                );
             }
         }
     }
 }
 
-/// Places for all tensors in the caller's buffers, with gaps that are no multiple of anything.
+/// Places for all tensors in the caller's buffers, with gaps between them.
 fn places(gpu: &Gpu, lens: &[usize], home: Home) -> Vec<(Slice, Slice)> {
     let buffer = |values: u64| {
         let buffer = gpu.device.create_buffer(&wgpu::BufferDescriptor {
@@ -328,35 +349,40 @@ fn places(gpu: &Gpu, lens: &[usize], home: Home) -> Vec<(Slice, Slice)> {
         gpu.queue.write_buffer(&buffer, 0, bytemuck::cast_slice(&vec![MARK; values as usize]));
         buffer
     };
-    let lens: Vec<u64> = lens.iter().map(|len| *len as u64).collect();
-    let total: u64 = lens.iter().map(|len| len + 3).sum();
     let slice = |buffer: &wgpu::Buffer, at: u64, len: u64| Slice::new(buffer, 4 * at, 4 * len);
-    // Where each tensor starts in a pool of all.
-    let starts: Vec<u64> = lens
-        .iter()
-        .scan(1, |next, len| {
-            let start = *next;
-            *next += len + 3;
-            Some(start)
-        })
-        .collect();
-    let pairs = lens.iter().zip(&starts);
+    let lens: Vec<u64> = lens.iter().map(|len| *len as u64).collect();
+    // The first place from here on, a gap between.
+    let place = |starts: Starts, from: u64| match starts {
+        Starts::Anywhere => from + 1,
+        Starts::ByVec4 => (from + 1).next_multiple_of(4),
+    };
+    // What all take, weights and gradients in turn.
+    let room = 3 + 2 * lens.iter().map(|len| len + 4).sum::<u64>();
+    let mut next = 0;
     match home {
         Home::Owned => vec![],
-        Home::Separate => lens
-            .iter()
-            .map(|&len| (slice(&buffer(len + 5), 1, len), slice(&buffer(len + 5), 2, len)))
-            .collect(),
-        Home::TwoPools => {
-            let (weights, gradients) = (buffer(total + 3), buffer(total + 3));
-            pairs.map(|(&len, &at)| (slice(&weights, at, len), slice(&gradients, at + 1, len))).collect()
+        Home::Separate(starts) => {
+            let one = |len: u64, before: u64| slice(&buffer(before + len + 8), place(starts, before), len);
+            lens.iter().map(|&len| (one(len, 0), one(len, 1))).collect()
         }
-        Home::OnePool => {
-            let pool = buffer(2 * total + 3);
-            let place = |(&len, &at): (&u64, &u64)| {
-                (slice(&pool, 2 * at - 1, len), slice(&pool, 2 * at - 1 + len + 1, len))
+        Home::TwoPools(starts) => {
+            let (weights, gradients) = (buffer(room), buffer(room));
+            let pair = |&len: &u64| {
+                let at = place(starts, next);
+                next = at + len + 1;
+                (slice(&weights, at, len), slice(&gradients, place(starts, at), len))
             };
-            pairs.map(place).collect()
+            lens.iter().map(pair).collect()
+        }
+        Home::OnePool(starts) => {
+            let pool = buffer(room);
+            let pair = |&len: &u64| {
+                let weights = place(starts, next);
+                let gradients = place(starts, weights + len);
+                next = gradients + len;
+                (slice(&pool, weights, len), slice(&pool, gradients, len))
+            };
+            lens.iter().map(pair).collect()
         }
     }
 }
@@ -398,7 +424,7 @@ const SHAPES: [&[usize]; 5] = [&[5, 7], &[130], &[1], &[2, 3, 9], &[6, 1]];
 /// Trains both for two cycles, and compares all that a step can change.
 pub async fn run_options(gpu: &Gpu, case: &pairs::Case, seed: u64) {
     let lens = SHAPES.map(|shape| shape.iter().product::<usize>());
-    let home = [Home::Owned, Home::Separate, Home::TwoPools, Home::OnePool][case.home];
+    let home = HOMES[case.home];
     let names: Vec<String> = (0..lens.len()).map(|tensor| format!("t{tensor}")).collect();
     let values = |kind: u64| -> Vec<Vec<f32>> {
         lens.iter().zip(0..).map(|(&len, tensor)| noise(len, 1000 * seed + 100 * kind + tensor)).collect()

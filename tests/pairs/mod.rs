@@ -63,7 +63,7 @@ pub struct Case {
     pub kind: &'static Kind,
     pub lookahead: Option<Lookahead>,
     pub options: Options,
-    /// From 0 to 3: where weights and gradients lie.
+    /// From 0 to 6: where weights and gradients lie.
     pub home: usize,
     pub shape: Shape,
 }
@@ -200,7 +200,7 @@ fn sizes(halves: bool) -> Vec<usize> {
     let kinds = rules::kinds().count();
     let slow_bf16 = if halves { 2 } else { 1 };
     let counts =
-        [kinds, 4, 4, CLIPS.len(), CURVATURES.len(), SCOPES.len(), 4, AVERAGES.len(), 3, 4, half, half];
+        [kinds, 4, 7, CLIPS.len(), CURVATURES.len(), SCOPES.len(), 4, AVERAGES.len(), 3, 4, half, half];
     [&counts[..], &[2, 2, slow_bf16, 2, 2, transforms().len(), shapes().len()]].concat()
 }
 

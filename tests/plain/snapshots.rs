@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, path::Path};
 use lookahead_wgpu::{
     Accumulation, AdaptiveAlpha, Average, Clip, Half, Lookahead, Options, Shape, StatePolicy,
     alpha::{Curvature, GradientAt, Scope},
-    kernels::{self, Access, Decision, Measure, Recipe, Source},
+    kernels::{self, Access, Decision, Measure, Recipe, Source, Width},
     outer::Nesterov,
     rules,
     transform::GradientNoise,
@@ -82,9 +82,15 @@ fn kept() -> Vec<(&'static str, Source)> {
     vec![
         ("step_sgd", recipe("sgd", None, &plain(), owned, |it| it.step())),
         ("step_adam_lookahead_clipped", recipe("adam", interpolate, &clipped, owned, |it| it.step())),
-        ("step_adam_with_everything", recipe("adam", interpolate, &everything, Access::Far, |it| it.step())),
-        ("step_adafactor_reset", recipe("adafactor", reset, &plain(), Access::Pooled, |it| it.step())),
-        ("swap_slow", recipe("adam", maintain, &plain(), Access::Borrowed, |it| it.swap_slow())),
+        (
+            "step_adam_with_everything",
+            recipe("adam", interpolate, &everything, Access::Far(Width::Value), |it| it.step()),
+        ),
+        (
+            "step_adafactor_reset",
+            recipe("adafactor", reset, &plain(), Access::Pooled(Width::Vec4), |it| it.step()),
+        ),
+        ("swap_slow", recipe("adam", maintain, &plain(), Access::Borrowed(Width::Vec4), |it| it.swap_slow())),
         ("partial_norm", recipe("adam", None, &clipped, owned, |it| it.partial(Measure::Norm))),
         ("finish_norm_scaled", kernels::finish(Measure::Norm, true, Shape::GPU)),
         ("partial_trust_lamb", recipe("lamb", None, &plain(), owned, |it| it.partial(Measure::Trust))),

@@ -184,25 +184,9 @@ fn la_times(factor: f32, v: vec4f) -> vec4f {
     return -factor * bitcast<vec4f>(select(lowered, bits, magnitude >= vec4u(0x7f800000u)));
 }
 
-// Weights and gradients in somebody else's buffers.
-@group(1) @binding(1) var<storage, read_write> la_weights: array<f32>;
-
-// Both in one, too far apart for one binding: WebGPU allows two bindings of one buffer in one dispatch where both are
-// read_write and do not overlap.
-@group(1) @binding(2) var<storage, read_write> la_gradients: array<u32>;
-
-fn la_gradient_word(at: u32) -> u32 {
-    return la_gradients[at];
-}
-
-// Two values a word.
-fn la_gradient_value(at: u32) -> f32 {
-    let word = la_gradient_word(at / 2u);
-    return bitcast<f32>(select(word << 16u, word & 0xffff0000u, at % 2u == 1u));
-}
-
+// Where four values lie in somebody else's buffers.
 struct La_Place {
-    weights: u32,   // where the four values start in the bound weights
+    weights: u32,   // where they start in the bound weights
     gradients: u32, // and in the bound gradients
     lanes: u32,     // how many of the four are the tensor's; the others are padding
 }
@@ -219,9 +203,27 @@ fn la_enter_place() {
     la_left = max(la_table[la_segment + 1u], skip) - skip;
 }
 
+// In values.
 fn la_locate(i: u32) -> La_Place {
     let skip = 4u * (i - la_entered);
     return La_Place(la_weights_at + skip, la_gradients_at + skip, min(max(la_left, skip) - skip, 4u));
+}
+
+// Weights and gradients in somebody else's buffers, value by value: a tensor may start at any.
+@group(1) @binding(1) var<storage, read_write> la_weights: array<f32>;
+
+// Both in one, too far apart for one binding: WebGPU allows two bindings of one buffer in one dispatch where both are
+// read_write and do not overlap.
+@group(1) @binding(2) var<storage, read_write> la_gradients: array<u32>;
+
+fn la_gradient_word(at: u32) -> u32 {
+    return la_gradients[at];
+}
+
+// Two values a word.
+fn la_gradient_value(at: u32) -> f32 {
+    let word = la_gradient_word(at / 2u);
+    return bitcast<f32>(select(word << 16u, word & 0xffff0000u, at % 2u == 1u));
 }
 
 // Padding takes the last value again.
@@ -239,11 +241,11 @@ fn la_load_gradient(place: La_Place) -> vec4f {
     return vec4f(la_gradient_value(at.x), la_gradient_value(at.y), la_gradient_value(at.z), la_gradient_value(at.w));
 }
 
-fn la_store_weights(at: La_Place, w: vec4f) {
-    if at.lanes > 0u { la_weights[at.weights] = w.x; }
-    if at.lanes > 1u { la_weights[at.weights + 1u] = w.y; }
-    if at.lanes > 2u { la_weights[at.weights + 2u] = w.z; }
-    if at.lanes > 3u { la_weights[at.weights + 3u] = w.w; }
+fn la_store_weights(place: La_Place, w: vec4f) {
+    if place.lanes > 0u { la_weights[place.weights] = w.x; }
+    if place.lanes > 1u { la_weights[place.weights + 1u] = w.y; }
+    if place.lanes > 2u { la_weights[place.weights + 2u] = w.z; }
+    if place.lanes > 3u { la_weights[place.weights + 3u] = w.w; }
 }
 
 // What the optimizer keeps for each weight besides the weights: planes of `la_window.stride` vec4s, side by side. The

@@ -1,4 +1,4 @@
-// swap of adam, Borrowed, Some(Maintain)
+// swap of adam, Borrowed(Vec4), Some(Maintain)
 // Exchanges the weights with the slow ones or with the average, in place and without losing a bit of either: for
 // evaluation in the buffers that the model's kernels are bound to.
 
@@ -91,21 +91,9 @@ fn la_is_not_finite(v: vec4f) -> vec4<bool> {
     return (bitcast<vec4u>(v) & vec4u(0x7f800000u)) == vec4u(0x7f800000u);
 }
 
-// Weights and gradients in somebody else's buffers.
-@group(1) @binding(1) var<storage, read_write> la_weights: array<f32>;
-
-@group(1) @binding(2) var<storage, read> la_gradients: array<u32>;
-
-fn la_gradient_word(at: u32) -> u32 {
-    return la_gradients[at];
-}
-
-fn la_gradient_value(at: u32) -> f32 {
-    return bitcast<f32>(la_gradient_word(at));
-}
-
+// Where four values lie in somebody else's buffers.
 struct La_Place {
-    weights: u32,   // where the four values start in the bound weights
+    weights: u32,   // where they start in the bound weights
     gradients: u32, // and in the bound gradients
     lanes: u32,     // how many of the four are the tensor's; the others are padding
 }
@@ -122,31 +110,42 @@ fn la_enter_place() {
     la_left = max(la_table[la_segment + 1u], skip) - skip;
 }
 
+// In values.
 fn la_locate(i: u32) -> La_Place {
     let skip = 4u * (i - la_entered);
     return La_Place(la_weights_at + skip, la_gradients_at + skip, min(max(la_left, skip) - skip, 4u));
 }
 
-// Padding takes the last value again.
-fn la_four(at: u32, lanes: u32) -> vec4u {
-    return vec4u(at) + min(vec4u(0u, 1u, 2u, 3u), vec4u(max(lanes, 1u) - 1u));
-}
+// Weights and gradients in somebody else's buffers, where each tensor starts at a multiple of four values and the four
+// that its last is in are bound too. They are words, since what lies behind a tensor is stored again as it was, whatever
+// it stands for.
+@group(1) @binding(1) var<storage, read_write> la_weights: array<vec4u>;
 
-fn la_load_weights(place: La_Place) -> vec4f {
-    let at = la_four(place.weights, place.lanes);
-    return vec4f(la_weights[at.x], la_weights[at.y], la_weights[at.z], la_weights[at.w]);
+alias La_Four = vec4u;
+
+@group(1) @binding(2) var<storage, read> la_gradients: array<La_Four>;
+
+fn la_gradient_words(at: u32) -> La_Four {
+    return la_gradients[at];
 }
 
 fn la_load_gradient(place: La_Place) -> vec4f {
-    let at = la_four(place.gradients, place.lanes);
-    return vec4f(la_gradient_value(at.x), la_gradient_value(at.y), la_gradient_value(at.z), la_gradient_value(at.w));
+    return bitcast<vec4f>(la_gradient_words(place.gradients / 4u));
 }
 
-fn la_store_weights(at: La_Place, w: vec4f) {
-    if at.lanes > 0u { la_weights[at.weights] = w.x; }
-    if at.lanes > 1u { la_weights[at.weights + 1u] = w.y; }
-    if at.lanes > 2u { la_weights[at.weights + 2u] = w.z; }
-    if at.lanes > 3u { la_weights[at.weights + 3u] = w.w; }
+// What the last load found: a store is at the same place, and puts back what is not the tensor's.
+var<private> la_found: vec4u;
+
+fn la_load_weights(place: La_Place) -> vec4f {
+    la_found = la_weights[place.weights / 4u];
+    return bitcast<vec4f>(la_found);
+}
+
+fn la_store_weights(place: La_Place, w: vec4f) {
+    if place.lanes > 0u {
+        let is_own = vec4u(0u, 1u, 2u, 3u) < vec4u(place.lanes);
+        la_weights[place.weights / 4u] = select(la_found, bitcast<vec4u>(w), is_own);
+    }
 }
 
 // What the optimizer keeps for each weight besides the weights: planes of `la_window.stride` vec4s, side by side. The

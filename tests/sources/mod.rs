@@ -23,7 +23,8 @@ pub fn constants(source: &Source) -> Vec<BTreeMap<&'static str, f64>> {
 /// The kernels of these settings.
 pub fn of(case: &pairs::Case) -> Vec<Source> {
     let rule = case.rule();
-    let (access, options) = (Access::ALL[case.home], &case.options);
+    let options = &case.options;
+    let access = Access::all().nth(case.home).unwrap();
     let recipe = Recipe {
         rule: rule.as_ref(),
         lookahead: case.lookahead.as_ref(),
