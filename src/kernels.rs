@@ -21,5 +21,5 @@ pub(crate) use check::{
     check_coefficients, check_collisions, check_hyper, check_links, check_transform_coefficients,
 };
 pub use compose::{all, decide, finish, moments, sync_moments};
-pub use spec::{Access, Decision, Measure, Recipe, Source, Width};
+pub use spec::{Access, Decision, Measure, Recipe, Source, Tensors, Width};
 pub use text::BUILTINS;

@@ -16,7 +16,7 @@ use crate::{
         shape::Shape,
         transform::Context,
     },
-    kernels::{Access, Recipe},
+    kernels::{Access, Recipe, Tensors},
     layout::params::flags,
     plan::cycle::CycleState,
     rules::{Rule, Slot, Step, WeightDecay},
@@ -334,7 +334,8 @@ impl Twin {
     fn transformed(&self, mut total: Vec<Vec<f64>>, gradient_scale: f64) -> Vec<Vec<f64>> {
         let (rule, lookahead) = (self.rule.as_ref(), self.lookahead.as_ref());
         let (access, shape) = (Access::Owned, Shape::default());
-        let recipe = Recipe { rule, lookahead, options: &self.options, access, shape, long_rows: false };
+        let recipe =
+            Recipe { rule, lookahead, options: &self.options, access, shape, tensors: Tensors::default() };
         let context = Context { shapes: &self.shapes, step: self.steps, gradient_scale };
         recipe.transforms().iter().for_each(|link| link.transform.apply(&mut total, &context));
         total

@@ -7,7 +7,7 @@ use std::{io::Write, process::ExitCode};
 use clap::Parser;
 use lookahead_wgpu::{
     Guard, Shape,
-    kernels::{self, Access, Decision, Measure, Recipe, Source, Width},
+    kernels::{self, Access, Decision, Measure, Recipe, Source, Tensors, Width},
     rules,
 };
 use options::{Arguments, Home, Which};
@@ -46,7 +46,7 @@ fn sources(arguments: &Arguments) -> Result<Vec<Source>, String> {
         options: &options,
         access: access(arguments),
         shape: if arguments.cpu { Shape::CPU } else { Shape::GPU },
-        long_rows: arguments.long_rows,
+        tensors: Tensors { long_rows: arguments.long_rows, even_moments: arguments.even_moments },
     };
     let found = of(&recipe, arguments.kernel);
     if found.is_empty() {

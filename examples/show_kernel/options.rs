@@ -45,6 +45,11 @@ pub struct Arguments {
     #[arg(long)]
     pub long_rows: bool,
 
+    /// For models whose factored moments have four values side by side together, as matrices of rows of a multiple of
+    /// four have
+    #[arg(long)]
+    pub even_moments: bool,
+
     /// Lookahead around the rule, with this policy for the rule's state
     #[arg(long, value_enum, value_name = "POLICY")]
     lookahead: Option<Policy>,

@@ -18,12 +18,22 @@ var<private> la_last: u32; // how far the tensor's last value is from where the 
 var<private> la_by_row: La_Axis;
 var<private> la_by_column: La_Axis;
 
+// a / b of any two whole numbers, b not 0: an estimate that is not above it, what that lacks, and one more. Few devices
+// divide whole numbers well.
+fn la_divided(a: u32, b: u32) -> u32 {
+    let inverse = 0x1.ffffep-1 / f32(b);
+    var quotient = u32(f32(a) * inverse);
+    quotient += u32(f32(a - quotient * b) * inverse);
+    return quotient + select(0u, 1u, a - quotient * b >= b);
+}
+
 fn la_axis(shape: u32, value: u32) -> La_Axis {
     let block = max(la_table[shape + 1u], 1u);
     let stride = max(la_table[shape + 2u], 1u);
-    let number = value / block;
+    let number = la_divided(value, block);
     let begun = value - number * block;
-    return La_Axis(la_table[shape], block, stride, number * stride, begun, begun % stride);
+    let place = begun - la_divided(begun, stride) * stride;
+    return La_Axis(la_table[shape], block, stride, number * stride, begun, place);
 }
 
 fn la_enter_moments() {
@@ -35,6 +45,35 @@ fn la_enter_moments() {
     la_by_column = la_axis(shape + 4u, value);
 }
 
+#if even
+// As `la_quotients`.
+fn la_quotient(a: u32, b: u32) -> u32 {
+    let found = u32((f32(a) + 0.5) * (1.0 / f32(b)));
+    return select(found, select(0u, 1u, a >= b), b > 0x40000u);
+}
+
+// The root of the first of four values, in `la_factors`.
+fn la_root(axis: La_Axis, distance: u32) -> u32 {
+    let place = axis.place + distance;
+    let rest = place - axis.stride * la_quotient(place, axis.stride);
+    return axis.roots + axis.of_block + axis.stride * la_quotient(axis.begun + distance, axis.block) + rest;
+}
+
+// Four values that belong together have one entry of the axis whose stride is 1, and of the other one four side by side.
+fn la_over_root(i: u32, g: vec4f) -> vec4f {
+    let distance = min(4u * (i - la_entered), la_last / 4u * 4u);
+    let lanes = min(vec4u(0u, 1u, 2u, 3u), vec4u(la_last - distance));
+    let is_whole = la_by_column.roots == 0u;
+    let has_one_row = la_by_row.stride == 1u;
+    let by_row = la_root(la_by_row, distance);
+    let by_column = la_root(la_by_column, distance);
+    let one = la_factors[select(by_column, by_row, has_one_row)];
+    let at = vec4u(select(by_row, by_column, has_one_row)) + lanes;
+    let four = vec4f(la_factors[at.x], la_factors[at.y], la_factors[at.z], la_factors[at.w]);
+    let over = select(select(vec4f(one), four, has_one_row), sqrt(four), is_whole);
+    return g * select(select(four, vec4f(one), has_one_row), vec4f(1.0), is_whole) / over;
+}
+#else
 fn la_roots(axis: La_Axis, distance: vec4u) -> vec4f {
     let blocks = la_quotients(vec4u(axis.begun) + distance, axis.block);
     let places = vec4u(axis.place) + distance;
@@ -51,6 +90,7 @@ fn la_over_root(i: u32, g: vec4f) -> vec4f {
     }
     return g * by_row / la_roots(la_by_column, distance);
 }
+#end
 
 // What the rule is given: the tensor's clipping and scale in it.
 fn la_normalise(i: u32, g: vec4f) -> vec4f {

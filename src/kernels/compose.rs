@@ -3,7 +3,7 @@
 #[cfg(feature = "validate")]
 use super::transforms;
 use super::{
-    Access, Decision, Measure, Recipe, Source, Width,
+    Access, Decision, Measure, Recipe, Source, Tensors, Width,
     template::{Text, Values, expand},
 };
 #[cfg(feature = "validate")]
@@ -71,6 +71,7 @@ const VALUES: &[&str] = &[
     "curvature_at",
     "curvature_raw",
     "curvature_root",
+    "even",
     "f16_gradients",
     "f16_weights",
     "factored",
@@ -201,7 +202,9 @@ impl Recipe<'_> {
     /// The kernel of one inner step with the sync fused into it.
     pub fn step(&self) -> Source {
         let kernel = self.kernel("step", "la_step", true);
-        kernel.flags([("long_rows", self.centralises() && self.long_rows)]).compose(self.title("step"))
+        kernel
+            .flags([("long_rows", self.centralises() && self.tensors.long_rows)])
+            .compose(self.title("step"))
     }
 
     /// The first pass of a reduction.
@@ -269,6 +272,7 @@ impl Recipe<'_> {
                 ("trust", self.rule.trust().is_some()),
                 ("measure_stores", self.rule.trust().is_some_and(|trust| trust.measure_stores)),
                 ("factored", self.is_factored()),
+                ("even", self.tensors.even_moments),
                 ("table", self.table()),
                 ("reductions", !self.measures().is_empty()),
                 ("owned", self.access == Access::Owned),
@@ -414,7 +418,8 @@ pub fn all(rule: &dyn Rule, options: &Options, shape: Shape) -> Vec<Source> {
     let lookaheads = [None, Some(Maintain), Some(Interpolate), Some(Reset)]
         .map(|policy| policy.map(|policy| Lookahead::default().policy(policy)));
     let recipes = Access::all().flat_map(|access| {
-        let recipe = move |lookahead| Recipe { rule, lookahead, options, access, shape, long_rows: false };
+        let recipe =
+            move |lookahead| Recipe { rule, lookahead, options, access, shape, tensors: Tensors::default() };
         lookaheads.each_ref().map(|lookahead| recipe(lookahead.as_ref()))
     });
     recipes.flat_map(|recipe| recipe.sources()).collect()

@@ -79,8 +79,18 @@ pub struct Recipe<'a> {
     pub access: Access,
     /// How they are cut.
     pub shape: Shape,
+    /// What all tensors have in common.
+    pub tensors: Tensors,
+}
+
+/// What is known of the shapes of all tensors of a group: nothing by default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tensors {
     /// Every row that is centralised has at least 32 values, as many as a thread of a step takes at most.
     pub long_rows: bool,
+    /// Every four values that belong together have one entry of a factored second moment by one dimension, and by the
+    /// other four side by side.
+    pub even_moments: bool,
 }
 
 /// The first pass of a reduction over each weight's neighbourhood.

@@ -10,7 +10,7 @@ use naga::{
 use super::{
     author::Author,
     compose,
-    spec::{Access, Measure, Recipe, Source, Width},
+    spec::{Access, Measure, Recipe, Source, Tensors, Width},
 };
 use crate::{
     config::{
@@ -40,7 +40,7 @@ fn check_with(rule: &dyn Rule, access: Access) -> Result<(), Error> {
         options: &options,
         access,
         shape: Shape::default(),
-        long_rows: false,
+        tensors: Tensors::default(),
     };
     let error = |(line, message)| Author::Rule.wrong(rule.name(), line, message);
     let check = |source: Source| check_text(rule.name(), rule.wgsl(), &source.wgsl).map_err(error);

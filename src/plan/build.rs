@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{
     access::{ByAccess, SharedLayouts},
     checks::{check_bindings, check_lengths, check_options},
+    factored::is_even,
     group::GroupState,
     guard::{self, GuardPlan},
     placement::slack,
@@ -26,7 +27,7 @@ use crate::{
         shape::Shape,
     },
     error::{Error, list},
-    kernels::{Access, Binding, Measure, Recipe},
+    kernels::{Access, Binding, Measure, Recipe, Tensors},
     layout::{
         limits::{Bounds, Limits},
         params::{SLOT, flags},
@@ -111,15 +112,23 @@ impl Draft {
     }
 
     fn recipes(&self, access: Access) -> Vec<Recipe<'_>> {
-        let all = self.groups.iter().map(|group| Recipe {
+        let long_rows = self.layout.tensors.iter().all(has_long_rows);
+        let all = self.groups.iter().enumerate().map(|(index, group)| Recipe {
             rule: group.rule.as_ref(),
             lookahead: group.lookahead.as_ref(),
             options: &self.options,
             access,
             shape: self.bounds.shape,
-            long_rows: self.layout.tensors.iter().all(has_long_rows),
+            tensors: Tensors { long_rows, even_moments: self.has_even_moments(index) },
         });
         all.collect()
+    }
+
+    /// Whether a rule keeps factored second moments, of tensors that are all even.
+    fn has_even_moments(&self, group: usize) -> bool {
+        let mut tensors = self.layout.tensors.iter().filter(|tensor| tensor.group == group);
+        let factored = self.groups[group].rule.factored(1);
+        factored.is_some_and(|factored| tensors.all(|it| is_even(&it.shape, factored.least_dimension)))
     }
 
     /// Decides the rest.

@@ -9,7 +9,7 @@ use crate::{
         shape::Shape,
     },
     error::Error,
-    kernels::{Access, Recipe, check_collisions, check_links, check_outer, check_transform},
+    kernels::{Access, Recipe, Tensors, check_collisions, check_links, check_outer, check_transform},
     layout::{limits::Limits, params::ROWS, tensors::Layout},
     rules::Rule,
 };
@@ -26,7 +26,7 @@ pub(super) fn check_options(
     for group in groups {
         let (rule, outer) = (group.rule.as_ref(), options.outer.as_ref());
         let (lookahead, access, shape) = (group.lookahead.as_ref(), Access::Owned, Shape::default());
-        let recipe = Recipe { rule, lookahead, options, access, shape, long_rows: false };
+        let recipe = Recipe { rule, lookahead, options, access, shape, tensors: Tensors::default() };
         let links = recipe.transforms();
         check_links(&links)?;
         check_collisions(rule, outer, &links)?;

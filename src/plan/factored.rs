@@ -79,6 +79,15 @@ pub(crate) fn dimensions(shape: &[usize], least: usize) -> Option<(usize, usize)
     (shape[second] >= least).then_some((second, largest))
 }
 
+/// Whether each four values that belong together have one entry of the axis whose stride is 1, and of the other one four
+/// side by side. What is not factored has four side by side, too.
+pub(super) fn is_even(shape: &[usize], least: usize) -> bool {
+    let moment = Moment::new(shape, least, &mut Next::default());
+    let [row, column] = &moment.axes[..] else { return true };
+    let (one, other) = if row.stride == 1 { (row, column) } else { (column, row) };
+    one.stride == 1 && one.size.is_multiple_of(4) && other.stride.is_multiple_of(4)
+}
+
 /// Where the next moment goes, its root, and the next mean.
 #[derive(Debug, Default, Clone, Copy, PartialEq)]
 struct Next {
@@ -365,7 +374,10 @@ impl FactoredMoments {
         let axis = |index: usize| {
             moment.axes.get(index).map_or([0; 3], |axis: &Axis| {
                 let roots = self.start + axis.root.map_or(axis.at, |root| self.factoring.kept() + root);
-                [roots, axis.size * axis.stride, axis.stride].map(|word| word as u32)
+                // What is not factored is one block of entries side by side.
+                let whole = [moment.values.next_multiple_of(4); 2];
+                let [block, stride] = axis.root.map_or(whole, |_| [axis.size * axis.stride, axis.stride]);
+                [roots, block, stride].map(|word| word.min(u64::from(u32::MAX)) as u32)
             })
         };
         let mut shape = [moment.values as u32; SHAPE];
@@ -521,6 +533,22 @@ mod tests {
         assert_eq!(dimensions(&[4, 3], 4), None);
         assert_eq!(dimensions(&[100], 2), None);
         assert_eq!(dimensions(&[], 1), None);
+    }
+
+    #[test]
+    fn four_values_are_even_where_rows_are() {
+        for (shape, even) in [
+            (&[8, 12][..], true),
+            (&[12, 8], true),
+            (&[3, 12], true),
+            (&[12, 6], false),
+            (&[2, 8, 4], true),
+            (&[8, 8, 3, 3], false),
+            (&[8, 8, 1, 1], true),
+            (&[7], true),
+        ] {
+            assert_eq!(is_even(shape, 2), even, "{shape:?}");
+        }
     }
 
     #[test]

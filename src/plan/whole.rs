@@ -15,7 +15,7 @@ use crate::{
         schedule::Schedule,
     },
     error::{Error, list},
-    kernels::Recipe,
+    kernels::{Recipe, Tensors},
     layout::tensors::Layout,
 };
 
@@ -164,7 +164,7 @@ impl Plan {
         let group = &self.state.groups[group];
         let (rule, lookahead) = (group.rule.as_ref(), group.lookahead.as_ref());
         let (options, shape) = (&self.options, self.program.shape);
-        Some(Recipe { rule, lookahead, options, access, shape, long_rows: false })
+        Some(Recipe { rule, lookahead, options, access, shape, tensors: Tensors::default() })
     }
 
     /// Where the gradient of the adaptive alpha is taken, if it is adaptive.

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, path::Path};
 use lookahead_wgpu::{
     Accumulation, AdaptiveAlpha, Average, Clip, Half, Lookahead, Options, Shape, StatePolicy,
     alpha::{Curvature, GradientAt, Scope},
-    kernels::{self, Access, Decision, Measure, Recipe, Source, Width},
+    kernels::{self, Access, Decision, Measure, Recipe, Source, Tensors, Width},
     outer::Nesterov,
     rules,
     transform::GradientNoise,
@@ -73,7 +73,7 @@ fn kept() -> Vec<(&'static str, Source)> {
             options,
             access,
             shape: Shape::default(),
-            long_rows: false,
+            tensors: Tensors::default(),
         })
     };
     let (interpolate, maintain) = (with(StatePolicy::Interpolate), with(StatePolicy::Maintain));

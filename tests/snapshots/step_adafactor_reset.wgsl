@@ -272,12 +272,22 @@ var<private> la_last: u32; // how far the tensor's last value is from where the 
 var<private> la_by_row: La_Axis;
 var<private> la_by_column: La_Axis;
 
+// a / b of any two whole numbers, b not 0: an estimate that is not above it, what that lacks, and one more. Few devices
+// divide whole numbers well.
+fn la_divided(a: u32, b: u32) -> u32 {
+    let inverse = 0x1.ffffep-1 / f32(b);
+    var quotient = u32(f32(a) * inverse);
+    quotient += u32(f32(a - quotient * b) * inverse);
+    return quotient + select(0u, 1u, a - quotient * b >= b);
+}
+
 fn la_axis(shape: u32, value: u32) -> La_Axis {
     let block = max(la_table[shape + 1u], 1u);
     let stride = max(la_table[shape + 2u], 1u);
-    let number = value / block;
+    let number = la_divided(value, block);
     let begun = value - number * block;
-    return La_Axis(la_table[shape], block, stride, number * stride, begun, begun % stride);
+    let place = begun - la_divided(begun, stride) * stride;
+    return La_Axis(la_table[shape], block, stride, number * stride, begun, place);
 }
 
 fn la_enter_moments() {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use lookahead_wgpu::kernels::{Access, Recipe, Source};
+use lookahead_wgpu::kernels::{Access, Recipe, Source, Tensors};
 
 #[path = "../pairs/mod.rs"]
 pub mod pairs;
@@ -31,7 +31,10 @@ pub fn of(case: &pairs::Case) -> Vec<Source> {
         options,
         access,
         shape: case.shape,
-        long_rows: case.home.is_multiple_of(2),
+        tensors: Tensors {
+            long_rows: case.home.is_multiple_of(2),
+            even_moments: case.home.is_multiple_of(3),
+        },
     };
     recipe.sources()
 }
