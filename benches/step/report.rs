@@ -76,6 +76,7 @@ pub struct SyncRow {
 /// What many tensors add to one.
 #[derive(Serialize)]
 pub struct TensorsRow {
+    pub network: &'static str,
     pub parameters: u64,
     pub tensors: usize,
     pub one_dispatches: usize,
@@ -83,6 +84,7 @@ pub struct TensorsRow {
     pub one_ms: f64,
     pub many_ms: f64,
     pub ratio: f64,
+    pub over_floor: f64,
     pub spread: f64,
     pub samples: usize,
 }
@@ -210,13 +212,23 @@ impl Adapter {
             return String::new();
         }
         let mut text = format!(
-            "\nThe tensors of ResNet-50 against one of as many parameters: lookahead(adam).\n\
-             {:>7} {:>11} {:>10} {:>8} {:>10} {:>10} {:>6} {:>6}\n",
-            "tensors", "parameters", "dispatches", "ms/step", "one tensor", "dispatches", "ratio", "spread"
+            "\nThe tensors of a network against one of as many parameters: lookahead(adam).\n\
+             {:13} {:>7} {:>11} {:>10} {:>8} {:>10} {:>10} {:>6} {:>6} {:>6}\n",
+            "network",
+            "tensors",
+            "parameters",
+            "dispatches",
+            "ms/step",
+            "one tensor",
+            "dispatches",
+            "ratio",
+            "/floor",
+            "spread"
         );
         for row in &self.tensors {
             text += &format!(
-                "{:>7} {:>11} {:>10} {:>8} {:>7} ms {:>10} {:>6.3} {:>6}\n",
+                "{:13} {:>7} {:>11} {:>10} {:>8} {:>7} ms {:>10} {:>6.3} {:>6.2} {:>6}\n",
+                row.network,
                 row.tensors,
                 count(row.parameters),
                 row.many_dispatches,
@@ -224,6 +236,7 @@ impl Adapter {
                 milliseconds(row.one_ms),
                 row.one_dispatches,
                 row.ratio,
+                row.over_floor,
                 percent(row.spread)
             );
         }

@@ -39,13 +39,13 @@ impl Rows<'_> {
         let names = Variant::all().into_iter().map(|variant| variant.name);
         let names = names.chain(rules().into_iter().map(|(name, _)| added_to(name)));
         let names = names.chain(options().into_iter().map(|(name, _)| name.to_owned()));
-        let others = [COPY_KERNEL, TENSORS, AUTOTUNE].into_iter().chain(HOST.map(|_| RECORDING));
+        let others = [COPY_KERNEL, AUTOTUNE].into_iter().chain(HOST.map(|_| RECORDING));
+        let others = others.chain(networks(1).map(|(network, _)| network));
         names.chain(others.map(str::to_owned)).filter(|name| self.has(name)).count()
     }
 }
 
 const COPY_KERNEL: &str = "copy kernel";
-const TENSORS: &str = "the tensors of ResNet-50";
 const RECORDING: &str = "recording";
 const AUTOTUNE: &str = "autotune";
 
@@ -91,8 +91,10 @@ impl Adapter {
                 adapter.options.push(option(gpu, name, options, sizes.rules, effort)?);
             }
         }
-        if begin(TENSORS) {
-            adapter.tensors.push(tensors(gpu, sizes.width, effort)?);
+        for (network, shapes) in networks(sizes.width) {
+            if begin(network) {
+                adapter.tensors.push(tensors(gpu, network, &shapes, effort)?);
+            }
         }
         for (tensors, groups) in HOST {
             if begin(RECORDING) {
@@ -280,15 +282,33 @@ fn option(
     })
 }
 
-fn tensors(gpu: &Gpu, width: usize, effort: &Effort) -> Result<TensorsRow, Failure> {
+/// Networks of many tensors: names and shapes.
+fn networks(width: usize) -> [(&'static str, Vec<(String, Vec<usize>)>); 2] {
+    // Little to move: what a dispatch and a submission cost stands out.
+    let layer = |index: usize| {
+        let weight = if index < 6 { vec![320, 320] } else { vec![320, 348] };
+        [(format!("{index}.weight"), weight), (format!("{index}.bias"), vec![320])]
+    };
+    [("ResNet-50", resnet50::tensors(width)), ("small network", (0..10).flat_map(layer).collect())]
+}
+
+/// lookahead(adam) over the tensors of a network, against one of as many values, and against the floor.
+fn tensors(
+    gpu: &Gpu,
+    network: &'static str,
+    shapes: &[(String, Vec<usize>)],
+    effort: &Effort,
+) -> Result<TensorsRow, Failure> {
     let builder = || Optimizer::builder(Adam::default()).lookahead(lookahead());
-    let shapes = resnet50::tensors(width);
     let values = shapes.iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
     let many = shapes.iter().fold(builder(), |builder, (name, shape)| builder.tensor(name, shape));
     let mut many = Subject::owned(gpu, many)?;
     let mut one = Subject::owned(gpu, builder().tensor("w", &[values]))?;
-    let samples = Samples::measure(gpu, &mut [&mut one.work, &mut many.work], effort)?;
+    let [step, last] = many.streams;
+    let mut floor = floor::cycle(gpu, values, step, last)?;
+    let samples = Samples::measure(gpu, &mut [&mut one.work, &mut many.work, &mut floor.work], effort)?;
     Ok(TensorsRow {
+        network,
         parameters: many.parameters,
         tensors: many.tensors,
         one_dispatches: one.dispatches,
@@ -296,6 +316,7 @@ fn tensors(gpu: &Gpu, width: usize, effort: &Effort) -> Result<TensorsRow, Failu
         one_ms: median(&samples.of[0]) / f64::from(K) * 1e3,
         many_ms: median(&samples.of[1]) / f64::from(K) * 1e3,
         ratio: samples.ratio(1, 0),
+        over_floor: samples.ratio(1, 2) * floor.bytes / many.bytes,
         spread: samples.spread(1, 0),
         samples: samples.of[0].len(),
     })

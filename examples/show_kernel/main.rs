@@ -87,9 +87,9 @@ fn of(recipe: &Recipe<'_>, which: Which) -> Vec<Source> {
         Which::FinishTried => measured(Measure::Tried).map(|measure| recipe.finish(measure)),
         Which::FinishAlpha => measured(Measure::Alpha).map(|measure| recipe.finish(measure)),
         Which::MomentSums => is_factored.then(|| recipe.sums()),
-        Which::MomentFold => is_factored.then(|| kernels::moments()[0].clone()),
-        Which::MomentMeans => is_factored.then(|| kernels::moments()[1].clone()),
-        Which::MomentRoots => is_factored.then(|| kernels::moments()[2].clone()),
+        Which::MomentFold => is_factored.then(|| kernels::moments(recipe.shape)[0].clone()),
+        Which::MomentMeans => is_factored.then(|| kernels::moments(recipe.shape)[1].clone()),
+        Which::MomentRoots => is_factored.then(|| kernels::moments(recipe.shape)[2].clone()),
         Which::MomentSync => {
             lookahead.filter(|_| is_factored).and_then(|lookahead| kernels::sync_moments(lookahead.policy))
         }

@@ -7,6 +7,7 @@ struct La_Entries {
     at: u32,      // the first, in `la_factors`
     slow: u32,    // its slow copy, where there is one
     count: u32,
+    shares: u32,  // threads that add up an entry together, a power of two
     number: u32,  // the first one's number in the tensor
     sheets: u32,  // the sheets that have partial sums of them
     end: u32,     // one past the last

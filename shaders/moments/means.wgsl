@@ -27,10 +27,15 @@ fn la_means(
         return;
     }
     let task = la_tasks[at];
-    var total = 0.0;
-    for (var j = local; j < task.rows; j += LA_WORKGROUP) {
-        total += la_factors[task.row + j * task.stride];
+    // Four on their way at once.
+    var four = vec4f();
+    for (var j = local; j < task.rows; j += 4u * LA_WORKGROUP) {
+        let rows = vec4u(j) + LA_WORKGROUP * vec4u(0u, 1u, 2u, 3u);
+        let at = vec4u(task.row) + task.stride * min(rows, vec4u(task.rows - 1u));
+        let found = vec4f(la_factors[at.x], la_factors[at.y], la_factors[at.z], la_factors[at.w]);
+        four += select(vec4f(), found, rows < vec4u(task.rows));
     }
+    let total = four.x + four.y + four.z + four.w;
     la_mine[local] = total;
     for (var half = LA_WORKGROUP / 2u; half > 0u; half /= 2u) {
         workgroupBarrier();

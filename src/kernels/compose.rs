@@ -358,8 +358,9 @@ pub fn finish(measure: Measure, scaled: bool, shape: Shape) -> Source {
 }
 
 /// What becomes of the first pass's sums: the second moments, the means of each matrix's rows, and the roots of both.
-pub fn moments() -> [Source; 3] {
+pub fn moments(shape: Shape) -> [Source; 3] {
     let fold = Kernel::new("moments/fold", "la_fold").flags([("reads_hyper", true)]);
+    let fold = fold.values([("together", shape.lanes - 1)]);
     let means = Kernel::new("moments/means", "la_means");
     let roots = Kernel::new("moments/roots", "la_roots");
     [
@@ -395,7 +396,7 @@ impl Recipe<'_> {
         sources.extend(measures.iter().map(|measure| self.finish(*measure)));
         if self.is_factored() {
             sources.push(self.sums());
-            sources.extend(moments());
+            sources.extend(moments(self.shape));
             sources.extend(self.lookahead.and_then(|lookahead| sync_moments(lookahead.policy)));
         }
         if self.lookahead.is_some() && !options.slow_bf16 {

@@ -32,8 +32,14 @@ const SPAN: u64 = 16_384;
 /// Neighbours, or times four, that one workgroup takes at once, so that what it reads is side by side.
 const NEIGHBOURS: u64 = 32;
 
-/// Entries that one workgroup of the second pass takes.
-const ENTRIES: u64 = 4096;
+/// Partial sums that one workgroup of the second pass adds up, about, if it has so many.
+const FOLDED: u64 = 4096;
+
+/// Entries that it takes at most.
+const MOST_ENTRIES: u64 = 1024;
+
+/// Threads of the second pass that add up an entry together, at most, where threads work together.
+const SHARES: u64 = 8;
 
 /// Words of a segment's shape in the table, as `shaders/parts/factored.wgsl` has them.
 pub(crate) const SHAPE: usize = 7;
@@ -287,7 +293,7 @@ impl Sheet {
 
 /// Words of a task of each pass.
 const TASK: usize = 12;
-const ENTRY: usize = 13;
+const ENTRY: usize = 14;
 const MATRIX: usize = 4;
 
 impl FactoredMoments {
@@ -308,8 +314,9 @@ impl FactoredMoments {
             recipe.is_factored().then(|| recipe.sums())
         });
         let both = [Some(shared.control), Some(tasks_layout)];
+        let passes = kernels::moments(program.shape);
         let mut kernel = |source| program.kernel("second moments", &source, &both);
-        let [fold, means, roots] = kernels::moments().map(&mut kernel);
+        let [fold, means, roots] = passes.map(&mut kernel);
         let policy = recipes[0].lookahead.map(|lookahead| lookahead.policy);
         let sync = policy.and_then(kernels::sync_moments).map(kernel);
 
@@ -474,6 +481,7 @@ fn words(
 ) -> Words {
     let Words { mut entries, sheets: mut all_sheets, mut matrices } = Words::default();
     let eps = recipes[group].rule.factored(1).map_or(0.0, |factored| factored.eps) as f32;
+    let shape = recipes[group].shape;
     for (index, tensor) in layout.tensors.iter().enumerate() {
         let Some(moment) = factoring.tensors[index].as_ref().filter(|_| tensor.group == group) else {
             continue;
@@ -486,12 +494,17 @@ fn words(
             });
             let of_axis = sheets.range((index, number, 0)..(index, number + 1, 0));
             let first_sheet = all_sheets.len() / 4;
-            all_sheets.extend(of_axis.flat_map(|(_, sheet)| sheet.words()));
+            let of_axis: Vec<_> = of_axis.map(|(_, sheet)| sheet).collect();
+            all_sheets.extend(of_axis.iter().flat_map(|sheet| sheet.words()));
             let last_sheet = all_sheets.len() / 4;
-            for entry in (0..axis.entries).step_by(ENTRIES as usize) {
+            let sums = of_axis.iter().map(|sheet| sheet.count).max().unwrap_or(1).max(1);
+            let shares = if shape.lanes == 1 { 1 } else { SHARES.min(sums.next_power_of_two()) };
+            let at_once = (FOLDED / sums).clamp(u64::from(shape.workgroup) / shares, MOST_ENTRIES);
+            for entry in (0..axis.entries).step_by(at_once as usize) {
                 let at = start + axis.at + entry;
-                let count = ENTRIES.min(axis.entries - entry);
-                let words = [at, at + factoring.entries, count, entry, first_sheet as u64, last_sheet as u64];
+                let count = at_once.min(axis.entries - entry);
+                let sheets = [first_sheet as u64, last_sheet as u64];
+                let words = [at, at + factoring.entries, count, shares, entry, sheets[0], sheets[1]];
                 entries.extend(words.map(|word| word as u32));
                 let root = axis.root.map_or(u64::MAX, |root| start + factoring.kept() + root + entry);
                 entries.extend([alpha, root as u32]);

@@ -3,6 +3,7 @@
 mod fit;
 mod measure;
 mod report;
+mod start_up;
 
 use std::{error::Error, fs, path::PathBuf, process::ExitCode};
 
@@ -12,6 +13,7 @@ use lookahead_wgpu::{gpu::Gpu, wgpu::DeviceType};
 
 use measure::{Point, Size};
 use report::Report;
+use start_up::StartUp;
 
 /// Times building, stepping, exporting and importing Lookahead(Adam) as the model grows
 ///
@@ -54,7 +56,7 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let is_cpu = gpu.info.device_type == DeviceType::Cpu;
     let largest = arguments.largest.unwrap_or(if is_cpu { 10_000_000 } else { 100_000_000 });
 
-    let start_up = measure::start_up(&gpu)?;
+    let start_up = StartUp::measure(&gpu)?;
     let sizes = Size::all(largest);
     let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed} {wide_msg}")?;
     let bar = ProgressBar::new(sizes.len() as u64).with_style(style);

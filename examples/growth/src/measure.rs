@@ -89,22 +89,6 @@ impl Point {
     }
 }
 
-/// Seconds from a builder to the end of the first step, with all pipelines made, of a small Lookahead(Adam).
-pub fn start_up(gpu: &Gpu) -> Result<f64, Box<dyn Error>> {
-    let start = || {
-        let builder =
-            Optimizer::builder(Adam::default()).lookahead(Lookahead::default()).tensor("w", &[1000]);
-        let mut optimizer = builder.build_blocking(&gpu.device, &gpu.queue)?;
-        let mut encoder = gpu.device.create_command_encoder(&Default::default());
-        optimizer.step(&mut encoder)?;
-        gpu.queue.submit([encoder.finish()]);
-        wait(gpu)
-    };
-    // The first one in a process pays for the driver's own start.
-    start()?;
-    median(start)
-}
-
 /// Values that look random.
 fn fill(gpu: &Gpu, optimizer: &mut Optimizer, names: &[String], size: Size) -> Result<(), Box<dyn Error>> {
     let noise: Vec<f32> = (0..size.values).map(|value| (value as f32 * 12.9898).sin()).collect();
@@ -136,14 +120,14 @@ fn step(gpu: &Gpu, optimizer: &mut Optimizer) -> Result<f64, Box<dyn Error>> {
     Ok(seconds / f64::from(STEPS))
 }
 
-fn wait(gpu: &Gpu) -> Result<(), Box<dyn Error>> {
+pub fn wait(gpu: &Gpu) -> Result<(), Box<dyn Error>> {
     gpu.queue.submit([]);
     gpu.device.poll(wgpu::PollType::wait_indefinitely())?;
     Ok(())
 }
 
 /// The median of samples.
-fn median(mut run: impl FnMut() -> Result<(), Box<dyn Error>>) -> Result<f64, Box<dyn Error>> {
+pub fn median(mut run: impl FnMut() -> Result<(), Box<dyn Error>>) -> Result<f64, Box<dyn Error>> {
     let (mut samples, begin) = (Vec::new(), Instant::now());
     while samples.len() < 3 || begin.elapsed() < SAMPLE && samples.len() < 1000 {
         let began = Instant::now();

@@ -6,26 +6,27 @@ use theory::plot::{Axis, Colour, Figure, Mark, Series};
 use crate::{
     fit::Line,
     measure::{Point, WHAT},
+    start_up::StartUp,
 };
 
 #[derive(Serialize)]
 pub struct Report {
     adapter: String,
-    /// From a builder to the end of the first step, pipelines and all.
-    start_up_seconds: f64,
+    /// Seconds.
+    start_up: StartUp,
     points: Vec<Point>,
     /// Of each of [`WHAT`].
     lines: Vec<Line>,
 }
 
 impl Report {
-    pub fn new(adapter: String, start_up_seconds: f64, points: Vec<Point>) -> Self {
+    pub fn new(adapter: String, start_up: StartUp, points: Vec<Point>) -> Self {
         let line = |what: usize| {
             let size = |point: &Point| [point.size.parameters() as f64, point.size.tensors as f64];
             Line::fit(&points.iter().map(|point| (size(point), point.seconds[what])).collect::<Vec<_>>())
         };
         let lines = (0..WHAT.len()).map(line).collect();
-        Self { adapter, start_up_seconds, points, lines }
+        Self { adapter, start_up, points, lines }
     }
 
     /// Tables that fit a terminal.
@@ -49,9 +50,12 @@ impl Report {
             let misfit = format!("{:.0} %", 100.0 * line.misfit);
             text += &format!("{what:>14} {fixed:>12} {parameter:>12} {tensor:>12} {misfit:>13}\n");
         }
+        let StartUp { plan, shaders, buffers, step } = self.start_up;
+        let [all, plan, shaders, buffers, step] =
+            [self.start_up.seconds(), plan, shaders, buffers, step].map(time);
         text += &format!(
-            "\nFrom a builder to the end of the first step, every pipeline made anew: {}\n",
-            time(self.start_up_seconds)
+            "\nFrom a builder to the end of the first step, every pipeline made anew: {all}\n\
+             (plan {plan}, shaders and pipelines {shaders}, buffers {buffers}, step {step})\n"
         );
         text
     }
