@@ -1,5 +1,6 @@
 //! The device: one to begin with, and the engine that makes a plan's program and plays its recordings.
 
+mod ahead;
 mod device;
 pub(crate) mod engine;
 mod limits;

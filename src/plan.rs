@@ -6,6 +6,7 @@ mod checks;
 pub(crate) mod cycle;
 pub(crate) mod event;
 pub(crate) mod factored;
+pub(crate) mod foresight;
 pub(crate) mod group;
 mod guard;
 pub(crate) mod memory;

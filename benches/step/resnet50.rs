@@ -4,8 +4,11 @@
 /// Channels of the first convolution of ResNet-50.
 pub const WIDTH: usize = 64;
 
+/// Names and shapes.
+pub type Tensors = Vec<(String, Vec<usize>)>;
+
 /// The tensors' names, as torchvision has them, and shapes, in a network that is `width` wide.
-pub fn tensors(width: usize) -> Vec<(String, Vec<usize>)> {
+pub fn tensors(width: usize) -> Tensors {
     let mut model = Model(vec![]);
     model.convolution("conv1", width, 3, 7);
     model.normalisation("bn1", width);
@@ -32,7 +35,7 @@ pub fn tensors(width: usize) -> Vec<(String, Vec<usize>)> {
     model.0
 }
 
-struct Model(Vec<(String, Vec<usize>)>);
+struct Model(Tensors);
 
 impl Model {
     fn convolution(&mut self, name: &str, outputs: usize, inputs: usize, size: usize) {

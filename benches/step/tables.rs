@@ -283,7 +283,7 @@ fn option(
 }
 
 /// Networks of many tensors: names and shapes.
-fn networks(width: usize) -> [(&'static str, Vec<(String, Vec<usize>)>); 2] {
+fn networks(width: usize) -> [(&'static str, resnet50::Tensors); 2] {
     // Little to move: what a dispatch and a submission cost stands out.
     let layer = |index: usize| {
         let weight = if index < 6 { vec![320, 320] } else { vec![320, 348] };

@@ -100,6 +100,11 @@ impl Schedule {
         }
     }
 
+    /// A function of the caller's.
+    pub(crate) fn is_custom(&self) -> bool {
+        matches!(self.0, Kind::Custom(_))
+    }
+
     pub(crate) fn check(&self) -> Result<(), Error> {
         let positive = |name, value: f64| check_hyperparameter(name, value, |value| value > 0.0, "positive");
         match &self.0 {

@@ -7,8 +7,9 @@ use futures::{FutureExt, channel::oneshot};
 #[cfg(target_arch = "wasm32")]
 use super::web::{check_alive_now, fill};
 use super::{
+    ahead::Ahead,
     pipelines::{Key, Pipelines},
-    ring::Ring,
+    ring::{Ring, Taken},
     scope::{Problem, scoped},
     slice::Slice,
     tally::{Held, Tally},
@@ -46,6 +47,7 @@ pub(crate) struct Engine {
     control: Id<BindGroupLayout>,
     slots: u32,
     ring: Ring<ToldChunk>,
+    ahead: Ahead,
 }
 
 /// A chunk of the ring.
@@ -98,6 +100,7 @@ impl Engine {
             control,
             slots: program.slots,
             ring,
+            ahead: Ahead::default(),
         };
         engine.make_kernels(program, |access| access.is_none()).await?;
         let ((buffers, groups), problem) = scoped(device, || {
@@ -172,7 +175,8 @@ impl Engine {
         &self.buffers[id.index()]
     }
 
-    /// Plays a recording over a placement into the caller's encoder.
+    /// Plays a recording over a placement into the caller's encoder. `foresee` adds what up to so many steps after it will
+    /// be told, as far as so many slots go.
     ///
     /// # Errors
     ///
@@ -183,12 +187,13 @@ impl Engine {
         recording: &Recording,
         placed: &Placed,
         encoder: &mut wgpu::CommandEncoder,
+        foresee: impl FnOnce((u32, u32), &mut Vec<u8>),
     ) -> Result<(), Error> {
         let Some(pass) = recording.pass else { return Ok(()) };
         for write in &recording.writes {
             self.copy_words(encoder, write.buffer, write.offset, &write.words)?;
         }
-        let controls = self.write_controls(recording, placed, encoder)?;
+        let controls = self.write_controls(recording, placed, encoder, foresee)?;
         for buffer in &recording.clears {
             encoder.clear_buffer(self.buffer(*buffer), 0, None);
         }
@@ -220,20 +225,25 @@ impl Engine {
         Ok(())
     }
 
-    /// Writes what the host tells: the bind group that holds it, and its first slot there.
+    /// Writes what the host tells, where it was not foreseen: the bind group that holds it, and its first slot there.
     fn write_controls(
         &mut self,
         recording: &Recording,
         placed: &Placed,
         encoder: &wgpu::CommandEncoder,
+        foresee: impl FnOnce((u32, u32), &mut Vec<u8>),
     ) -> Result<Option<(wgpu::BindGroup, u32)>, Error> {
         if recording.controls.is_empty() {
             return Ok(None);
         }
-        let Self { device, queue, layouts, control, slots, tally, ring, .. } = self;
+        let Self { device, queue, layouts, control, slots, tally, ring, ahead, .. } = self;
         let make = || control_chunk(device, layouts, *control, *slots, tally);
-        let (chunk, first, held) = ring.take(recording.control_slots(), make)?;
-        queue.write_buffer(&chunk.buffer, u64::from(first) * SLOT as u64, &recording.controls);
+        let Taken { chunk, first, behind, held } = ring.take(recording.control_slots(), make)?;
+        if !ahead.holds(first, &recording.controls) {
+            let foresee = |steps, words: &mut Vec<u8>| foresee((steps, behind), words);
+            let words = ahead.renew(first, &recording.controls, foresee);
+            queue.write_buffer(&chunk.buffer, u64::from(first) * SLOT as u64, words);
+        }
         let held = (held, placed.held.clone());
         // Where the encoder is never submitted, it drops them with the call.
         encoder.on_submitted_work_done(move || drop(held));

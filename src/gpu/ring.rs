@@ -32,6 +32,17 @@ impl<C> Chunk<C> {
     }
 }
 
+/// Slots of a chunk.
+pub(super) struct Taken<'a, C> {
+    pub chunk: &'a C,
+    /// The first one's number.
+    pub first: u32,
+    /// How many behind them are nobody's yet.
+    pub behind: u32,
+    /// Keeps others from taking them while it is held.
+    pub held: Arc<Held>,
+}
+
 pub(super) struct Ring<C> {
     /// In a chunk.
     slots: u32,
@@ -46,19 +57,19 @@ impl<C> Ring<C> {
         Self { slots, current: Chunk::new(first), full: vec![] }
     }
 
-    /// Takes slots side by side: the chunk that they are in, the first one's number there, and what keeps others from
-    /// taking them while it is held.
+    /// Takes slots side by side.
     pub fn take(
         &mut self,
         count: u32,
         make: impl FnOnce() -> Result<(C, Held), Error>,
-    ) -> Result<(&C, u32, Arc<Held>), Error> {
+    ) -> Result<Taken<'_, C>, Error> {
         if self.current.next + count > self.slots {
             self.turn(make)?;
         }
         let first = self.current.next;
         self.current.next += count;
-        Ok((&self.current.made, first, self.current.held.clone()))
+        let Chunk { made, next, held } = &self.current;
+        Ok(Taken { chunk: made, first, behind: self.slots - next, held: held.clone() })
     }
 
     /// Goes on to a chunk that the device no longer reads, or to a new one.

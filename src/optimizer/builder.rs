@@ -32,7 +32,7 @@ use crate::{
         slice::{Slice, check_disjoint},
     },
     layout::{limits::Limits, tensors::Layout},
-    plan::{Draft, Plan, Settings, TensorSettings, event::Event, recording::Recording},
+    plan::{Draft, Plan, Settings, TensorSettings, event::Event, foresight::Foresight, recording::Recording},
     rules::{Ranger, Rule},
 };
 
@@ -278,8 +278,8 @@ impl Builder {
         let placed = engine.place(&plan.program, &placement, &buffers, "the optimizer's buffers").await?;
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         let own = Arc::new(Gradients::new(id, vec![], placement, placed));
-        let (event, recording) = (Event::default(), Recording::default());
-        Ok(Optimizer { plan, engine, borrowed, own, id, event, recording })
+        let (event, recording, foresight) = (Event::default(), Recording::default(), Foresight::default());
+        Ok(Optimizer { plan, engine, borrowed, own, id, event, recording, foresight })
     }
 
     /// [`Self::build`], waiting for it.

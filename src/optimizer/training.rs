@@ -10,7 +10,7 @@ use crate::{
         engine::{Engine, Placed},
         slice::Slice,
     },
-    plan::{Plan, Swapped, event::Event, placement::Placement, recording::Recording},
+    plan::{Plan, Swapped, event::Event, foresight::Foresight, placement::Placement, recording::Recording},
 };
 
 /// An optimizer over named tensors: a rule, with Lookahead around it or alone.
@@ -44,6 +44,7 @@ pub struct Optimizer {
     /// Used again by every call.
     pub(super) event: Event,
     pub(super) recording: Recording,
+    pub(super) foresight: Foresight,
 }
 
 /// Where the gradients of borrowed tensors lie; [`Optimizer::borrow_gradients`] makes one. Several may be
@@ -198,7 +199,9 @@ impl Optimizer {
     /// Records the event at hand over these gradients.
     fn play(&mut self, encoder: &mut wgpu::CommandEncoder, gradients: &Gradients) -> Result<(), Error> {
         self.plan.record(&self.event, &gradients.placement, &mut self.recording)?;
-        self.engine.play(&self.recording, &gradients.placed, encoder)?;
+        let Self { plan, engine, event, recording, foresight, .. } = self;
+        let foresee = |most, words: &mut Vec<u8>| plan.foresee(event, most, foresight, words);
+        engine.play(recording, &gradients.placed, encoder, foresee)?;
         self.plan.recorded(&self.event);
         Ok(())
     }
@@ -346,7 +349,7 @@ impl Optimizer {
 
     fn swap(&mut self, encoder: &mut wgpu::CommandEncoder, what: Swapped) -> Result<(), Error> {
         self.plan.record_swap(what, &self.own.placement, &mut self.recording);
-        self.engine.play(&self.recording, &self.own.placed, encoder)?;
+        self.engine.play(&self.recording, &self.own.placed, encoder, |_, _| ())?;
         self.plan.swapped(what);
         Ok(())
     }

@@ -39,7 +39,7 @@ impl Plan {
         if guarded {
             recorder.refresh_tables();
         }
-        recorder.tell()?;
+        self.tell(event, recorder.out)?;
         if recorder.out.controls.is_empty() {
             return Ok(());
         }
@@ -50,6 +50,28 @@ impl Plan {
         } else {
             recorder.decide(false);
             recorder.dispatch(0);
+        }
+        Ok(())
+    }
+
+    /// Adds the slots of all groups: one for each phase, or one for the guard.
+    pub(super) fn tell(&self, event: &Event, out: &mut Recording) -> Result<(), Error> {
+        let guarded = self.guards(event);
+        for (index, group) in self.state.groups.iter().enumerate() {
+            let mut slots = [0; 2];
+            if guarded {
+                let bits = if event.flushed.is_some() { flags::ACCUMULATED } else { 0 };
+                let control = self.control(index, bits, event, true);
+                let count = self.count_of(index, event);
+                slots = [out.push_control(&control, |hyper| group.hyper(count, hyper))?; 2];
+            } else {
+                let count = group.cycle.count + 1;
+                for (phase, &bits) in event.phases[index].iter().enumerate().filter(|(_, bits)| **bits != 0) {
+                    let control = self.control(index, bits, event, phase == 1);
+                    slots[phase] = out.push_control(&control, |hyper| group.hyper(count, hyper))?;
+                }
+            }
+            out.slots.push(slots);
         }
         Ok(())
     }
@@ -249,28 +271,6 @@ impl Recorder<'_> {
             let words = self.plan.new_tables(group);
             self.out.writes.push(Write { buffer: guard.tables, offset: guard.table_offset(group), words });
         }
-    }
-
-    /// The slots of all groups: one for each phase, or one for the guard.
-    fn tell(&mut self) -> Result<(), Error> {
-        let (plan, event) = (self.plan, self.event);
-        for (index, group) in plan.state.groups.iter().enumerate() {
-            let mut slots = [0; 2];
-            if self.guarded {
-                let bits = if event.flushed.is_some() { flags::ACCUMULATED } else { 0 };
-                let control = plan.control(index, bits, event, true);
-                let count = plan.count_of(index, event);
-                slots = [self.out.push_control(&control, |out| group.hyper(count, out))?; 2];
-            } else {
-                let count = group.cycle.count + 1;
-                for (phase, &bits) in event.phases[index].iter().enumerate().filter(|(_, bits)| **bits != 0) {
-                    let control = plan.control(index, bits, event, phase == 1);
-                    slots[phase] = self.out.push_control(&control, |out| group.hyper(count, out))?;
-                }
-            }
-            self.out.slots.push(slots);
-        }
-        Ok(())
     }
 
     /// Forgets partial sums that would be taken for this step's.
