@@ -1,6 +1,7 @@
 //! The shaders of `model`, compiled.
 
 use crate::device::{ModelError, checked};
+use crate::model::product::Layer;
 use lookahead_wgpu::{Half, wgpu};
 use std::borrow::Cow;
 
@@ -8,12 +9,27 @@ use std::borrow::Cow;
 #[derive(Clone)]
 pub struct Kernels {
     pub(crate) gather: Kernel,
-    pub(crate) forward: Kernel,
+    pub(crate) forward: ByWeights,
     pub(crate) loss: Kernel,
     pub(crate) weight_gradient: Kernel,
-    pub(crate) input_gradient: Kernel,
+    pub(crate) input_gradient: ByWeights,
     /// Rounds gradients, where weights and gradients are half-width.
     pub(crate) narrow: Option<Kernel>,
+    /// Threads of a product's workgroup.
+    pub(crate) width: u32,
+}
+
+/// A product that reads the weights of a layer.
+#[derive(Clone)]
+pub(crate) struct ByWeights {
+    fours: Kernel,
+    singles: Kernel,
+}
+
+impl ByWeights {
+    pub(crate) fn of(&self, layer: &Layer) -> &Kernel {
+        if layer.has_fours() { &self.fours } else { &self.singles }
+    }
 }
 
 #[derive(Clone)]
@@ -22,24 +38,39 @@ pub(crate) struct Kernel {
     layout: wgpu::BindGroupLayout,
 }
 
-/// The shaders' texts: gather, forward, loss, weight_gradient and input_gradient, and, for weights and
-/// gradients of half width, narrow.
-pub fn wgsl(half: Option<Half>) -> Vec<Cow<'static, str>> {
+/// The shaders' texts: gather, loss, weight_gradient, forward and input_gradient with the weights by fours, both with
+/// single ones, and, for weights and gradients of half width, narrow. A product's workgroup has so many threads.
+pub fn wgsl(half: Option<Half>, width: u32) -> Vec<Cow<'static, str>> {
     let values = match half {
         None => include_str!("model/values/f32.wgsl"),
         Some(Half::F16) => include_str!("model/values/f16.wgsl"),
         Some(Half::Bf16) => include_str!("model/values/bf16.wgsl"),
     };
-    let product = |rest: &str| Cow::Owned([include_str!("model/product.wgsl"), values, rest].concat());
+    let [fours, singles] =
+        [include_str!("model/weights/fours.wgsl"), include_str!("model/weights/singles.wgsl")];
+    let forward = include_str!("model/forward.wgsl");
+    let input_gradient = include_str!("model/input_gradient.wgsl");
+    let product = |parts: &[&str]| {
+        let width = format!("const WIDTH = {width}u;\n");
+        Cow::Owned([&[&width, include_str!("model/product.wgsl")], parts].concat().concat())
+    };
     let mut all = vec![
         Cow::Borrowed(include_str!("model/gather.wgsl")),
-        product(include_str!("model/forward.wgsl")),
         Cow::Borrowed(include_str!("model/loss.wgsl")),
-        product(include_str!("model/weight_gradient.wgsl")),
-        product(include_str!("model/input_gradient.wgsl")),
+        product(&[include_str!("model/weight_gradient.wgsl")]),
+        product(&[values, fours, forward]),
+        product(&[values, fours, input_gradient]),
+        product(&[values, singles, forward]),
+        product(&[values, singles, input_gradient]),
     ];
     all.extend(half.map(|_| Cow::Owned([values, include_str!("model/narrow.wgsl")].concat())));
     all
+}
+
+/// Threads of a product's workgroup. A CPU computes eight at once, and shares workgroups out among its cores, of which
+/// small layers would leave some idle; a GPU computes 32 at once.
+fn width(device: &wgpu::Device) -> u32 {
+    if device.adapter_info().device_type == wgpu::DeviceType::Cpu { 8 } else { 32 }
 }
 
 /// What a shader's binding is.
@@ -56,18 +87,24 @@ impl Kernels {
     /// Compiles the shaders for weights and gradients of this width.
     pub async fn new(device: &wgpu::Device, half: Option<Half>) -> Result<Self, ModelError> {
         use Binding::{Batch, Read, Uniform, Write};
-        let texts = wgsl(half);
+        let width = width(device);
+        let texts = wgsl(half, width);
         checked(device, "compiling the shaders", || {
             let kernel =
                 |name, index: usize, bindings: &[Binding]| Kernel::new(device, name, &texts[index], bindings);
             let product = [Uniform, Read, Read, Read, Write];
+            let by_weights = |name, fours, singles| ByWeights {
+                fours: kernel(name, fours, &product),
+                singles: kernel(name, singles, &product),
+            };
             Self {
                 gather: kernel("gather", 0, &[Uniform, Read, Batch, Write]),
-                forward: kernel("forward", 1, &product),
-                loss: kernel("loss", 2, &[Uniform, Read, Read, Batch, Write, Write, Read]),
-                weight_gradient: kernel("weight_gradient", 3, &[Uniform, Read, Read, Write, Write]),
-                input_gradient: kernel("input_gradient", 4, &product),
-                narrow: half.map(|_| kernel("narrow", 5, &[Uniform, Read, Write])),
+                forward: by_weights("forward", 3, 5),
+                loss: kernel("loss", 1, &[Uniform, Read, Read, Batch, Write, Write, Read]),
+                weight_gradient: kernel("weight_gradient", 2, &[Uniform, Read, Read, Write, Write]),
+                input_gradient: by_weights("input_gradient", 4, 6),
+                narrow: half.map(|_| kernel("narrow", 7, &[Uniform, Read, Write])),
+                width,
             }
         })
         .await

@@ -5,15 +5,16 @@
 //! web as it does natively. Images, weights and activations stay on the GPU. A batch is chosen by
 //! the indices of its images.
 
+pub mod product;
+
 use crate::batches::{Batches, Images};
 use crate::device::{MOST_UNITS, ModelError, checked, fits, storage, uniform};
 use crate::kernels::Kernels;
 use crate::meter::Meter;
+use product::{Layer, Product};
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 
-/// The side of the square of a product's result that a workgroup makes (`TILE` in `product.wgsl`).
-const TILE: u32 = 64;
 /// Invocations of a workgroup of `gather.wgsl`.
 const GATHER_WIDTH: u32 = 64;
 /// Invocations of a workgroup of `narrow.wgsl`.
@@ -91,20 +92,8 @@ pub struct Forward {
     /// Gradient of the batch's mean loss with respect to the logits.
     logit_gradient: wgpu::Buffer,
     gather: wgpu::BindGroup,
-    products: Vec<wgpu::BindGroup>,
+    products: Vec<Product>,
     loss: wgpu::BindGroup,
-}
-
-struct Layer {
-    uniform: wgpu::Buffer,
-    inputs: u32,
-    outputs: u32,
-}
-
-impl Layer {
-    fn weights(&self) -> u64 {
-        u64::from(self.inputs) * u64::from(self.outputs)
-    }
 }
 
 impl Forward {
@@ -124,7 +113,7 @@ impl Forward {
     ) -> Result<Self, ModelError> {
         let rows = batches.rows;
         let sizes: Vec<u32> = network.sizes.iter().map(|&units| units as u32).collect();
-        let bytes = |units: u32| 4 * u64::from(rows) * u64::from(units);
+        let bytes = |units: u32| Layer::bytes(rows, units);
         for &units in &sizes {
             fits(device, "the activations of a layer", bytes(units), "use smaller batches")?;
         }
@@ -135,15 +124,7 @@ impl Forward {
             let source = uniform(device, queue, [rows, images.pixels_each, images.scale.to_bits(), 0]);
             let last = sizes.len() - 2;
             let layers: Vec<_> = (0..=last)
-                .map(|layer| Layer {
-                    uniform: uniform(
-                        device,
-                        queue,
-                        [rows, sizes[layer], sizes[layer + 1], u32::from(layer < last)],
-                    ),
-                    inputs: sizes[layer],
-                    outputs: sizes[layer + 1],
-                })
+                .map(|layer| Layer::new(device, queue, [rows, sizes[layer], sizes[layer + 1]], layer < last))
                 .collect();
             let gather = kernels.gather.bind(
                 device,
@@ -155,16 +136,13 @@ impl Forward {
                 ],
             );
             let products = layers.iter().enumerate().map(|(i, layer)| {
-                kernels.forward.bind(
-                    device,
-                    &[
-                        layer.uniform.as_entire_binding(),
-                        activations[i].as_entire_binding(),
-                        parameters[2 * i].clone(),
-                        parameters[2 * i + 1].clone(),
-                        activations[i + 1].as_entire_binding(),
-                    ],
-                )
+                let buffers = [
+                    activations[i].as_entire_binding(),
+                    parameters[2 * i].clone(),
+                    parameters[2 * i + 1].clone(),
+                    activations[i + 1].as_entire_binding(),
+                ];
+                Product::forward(device, kernels, layer, buffers)
             });
             let products = products.collect();
             let one = storage(device, "loss scale", 4);
@@ -196,7 +174,8 @@ impl Forward {
         .await
     }
 
-    /// What the last layer gives: a row of [`Network`]'s classes for each image of the batch.
+    /// What the last layer gives: for each image of the batch a row of [`Network`]'s classes, with zeros up to a
+    /// multiple of four.
     pub fn logits(&self) -> &wgpu::Buffer {
         &self.activations[self.activations.len() - 1]
     }
@@ -206,9 +185,7 @@ impl Forward {
         let offset = [batch * self.batch_stride];
         let size = [self.words.div_ceil(GATHER_WIDTH), self.rows];
         kernels.gather.dispatch(pass, &self.gather, &offset, size);
-        for (layer, bindings) in self.layers.iter().zip(&self.products) {
-            kernels.forward.dispatch(pass, bindings, &[], tiles(self.rows, layer.outputs));
-        }
+        self.products.iter().for_each(|product| product.record(pass));
         kernels.loss.dispatch(pass, &self.loss, &offset, [1, 1]);
     }
 }
@@ -219,11 +196,11 @@ pub struct Backward {
 }
 
 struct LayerBackward {
-    weight: (wgpu::BindGroup, [u32; 2]),
+    weight: Product,
     /// Rounding weight and bias gradient, where they are half-width.
     narrow: Vec<(wgpu::BindGroup, [u32; 2])>,
     /// The first layer's inputs are the images, which need no gradient.
-    input: Option<(wgpu::BindGroup, [u32; 2])>,
+    input: Option<Product>,
 }
 
 impl Backward {
@@ -237,7 +214,7 @@ impl Backward {
         parameters: &[wgpu::BindingResource<'_>],
         gradients: &[wgpu::BindingResource<'_>],
     ) -> Result<Self, ModelError> {
-        let (rows, activations) = (forward.rows, &forward.activations);
+        let activations = &forward.activations;
         // Every layer's gradients in f32, one after the other, before they are rounded.
         let largest = |count: fn(&Layer) -> u64| 4 * forward.layers.iter().map(count).max().unwrap_or(0);
         let wide = [largest(Layer::weights), largest(|layer| u64::from(layer.outputs))];
@@ -258,16 +235,13 @@ impl Backward {
                     Some(wide) => wide[which].as_entire_binding(),
                     None => gradients[2 * i + which].clone(),
                 };
-                let weight = kernels.weight_gradient.bind(
-                    device,
-                    &[
-                        layer.uniform.as_entire_binding(),
-                        activations[i].as_entire_binding(),
-                        output_gradients[i].as_entire_binding(),
-                        target(0),
-                        target(1),
-                    ],
-                );
+                let buffers = [
+                    activations[i].as_entire_binding(),
+                    output_gradients[i].as_entire_binding(),
+                    target(0),
+                    target(1),
+                ];
+                let weight = Product::weight_gradient(device, kernels, layer, buffers);
                 let narrow = match (&kernels.narrow, &wide) {
                     (Some(kernel), Some(wide)) => [layer.weights() as u32, layer.outputs]
                         .into_iter()
@@ -286,19 +260,15 @@ impl Backward {
                     _ => Vec::new(),
                 };
                 let input = (i > 0).then(|| {
-                    let bindings = kernels.input_gradient.bind(
-                        device,
-                        &[
-                            layer.uniform.as_entire_binding(),
-                            output_gradients[i].as_entire_binding(),
-                            parameters[2 * i].clone(),
-                            activations[i].as_entire_binding(),
-                            output_gradients[i - 1].as_entire_binding(),
-                        ],
-                    );
-                    (bindings, tiles(rows, layer.inputs))
+                    let buffers = [
+                        output_gradients[i].as_entire_binding(),
+                        parameters[2 * i].clone(),
+                        activations[i].as_entire_binding(),
+                        output_gradients[i - 1].as_entire_binding(),
+                    ];
+                    Product::input_gradient(device, kernels, layer, buffers)
                 });
-                LayerBackward { weight: (weight, tiles(layer.inputs + 1, layer.outputs)), narrow, input }
+                LayerBackward { weight, narrow, input }
             };
             Self { layers: forward.layers.iter().enumerate().map(layer).collect() }
         })
@@ -308,21 +278,15 @@ impl Backward {
     /// Records the pass; the forward pass of the batch comes before it.
     pub fn record(&self, kernels: &Kernels, pass: &mut wgpu::ComputePass<'_>) {
         for layer in self.layers.iter().rev() {
-            let (bindings, size) = &layer.weight;
-            kernels.weight_gradient.dispatch(pass, bindings, &[], *size);
+            layer.weight.record(pass);
             if let Some(kernel) = &kernels.narrow {
                 for (bindings, size) in &layer.narrow {
                     kernel.dispatch(pass, bindings, &[], *size);
                 }
             }
-            if let Some((bindings, size)) = &layer.input {
-                kernels.input_gradient.dispatch(pass, bindings, &[], *size);
+            if let Some(product) = &layer.input {
+                product.record(pass);
             }
         }
     }
-}
-
-/// The workgroups of a product with a result of so many rows and columns.
-fn tiles(rows: u32, columns: u32) -> [u32; 2] {
-    [columns.div_ceil(TILE), rows.div_ceil(TILE)]
 }

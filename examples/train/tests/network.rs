@@ -332,7 +332,7 @@ fn the_shaders_are_hlsl_and_msl() {
     use naga::{ShaderStage, back, valid};
     let entry_point = Some((ShaderStage::Compute, "main".to_owned()));
     let widths = [None, Some(Half::F16), Some(Half::Bf16)];
-    for wgsl in widths.into_iter().flat_map(kernels::wgsl) {
+    for wgsl in widths.into_iter().flat_map(|half| kernels::wgsl(half, 32)) {
         let module = naga::front::wgsl::parse_str(&wgsl).unwrap();
         let mut validator =
             // wgpu has it everywhere but on WebGL.

@@ -36,8 +36,8 @@ pub async fn predict(bench: &Workbench, run: &Run, pixels: &[u8], scale: f32) ->
     let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
     forward.record(kernels, &mut pass, 0);
     drop(pass);
-    let logits = forward.logits();
-    let reading = Reading::new(device, &mut encoder, logits, 0, logits.size()).await?;
+    let bytes = size_of::<[f32; CLASSES]>() as u64;
+    let reading = Reading::new(device, &mut encoder, forward.logits(), 0, bytes).await?;
     queue.submit([encoder.finish()]);
     Ok(softmax(reading.finish().await?.into_iter().map(f32::from_bits).collect()))
 }

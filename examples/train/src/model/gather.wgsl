@@ -1,5 +1,5 @@
-// Copies the images of one batch, picked by index, into the rows of a matrix of f32. A thread unpacks
-// one word: four pixels.
+// Copies the images of one batch, picked by index, into the rows of a matrix of f32, each with zeros up to a whole
+// vec4. A thread unpacks one word: four pixels.
 
 struct Source {
     rows: u32,
@@ -10,11 +10,11 @@ struct Source {
 }
 
 @group(0) @binding(0) var<uniform> source: Source;
-// Each image begins a new word.
+// Each image begins a new word, and zeros follow it to the end of its last one.
 @group(0) @binding(1) var<storage, read> images: array<u32>;
 // The number of images in the batch, what its sums are divided by, then the indices of the images.
 @group(0) @binding(2) var<storage, read> batch: array<u32>;
-@group(0) @binding(3) var<storage, read_write> inputs: array<f32>;
+@group(0) @binding(3) var<storage, read_write> inputs: array<vec4f>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3u) {
@@ -30,9 +30,5 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
         let bytes = vec4u(images[batch[2u + row] * words + word]) >> vec4u(0u, 8u, 16u, 24u);
         pixels = vec4f(bytes & vec4u(255u)) * source.scale;
     }
-    let first = row * source.pixels + 4u * word;
-    let count = min(4u, source.pixels - 4u * word);
-    for (var i = 0u; i < count; i++) {
-        inputs[first + i] = pixels[i];
-    }
+    inputs[row * words + word] = pixels;
 }

@@ -2,31 +2,36 @@
 // and zero elsewhere.
 
 @group(0) @binding(0) var<uniform> layer: Layer;
-@group(0) @binding(1) var<storage, read> output_gradient: array<f32>;
-@group(0) @binding(2) var<storage, read> weight: array<u32>;
-@group(0) @binding(3) var<storage, read> inputs: array<f32>;
-@group(0) @binding(4) var<storage, read_write> input_gradient: array<f32>;
+@group(0) @binding(1) var<storage, read> output_gradient: array<vec4f>;
+@group(0) @binding(3) var<storage, read> inputs: array<vec4f>;
+@group(0) @binding(4) var<storage, read_write> input_gradient: array<vec4f>;
 
 fn size() -> Size {
     return Size(layer.rows, layer.inputs, layer.outputs);
 }
 
-fn left(row: u32, inner: u32) -> f32 {
-    if (row < layer.rows && inner < layer.outputs) {
-        return output_gradient[row * layer.outputs + inner];
-    }
-    return 0.0;
+fn left(row: u32, inner: u32) -> mat4x4f {
+    let stride = vec4s(layer.outputs);
+    let i = row * stride + inner / 4u;
+    return transpose(mat4x4f(
+        output_gradient[i],
+        output_gradient[i + stride],
+        output_gradient[i + 2u * stride],
+        output_gradient[i + 3u * stride],
+    ));
 }
 
-fn right(inner: u32, column: u32) -> f32 {
-    if (inner < layer.outputs && column < layer.inputs) {
-        let i = column * layer.outputs + inner;
-        return decode(weight[word_of(i)], i);
-    }
-    return 0.0;
+fn right(inner: u32, column: u32) -> mat4x4f {
+    return transpose(mat4x4f(
+        weights(column, inner),
+        weights(column + 1u, inner),
+        weights(column + 2u, inner),
+        weights(column + 3u, inner),
+    ));
 }
 
-fn store(row: u32, column: u32, sum: f32) {
-    let i = row * layer.inputs + column;
-    input_gradient[i] = select(0.0, sum, inputs[i] > 0.0);
+// The inputs are zero beyond the last column, as where a ReLU let nothing through.
+fn store(row: u32, column: u32, sums: vec4f) {
+    let i = row * vec4s(layer.inputs) + column / 4u;
+    input_gradient[i] = select(vec4f(), sums, inputs[i] > vec4f());
 }

@@ -36,11 +36,13 @@ var<workgroup> shares: array<Tally, WIDTH>;
 @compute @workgroup_size(WIDTH)
 fn main(@builtin(local_invocation_index) index: u32) {
     let classes = layer.outputs;
+    // Rows are of whole vec4s.
+    let stride = (classes + 3u) / 4u * 4u;
     let count = min(batch[0], layer.rows);
     let divisor = bitcast<f32>(batch[1]);
     var own = Tally();
     for (var row = index; row < layer.rows; row += WIDTH) {
-        let first = row * classes;
+        let first = row * stride;
         if (row >= count) {
             for (var k = 0u; k < classes; k++) {
                 gradient[first + k] = 0.0;

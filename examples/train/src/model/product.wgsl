@@ -1,13 +1,19 @@
-// A matrix product, tiled: the part that the three products of a layer share. The file that follows
-// it says what is multiplied:
+// A matrix product: the part that the three products of a layer share. The file that follows it says what is
+// multiplied, in blocks of 4 x 4:
 //
-//     fn size() -> Size                         rows and columns of the result, and the inner length
-//     fn left(row: u32, inner: u32) -> f32      an element of the left matrix, zero outside it
-//     fn right(inner: u32, column: u32) -> f32  an element of the right matrix, zero outside it
-//     fn store(row: u32, column: u32, sum: f32) takes an element of the result
+//     fn size() -> Size                              rows and columns of the result, and the inner length
+//     fn left(row: u32, inner: u32) -> mat4x4f       [i]: elements of four rows of the left matrix, at inner + i
+//     fn right(inner: u32, column: u32) -> mat4x4f   [i]: elements of four columns of the right one, at inner + i
+//     fn store(row: u32, column: u32, sums: vec4f)   takes elements of a row of the result, from column on
 //
-// A workgroup makes TILE x TILE elements of the result and an invocation 8 x 8 of them, in four
-// blocks of 4 x 4: 16 loads from workgroup memory feed 64 multiplications.
+// At inner + i beyond the inner length one of them is zero and the other finite. What rows and columns beyond the
+// result hold does not matter: `store` leaves them out, and reads outside a buffer do no harm in WGSL.
+//
+// A thread makes TILE x TILE elements of the result, in four blocks, so that each value that it loads feeds eight
+// multiplications: a load is what costs most on a CPU, where it is made for one lane after the other. Larger tiles
+// leave small layers too few threads, and spill registers. There is no workgroup memory: its barriers cost as much
+// there, and on a GPU neighbours find what they share in the cache. Threads are numbered along the tiles of the whole
+// result, so that a narrow one leaves none idle. Each sum is made in the order of the inner index, whatever the tile.
 
 struct Layer {
     // Rows of a batch.
@@ -24,82 +30,70 @@ struct Size {
     inner: u32,
 }
 
-const TILE = 64u;
-const DEPTH = 16u;
-const QUADS = TILE / 4u;
+const TILE = 8u;
+const LANES = vec4u(0u, 1u, 2u, 3u);
 
-// DEPTH slices, each of TILE elements as QUADS vectors.
-var<workgroup> left_tile: array<vec4f, DEPTH * QUADS>;
-var<workgroup> right_tile: array<vec4f, DEPTH * QUADS>;
+// Activations and their gradients have rows of whole vec4s, with zeros at their ends, and zeros up to the next
+// multiple of four rows.
+fn vec4s(units: u32) -> u32 {
+    return (units + 3u) / 4u;
+}
 
-// Column i is row i of the block.
+// [i]: row i of the block.
 fn outer_product(rows: vec4f, columns: vec4f) -> mat4x4f {
     return mat4x4f(columns * rows.x, columns * rows.y, columns * rows.z, columns * rows.w);
 }
 
-fn store_row(row: u32, column: u32, sums: vec4f) {
-    let bounds = size();
-    if (row >= bounds.rows) {
-        return;
-    }
-    for (var i = 0u; i < 4u && column + i < bounds.columns; i++) {
-        store(row, column + i, sums[i]);
-    }
+fn added(sums: mat4x4f, left: mat4x4f, right: mat4x4f) -> mat4x4f {
+    let half = sums + outer_product(left[0], right[0]) + outer_product(left[1], right[1]);
+    return half + outer_product(left[2], right[2]) + outer_product(left[3], right[3]);
 }
 
 fn store_block(row: u32, column: u32, sums: mat4x4f) {
-    store_row(row, column, sums[0]);
-    store_row(row + 1u, column, sums[1]);
-    store_row(row + 2u, column, sums[2]);
-    store_row(row + 3u, column, sums[3]);
+    let bounds = size();
+    if (column >= bounds.columns) {
+        return;
+    }
+    if (row < bounds.rows) {
+        store(row, column, sums[0]);
+    }
+    if (row + 1u < bounds.rows) {
+        store(row + 1u, column, sums[1]);
+    }
+    if (row + 2u < bounds.rows) {
+        store(row + 2u, column, sums[2]);
+    }
+    if (row + 3u < bounds.rows) {
+        store(row + 3u, column, sums[3]);
+    }
 }
 
-@compute @workgroup_size(8, 8)
-fn main(
-    @builtin(workgroup_id) tile: vec3u,
-    @builtin(local_invocation_id) local: vec3u,
-    @builtin(local_invocation_index) index: u32,
-) {
+@compute @workgroup_size(WIDTH)
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let bounds = size();
-    let first_row = tile.y * TILE;
-    let first_column = tile.x * TILE;
-    let row = first_row + 8u * local.y;
-    let column = first_column + 8u * local.x;
-    let is_inside = row < bounds.rows && column < bounds.columns;
-
+    let tile = id.y * groups.x * WIDTH + id.x;
+    let across = (bounds.columns + TILE - 1u) / TILE;
+    let row = tile / across * TILE;
+    let column = tile % across * TILE;
+    if (row >= bounds.rows) {
+        return;
+    }
     var top_left = mat4x4f();
     var top_right = mat4x4f();
     var bottom_left = mat4x4f();
     var bottom_right = mat4x4f();
-    for (var first = 0u; first < bounds.inner; first += DEPTH) {
-        for (var i = index; i < DEPTH * QUADS; i += 64u) {
-            let inner = first + i / QUADS;
-            let r = first_row + 4u * (i % QUADS);
-            left_tile[i] =
-                vec4f(left(r, inner), left(r + 1u, inner), left(r + 2u, inner), left(r + 3u, inner));
-            let c = first_column + 4u * (i % QUADS);
-            right_tile[i] =
-                vec4f(right(inner, c), right(inner, c + 1u), right(inner, c + 2u), right(inner, c + 3u));
-        }
-        workgroupBarrier();
-        if (is_inside) {
-            for (var i = 0u; i < DEPTH * QUADS; i += QUADS) {
-                let top = left_tile[i + 2u * local.y];
-                let bottom = left_tile[i + 2u * local.y + 1u];
-                let near = right_tile[i + 2u * local.x];
-                let far = right_tile[i + 2u * local.x + 1u];
-                top_left += outer_product(top, near);
-                top_right += outer_product(top, far);
-                bottom_left += outer_product(bottom, near);
-                bottom_right += outer_product(bottom, far);
-            }
-        }
-        workgroupBarrier();
+    for (var inner = 0u; inner < bounds.inner; inner += 4u) {
+        let top = left(row, inner);
+        let bottom = left(row + 4u, inner);
+        let near = right(inner, column);
+        let far = right(inner, column + 4u);
+        top_left = added(top_left, top, near);
+        top_right = added(top_right, top, far);
+        bottom_left = added(bottom_left, bottom, near);
+        bottom_right = added(bottom_right, bottom, far);
     }
-    if (is_inside) {
-        store_block(row, column, top_left);
-        store_block(row, column + 4u, top_right);
-        store_block(row + 4u, column, bottom_left);
-        store_block(row + 4u, column + 4u, bottom_right);
-    }
+    store_block(row, column, top_left);
+    store_block(row, column + 4u, top_right);
+    store_block(row + 4u, column, bottom_left);
+    store_block(row + 4u, column + 4u, bottom_right);
 }

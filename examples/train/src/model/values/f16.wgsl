@@ -1,10 +1,16 @@
 // Values of IEEE half precision, two a word.
+alias Words = vec2u;
+
 fn word_of(i: u32) -> u32 {
     return i / 2u;
 }
 
 fn decode(word: u32, i: u32) -> f32 {
     return unpack2x16float(word)[i % 2u];
+}
+
+fn decode_four(words: Words) -> vec4f {
+    return vec4f(unpack2x16float(words.x), unpack2x16float(words.y));
 }
 
 // What is too large for the format, NaN included, becomes infinite: WGSL leaves open what its own function makes
