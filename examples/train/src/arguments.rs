@@ -29,6 +29,8 @@ Examples:
     cargo run --release -p train -- --outer nesterov --outer-momentum 0.5
   Half-width weights and gradients, with dynamic loss scaling:
     cargo run --release -p train -- --half f16
+  Where a training step's time goes:
+    cargo run --release -p train -- --profile
   A run that survives being killed, at any time; give the same line again:
     cargo run --release -p train -- --checkpoint run.ckpt --resume
   What Lookahead changes: every learning rate, three seeds, Adam and Lookahead(Adam):
@@ -232,7 +234,7 @@ pub struct Arguments {
     #[arg(
         long,
         value_name = "AXES",
-        conflicts_with_all = ["compare", "checkpoint", "memory"],
+        conflicts_with_all = ["compare", "checkpoint", "memory", "profile"],
         help_heading = "Sweep"
     )]
     pub sweep: Option<Axes>,
@@ -260,6 +262,15 @@ pub struct Arguments {
     /// Say what the optimizer takes on the GPU, by kind
     #[arg(long, help_heading = "Report")]
     pub memory: bool,
+    /// Time the parts of a step: forward, backward, optimizer, and what the host adds
+    ///
+    /// By the GPU's timestamps, or, without these, by the host's clock, waiting after each part.
+    ///
+    /// Tests are left out. The device waits for the host every few batches, unlike otherwise.
+    ///
+    /// --json has the medians, too, in seconds a batch.
+    #[arg(long, help_heading = "Report")]
+    pub profile: bool,
     /// Draw training loss, test accuracy and adaptive alpha; of a sweep, what --sweep says
     #[arg(long, value_name = "FILE.png", help_heading = "Report")]
     pub plot: Option<PathBuf>,

@@ -3,6 +3,7 @@
 use crate::checkpoint::CheckpointError;
 use crate::data::Dataset;
 use crate::history::{Epoch, Guarded, History};
+use crate::profile::Stopwatch;
 use crate::run::{Run, RunError};
 use crate::settings::Settings;
 use lookahead_wgpu::gpu::Gpu;
@@ -53,6 +54,7 @@ pub enum Progress<'a> {
 pub struct Workbench {
     gpu: Gpu,
     bench: super::run::Workbench,
+    is_profiled: bool,
 }
 
 impl Workbench {
@@ -62,7 +64,12 @@ impl Workbench {
         gpu.device.on_uncaptured_error(Arc::new(|problem| log::error!("{problem}")));
         let bench = super::run::Workbench::new(&gpu, dataset);
         let bench = pollster::block_on(bench).map_err(RunError::from)?;
-        Ok(Self { gpu, bench })
+        Ok(Self { gpu, bench, is_profiled: false })
+    }
+
+    /// Its runs are timed part by part, and wait for the device every few batches.
+    pub fn profiled(self) -> Self {
+        Self { is_profiled: true, ..self }
     }
 
     /// Trains a new network, and reports to `watch`. A run that diverges ends there, and its history says so.
@@ -104,10 +111,18 @@ impl Workbench {
         let clock = || earlier + began.elapsed().as_secs_f64();
         let every = checkpoints.as_ref().map_or(u64::MAX, |checkpoints| checkpoints.every.max(1));
         let start = run.done();
+        let stopwatch = Stopwatch::new(&self.gpu.device, &self.gpu.queue);
+        let mut stopwatch = match self.is_profiled {
+            true => Some(pollster::block_on(stopwatch).map_err(RunError::from)?),
+            false => None,
+        };
         while !run.is_done() && run.history().divergence.is_none() {
             let most = every - run.done() % every;
             let most = u32::try_from(most).map_or(STEPS_EACH_SUBMIT, |most| most.min(STEPS_EACH_SUBMIT));
-            pollster::block_on(run.submit(most))?;
+            match &mut stopwatch {
+                Some(stopwatch) => pollster::block_on(run.submit_timed(most, stopwatch))?,
+                None => pollster::block_on(run.submit(most))?,
+            }
             let is_due = run.done().is_multiple_of(every) && !run.is_done();
             let ahead = if is_due || run.is_done() { 0 } else { SUBMITS_AHEAD };
             while run.pending() > ahead && run.history().divergence.is_none() {
@@ -119,7 +134,8 @@ impl Workbench {
         }
         let is_new = run.done() > start;
         let snapshot = self.snapshot(&mut run, checkpoints.as_mut().filter(|_| is_new))?;
-        let mut history = History { steps: snapshot.steps, ..run.history().clone() };
+        let profile = stopwatch.and_then(|stopwatch| stopwatch.profile());
+        let mut history = History { steps: snapshot.steps, profile, ..run.history().clone() };
         if run.optimizer().loss_scale().is_some() {
             let Snapshot { skipped, loss_scale, .. } = snapshot;
             history.guard = Some(Guarded { skipped, loss_scale });

@@ -36,6 +36,10 @@ pub struct History {
     /// How the run diverged and ended, if it did.
     #[serde(skip)]
     pub divergence: Option<Divergence>,
+    /// Where the time went, if that was asked for.
+    #[cfg(not(target_arch = "wasm32"))]
+    #[serde(skip)]
+    pub profile: Option<crate::profile::Profile>,
 }
 
 /// A run's loss or weights became infinite or no number.

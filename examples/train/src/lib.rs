@@ -28,6 +28,8 @@ pub mod paths;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod plot;
 #[cfg(not(target_arch = "wasm32"))]
+pub mod profile;
+#[cfg(not(target_arch = "wasm32"))]
 pub mod program;
 pub mod reading;
 #[cfg(not(target_arch = "wasm32"))]

@@ -10,6 +10,7 @@ use crate::output::Output;
 use crate::panel::PlotError;
 use crate::paths;
 use crate::plot;
+use crate::profile;
 use crate::report;
 use crate::settings::Settings;
 use crate::sweep::{self, Sweep};
@@ -36,13 +37,19 @@ pub fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     paths::check(&arguments.claims(files.as_ref().map_or(&[][..], |files| &files.paths)))?;
     let open = |path: &Option<PathBuf>| path.as_deref().map(Output::open).transpose();
     let [plot, json, csv] = [open(&arguments.plot)?, open(&arguments.json)?, open(&arguments.csv)?];
-    let gpu = Gpu::open_blocking(arguments.adapter.as_deref())?;
+    let mut gpu = Gpu::open_blocking(arguments.adapter.as_deref())?;
+    if arguments.profile {
+        gpu = profile::with_timestamps(gpu)?;
+    }
     let dataset = files.map_or_else(Dataset::digits, |files| files.read())?;
     let adapter = gpu.info.clone();
     let mut out = io::stdout();
     writeln!(out, "{}\n{}", describe(&dataset, &arguments.hidden), gpu.label())?;
 
-    let bench = Workbench::new(gpu, &dataset)?;
+    let mut bench = Workbench::new(gpu, &dataset)?;
+    if arguments.profile {
+        bench = bench.profiled();
+    }
     let outputs = Outputs { plot, json, csv };
     match sweep {
         Some(sweep) => run_sweep(&sweep, &bench, &adapter, &dataset, outputs),
@@ -210,6 +217,9 @@ fn train(
     }
     if arguments.memory {
         writeln!(out, "\nThe optimizer's memory on the GPU:\n{}", history.memory)?;
+    }
+    if let Some(profile) = &history.profile {
+        writeln!(out, "\n{}", report::profile(profile))?;
     }
     Ok(history)
 }

@@ -1,6 +1,7 @@
 //! The results as text: a table for people, JSON for programs.
 
 use crate::history::{Divergence, Epoch, Guarded, History};
+use crate::profile::{Clock, Profile};
 use crate::settings::Settings;
 use lookahead_wgpu::Memory;
 use serde::Serialize;
@@ -31,6 +32,34 @@ pub fn row(epoch: &Epoch) -> String {
 /// What a guard came to, in words.
 pub fn guarded(guard: &Guarded) -> String {
     format!("{} skipped; loss scale {}", count(guard.skipped, "step", "s"), guard.loss_scale)
+}
+
+/// Where a step's time goes: a table.
+pub fn profile(profile: &Profile) -> String {
+    let batch = if profile.calls.iter().any(|call| call.kind == "accumulation") { "batch" } else { "step" };
+    let clock = match profile.clock {
+        Clock::Timestamps => "by the GPU's timestamps; the host records while the device waits",
+        Clock::Host => "by the host's clock, which waits for the device after each part",
+    };
+    let total = profile.total();
+    let line = |name: &str, seconds: f64, share: Option<f64>| {
+        let share = share.map(|share| format!("{:>7.1} %", 100.0 * share)).unwrap_or_default();
+        format!("\n{name:<22} {:>12.4} {share}", 1e3 * seconds).trim_end().to_owned()
+    };
+    let whole = |name, seconds| line(name, seconds, Some(seconds / total));
+    let calls = profile.calls.iter().map(|call| line(&format!("  {}", call.kind), call.seconds, None));
+    let calls = if profile.calls.len() > 1 { calls.collect() } else { String::new() };
+    format!(
+        "Where the time of a {batch} goes, tests left out: medians of {},\n{clock}\n{:<22} {:>12}     share",
+        count(profile.batches as u64, "batch", "es"),
+        "part",
+        format!("ms a {batch}"),
+    ) + &whole("forward", profile.forward)
+        + &whole("backward", profile.backward)
+        + &whole("optimizer", profile.optimizer)
+        + &calls
+        + &whole("host", profile.host)
+        + &whole("all", total)
 }
 
 /// How the batches of an epoch make steps, where there are several to one.
@@ -131,6 +160,8 @@ pub struct JsonRun<'a> {
     skipped_steps: Option<u64>,
     loss_scale: Option<f32>,
     memory_bytes: Value,
+    /// Seconds of a batch, by part.
+    profile: Option<&'a Profile>,
     epochs: Vec<JsonEpoch<'a>>,
 }
 
@@ -176,6 +207,7 @@ impl<'a> JsonRun<'a> {
             skipped_steps: run.guard.map(|guard| guard.skipped),
             loss_scale: run.guard.map(|guard| guard.loss_scale),
             memory_bytes: memory(&run.memory),
+            profile: run.profile.as_ref(),
             epochs: epochs.collect(),
         }
     }

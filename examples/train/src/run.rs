@@ -1,5 +1,8 @@
 //! One training run, driven from outside, and never waiting by itself: so it works on the web as it does natively.
 
+#[cfg(not(target_arch = "wasm32"))]
+mod timed;
+
 use crate::batches::{Batches, Images};
 use crate::data::{CLASSES, Dataset};
 use crate::device::ModelError;
@@ -219,6 +222,8 @@ impl Run {
             guard: None,
             steps: 0,
             divergence: None,
+            #[cfg(not(target_arch = "wasm32"))]
+            profile: None,
         };
         Ok(Self {
             bench: bench.clone(),
@@ -308,44 +313,62 @@ impl Run {
     /// Submits the next batches, at most so many, up to the next test or the end of an epoch; their results will
     /// be pending.
     pub async fn submit(&mut self, most: u32) -> Result<(), RunError> {
-        let count = self.batches.count();
-        let first = (self.done % u64::from(count)) as u32;
-        self.begin_epoch(first);
-        let next_test = self.next_test(first);
-        let end = next_test.min(first.saturating_add(most));
-        let Workbench { device, queue, kernels, .. } = &self.bench;
-        let kernels = self.half_kernels.as_ref().unwrap_or(kernels);
-        let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        for batch in first..end {
+        let batches = self.next_batches(most);
+        let mut encoder = self.encoder();
+        for batch in batches.clone() {
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            self.forward.record(kernels, &mut pass, batch);
-            self.backward.record(kernels, &mut pass);
+            self.forward.record(self.kernels(), &mut pass, batch);
+            self.backward.record(self.kernels(), &mut pass);
             drop(pass);
-            self.optimizer.step(&mut encoder)?;
-            // An epoch's last batches make a step even where they are fewer than the others'.
-            if batch + 1 == count && self.batches.has_short_step() {
-                self.optimizer.flush(&mut encoder)?;
-            }
+            self.step(&mut encoder, batch)?;
         }
-        let train = self.meter.read(device, &mut encoder, first..end).await?;
+        self.submit_results(encoder, batches).await
+    }
+
+    fn encoder(&self) -> wgpu::CommandEncoder {
+        self.bench.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default())
+    }
+
+    fn kernels(&self) -> &Kernels {
+        self.half_kernels.as_ref().unwrap_or(&self.bench.kernels)
+    }
+
+    /// The next batches of the epoch, at most so many, up to the next test.
+    fn next_batches(&mut self, most: u32) -> Range<u32> {
+        let first = (self.done % u64::from(self.batches.count())) as u32;
+        self.begin_epoch(first);
+        first..self.next_test(first).min(first.saturating_add(most))
+    }
+
+    /// Records what the optimizer does once a batch's gradient is there.
+    fn step(&mut self, encoder: &mut wgpu::CommandEncoder, batch: u32) -> Result<(), RunError> {
+        self.optimizer.step(encoder)?;
+        // An epoch's last batches make a step even where they are fewer than the others'.
+        if batch + 1 == self.batches.count() && self.batches.has_short_step() {
+            self.optimizer.flush(encoder)?;
+        }
+        Ok(())
+    }
+
+    /// Records the way back of what batches came to, and the test that is due, and submits all of it.
+    async fn submit_results(
+        &mut self,
+        mut encoder: wgpu::CommandEncoder,
+        batches: Range<u32>,
+    ) -> Result<(), RunError> {
+        let device = &self.bench.device;
+        let train = self.meter.read(device, &mut encoder, batches.clone()).await?;
         let alphas = match self.optimizer.alphas() {
             Some(buffer) => Some(Reading::new(device, &mut encoder, buffer, 0, buffer.size()).await?),
             None => None,
         };
-        let test = match end == next_test {
+        let test = match batches.end == self.next_test(batches.start) {
             true => Some(self.test.record(&self.bench, &mut self.optimizer, &mut encoder).await?),
             false => None,
         };
-        let submission = queue.submit([encoder.finish()]);
-        self.done += u64::from(end - first);
-        self.pending.push_back(Pending {
-            submission,
-            batches: first..end,
-            step: self.done,
-            train,
-            alphas,
-            test,
-        });
+        let submission = self.bench.queue.submit([encoder.finish()]);
+        self.done += batches.len() as u64;
+        self.pending.push_back(Pending { submission, batches, step: self.done, train, alphas, test });
         Ok(())
     }
 

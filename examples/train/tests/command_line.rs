@@ -78,6 +78,7 @@ fn options_that_say_nothing_together_are_errors() {
         "--compare --checkpoint a",
         "--checkpoint a --checkpoint-every 0",
         "--rule newton",
+        "--sweep lr=0.1,0.2 --profile",
     ] {
         let message = parse(words).unwrap_err();
         let option = words.split_whitespace().rfind(|word| word.starts_with("--")).unwrap();
@@ -105,6 +106,7 @@ fn a_checkpoint_of_another_run_or_none_is_refused() {
         guard: None,
         steps: 0,
         divergence: None,
+        profile: None,
     };
     let gpu = gpu();
     let optimizer =

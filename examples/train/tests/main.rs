@@ -7,6 +7,7 @@ mod divergence;
 mod files;
 mod folders;
 mod network;
+mod profiles;
 mod programs;
 mod reporting;
 mod sweeps;

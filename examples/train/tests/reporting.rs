@@ -1,5 +1,6 @@
 use lookahead_wgpu::Memory;
 use train::history::{Alphas, Epoch, Guarded, History, Sample, Setting};
+use train::profile::{Call, Clock, Profile};
 use train::{plot, report};
 
 fn history(name: &str, lookahead: Option<Setting>) -> History {
@@ -33,6 +34,7 @@ fn history(name: &str, lookahead: Option<Setting>) -> History {
         guard: is_slow.then_some(Guarded { skipped: 3, loss_scale: 1024.0 }),
         steps: 200,
         divergence: None,
+        profile: None,
     }
 }
 
@@ -85,6 +87,54 @@ fn json_has_the_slow_accuracy_and_null_for_a_rule_alone() {
     assert_eq!(second["memory_bytes"]["total"], 768);
     let words = report::guarded(&lookahead.guard.unwrap());
     assert_eq!(words, "3 steps skipped; loss scale 1024");
+}
+
+#[test]
+fn a_profile_is_a_table_that_fits_a_terminal_and_json() {
+    let call = |kind, batches, seconds| Call { kind, batches, seconds };
+    let mut profile = Profile {
+        clock: Clock::Timestamps,
+        batches: 10,
+        forward: 3e-4,
+        backward: 5e-4,
+        optimizer: 1.5e-4,
+        host: 5e-5,
+        calls: vec![call("step", 8, 1e-4), call("step with sync", 2, 3.5e-4)],
+    };
+    let table = report::profile(&profile);
+    assert!(table.lines().all(|line| line.len() <= 80), "{table}");
+    for (name, milliseconds, share) in [
+        ("forward", "0.3000", "30.0 %"),
+        ("backward", "0.5000", "50.0 %"),
+        ("optimizer", "0.1500", "15.0 %"),
+        ("host", "0.0500", "5.0 %"),
+        ("all", "1.0000", "100.0 %"),
+    ] {
+        let line = table.lines().find(|line| line.starts_with(name)).unwrap();
+        assert!(line.contains(milliseconds) && line.ends_with(share), "{table}");
+    }
+    assert!(table.contains("ms a step") && table.contains("GPU's timestamps"), "{table}");
+    assert!(
+        table.lines().any(|line| line.starts_with("  step with sync") && line.ends_with("0.3500")),
+        "{table}"
+    );
+    let text = |run: History| report::json("a GPU", "vulkan", "digits", &[run]).unwrap();
+    let [_, run] = both();
+    let profiled = History { profile: Some(profile.clone()), ..run.clone() };
+    let value: serde_json::Value = serde_json::from_str(&text(profiled)).unwrap();
+    let found = &value["runs"][0]["profile"];
+    assert_eq!((&found["clock"], &found["forward_seconds"]), (&"timestamps".into(), &3e-4.into()));
+    assert_eq!(
+        (&found["calls"][1]["kind"], &found["calls"][1]["batches"]),
+        (&"step with sync".into(), &2.into())
+    );
+    let value: serde_json::Value = serde_json::from_str(&text(run)).unwrap();
+    assert!(value["runs"][0]["profile"].is_null());
+    // Where several batches make a step, it is a batch that is timed.
+    profile.calls.insert(0, call("accumulation", 10, 1e-5));
+    profile.clock = Clock::Host;
+    let table = report::profile(&profile);
+    assert!(table.contains("ms a batch") && table.contains("host's clock"), "{table}");
 }
 
 #[test]

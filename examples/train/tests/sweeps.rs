@@ -119,6 +119,7 @@ fn history(lookahead: Option<(u32, f64)>, loss: Option<f64>) -> History {
         guard: None,
         steps: 2,
         divergence: loss.is_none().then_some(Divergence { batch: 2, what }),
+        profile: None,
     }
 }
 

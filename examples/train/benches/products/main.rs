@@ -91,7 +91,8 @@ fn measure(gpu: &Gpu, works: &Works, time: Duration) -> Result<Vec<[f64; 2]>, Fa
     let naive = |count| sample(gpu, count, |pass| works.naive.record(pass));
     let shipped = |count| sample(gpu, count, |pass| works.shipped.record(pass));
     // The first of each pays for what is done once.
-    (naive(1)?, shipped(1)?);
+    naive(1)?;
+    shipped(1)?;
     let [many, more] = [naive(1)?, shipped(1)?].map(|unit| (SAMPLE / unit).ceil().clamp(1.0, 500.0) as u32);
     let (mut pairs, begin) = (Vec::new(), Instant::now());
     while pairs.len() < PAIRS || begin.elapsed() < time {
