@@ -4,7 +4,7 @@
 Examples:
   python3 pytorch.py                        on a GPU where there is one, else on the CPU
   python3 pytorch.py --device cpu
-  python3 pytorch.py --parameters 67108864 --json pytorch.json
+  python3 pytorch.py --tensors one --parameters 67108864 --json pytorch.json
 
 Variants: `loop` steps tensor by tensor, `foreach` lists of tensors (PyTorch's default on a GPU), `fused`
 one kernel for a whole step (where this PyTorch has it). Lookahead is written as its users write it, with
@@ -90,14 +90,16 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--parameters", type=int, default=1 << 24, help="of the one tensor (default: %(default)s)")
+    parser.add_argument("--tensors", choices=["resnet50", "one", "all"], default="all", help="(default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=1.0, help="of samples for each row (default: %(default)s)")
     parser.add_argument("--json", metavar="FILE", help="write every figure to FILE too")
     arguments = parser.parse_args()
     device = arguments.device
     name = torch.cuda.get_device_name() if device == "cuda" else f"CPU, {torch.get_num_threads()} threads"
     print(f"PyTorch {torch.__version__} on {name}\n\n{'optimizer':34} {'tensors':>7} {'ms/step':>9} {'GB/s':>7} spread")
+    lists = {"resnet50": [resnet50()], "one": [[(arguments.parameters,)]]}
     rows = []
-    for shapes in [resnet50(), [(arguments.parameters,)]]:
+    for shapes in lists.get(arguments.tensors, lists["resnet50"] + lists["one"]):
         for variant, told in variants():
             for lookahead in [False, True]:
                 parameters = [torch.nn.Parameter(torch.rand(shape, device=device) - 0.5) for shape in shapes]

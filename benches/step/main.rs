@@ -1,6 +1,8 @@
 //! What a step costs: its time against the bytes that it must move, what Lookahead adds to a rule, what
 //! many tensors add to one, and what recording a step takes of the host.
 
+#[path = "../busy.rs"]
+mod busy;
 mod floor;
 mod host;
 mod measure;
@@ -125,13 +127,17 @@ fn run(args: &Args) -> Result<(), Failure> {
     let rows = tables::Rows { only: &args.only };
     let bar = ProgressBar::new((gpus.len() * rows.count()) as u64).with_style(style);
     print(&bar, &report::preface(&effort))?;
-    let mut report = Report { version: env!("CARGO_PKG_VERSION"), k: workload::K, adapters: vec![] };
+    let warnings = busy::share().and_then(|share| busy::warning("anything", share)).into_iter().collect();
+    let mut report =
+        Report { version: env!("CARGO_PKG_VERSION"), k: workload::K, adapters: vec![], warnings };
     for gpu in &gpus {
         let adapter = Adapter::measure(gpu, &rows, &args.sizes(gpu), &effort, &bar)?;
         print(&bar, &adapter.text())?;
         report.adapters.push(adapter);
     }
     bar.finish_and_clear();
+    report.doubt_wide_rows();
+    report.warnings.iter().try_for_each(|warning| print(&bar, &format!("\nBUSY: {warning}\n")))?;
     if let Some((path, mut file)) = json {
         let text = serde_json::to_string_pretty(&report)? + "\n";
         file.write_all(text.as_bytes()).map_err(|problem| unwritable(path, &problem))?;

@@ -5,6 +5,7 @@ use lookahead_wgpu::Shape;
 use serde::Serialize;
 
 use crate::{
+    busy::WIDE,
     host,
     measure::Effort,
     workload::{K, lookahead},
@@ -17,6 +18,32 @@ pub struct Report {
     /// Steps of a cycle.
     pub k: u32,
     pub adapters: Vec<Adapter>,
+    /// What makes figures doubtful.
+    pub warnings: Vec<String>,
+}
+
+impl Report {
+    /// Says which rows spread so far that the machine must have done other things.
+    pub fn doubt_wide_rows(&mut self) {
+        for adapter in &self.adapters {
+            let steps = adapter.steps.iter().map(|row| (row.optimizer.as_str(), row.spread));
+            let added = adapter.sync.iter().chain(&adapter.options);
+            let added = added.map(|row| (row.rule.as_str(), row.spread));
+            let networks = adapter.tensors.iter().map(|row| (row.network, row.spread));
+            let rows: Vec<_> = steps.chain(added).chain(networks).collect();
+            let wide: Vec<_> = rows.iter().filter(|(_, spread)| *spread > WIDE).map(|row| row.0).collect();
+            if !wide.is_empty() {
+                self.warnings.push(format!(
+                    "on {}, {} of {} rows spread over more than {:.0} %: {}",
+                    adapter.label,
+                    wide.len(),
+                    rows.len(),
+                    100.0 * WIDE,
+                    wide.join(", ")
+                ));
+            }
+        }
+    }
 }
 
 /// One adapter's tables.

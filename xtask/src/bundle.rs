@@ -71,7 +71,7 @@ pub fn run() -> Result<(), BundleError> {
 }
 
 /// The program that cargo says it made of a target.
-fn program(messages: &str, target: &str) -> Option<PathBuf> {
+pub fn program(messages: &str, target: &str) -> Option<PathBuf> {
     let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let mut programs = messages.filter_map(|message| {
         let is_it = message.get("target")?.get("name")?.as_str()? == target;

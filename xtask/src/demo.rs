@@ -3,16 +3,16 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::adapters::{Adapters, SoftwareAdapter, find_here, quiet_device_select};
+use crate::adapters::quiet_device_select;
 use crate::command::{CommandError, CommandLine};
 use crate::output;
-use crate::provide;
+use crate::provide::{self, NoAdapter};
 use crate::workspace::{Workspace, WorkspaceError};
 
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
-    #[error("no graphics adapter; {missing}")]
-    NoAdapter { missing: String },
+    #[error(transparent)]
+    NoAdapter(#[from] NoAdapter),
     #[error(transparent)]
     Command(#[from] CommandError),
     #[error(transparent)]
@@ -26,7 +26,7 @@ pub enum DemoError {
 /// Sees to an adapter, trains, and says where the plot is.
 pub fn run(install: bool) -> Result<(), DemoError> {
     output::heading("adapter: what the demo trains on");
-    adapter(install)?;
+    provide::any(install)?;
 
     output::heading("demo: handwritten digits, at six learning rates, with and without Lookahead");
     let directory = Workspace::here()?.target.join("demo");
@@ -48,27 +48,6 @@ pub fn run(install: bool) -> Result<(), DemoError> {
     Ok(())
 }
 
-fn adapter(install: bool) -> Result<(), DemoError> {
-    if !cfg!(target_os = "linux") {
-        output::line("Metal or Direct3D 12, part of the system");
-        return Ok(());
-    }
-    let provided = provide::provide(wanted(&find_here()), install);
-    if provided.adapters.any() {
-        provided.missing.iter().for_each(output::line);
-        return Ok(());
-    }
-    Err(DemoError::NoAdapter { missing: provided.missing.join("; ") })
-}
-
-/// Lavapipe, unless there is a graphics device.
-fn wanted(adapters: &Adapters) -> &'static [SoftwareAdapter] {
-    match adapters.hardware {
-        true => &[],
-        false => &[SoftwareAdapter::Lavapipe],
-    }
-}
-
 /// Learning rates from too low to too high, so that it shows where each optimizer works; five seeds, since one shows
 /// chance as well.
 const OPTIONS: [&str; 6] = ["--data", "digits", "--sweep", "lr=0.001:0.3", "--seeds", "5"];
@@ -83,13 +62,6 @@ fn train(plot: &Path, json: &Path, csv: &Path) -> CommandLine {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_graphics_device_is_enough() {
-        let device = Adapters { hardware: true, ..Adapters::default() };
-        assert!(wanted(&device).is_empty());
-        assert_eq!(wanted(&Adapters::default()), [SoftwareAdapter::Lavapipe]);
-    }
 
     #[test]
     fn the_plot_and_the_numbers_go_where_they_are_asked() {

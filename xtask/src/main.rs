@@ -9,6 +9,7 @@ mod demo;
 mod msrv;
 mod node;
 mod output;
+mod peers;
 mod provide;
 mod targets;
 mod test;
@@ -16,10 +17,12 @@ mod web;
 mod workspace;
 
 use std::fmt::Display;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::peers::{Options, Part, Tensors};
 use crate::web::Then;
 
 const TEST_EXAMPLES: &str = "\
@@ -39,6 +42,13 @@ Examples:
   cargo xtask web --port 0        serve on a port that is free
   cargo xtask web --build         build only: web/dist/page and web/dist/package
   cargo xtask web --test          build, then run the tests in Chromium";
+
+const PEERS_EXAMPLES: &str = "\
+Examples:
+  cargo xtask peers                                    everything, on the best adapter
+  cargo xtask peers --only native --adapter llvmpipe   one part, on lavapipe
+  cargo xtask peers --tensors small --seconds 0.2      whether everything runs, not how fast
+  cargo xtask peers --json peers.json --markdown peers.md";
 
 /// Developer commands of lookahead-wgpu
 #[derive(Parser)]
@@ -95,6 +105,54 @@ enum Command {
     /// and its driver, and nothing else.
     #[command(verbatim_doc_comment)]
     Bundle,
+    /// Time this library's steps beside those of its peers, on this machine
+    ///
+    /// Native, on one adapter: WGSL written by hand, and Burn with fusion and without.
+    /// Web, in Chromium on SwiftShader: the npm package, TensorFlow.js and jax-js.
+    /// PyTorch, on its GPU or on the CPU. Adam, and Lookahead around it; each is first
+    /// compared with this library's results, as far as it can be.
+    ///
+    /// Prints a table a group, and says so where the machine is busy. What is missing
+    /// is installed as for the tests; without PyTorch its table is left out. Builds
+    /// Burn twice, which takes some minutes the first time and needs Rust 1.95.
+    #[command(after_help = PEERS_EXAMPLES, verbatim_doc_comment)]
+    Peers(Peers),
+}
+
+#[derive(Args)]
+struct Peers {
+    /// The adapter of the native part: its name, driver or backend contains TEXT, in any case
+    #[arg(long, value_name = "TEXT")]
+    adapter: Option<String>,
+    /// One part alone
+    #[arg(long, value_enum, value_name = "PART")]
+    only: Option<Part>,
+    /// What the native part steps: 161 tensors
+    #[arg(long, value_enum, default_value_t = Tensors::Resnet50)]
+    tensors: Tensors,
+    /// Seconds of samples for each row
+    #[arg(long, value_name = "S", default_value_t = 2.0, value_parser = seconds)]
+    seconds: f64,
+    /// Write every figure to FILE
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Write the tables to FILE
+    #[arg(long, value_name = "FILE")]
+    markdown: Option<PathBuf>,
+    #[command(flatten)]
+    install: Install,
+}
+
+impl From<Peers> for Options {
+    fn from(peers: Peers) -> Self {
+        let Peers { adapter, only, tensors, seconds, json, markdown, install } = peers;
+        Self { adapter, tensors, only, seconds, install: !install.no_install, json, markdown }
+    }
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    let seconds = text.parse().ok().filter(|seconds: &f64| (0.0..=86_400.0).contains(seconds));
+    seconds.ok_or_else(|| "give a number of seconds, 10 say".to_owned())
 }
 
 #[derive(Args)]
@@ -130,6 +188,7 @@ fn main() -> ExitCode {
         }
         Command::Demo(install) => exit(demo::run(!install.no_install)),
         Command::Bundle => exit(bundle::run()),
+        Command::Peers(peers) => exit(peers::run(&peers.into())),
         Command::Web(web) => {
             let then = match (web.build, web.test) {
                 (true, _) => Then::Nothing,
@@ -154,10 +213,33 @@ fn exit(result: Result<(), impl Display>) -> ExitCode {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use clap::{CommandFactory, Parser};
+
+    use super::{Cli, Command, Options, Part, Tensors};
 
     #[test]
     fn the_command_line_is_well_formed() {
-        super::Cli::command().debug_assert();
+        Cli::command().debug_assert();
+    }
+
+    fn peers(words: &[&str]) -> Result<Options, clap::Error> {
+        match Cli::try_parse_from([&["xtask", "peers"], words].concat())?.command {
+            Command::Peers(peers) => Ok(peers.into()),
+            _ => unreachable!("`peers` is the command's name"),
+        }
+    }
+
+    #[test]
+    fn peers_is_told_what_to_measure() {
+        let all = peers(&[]).unwrap();
+        assert_eq!((all.only, all.tensors, all.install), (None, Tensors::Resnet50, true));
+        let words =
+            ["--only", "web", "--tensors", "small", "--seconds", "0.2", "--no-install", "--json", "a.json"];
+        let some = peers(&words).unwrap();
+        assert_eq!((some.only, some.tensors, some.install), (Some(Part::Web), Tensors::Small, false));
+        assert_eq!((some.seconds, some.json), (0.2, Some("a.json".into())));
+        for wrong in [["--seconds", "-1"], ["--seconds", "ten"], ["--only", "burn"]] {
+            assert!(peers(&wrong).is_err(), "{wrong:?}");
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Node.js, and the npm packages of `web/package.json`.
+//! Node.js, and the npm packages that a folder's `package-lock.json` names.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::apt::{self, InstallError, Installer};
 use crate::command::{CommandError, CommandLine};
 
-/// The oldest Node.js that the packages of `web/package.json` run on.
+/// The oldest Node.js that all of them run on.
 const OLDEST: u32 = 18;
 
 #[derive(Debug, thiserror::Error)]
@@ -23,26 +23,28 @@ pub enum NodeError {
     Command(#[from] CommandError),
 }
 
-/// Sees to Node.js, npm and the packages that `web` locks.
-pub fn provide(web: &Path, install: bool) -> Result<(), NodeError> {
+/// Sees to Node.js, npm and the packages that a folder locks.
+pub fn provide(folder: &Path, install: bool) -> Result<(), NodeError> {
     let there = || apt::find("node").zip(apt::find("npm"));
     Installer::here().provide(there, &["nodejs", "npm"], install)?;
     let version = CommandLine::new("node", ["--version"]).read()?;
     if major(&version).is_none_or(|major| major < OLDEST) {
         return Err(NodeError::TooOld { found: version.trim().to_owned() });
     }
-    packages(web, install)
+    packages(folder, install)
 }
 
 /// Installs the packages unless they were installed from this very lock file.
-fn packages(web: &Path, install: bool) -> Result<(), NodeError> {
-    let (lock, installed) = (web.join("package-lock.json"), web.join("node_modules/.installed-lock.json"));
+fn packages(folder: &Path, install: bool) -> Result<(), NodeError> {
+    let (lock, installed) =
+        (folder.join("package-lock.json"), folder.join("node_modules/.installed-lock.json"));
     let wanted = read(&lock)?;
     if std::fs::read_to_string(&installed).is_ok_and(|there| there == wanted) {
         return Ok(());
     }
     // No package's own programs are run: none needs them on the systems of the tests.
-    let command = CommandLine::new("npm", ["ci", "--ignore-scripts", "--prefix"]).arg(web.to_string_lossy());
+    let command =
+        CommandLine::new("npm", ["ci", "--ignore-scripts", "--prefix"]).arg(folder.to_string_lossy());
     if !install {
         return Err(NodeError::Forbidden { command: command.to_string() });
     }

@@ -10,6 +10,13 @@ pub struct Provided {
     pub missing: Vec<String>,
 }
 
+/// That there is nothing to compute on.
+#[derive(Debug, thiserror::Error)]
+#[error("no graphics adapter; {missing}")]
+pub struct NoAdapter {
+    missing: String,
+}
+
 /// Looks for the wanted adapters and, when allowed, installs the missing ones.
 pub fn provide(wanted: &[SoftwareAdapter], install: bool) -> Provided {
     let installer = Installer::here();
@@ -29,4 +36,38 @@ pub fn provide(wanted: &[SoftwareAdapter], install: bool) -> Provided {
         }
     }
     Provided { adapters: adapters::find_here(), missing }
+}
+
+/// Sees to any adapter: a graphics device is enough; without one, lavapipe is installed when that is allowed.
+pub fn any(install: bool) -> Result<(), NoAdapter> {
+    if !cfg!(target_os = "linux") {
+        output::line("Metal or Direct3D 12, part of the system");
+        return Ok(());
+    }
+    let provided = provide(wanted(&adapters::find_here()), install);
+    if provided.adapters.any() {
+        provided.missing.iter().for_each(output::line);
+        return Ok(());
+    }
+    Err(NoAdapter { missing: provided.missing.join("; ") })
+}
+
+/// Lavapipe, unless there is a graphics device.
+fn wanted(adapters: &Adapters) -> &'static [SoftwareAdapter] {
+    match adapters.hardware {
+        true => &[],
+        false => &[SoftwareAdapter::Lavapipe],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_graphics_device_is_enough() {
+        let device = Adapters { hardware: true, ..Adapters::default() };
+        assert!(wanted(&device).is_empty());
+        assert_eq!(wanted(&Adapters::default()), [SoftwareAdapter::Lavapipe]);
+    }
 }
