@@ -1,7 +1,7 @@
 //! What a step costs: its time against the bytes that it must move, what Lookahead adds to a rule, what
 //! many tensors add to one, and what recording a step takes of the host.
 
-#[path = "../busy.rs"]
+#[path = "../../xtask/src/peers/busy.rs"]
 mod busy;
 mod floor;
 mod host;

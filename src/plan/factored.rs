@@ -336,14 +336,14 @@ impl FactoredMoments {
                 BindGroup::whole("lookahead moments", tasks_layout, [tasks, sheets, partials, factors]);
             (program.groups.push(group), count)
         };
-        let groups = words.into_iter().map(|Words { entries, sheets, matrices }| {
+        let tasks = |Words { entries, sheets, matrices }| {
             let first_sheet = sheets.iter().take(4).copied().collect();
             (!entries.is_empty()).then(|| Tasks {
                 entries: bound(entries, sheets, ENTRY),
                 matrices: (!matrices.is_empty()).then(|| bound(matrices, first_sheet, MATRIX)),
             })
-        });
-        let groups = groups.collect();
+        };
+        let groups = words.into_iter().map(tasks).collect();
         Ok(Self {
             factoring,
             start,

@@ -1,6 +1,5 @@
 //! `cargo xtask peers`: this library's steps beside those of its peers, on this machine, in one table a group.
 
-#[path = "../../benches/busy.rs"]
 mod busy;
 mod group;
 mod load;
