@@ -322,11 +322,10 @@ impl FactoredMoments {
 
         let (sheets, total) = sheets(layout, &factoring, program.shape);
         limits.check_binding(VALUE * total, || "the sums of squared gradients".to_owned())?;
-        let words: Vec<_> = (0..recipes.len())
-            .map(|group| words(layout, &factoring, &sheets, group, start, alpha, recipes))
-            .collect();
-        let size = total.max(1) * VALUE;
-        let partials = Buffer::zeros("lookahead sums of squares", Purpose::Controls, size, Usage::STORAGE);
+        let of_group = |group| words(layout, &factoring, &sheets, group, start, alpha, recipes);
+        let words: Vec<_> = (0..recipes.len()).map(of_group).collect();
+        let (label, size) = ("lookahead sums of squares", total.max(1) * VALUE);
+        let partials = Buffer::zeros(label, Purpose::Controls, size, Usage::STORAGE);
         let partials = program.buffers.push(partials);
         let mut bound = |tasks: Vec<u32>, sheets: Vec<u32>, words: usize| {
             let count = (tasks.len() / words) as u32;
