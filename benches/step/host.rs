@@ -6,7 +6,8 @@ use lookahead_wgpu::{Group, Optimizer, gpu::Gpu, rules::Adam, wgpu};
 
 use crate::{
     Failure,
-    measure::{Effort, median},
+    measure::Effort,
+    statistics::median,
     workload::{fill, lookahead},
 };
 

@@ -8,6 +8,8 @@ mod host;
 mod measure;
 mod report;
 mod resnet50;
+#[path = "../statistics.rs"]
+mod statistics;
 mod tables;
 mod workload;
 

@@ -4,7 +4,10 @@ use std::time::{Duration, Instant};
 
 use lookahead_wgpu::{gpu::Gpu, wgpu};
 
-use crate::Failure;
+use crate::{
+    Failure,
+    statistics::{median, spread},
+};
 
 /// Records one unit of something to be timed: a cycle of steps, say.
 pub type Work = Box<dyn FnMut(&mut wgpu::CommandEncoder) -> Result<(), Failure>>;
@@ -58,8 +61,7 @@ impl Samples {
 
     /// The middle half of those ratios: how far its ends are apart, relative to the median.
     pub fn spread(&self, a: usize, b: usize) -> f64 {
-        let ratios = self.ratios(a, b);
-        (quantile(&ratios, 0.75) - quantile(&ratios, 0.25)) / median(&ratios)
+        spread(&self.ratios(a, b))
     }
 
     fn ratios(&self, a: usize, b: usize) -> Vec<f64> {
@@ -88,17 +90,4 @@ fn sample(gpu: &Gpu, work: &mut Work, units: u32) -> Result<f64, Failure> {
     gpu.queue.submit([encoder.finish()]);
     gpu.device.poll(wgpu::PollType::wait_indefinitely())?;
     Ok(begin.elapsed().as_secs_f64() / f64::from(units))
-}
-
-pub fn median(values: &[f64]) -> f64 {
-    quantile(values, 0.5)
-}
-
-/// Between two values, the point on the line between them.
-fn quantile(values: &[f64], at: f64) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let place = at * (sorted.len() - 1) as f64;
-    let (low, high) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);
-    low + (high - low) * place.fract()
 }

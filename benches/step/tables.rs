@@ -15,9 +15,10 @@ use lookahead_wgpu::{
 
 use crate::{
     Failure, Sizes, floor, host,
-    measure::{Effort, Samples, median},
+    measure::{Effort, Samples},
     report::{Adapter, Autotuned, HostRow, StepRow, SyncRow, TensorsRow},
     resnet50,
+    statistics::median,
     workload::{Copy, K, Subject, lookahead, rules},
 };
 

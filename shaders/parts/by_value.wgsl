@@ -1,27 +1,16 @@
 #import parts/place
 
-// Weights and gradients in somebody else's buffers, value by value: a tensor may start at any.
-@group(1) @binding(1) var<storage, read_write> la_weights: array<f32>;
+// Value by value: a tensor may start at any.
+alias La_Weight = f32;
+alias La_Gradient = u32;
 
+fn la_gradient_word(at: u32) -> u32 {
 #if pooled
-// Both side by side in one: WebGPU forbids a read and a read_write binding of one buffer in one dispatch, and
-// overlapping ones, so it is bound once.
-fn la_gradient_word(at: u32) -> u32 {
     return bitcast<u32>(la_weights[at]);
-}
 #else
-#if far
-// Both in one, too far apart for one binding: WebGPU allows two bindings of one buffer in one dispatch where both are
-// read_write and do not overlap.
-@group(1) @binding(2) var<storage, read_write> la_gradients: array<u32>;
-#else
-@group(1) @binding(2) var<storage, read> la_gradients: array<u32>;
-#end
-
-fn la_gradient_word(at: u32) -> u32 {
     return la_gradients[at];
-}
 #end
+}
 
 #if half_gradients
 // Two values a word.

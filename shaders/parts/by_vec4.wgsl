@@ -1,42 +1,26 @@
 #import parts/place
 
-// Weights and gradients in somebody else's buffers, where each tensor starts at a multiple of four values and the four
-// that its last is in are bound too. They are words, since what lies behind a tensor is stored again as it was, whatever
-// it stands for.
-@group(1) @binding(1) var<storage, read_write> la_weights: array<vec4u>;
-
-#if pooled
-// Both side by side in one: WebGPU forbids a read and a read_write binding of one buffer in one dispatch, and
-// overlapping ones, so it is bound once.
+// Four values at a time: each tensor starts at a multiple of them, and the four that its last is in are bound too. They are
+// words, since what lies behind a tensor is stored again as it was, whatever it stands for.
+alias La_Weight = vec4u;
 #if half_gradients
-fn la_gradient_words(at: u32) -> vec2u {
+alias La_Gradient = vec2u;
+#else
+alias La_Gradient = vec4u;
+#end
+
+fn la_gradient_words(at: u32) -> La_Gradient {
+#if !pooled
+    return la_gradients[at];
+#else
+#if half_gradients
     let both = la_weights[at / 2u];
     return select(both.xy, both.zw, at % 2u == 1u);
-}
 #else
-fn la_gradient_words(at: u32) -> vec4u {
     return la_weights[at];
+#end
+#end
 }
-#end
-#else
-#if half_gradients
-alias La_Four = vec2u;
-#else
-alias La_Four = vec4u;
-#end
-
-#if far
-// Both in one, too far apart for one binding: WebGPU allows two bindings of one buffer in one dispatch where both are
-// read_write and do not overlap.
-@group(1) @binding(2) var<storage, read_write> la_gradients: array<La_Four>;
-#else
-@group(1) @binding(2) var<storage, read> la_gradients: array<La_Four>;
-#end
-
-fn la_gradient_words(at: u32) -> La_Four {
-    return la_gradients[at];
-}
-#end
 
 #if half_gradients
 #import parts/half

@@ -46,17 +46,11 @@ fn la_enter_moments() {
 }
 
 #if even
-// As `la_quotients`.
-fn la_quotient(a: u32, b: u32) -> u32 {
-    let found = u32((f32(a) + 0.5) * (1.0 / f32(b)));
-    return select(found, select(0u, 1u, a >= b), b > 0x40000u);
-}
-
 // The root of the first of four values, in `la_factors`.
 fn la_root(axis: La_Axis, distance: u32) -> u32 {
     let place = axis.place + distance;
-    let rest = place - axis.stride * la_quotient(place, axis.stride);
-    return axis.roots + axis.of_block + axis.stride * la_quotient(axis.begun + distance, axis.block) + rest;
+    let rest = place - axis.stride * la_quotients(vec4u(place), axis.stride).x;
+    return axis.roots + axis.of_block + axis.stride * la_quotients(vec4u(axis.begun + distance), axis.block).x + rest;
 }
 
 // Four values that belong together have one entry of the axis whose stride is 1, and of the other one four side by side.

@@ -1,4 +1,20 @@
-// Where four values lie in somebody else's buffers.
+// Weights and gradients in somebody else's buffers, as La_Weight and La_Gradient.
+@group(1) @binding(1) var<storage, read_write> la_weights: array<La_Weight>;
+
+#if pooled
+// Both side by side in one: WebGPU forbids a read and a read_write binding of one buffer in one dispatch, and
+// overlapping ones, so it is bound once.
+#else
+#if far
+// Both in one, too far apart for one binding: WebGPU allows two bindings of one buffer in one dispatch where both are
+// read_write and do not overlap.
+@group(1) @binding(2) var<storage, read_write> la_gradients: array<La_Gradient>;
+#else
+@group(1) @binding(2) var<storage, read> la_gradients: array<La_Gradient>;
+#end
+#end
+
+// Where four values lie in them.
 struct La_Place {
     weights: u32,   // where they start in the bound weights
     gradients: u32, // and in the bound gradients

@@ -200,8 +200,11 @@ impl Engine {
         let mut pass = encoder
             .begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some(pass), timestamp_writes: None });
         for dispatch in &recording.dispatches {
-            // A placement comes with its kernels.
-            let Some(kernel) = self.kernels[dispatch.kernel.index()].get() else { continue };
+            let Some(kernel) = self.kernels[dispatch.kernel.index()].get() else {
+                // A placement comes with its kernels; without one a step must not pass for a step.
+                let message = "a kernel was not made for where the weights lie".to_owned();
+                return Err(Error::Device { doing: "recording".to_owned(), message });
+            };
             pass.set_pipeline(kernel);
             for (index, bind) in (0..).zip(dispatch.binds) {
                 match bind {

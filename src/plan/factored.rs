@@ -502,11 +502,10 @@ fn words(
             for entry in (0..axis.entries).step_by(at_once as usize) {
                 let at = start + axis.at + entry;
                 let count = at_once.min(axis.entries - entry);
-                let sheets = [first_sheet as u64, last_sheet as u64];
-                let words = [at, at + factoring.entries, count, shares, entry, sheets[0], sheets[1]];
+                let words = [at, at + factoring.entries, count, shares, entry];
                 entries.extend(words.map(|word| word as u32));
                 let root = axis.root.map_or(u64::MAX, |root| start + factoring.kept() + root + entry);
-                entries.extend([alpha, root as u32]);
+                entries.extend([first_sheet as u32, last_sheet as u32, alpha, root as u32]);
                 entries.extend(matrix.map(|word| word as u32));
                 entries.extend([((axis.size as f64).recip() as f32).to_bits(), eps.to_bits()]);
             }

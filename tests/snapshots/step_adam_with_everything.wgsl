@@ -184,7 +184,14 @@ fn la_times(factor: f32, v: vec4f) -> vec4f {
     return -factor * bitcast<vec4f>(select(lowered, bits, magnitude >= vec4u(0x7f800000u)));
 }
 
-// Where four values lie in somebody else's buffers.
+// Weights and gradients in somebody else's buffers, as La_Weight and La_Gradient.
+@group(1) @binding(1) var<storage, read_write> la_weights: array<La_Weight>;
+
+// Both in one, too far apart for one binding: WebGPU allows two bindings of one buffer in one dispatch where both are
+// read_write and do not overlap.
+@group(1) @binding(2) var<storage, read_write> la_gradients: array<La_Gradient>;
+
+// Where four values lie in them.
 struct La_Place {
     weights: u32,   // where they start in the bound weights
     gradients: u32, // and in the bound gradients
@@ -209,12 +216,9 @@ fn la_locate(i: u32) -> La_Place {
     return La_Place(la_weights_at + skip, la_gradients_at + skip, min(max(la_left, skip) - skip, 4u));
 }
 
-// Weights and gradients in somebody else's buffers, value by value: a tensor may start at any.
-@group(1) @binding(1) var<storage, read_write> la_weights: array<f32>;
-
-// Both in one, too far apart for one binding: WebGPU allows two bindings of one buffer in one dispatch where both are
-// read_write and do not overlap.
-@group(1) @binding(2) var<storage, read_write> la_gradients: array<u32>;
+// Value by value: a tensor may start at any.
+alias La_Weight = f32;
+alias La_Gradient = u32;
 
 fn la_gradient_word(at: u32) -> u32 {
     return la_gradients[at];

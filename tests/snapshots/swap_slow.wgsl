@@ -91,7 +91,12 @@ fn la_is_not_finite(v: vec4f) -> vec4<bool> {
     return (bitcast<vec4u>(v) & vec4u(0x7f800000u)) == vec4u(0x7f800000u);
 }
 
-// Where four values lie in somebody else's buffers.
+// Weights and gradients in somebody else's buffers, as La_Weight and La_Gradient.
+@group(1) @binding(1) var<storage, read_write> la_weights: array<La_Weight>;
+
+@group(1) @binding(2) var<storage, read> la_gradients: array<La_Gradient>;
+
+// Where four values lie in them.
 struct La_Place {
     weights: u32,   // where they start in the bound weights
     gradients: u32, // and in the bound gradients
@@ -116,16 +121,12 @@ fn la_locate(i: u32) -> La_Place {
     return La_Place(la_weights_at + skip, la_gradients_at + skip, min(max(la_left, skip) - skip, 4u));
 }
 
-// Weights and gradients in somebody else's buffers, where each tensor starts at a multiple of four values and the four
-// that its last is in are bound too. They are words, since what lies behind a tensor is stored again as it was, whatever
-// it stands for.
-@group(1) @binding(1) var<storage, read_write> la_weights: array<vec4u>;
+// Four values at a time: each tensor starts at a multiple of them, and the four that its last is in are bound too. They are
+// words, since what lies behind a tensor is stored again as it was, whatever it stands for.
+alias La_Weight = vec4u;
+alias La_Gradient = vec4u;
 
-alias La_Four = vec4u;
-
-@group(1) @binding(2) var<storage, read> la_gradients: array<La_Four>;
-
-fn la_gradient_words(at: u32) -> La_Four {
+fn la_gradient_words(at: u32) -> La_Gradient {
     return la_gradients[at];
 }
 

@@ -19,9 +19,10 @@ use crate::output;
 use crate::peers::group::{Group, GroupError};
 use crate::peers::load::Load;
 use crate::peers::native::{Native, NativeError};
-use crate::peers::page::{Page, PageError};
+use crate::peers::page::Page;
 use crate::peers::pytorch::{PyTorch, PyTorchError};
 use crate::peers::report::Report;
+use crate::web::WebError;
 use crate::workspace::{Workspace, WorkspaceError};
 
 /// What can be left out.
@@ -84,7 +85,7 @@ enum PartError {
     #[error(transparent)]
     Native(#[from] NativeError),
     #[error(transparent)]
-    Page(#[from] PageError),
+    Page(#[from] WebError),
     #[error(transparent)]
     PyTorch(#[from] PyTorchError),
     #[error(transparent)]

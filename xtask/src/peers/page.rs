@@ -3,23 +3,11 @@
 use std::path::PathBuf;
 
 use crate::chromium;
-use crate::command::{CommandError, CommandLine};
-use crate::node::{self, NodeError};
+use crate::command::CommandLine;
+use crate::node;
 use crate::output;
 use crate::web::{self, WebError};
 use crate::workspace::Workspace;
-
-#[derive(Debug, thiserror::Error)]
-pub enum PageError {
-    #[error(transparent)]
-    Web(#[from] WebError),
-    #[error(transparent)]
-    Node(#[from] NodeError),
-    #[error(transparent)]
-    Chromium(#[from] chromium::Missing),
-    #[error(transparent)]
-    Command(#[from] CommandError),
-}
 
 pub struct Page {
     script: PathBuf,
@@ -28,7 +16,7 @@ pub struct Page {
 
 impl Page {
     /// Builds the npm package, and sees to its peers and to Chromium.
-    pub fn build(workspace: &Workspace, install: bool) -> Result<Self, PageError> {
+    pub fn build(workspace: &Workspace, install: bool) -> Result<Self, WebError> {
         let folder = workspace.root.join("benches/peers/web");
         web::build(workspace, install)?;
         node::provide(&folder, install)?;
@@ -36,7 +24,7 @@ impl Page {
     }
 
     /// Measures, and gives the report that it prints.
-    pub fn run(&self, seconds: f64) -> Result<String, PageError> {
+    pub fn run(&self, seconds: f64) -> Result<String, WebError> {
         let command =
             CommandLine::new("node", []).arg(self.script.to_string_lossy()).arg(seconds.to_string());
         let command = command.envs(vec![("CHROMIUM", self.chromium.clone())]);

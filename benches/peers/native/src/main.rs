@@ -18,6 +18,8 @@ mod report;
 #[path = "../../../step/resnet50.rs"]
 mod resnet50;
 mod serve;
+#[path = "../../../statistics.rs"]
+mod statistics;
 mod tensors;
 
 use std::{

@@ -6,8 +6,9 @@ use serde::Serialize;
 use crate::{
     check,
     contender::Contender,
-    measure::{Samples, median, spread},
+    measure::Samples,
     peer::{Failure, K, Method},
+    statistics::{median, spread},
     tensors::{List, Tensors},
 };
 
