@@ -1,5 +1,7 @@
 //! What an optimizer costs by parameters and by tensors.
 
+#[path = "../../../xtask/src/peers/busy.rs"]
+mod busy;
 mod fit;
 mod measure;
 mod report;
@@ -56,6 +58,9 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let is_cpu = gpu.info.device_type == DeviceType::Cpu;
     let largest = arguments.largest.unwrap_or(if is_cpu { 10_000_000 } else { 100_000_000 });
 
+    if let Some(warning) = busy::share().and_then(|share| busy::warning("anything", share)) {
+        eprintln!("BUSY: {warning}");
+    }
     let start_up = StartUp::measure(&gpu)?;
     let sizes = Size::all(largest);
     let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed} {wide_msg}")?;

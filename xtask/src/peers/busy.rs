@@ -1,4 +1,5 @@
 //! Whether the machine does other things while something is measured: then figures are worth little.
+#![allow(dead_code)] // each program that measures uses a part of it
 
 use std::{thread::sleep, time::Duration};
 

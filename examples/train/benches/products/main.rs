@@ -1,6 +1,8 @@
 //! The network's matrix products, timed against the kernel that one writes first: one thread for each element of the
 //! result. Both over the same operands, in turn.
 
+#[path = "../../../../xtask/src/peers/busy.rs"]
+mod busy;
 mod case;
 mod naive;
 
@@ -72,6 +74,9 @@ fn run(args: &Args) -> Result<(), Failure> {
     if gpus.is_empty() {
         // Its error says which there are.
         gpus.push(Gpu::open_blocking(Some(&args.adapter))?);
+    }
+    if let Some(warning) = busy::share().and_then(|share| busy::warning("anything", share)) {
+        writeln!(out, "BUSY: {warning}")?;
     }
     for gpu in gpus {
         writeln!(out, "\n{}\n{HEAD}", gpu.label())?;
