@@ -3,6 +3,7 @@
 mod ahead;
 mod device;
 pub(crate) mod engine;
+mod faults;
 mod limits;
 #[cfg(not(target_arch = "wasm32"))]
 mod native;
@@ -10,6 +11,7 @@ mod pipelines;
 mod ring;
 mod scope;
 mod shape;
+mod side_by_side;
 pub(crate) mod slice;
 mod tally;
 pub(crate) mod transfer;

@@ -1,14 +1,15 @@
-//! Makes a program's objects on a device and plays recordings: the only file that creates objects or records commands.
+//! Makes a program's objects on a device, but for its pipelines, and plays recordings.
 
 use std::sync::{Arc, OnceLock};
 
-use futures::{FutureExt, channel::oneshot};
+use futures::channel::oneshot;
 
 #[cfg(target_arch = "wasm32")]
-use super::web::{check_alive_now, fill};
+use super::web::fill;
 use super::{
     ahead::Ahead,
-    pipelines::{Key, Pipelines},
+    faults::{check_alive, check_alive_now, refuse, refuse_now},
+    pipelines::{Make, Pipelines},
     ring::{Ring, Taken},
     scope::{Problem, scoped},
     slice::Slice,
@@ -22,9 +23,7 @@ use crate::{
     plan::{
         parts::Part,
         placement::Placement,
-        program::{
-            BindGroup, BindGroupLayout, Bound, Buffer, Contents, Id, Kernel, Known, Owner, Program, Usage,
-        },
+        program::{BindGroup, BindGroupLayout, Bound, Buffer, Contents, Id, Owner, Program, Usage},
         recording::{Bind, Recording},
     },
 };
@@ -121,20 +120,12 @@ impl Engine {
         program: &Program,
         wanted: impl Fn(Option<Access>) -> bool,
     ) -> Result<(), Error> {
-        for (kernel, made) in program.kernels.iter().zip(&self.kernels) {
-            if made.get().is_some() || !wanted(kernel.source.access) {
-                continue;
-            }
-            let key = Key::new(&self.device, program, kernel);
-            let new = match self.pipelines.find(&key) {
-                Some(found) => found,
-                None => {
-                    let new = pipeline(&self.device, kernel, &self.layouts, program.shape.workgroup).await?;
-                    self.pipelines.keep(key, &new);
-                    new
-                }
-            };
-            made.get_or_init(|| new);
+        let kernels = program.kernels.iter().zip(&self.kernels);
+        let (kernels, places): (Vec<_>, Vec<_>) =
+            kernels.filter(|(kernel, made)| made.get().is_none() && wanted(kernel.source.access)).unzip();
+        let make = Make { device: &self.device, layouts: &self.layouts, program };
+        for (place, made) in places.into_iter().zip(self.pipelines.make(make, &kernels).await?) {
+            place.get_or_init(|| made);
         }
         Ok(())
     }
@@ -398,57 +389,6 @@ fn binding_type(binding: Binding) -> wgpu::BindingType {
     wgpu::BindingType::Buffer { ty, has_dynamic_offset, min_binding_size: None }
 }
 
-/// # Errors
-///
-/// [`Error::Shader`] with the rule's name where the device refuses the module, [`Error::Device`] where it refuses the
-/// pipeline.
-async fn pipeline(
-    device: &wgpu::Device,
-    kernel: &Kernel,
-    layouts: &[wgpu::BindGroupLayout],
-    workgroup: u32,
-) -> Result<wgpu::ComputePipeline, Error> {
-    let source = &kernel.source;
-    let (module, problem) = scoped(device, || {
-        device.create_shader_module(wgpu::ShaderModuleDescriptor {
-            label: Some(&source.name),
-            source: wgpu::ShaderSource::Wgsl(source.wgsl.as_str().into()),
-        })
-    });
-    if let Some(problem) = problem.await {
-        let info = module.get_compilation_info().await;
-        let line = info.messages.iter().find_map(|message| message.location).map_or(0, |at| at.line_number);
-        return Err(Error::Shader { rule: kernel.rule.clone(), line, message: problem.to_string() });
-    }
-    let layouts: Vec<_> = kernel.layouts.iter().map(|id| id.map(|id| &layouts[id.index()])).collect();
-    let mut constants = vec![("LA_WORKGROUP", f64::from(workgroup))];
-    match kernel.flags {
-        Known::Nothing => {}
-        Known::Among(flags) => constants.push(("LA_MAY", f64::from(flags))),
-        Known::All(flags) => constants.push(("LA_FLAGS", f64::from(flags))),
-    }
-    let (pipeline, problem) = scoped(device, || {
-        let layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-            label: Some(&source.name),
-            bind_group_layouts: &layouts,
-            immediate_size: 0,
-        });
-        device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label: Some(&source.name),
-            layout: Some(&layout),
-            module: &module,
-            entry_point: Some(source.entry),
-            compilation_options: wgpu::PipelineCompilationOptions {
-                constants: &constants,
-                ..Default::default()
-            },
-            cache: None,
-        })
-    });
-    refuse(device, problem, &format!("the pipeline `{}`", source.name)).await?;
-    Ok(pipeline)
-}
-
 /// A buffer that holds what it should.
 fn buffer(device: &wgpu::Device, queue: &wgpu::Queue, spec: &Buffer) -> wgpu::Buffer {
     let usage = usages(spec.usage);
@@ -534,62 +474,4 @@ fn control_chunk(
     check_alive(device, "making the control buffer")?;
     let held = tally.hold(chunk.buffer.size());
     Ok((chunk, held))
-}
-
-/// What went wrong as an error.
-async fn refuse(device: &wgpu::Device, problem: Problem, doing: &str) -> Result<(), Error> {
-    problem.await.map_or(Ok(()), |problem| Err(error(device, &problem, doing)))
-}
-
-/// What went wrong, if it is known already: off the web it always is; on the web a failure shows in the console, or at
-/// the submit.
-fn refuse_now(device: &wgpu::Device, problem: Problem, doing: &str) -> Result<(), Error> {
-    problem.now_or_never().flatten().map_or(Ok(()), |problem| Err(error(device, &problem, doing)))
-}
-
-/// wgpu's error as ours.
-pub(super) fn error(device: &wgpu::Device, problem: &wgpu::Error, doing: &str) -> Error {
-    let (doing, message) = (doing.to_owned(), problem.to_string());
-    match problem {
-        _ if is_lost(device) => Error::DeviceLost { doing, message },
-        wgpu::Error::OutOfMemory { .. } => Error::OutOfMemory { doing, message },
-        _ => Error::Device { doing, message },
-    }
-}
-
-/// Refuses a device that is lost: wgpu makes objects on it without a word, and none of them works. On the web
-/// only [`check_alive_now`] can tell.
-fn check_alive(device: &wgpu::Device, doing: &str) -> Result<(), Error> {
-    if !is_lost(device) {
-        return Ok(());
-    }
-    Err(Error::DeviceLost { doing: doing.to_owned(), message: "it makes no buffers".to_owned() })
-}
-
-/// [`check_alive`] for those who can wait.
-#[cfg(not(target_arch = "wasm32"))]
-async fn check_alive_now(device: &wgpu::Device, doing: &str) -> Result<(), Error> {
-    check_alive(device, doing)
-}
-
-/// Whether a device is lost, found out without its device-wide callback, which is the caller's: a lost
-/// device gives a buffer that is not mapped, and no error.
-#[cfg(not(target_arch = "wasm32"))]
-fn is_lost(device: &wgpu::Device) -> bool {
-    let (buffer, _) = scoped(device, || {
-        device.create_buffer(&wgpu::BufferDescriptor {
-            label: Some("lookahead probe"),
-            size: 4,
-            usage: wgpu::BufferUsages::COPY_SRC,
-            mapped_at_creation: true,
-        })
-    });
-    buffer.get_mapped_range(..).is_err()
-}
-
-/// Browsers tell of a lost device by a promise alone: objects are made on it as on any other, no error is
-/// reported, and nothing panics.
-#[cfg(target_arch = "wasm32")]
-fn is_lost(_: &wgpu::Device) -> bool {
-    false
 }

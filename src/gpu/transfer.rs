@@ -3,7 +3,8 @@
 //! Nothing else submits.
 
 use super::{
-    engine::{Engine, Stagings, error},
+    engine::{Engine, Stagings},
+    faults::error,
     scope::Problem,
     slice::Slice,
     tally::Held,

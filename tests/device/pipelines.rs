@@ -1,7 +1,7 @@
 //! Pipelines that several optimizers share.
 
 use lookahead_wgpu::{
-    Builder, Clip, Field, Lookahead, Optimizer,
+    Builder, Clip, Error, Field, Lookahead, Optimizer,
     gpu::{Gpu, Pipelines},
     rules::{Adam, Sgd},
 };
@@ -61,5 +61,39 @@ fn each_device_has_its_own() {
         let before = pipelines.len();
         let (_, after) = trained(gpu, &pipelines, 0.5, 3);
         assert!(after > before, "{}", gpu.label());
+    });
+}
+
+#[test]
+#[expect(unsafe_code, reason = "wgpu has no other way to make a pipeline cache")]
+fn a_drivers_cache_is_used_for_what_is_made() {
+    on_every_adapter(|gpu| {
+        if !gpu.adapter.features().contains(wgpu::Features::PIPELINE_CACHE) {
+            assert_ne!(gpu.info.backend, wgpu::Backend::Vulkan, "Vulkan has them");
+            return;
+        }
+        let descriptor = wgpu::DeviceDescriptor {
+            required_features: wgpu::Features::PIPELINE_CACHE,
+            required_limits: gpu.device.limits(),
+            ..Default::default()
+        };
+        let (device, queue) = pollster::block_on(gpu.adapter.request_device(&descriptor)).unwrap();
+        let gpu = Gpu { device, queue, ..gpu.clone() };
+        let cache = |data: Option<&[u8]>| {
+            let descriptor = wgpu::PipelineCacheDescriptor { label: None, data, fallback: true };
+            // SAFETY: the data is what a cache of this device gave.
+            unsafe { gpu.device.create_pipeline_cache(&descriptor) }
+        };
+        let first = cache(None);
+        let (weights, made) = trained(&gpu, &Pipelines::with_cache(first.clone()), 0.5, 3);
+        let data = first.get_data().expect("Vulkan's caches have data");
+        let again = trained(&gpu, &Pipelines::with_cache(cache(Some(&data))), 0.5, 3);
+        assert_eq!(again, (weights, made));
+        // Of another device: refused in words.
+        let stranger = Pipelines::with_cache(first);
+        let (device, queue) = pollster::block_on(gpu.adapter.request_device(&descriptor)).unwrap();
+        let builder = Optimizer::builder(Adam::new(0.1)).tensor("w", &[5]).pipelines(&stranger);
+        let refused = builder.build_blocking(&device, &queue).unwrap_err();
+        assert!(matches!(&refused, Error::Device { doing, .. } if doing.contains("pipeline")), "{refused}");
     });
 }
