@@ -1,7 +1,7 @@
 //! The device: one to begin with, and the engine that makes a plan's program and plays its recordings.
 
-mod ahead;
 mod device;
+mod download;
 pub(crate) mod engine;
 mod faults;
 mod limits;
@@ -12,14 +12,14 @@ mod ring;
 mod scope;
 mod shape;
 mod side_by_side;
-pub(crate) mod slice;
-mod tally;
-pub(crate) mod transfer;
+mod slice;
 mod waiting;
 #[cfg(target_arch = "wasm32")]
 mod web;
 
 pub use device::Gpu;
+pub use engine::Wgpu;
 pub use pipelines::Pipelines;
+pub use slice::Slice;
 #[cfg(target_arch = "wasm32")]
 pub use web::NeededLimit;

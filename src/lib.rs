@@ -68,7 +68,9 @@
 pub mod analysis;
 pub mod checkpoint;
 mod config;
+mod engine;
 mod error;
+#[cfg(feature = "wgpu")]
 pub mod gpu;
 #[doc = include_str!("guide.md")]
 pub mod guide {}
@@ -95,15 +97,18 @@ pub use config::{
     shape::Shape,
     transform::{self, Transform},
 };
+pub use engine::{Engine, Usage};
 pub use error::{Error, check_hyperparameter};
-pub use gpu::slice::Slice;
+#[cfg(feature = "wgpu")]
+pub use gpu::Slice;
 pub use layout::{field::Field, limits::Limits};
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg(all(feature = "wgpu", not(target_arch = "wasm32")))]
 pub use optimizer::autotune;
 pub use optimizer::{Builder, Counters, Gradients, GroupCounters, Optimizer};
 pub use plan::{Memory, Plan, PlannedDispatch, Traffic};
 pub use rules::Rule;
 pub use snapshot::{CycleSnapshot, GroupSnapshot, ImportOptions, Snapshot, TensorSnapshot, Weights};
+#[cfg(feature = "wgpu")]
 pub use wgpu;
 
 /// The README's example is compiled and run with the documentation's.

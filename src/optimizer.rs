@@ -1,18 +1,21 @@
 //! The driver's public face: a plan, and the engine that plays it into the caller's encoder.
 
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg(all(feature = "wgpu", not(target_arch = "wasm32")))]
 mod autotune;
 mod borrow;
 pub(crate) mod builder;
 mod counters;
 mod groups;
+#[cfg(feature = "wgpu")]
+mod on_wgpu;
 mod readback;
 mod settings;
+mod standard;
 mod tensors;
 mod training;
 mod values;
 
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg(all(feature = "wgpu", not(target_arch = "wasm32")))]
 pub use autotune::autotune;
 pub use builder::Builder;
 pub use counters::{Counters, GroupCounters};

@@ -10,6 +10,7 @@ use super::{
     names::without_wrappers,
 };
 use crate::{
+    engine::{Engine, Usage, transfer::read},
     error::{Error, list},
     layout::field::Field,
     optimizer::Optimizer,
@@ -18,7 +19,7 @@ use crate::{
 /// What bytes are called in errors.
 const WEIGHTS: &str = "the file of weights";
 
-impl Optimizer {
+impl<E: Engine> Optimizer<E> {
     /// Uploads the weights of a safetensors file: one entry for each tensor, by its name and of its shape, in F32,
     /// F64, F16 or BF16. The names of entries that are no tensor's are given back. Once training has begun,
     /// [`init_synced`](Self::init_synced) makes the slow weights follow.
@@ -80,7 +81,7 @@ impl Optimizer {
     /// What [`download`](Self::download) gives; [`Error::Checkpoint`] where a tensor is called `__metadata__`.
     pub async fn export_weights(&self, field: Field<'_>) -> Result<Vec<u8>, Error> {
         let sources = (0..self.plan.layout.tensors.len()).map(|tensor| self.source(field, tensor));
-        let values = self.engine.read(sources.collect::<Result<_, _>>()?).await?;
+        let values = read(&self.engine, sources.collect::<Result<_, _>>()?).await?;
         self.encode_weights(&values)
     }
 
@@ -171,7 +172,7 @@ impl Optimizer {
         }
         if let Some(slices) = &self.borrowed {
             for ((name, _), slice) in self.tensors().zip(slices) {
-                slice.check_usage("weights", name, wgpu::BufferUsages::COPY_DST)?;
+                slice.check_usage("weights", name, Usage::CopyDst)?;
             }
         }
         let mut writer = self.writer();

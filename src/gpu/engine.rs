@@ -1,41 +1,43 @@
-//! Makes a program's objects on a device, but for its pipelines, and plays recordings.
+//! The engine on wgpu: makes a program's objects on a device, but for its pipelines, and plays recordings.
 
 use std::sync::{Arc, OnceLock};
-
-use futures::channel::oneshot;
 
 #[cfg(target_arch = "wasm32")]
 use super::web::fill;
 use super::{
-    ahead::Ahead,
+    download::Download,
     faults::{check_alive, check_alive_now, refuse, refuse_now},
     pipelines::{Make, Pipelines},
     ring::{Ring, Taken},
-    scope::{Problem, scoped},
-    slice::Slice,
-    tally::{Held, Tally},
+    scope::scoped,
     waiting::Waiter,
 };
 use crate::{
+    engine::{
+        self, Engine,
+        ahead::Ahead,
+        slice::Slice,
+        tally::{Held, Tally},
+        transfer::BATCH,
+    },
     error::Error,
     kernels::{Access, Binding},
     layout::params::SLOT,
     plan::{
-        parts::Part,
         placement::Placement,
         program::{BindGroup, BindGroupLayout, Bound, Buffer, Contents, Id, Owner, Program, Usage},
         recording::{Bind, Recording},
     },
 };
 
-/// The objects of one optimizer.
-pub(crate) struct Engine {
-    pub device: wgpu::Device,
-    pub queue: wgpu::Queue,
+/// The objects of one optimizer on wgpu.
+pub struct Wgpu {
+    device: wgpu::Device,
+    queue: wgpu::Queue,
     /// What waits for the device when values are read back.
-    pub waiter: Waiter,
+    waiter: Waiter,
     /// What of the memory comes and goes.
-    pub tally: Tally,
+    tally: Tally,
     layouts: Vec<wgpu::BindGroupLayout>,
     buffers: Vec<wgpu::Buffer>,
     /// Those that depend on where weights and gradients lie are made when that is known.
@@ -49,6 +51,12 @@ pub(crate) struct Engine {
     ahead: Ahead,
 }
 
+impl std::fmt::Debug for Wgpu {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Wgpu").field("device", &self.device).finish_non_exhaustive()
+    }
+}
+
 /// A chunk of the ring.
 struct ToldChunk {
     buffer: wgpu::Buffer,
@@ -57,16 +65,13 @@ struct ToldChunk {
 
 /// The objects of one placement.
 #[derive(Debug)]
-pub(crate) struct Placed {
+pub struct Placed {
     groups: Vec<wgpu::BindGroup>,
     /// Bytes of the tables.
     held: Arc<Held>,
 }
 
-/// Buffers that will be mapped, and what says when.
-pub(super) type Stagings = Vec<(wgpu::Buffer, oneshot::Receiver<Result<(), wgpu::BufferAsyncError>>)>;
-
-impl Engine {
+impl Wgpu {
     /// Makes a program, with the pipelines that are there already. Kernels over weights come with a placement.
     ///
     /// # Errors
@@ -130,13 +135,60 @@ impl Engine {
         Ok(())
     }
 
-    /// Makes a placement over the caller's buffers, with the kernels that it needs; `what` it is, for errors.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Shader`] where the device refuses a module, [`Error::Device`], [`Error::OutOfMemory`],
-    /// [`Error::DeviceLost`].
-    pub async fn place(
+    /// Writes what the host tells, where it was not foreseen: the bind group that holds it, and its first slot there.
+    fn write_controls(
+        &mut self,
+        recording: &Recording,
+        placed: &Placed,
+        encoder: &wgpu::CommandEncoder,
+        foresee: impl FnOnce((u32, u32), &mut Vec<u8>),
+    ) -> Result<Option<(wgpu::BindGroup, u32)>, Error> {
+        if recording.controls.is_empty() {
+            return Ok(None);
+        }
+        let Self { device, queue, layouts, control, slots, tally, ring, ahead, .. } = self;
+        let make = || control_chunk(device, layouts, *control, *slots, tally);
+        let Taken { chunk, first, behind, held } = ring.take(recording.control_slots(), make)?;
+        if !ahead.holds(first, &recording.controls) {
+            let foresee = |steps, words: &mut Vec<u8>| foresee((steps, behind), words);
+            let words = ahead.renew(first, &recording.controls, foresee);
+            queue.write_buffer(&chunk.buffer, u64::from(first) * SLOT as u64, words);
+        }
+        let held = (held, placed.held.clone());
+        // Where the encoder is never submitted, it drops them with the call.
+        encoder.on_submitted_work_done(move || drop(held));
+        Ok(Some((chunk.group.clone(), first)))
+    }
+
+    /// Records that words are written to a buffer.
+    fn copy_words(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        to: Id<Buffer>,
+        offset: u64,
+        words: &[u32],
+    ) -> Result<(), Error> {
+        let ((), problem) = scoped(&self.device, || {
+            let usage = wgpu::BufferUsages::COPY_SRC;
+            let from = filled(&self.device, "lookahead new guard tables", words, usage);
+            encoder.copy_buffer_to_buffer(&from, 0, self.buffer(to), offset, from.size());
+        });
+        refuse_now(&self.device, problem, "the guard's new tables")
+    }
+}
+
+impl Engine for Wgpu {
+    type Buffer = wgpu::Buffer;
+    type Encoder = wgpu::CommandEncoder;
+    type Placed = Placed;
+    type Shared = Pipelines;
+    type Reading = Reading;
+
+    fn buffer(&self, id: Id<Buffer>) -> &wgpu::Buffer {
+        &self.buffers[id.index()]
+    }
+
+    async fn place(
         &self,
         program: &Program,
         placement: &Placement,
@@ -156,24 +208,7 @@ impl Engine {
         Ok(Placed { groups, held })
     }
 
-    /// A range of the program's buffers.
-    pub fn slice(&self, part: &Part) -> Slice {
-        Slice::new(&self.buffers[part.buffer.index()], part.offset, part.size)
-    }
-
-    /// A buffer of the program's.
-    pub fn buffer(&self, id: Id<Buffer>) -> &wgpu::Buffer {
-        &self.buffers[id.index()]
-    }
-
-    /// Plays a recording over a placement into the caller's encoder. `foresee` adds what up to so many steps after it will
-    /// be told, as far as so many slots go.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::OutOfMemory`] where the ring cannot grow; [`Error::DeviceLost`]. Nothing was recorded then but new
-    /// tables for a guard, which do no harm.
-    pub fn play(
+    fn play(
         &mut self,
         recording: &Recording,
         placed: &Placed,
@@ -219,54 +254,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Writes what the host tells, where it was not foreseen: the bind group that holds it, and its first slot there.
-    fn write_controls(
-        &mut self,
-        recording: &Recording,
-        placed: &Placed,
-        encoder: &wgpu::CommandEncoder,
-        foresee: impl FnOnce((u32, u32), &mut Vec<u8>),
-    ) -> Result<Option<(wgpu::BindGroup, u32)>, Error> {
-        if recording.controls.is_empty() {
-            return Ok(None);
-        }
-        let Self { device, queue, layouts, control, slots, tally, ring, ahead, .. } = self;
-        let make = || control_chunk(device, layouts, *control, *slots, tally);
-        let Taken { chunk, first, behind, held } = ring.take(recording.control_slots(), make)?;
-        if !ahead.holds(first, &recording.controls) {
-            let foresee = |steps, words: &mut Vec<u8>| foresee((steps, behind), words);
-            let words = ahead.renew(first, &recording.controls, foresee);
-            queue.write_buffer(&chunk.buffer, u64::from(first) * SLOT as u64, words);
-        }
-        let held = (held, placed.held.clone());
-        // Where the encoder is never submitted, it drops them with the call.
-        encoder.on_submitted_work_done(move || drop(held));
-        Ok(Some((chunk.group.clone(), first)))
-    }
-
-    /// Records that words are written to a buffer.
-    fn copy_words(
-        &self,
-        encoder: &mut wgpu::CommandEncoder,
-        to: Id<Buffer>,
-        offset: u64,
-        words: &[u32],
-    ) -> Result<(), Error> {
-        let ((), problem) = scoped(&self.device, || {
-            let usage = wgpu::BufferUsages::COPY_SRC;
-            let from = filled(&self.device, "lookahead new guard tables", words, usage);
-            encoder.copy_buffer_to_buffer(&from, 0, self.buffer(to), offset, from.size());
-        });
-        refuse_now(&self.device, problem, "the guard's new tables")
-    }
-
-    /// Writes bytes over slices, one after the other, before whatever is submitted next. A borrowed buffer may be
-    /// mapped or destroyed.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Device`], [`Error::DeviceLost`]. On the web a failure shows in the console.
-    pub fn write(&self, slices: &[Slice], bytes: &[u8], doing: &str) -> Result<(), Error> {
+    fn write(&self, slices: &[Slice<wgpu::Buffer>], bytes: &[u8], doing: &str) -> Result<(), Error> {
         let mut rest = bytes;
         let ((), problem) = scoped(&self.device, || {
             for slice in slices {
@@ -278,36 +266,7 @@ impl Engine {
         refuse_now(&self.device, problem, doing)
     }
 
-    /// Copies each batch of slices side by side to a buffer that can be read, when what was submitted so far is done.
-    pub(super) fn read_back(&self, batches: &[Vec<Slice>]) -> ((Stagings, wgpu::SubmissionIndex), Problem) {
-        scoped(&self.device, || {
-            let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-            let stagings = batches.iter().map(|batch| {
-                let staging = self.device.create_buffer(&wgpu::BufferDescriptor {
-                    label: Some("lookahead readback"),
-                    size: batch.iter().map(|slice| slice.size).sum(),
-                    usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
-                    mapped_at_creation: false,
-                });
-                let mut at = 0;
-                for slice in batch {
-                    encoder.copy_buffer_to_buffer(&slice.buffer, slice.offset, &staging, at, slice.size);
-                    at += slice.size;
-                }
-                let (sender, receiver) = oneshot::channel();
-                encoder.map_buffer_on_submit(&staging, wgpu::MapMode::Read, .., move |result| {
-                    // The receiver may have lost interest.
-                    let _ = sender.send(result);
-                });
-                (staging, receiver)
-            });
-            let stagings = stagings.collect();
-            (stagings, self.queue.submit([encoder.finish()]))
-        })
-    }
-
-    /// Writes bytes to a buffer of their own and copies them from there over slices.
-    pub(super) fn unpack(&self, bytes: &[u8], slices: &[Slice]) -> Result<(), Error> {
+    fn unpack(&self, bytes: &[u8], slices: &[Slice<wgpu::Buffer>]) -> Result<(), Error> {
         // Writing to a buffer of a lost device is a panic of wgpu's.
         check_alive(&self.device, "writing values")?;
         let held = self.tally.hold(bytes.len() as u64);
@@ -329,6 +288,43 @@ impl Engine {
             self.queue.submit([encoder.finish()]);
         });
         refuse_now(&self.device, problem, "writing values")
+    }
+
+    fn copy_back(&self, batches: &[Vec<Slice<wgpu::Buffer>>]) -> Reading {
+        let held = self.tally.hold(batches.iter().flatten().map(|slice| slice.size).sum());
+        Box::pin(Download::begin((&self.device, &self.queue), &self.waiter, batches, held).bytes())
+    }
+
+    fn batch_limit(&self) -> u64 {
+        let limit = BATCH.min(self.device.limits().max_buffer_size);
+        limit - limit % wgpu::COPY_BUFFER_ALIGNMENT
+    }
+
+    fn held(&self) -> u64 {
+        self.tally.bytes()
+    }
+}
+
+/// Bytes under way.
+#[cfg(not(target_arch = "wasm32"))]
+type Reading = futures::future::BoxFuture<'static, Result<Vec<u8>, Error>>;
+/// The same; JavaScript's promises stay on their thread.
+#[cfg(target_arch = "wasm32")]
+type Reading = futures::future::LocalBoxFuture<'static, Result<Vec<u8>, Error>>;
+
+impl engine::Buffer for wgpu::Buffer {
+    fn bytes(&self) -> u64 {
+        self.size()
+    }
+
+    fn lacks(&self, usage: engine::Usage) -> Option<String> {
+        let needed = match usage {
+            engine::Usage::Storage => wgpu::BufferUsages::STORAGE,
+            engine::Usage::CopySrc => wgpu::BufferUsages::COPY_SRC,
+            engine::Usage::CopyDst => wgpu::BufferUsages::COPY_DST,
+        };
+        let has = self.usage();
+        (!has.contains(needed)).then(|| format!("the buffer lacks the usage {needed:?} (it has {has:?})"))
     }
 }
 

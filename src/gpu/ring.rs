@@ -7,8 +7,7 @@
 
 use std::sync::Arc;
 
-use super::tally::Held;
-use crate::error::Error;
+use crate::{engine::tally::Held, error::Error};
 
 /// How many full chunks are kept, to be used again. Beyond them the oldest is dropped, and freed with the last
 /// encoder that uses it.

@@ -1,35 +1,11 @@
-//! Ranges of buffers, the optimizer's or the caller's.
+//! Ranges of wgpu's buffers.
 
-use std::ops::Range;
-
-use crate::{
-    config::precision::{Half, bytes},
-    error::Error,
-    layout::{tensors::Tensor, units::VALUE},
-};
+use crate::engine::slice;
 
 /// A range of a buffer: where a tensor's values lie.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Slice {
-    /// The buffer.
-    pub buffer: wgpu::Buffer,
-    /// First byte; a multiple of 256 in a buffer of the optimizer's, of 4 in one of the caller's.
-    pub offset: u64,
-    /// Bytes: 4 for each value (2 where it is half-width, rounded up to a multiple of 4), without padding.
-    pub size: u64,
-}
+pub type Slice<B = wgpu::Buffer> = slice::Slice<B>;
 
-impl Slice {
-    /// `size` bytes of `buffer` from byte `offset` on.
-    pub fn new(buffer: &wgpu::Buffer, offset: u64, size: u64) -> Self {
-        Self { buffer: buffer.clone(), offset, size }
-    }
-
-    /// The whole buffer.
-    pub fn whole(buffer: &wgpu::Buffer) -> Self {
-        Self::new(buffer, 0, buffer.size())
-    }
-
+impl Slice<wgpu::Buffer> {
     /// To be bound in a kernel.
     pub fn binding(&self) -> wgpu::BindingResource<'_> {
         wgpu::BindingResource::Buffer(wgpu::BufferBinding {
@@ -38,61 +14,4 @@ impl Slice {
             size: wgpu::BufferSize::new(self.size),
         })
     }
-
-    fn bytes(&self) -> Range<u64> {
-        self.offset..self.offset + self.size
-    }
-
-    /// Refuses a range that cannot be `role` of `tensor`.
-    pub(crate) fn check(&self, role: &'static str, tensor: &Tensor, half: Option<Half>) -> Result<(), Error> {
-        let end = self.offset.saturating_add(self.size);
-        let error = |problem: String| {
-            let (tensor, start, size) = (tensor.name.clone(), self.offset, self.buffer.size());
-            Err(Error::Range { role, tensor, start, end, size, problem })
-        };
-        if !self.offset.is_multiple_of(VALUE) {
-            return error("the first byte must be a multiple of 4".to_owned());
-        }
-        if end > self.buffer.size() {
-            return error("it ends past the buffer".to_owned());
-        }
-        let expected = bytes(tensor.len, half);
-        if self.size != expected {
-            return error(format!("the shape {:?} has {expected} bytes", tensor.shape));
-        }
-        self.check_usage(role, &tensor.name, wgpu::BufferUsages::STORAGE)
-    }
-
-    /// Refuses a buffer that lacks a usage.
-    pub(crate) fn check_usage(
-        &self,
-        role: &'static str,
-        tensor: &str,
-        needed: wgpu::BufferUsages,
-    ) -> Result<(), Error> {
-        let has = self.buffer.usage();
-        if has.contains(needed) {
-            return Ok(());
-        }
-        Err(Error::Range {
-            role,
-            tensor: tensor.to_owned(),
-            start: self.offset,
-            end: self.offset.saturating_add(self.size),
-            size: self.buffer.size(),
-            problem: format!("the buffer lacks the usage {needed:?} (it has {has:?})"),
-        })
-    }
-}
-
-/// Refuses ranges of one buffer that share bytes.
-pub(crate) fn check_disjoint(mut ranges: Vec<(String, &Slice)>) -> Result<(), Error> {
-    ranges.sort_by(|(_, a), (_, b)| a.buffer.cmp(&b.buffer).then(a.offset.cmp(&b.offset)));
-    for pair in ranges.windows(2) {
-        let [(first, a), (second, b)] = pair else { continue };
-        if a.buffer == b.buffer && a.bytes().end > b.offset {
-            return Err(Error::Overlap { first: first.clone(), second: second.clone() });
-        }
-    }
-    Ok(())
 }

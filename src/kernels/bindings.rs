@@ -4,7 +4,7 @@ use super::spec::{Access, Recipe};
 
 /// One binding of a bind group layout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Binding {
+pub enum Binding {
     /// A uniform buffer.
     Uniform,
     /// A uniform buffer with a dynamic offset.

@@ -6,7 +6,7 @@ use super::{builder::Builder, training::Optimizer};
 use crate::{
     config::{clip::Clip, lookahead::Lookahead, shape::Shape},
     error::Error,
-    gpu::Pipelines,
+    gpu::{Pipelines, Wgpu},
     layout::field::Field,
     rules::Adam,
 };
@@ -84,7 +84,8 @@ impl Tuning<'_> {
 
     /// The least time of a cycle.
     fn time(&self, shape: Shape, clip: Clip) -> Result<Duration, Error> {
-        let builder = Builder::new(Adam::default()).lookahead(Lookahead::default()).clip(clip).shape(shape);
+        let builder =
+            Builder::<Wgpu>::new(Adam::default()).lookahead(Lookahead::default()).clip(clip).shape(shape);
         let builder = builder.tensor("w", &[self.values]).pipelines(&Pipelines::default());
         let mut optimizer = builder.build_blocking(self.device, self.queue)?;
         let noise: Vec<f32> = (0..self.values).map(|value| (value as f32 * 12.9898).sin()).collect();

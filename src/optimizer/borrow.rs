@@ -4,27 +4,29 @@ use std::collections::HashMap;
 
 use super::training::{Gradients, Optimizer};
 use crate::{
+    engine::{
+        Buffer, Engine,
+        slice::{Slice, check_disjoint},
+    },
     error::{Error, list},
-    gpu::slice::{Slice, check_disjoint},
     layout::tensors::Tensor,
     plan::placement::Place,
 };
 
 /// Slices as a plan knows them, by the number of their buffer in `buffers`, which takes those that it has not.
-#[expect(clippy::mutable_key_type, reason = "wgpu compares buffers by identity")]
-pub(super) fn places(slices: &[Slice], buffers: &mut Vec<wgpu::Buffer>) -> Vec<Place> {
-    let mut known: HashMap<wgpu::Buffer, usize> = buffers.iter().cloned().zip(0..).collect();
-    let place = |slice: &Slice| {
+pub(super) fn places<B: Buffer>(slices: &[Slice<B>], buffers: &mut Vec<B>) -> Vec<Place> {
+    let mut known: HashMap<B, usize> = buffers.iter().cloned().zip(0..).collect();
+    let place = |slice: &Slice<B>| {
         let buffer = *known.entry(slice.buffer.clone()).or_insert_with(|| {
             buffers.push(slice.buffer.clone());
             buffers.len() - 1
         });
-        Place { buffer, offset: slice.offset, size: slice.size, whole: slice.buffer.size() }
+        Place { buffer, offset: slice.offset, size: slice.size, whole: slice.buffer.bytes() }
     };
     slices.iter().map(place).collect()
 }
 
-impl Optimizer {
+impl<E: Engine> Optimizer<E> {
     /// Tells where the gradients of borrowed tensors lie: one slice for each tensor, by name, in any order. Tensors of
     /// groups that are frozen now may be left out, since their gradients are never read; once such a group is let
     /// go, [`step_with`](Self::step_with) needs gradients that were borrowed with its slices. Making one costs bind
@@ -34,7 +36,7 @@ impl Optimizer {
     ///
     /// [`Error::UnknownName`], [`Error::DuplicateName`], [`Error::Range`], [`Error::Overlap`],
     /// [`Error::Unsupported`] where tensors are the optimizer's own.
-    pub async fn borrow_gradients(&self, slices: &[(&str, Slice)]) -> Result<Gradients, Error> {
+    pub async fn borrow_gradients(&self, slices: &[(&str, Slice<E::Buffer>)]) -> Result<Gradients<E>, Error> {
         let Some(weights) = &self.borrowed else {
             return Err(Error::Unsupported {
                 call: "borrow_gradients",
@@ -43,7 +45,7 @@ impl Optimizer {
         };
         let tensors = &self.plan.layout.tensors;
         let indices: HashMap<_, _> = tensors.iter().zip(0..).map(|(tensor, i)| (&tensor.name, i)).collect();
-        let mut gradients: Vec<Option<&Slice>> = vec![None; tensors.len()];
+        let mut gradients: Vec<Option<&Slice<E::Buffer>>> = vec![None; tensors.len()];
         for (name, slice) in slices {
             let index: usize = match indices.get(&name.to_string()) {
                 Some(index) => *index,
@@ -71,7 +73,7 @@ impl Optimizer {
         check_disjoint(ranges.chain(given).collect())?;
         // A frozen group's dispatches read no gradients: the weights stand in for those that are missing.
         let stand_in = gradients.iter().zip(weights).map(|(slice, weights)| slice.unwrap_or(weights));
-        let gradients: Vec<Slice> = stand_in.cloned().collect();
+        let gradients: Vec<Slice<E::Buffer>> = stand_in.cloned().collect();
         let mut buffers = Vec::new();
         let weights = places(weights, &mut buffers);
         let gradients = places(&gradients, &mut buffers);
@@ -87,7 +89,10 @@ impl Optimizer {
     ///
     /// As [`Self::borrow_gradients`].
     #[cfg(not(target_arch = "wasm32"))]
-    pub fn borrow_gradients_blocking(&self, slices: &[(&str, Slice)]) -> Result<Gradients, Error> {
+    pub fn borrow_gradients_blocking(
+        &self,
+        slices: &[(&str, Slice<E::Buffer>)],
+    ) -> Result<Gradients<E>, Error> {
         pollster::block_on(self.borrow_gradients(slices))
     }
 }

@@ -7,6 +7,7 @@ use std::sync::{
 
 use super::{
     borrow::places,
+    standard::Standard,
     training::{Gradients, Optimizer},
 };
 use crate::{
@@ -25,20 +26,22 @@ use crate::{
         shape::Shape,
         transform::Transform,
     },
-    error::Error,
-    gpu::{
-        Pipelines,
-        engine::Engine,
+    engine::{
+        Buffer, Engine,
         slice::{Slice, check_disjoint},
     },
+    error::Error,
     layout::{limits::Limits, tensors::Layout},
-    plan::{Draft, Plan, Settings, TensorSettings, event::Event, foresight::Foresight, recording::Recording},
-    rules::{Ranger, Rule},
+    plan::{
+        Draft, Plan, Settings, TensorSettings, event::Event, foresight::Foresight, program::Program,
+        recording::Recording,
+    },
+    rules::Rule,
 };
 
-/// Settings of an [`Optimizer`] to be; [`Optimizer::builder`] begins one.
+/// Settings of an [`Optimizer`] to be; `Optimizer::builder` begins one.
 #[derive(Debug)]
-pub struct Builder {
+pub struct Builder<E: Engine = Standard> {
     rule: Arc<dyn Rule>,
     lookahead: Option<Lookahead>,
     options: Options,
@@ -46,26 +49,14 @@ pub struct Builder {
     groups: Vec<Group>,
     tensors: Vec<TensorSettings>,
     /// Where each tensor's weights lie, if they are the caller's.
-    weights: Vec<Option<Slice>>,
-    pipelines: Pipelines,
-    shape: Option<Shape>,
+    weights: Vec<Option<Slice<E::Buffer>>>,
+    pub(super) shared: E::Shared,
+    pub(super) shape: Option<Shape>,
 }
 
-impl Optimizer {
-    /// Begins an optimizer with this rule.
-    pub fn builder(rule: impl Rule + 'static) -> Builder {
-        Builder::new(rule)
-    }
-
-    /// Begins Ranger, whole: [`RAdam` on centralised gradients](crate::rules::Ranger) with its authors' Lookahead
-    /// around it, k = 6 and alpha = 0.5.
-    pub fn ranger(learning_rate: f64) -> Builder {
-        Builder::new(Ranger::new(learning_rate)).lookahead(Lookahead::new(6, 0.5))
-    }
-}
-
-impl Builder {
-    pub(crate) fn new(rule: impl Rule + 'static) -> Self {
+impl<E: Engine> Builder<E> {
+    /// Begins an optimizer with this rule, over any engine.
+    pub fn new(rule: impl Rule + 'static) -> Self {
         Self {
             rule: Arc::new(rule),
             lookahead: None,
@@ -74,7 +65,7 @@ impl Builder {
             groups: vec![],
             tensors: vec![],
             weights: vec![],
-            pipelines: Pipelines::default(),
+            shared: E::Shared::default(),
             shape: None,
         }
     }
@@ -200,12 +191,18 @@ impl Builder {
 
     /// With a tensor whose weights stay in the caller's buffer (usage `STORAGE`).
     /// [`Optimizer::borrow_gradients`] tells where its gradients lie.
-    pub fn borrowed(self, name: &str, shape: &[usize], weights: Slice) -> Self {
+    pub fn borrowed(self, name: &str, shape: &[usize], weights: Slice<E::Buffer>) -> Self {
         self.borrowed_in(DEFAULT_GROUP, name, shape, weights)
     }
 
     /// [`Self::borrowed`], with a group.
-    pub fn borrowed_in(mut self, group: &str, name: &str, shape: &[usize], weights: Slice) -> Self {
+    pub fn borrowed_in(
+        mut self,
+        group: &str,
+        name: &str,
+        shape: &[usize],
+        weights: Slice<E::Buffer>,
+    ) -> Self {
         let (name, shape, group) = (name.to_owned(), shape.to_vec(), group.to_owned());
         self.tensors.push(TensorSettings { name, shape, group });
         self.weights.push(Some(weights));
@@ -233,25 +230,20 @@ impl Builder {
         Ok(self.planned(limits)?.0)
     }
 
-    /// With pipelines that other optimizers have made, and leaving its own for others.
-    pub fn pipelines(self, pipelines: &Pipelines) -> Self {
-        Self { pipelines: pipelines.clone(), ..self }
-    }
-
     /// With kernels cut like this, instead of as the adapter's kind suggests.
     pub fn shape(self, shape: Shape) -> Self {
         Self { shape: Some(shape), ..self }
     }
 
     /// The plan, and the caller's slices.
-    fn planned(self, limits: &Limits) -> Result<(Plan, Option<Vec<Slice>>), Error> {
+    fn planned(self, limits: &Limits) -> Result<(Plan, Option<Slices<E>>), Error> {
         let is_borrowed = self.weights.iter().any(Option::is_some);
         let Self { rule, lookahead, options, schedule, groups, tensors, weights, .. } = self;
         let shape = self.shape.unwrap_or_default();
         let settings = Settings { rule, lookahead, options, schedule, groups, tensors, is_borrowed, shape };
         let mixed = is_borrowed && weights.iter().any(Option::is_none);
         let draft = Draft::new(settings, mixed, limits)?;
-        let weights: Option<Vec<Slice>> = weights.into_iter().collect();
+        let weights: Option<Slices<E>> = weights.into_iter().collect();
         let weights = weights.filter(|_| is_borrowed);
         if let Some(weights) = &weights {
             check_weights(&draft.layout, weights)?;
@@ -259,44 +251,37 @@ impl Builder {
         Ok((draft.plan()?, weights))
     }
 
-    /// Makes the buffers and pipelines on a device.
-    ///
-    /// # Errors
-    ///
-    /// As [`plan`](Self::plan) with the device's limits; [`Error::Shader`] and [`Error::Device`] where it refuses a
-    /// kernel; [`Error::OutOfMemory`], [`Error::DeviceLost`].
-    pub async fn build(self, device: &wgpu::Device, queue: &wgpu::Queue) -> Result<Optimizer, Error> {
-        let pipelines = self.pipelines.clone();
-        let shape = self.shape.unwrap_or_else(|| Shape::from(&device.adapter_info()));
-        let (plan, borrowed) = self.shape(shape).planned(&Limits::from(&device.limits()))?;
+    /// Builds on an engine that `make` makes of the plan. `shape` is the one that suits it, `limits` are its limits.
+    pub(super) async fn build_on(
+        self,
+        shape: Shape,
+        limits: &Limits,
+        make: impl AsyncFnOnce(&Program, &E::Shared) -> Result<E, Error>,
+    ) -> Result<Optimizer<E>, Error> {
+        let shared = self.shared.clone();
+        let shape = self.shape.unwrap_or(shape);
+        let (plan, borrowed) = self.shape(shape).planned(limits)?;
         let mut buffers = Vec::new();
         let placement = match &borrowed {
             None => plan.own_placement(),
             Some(weights) => plan.weights_placement(&places(weights, &mut buffers))?,
         };
-        let engine = Engine::new(device, queue, &plan.program, &pipelines).await?;
+        let engine = make(&plan.program, &shared).await?;
         let placed = engine.place(&plan.program, &placement, &buffers, "the optimizer's buffers").await?;
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         let own = Arc::new(Gradients::new(id, vec![], placement, placed));
         let (event, recording, foresight) = (Event::default(), Recording::default(), Foresight::default());
         Ok(Optimizer { plan, engine, borrowed, own, id, event, recording, foresight })
     }
-
-    /// [`Self::build`], waiting for it.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::build`].
-    #[cfg(not(target_arch = "wasm32"))]
-    pub fn build_blocking(self, device: &wgpu::Device, queue: &wgpu::Queue) -> Result<Optimizer, Error> {
-        pollster::block_on(self.build(device, queue))
-    }
 }
+
+/// Where tensors lie.
+type Slices<E> = Vec<Slice<<E as Engine>::Buffer>>;
 
 /// The next optimizer's id.
 static NEXT_ID: AtomicU64 = AtomicU64::new(0);
 
-fn check_weights(layout: &Layout, weights: &[Slice]) -> Result<(), Error> {
+fn check_weights<B: Buffer>(layout: &Layout, weights: &[Slice<B>]) -> Result<(), Error> {
     for (tensor, slice) in layout.tensors.iter().zip(weights) {
         slice.check("weights", tensor, None)?;
     }

@@ -2,8 +2,9 @@
 
 use super::training::Optimizer;
 use crate::{
+    config::precision::decode,
+    engine::{Buffer, Engine, slice::Slice, transfer::copy_back},
     error::Error,
-    gpu::slice::Slice,
     layout::guard_state::{Cycle, GuardState},
 };
 
@@ -31,7 +32,7 @@ pub struct GroupCounters {
     pub position: u32,
 }
 
-impl Optimizer {
+impl<E: Engine> Optimizer<E> {
     /// How far training is, once everything submitted so far is done. With a guard this is a readback, which ends by
     /// itself as a [`download`](Self::download) does, though no step waits for it.
     ///
@@ -42,7 +43,7 @@ impl Optimizer {
         let guard_state = match &self.plan.guard {
             Some(guard) => {
                 let guard_state = Slice::whole(self.engine.buffer(guard.state));
-                GuardState::from_bytes(&self.engine.copy_back([guard_state].into_iter()).bytes().await?)
+                GuardState::from_bytes(&copy_back(&self.engine, [guard_state].into_iter()).await?)
             }
             None => self.host_state(),
         };
@@ -83,9 +84,9 @@ impl Optimizer {
     /// [`Error::DeviceLost`], [`Error::OutOfMemory`].
     pub async fn download_alphas(&self) -> Result<Vec<Option<f32>>, Error> {
         let Some(buffer) = self.alphas() else { return Ok(vec![]) };
-        let len = (buffer.size() / 4) as usize;
-        let download = self.engine.copy_back([Slice::whole(buffer)].into_iter());
-        Ok(alphas(&download.values(len, None).await?))
+        let len = (buffer.bytes() / 4) as usize;
+        let reading = copy_back(&self.engine, [Slice::whole(buffer)].into_iter());
+        Ok(alphas(&decode(&reading.await?, len, None)))
     }
 
     /// [`Self::download_alphas`], waiting for it.
@@ -99,7 +100,7 @@ impl Optimizer {
     }
 }
 
-impl Optimizer {
+impl<E: Engine> Optimizer<E> {
     /// The norm of the gradient at the last step submitted before this call: one value for the whole model (all
     /// tensors that are not frozen), or with [`Clip::TensorNorm`](crate::Clip::TensorNorm) one a tensor, in the
     /// order of [`tensors`](Self::tensors) (0 for frozen ones). It is the norm of what is clipped: after the mean over
@@ -114,15 +115,15 @@ impl Optimizer {
     /// # Errors
     ///
     /// [`Error::DeviceLost`], [`Error::OutOfMemory`].
-    pub fn download_gradient_norms(&self) -> impl Future<Output = Result<Vec<f64>, Error>> + use<> {
-        let download = self.gradient_norms().map(|buffer| {
-            let len = (buffer.size() / 4) as usize;
-            (self.engine.copy_back([Slice::whole(buffer)].into_iter()), len)
+    pub fn download_gradient_norms(&self) -> impl Future<Output = Result<Vec<f64>, Error>> + use<E> {
+        let reading = self.gradient_norms().map(|buffer| {
+            let len = (buffer.bytes() / 4) as usize;
+            (copy_back(&self.engine, [Slice::whole(buffer)].into_iter()), len)
         });
         async move {
-            match download {
+            match reading {
                 None => Ok(vec![]),
-                Some((download, len)) => Ok(norms(&download.values(len, None).await?)),
+                Some((reading, len)) => Ok(norms(&decode(&reading.await?, len, None))),
             }
         }
     }

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use super::training::Optimizer;
 use crate::{
     config::schedule::Schedule,
+    engine::Engine,
     error::Error,
     layout::params::ROWS,
     plan::group::check_replaces,
     rules::{Rule, WeightDecay},
 };
 
-impl Optimizer {
+impl<E: Engine> Optimizer<E> {
     /// Whether a group is frozen.
     ///
     /// # Errors

@@ -1,9 +1,17 @@
 //! What can be read back to the host, and where it lies.
 
 use super::training::Optimizer;
-use crate::{error::Error, gpu::transfer::Source, layout::field::Field};
+use crate::{
+    config::precision::decode,
+    engine::{
+        Engine, Usage,
+        transfer::{Source, copy_back},
+    },
+    error::Error,
+    layout::field::Field,
+};
 
-impl Optimizer {
+impl<E: Engine> Optimizer<E> {
     /// A tensor's values, as they are when everything submitted before this call is done: the copy is begun by the
     /// call, so that the optimizer is free while the values are under way.
     ///
@@ -18,13 +26,13 @@ impl Optimizer {
         &self,
         field: Field<'_>,
         tensor: &str,
-    ) -> impl Future<Output = Result<Vec<f32>, Error>> + use<> {
+    ) -> impl Future<Output = Result<Vec<f32>, Error>> + use<E> {
         let source = self.plan.layout.find(tensor).and_then(|index| self.source(field, index));
-        let download =
-            source.map(|Source { slices, len, half }| (self.engine.copy_back(slices.into_iter()), len, half));
+        let reading = source
+            .map(|Source { slices, len, half }| (copy_back(&self.engine, slices.into_iter()), len, half));
         async move {
-            let (download, len, half) = download?;
-            download.values(len, half).await
+            let (reading, len, half) = reading?;
+            Ok(decode(&reading.await?, len, half))
         }
     }
 
@@ -39,7 +47,7 @@ impl Optimizer {
     }
 
     /// Where a field of a tensor is to be read now.
-    pub(crate) fn source(&self, field: Field<'_>, tensor: usize) -> Result<Source, Error> {
+    pub(crate) fn source(&self, field: Field<'_>, tensor: usize) -> Result<Source<E::Buffer>, Error> {
         let group = self.plan.layout.tensors[tensor].group;
         if matches!(field, Field::Weights | Field::SlowWeights | Field::Average) {
             self.plan.check_not_swapped("download")?;
@@ -53,11 +61,7 @@ impl Optimizer {
         };
         let source = if stand_in { self.place(Field::Weights, tensor)? } else { source };
         for slice in &source.slices {
-            slice.check_usage(
-                "values",
-                &self.plan.layout.tensors[tensor].name,
-                wgpu::BufferUsages::COPY_SRC,
-            )?;
+            slice.check_usage("values", &self.plan.layout.tensors[tensor].name, Usage::CopySrc)?;
         }
         Ok(source)
     }

@@ -3,14 +3,14 @@
 use super::training::Optimizer;
 use crate::{
     config::{alpha::GradientAt, group::check_factor, lookahead::Lookahead},
+    engine::{Engine, slice::Slice},
     error::{Error, check_hyperparameter},
-    gpu::slice::Slice,
     kernels::Measure,
     layout::params::guard_state,
     plan::{Memory, Traffic},
 };
 
-impl Optimizer {
+impl<E: Engine> Optimizer<E> {
     /// Steps recorded, over all cycles: what the schedule is asked with. With a guard, those that it skips are
     /// counted too; [`counters`](Self::counters) tells how many were taken.
     pub fn steps(&self) -> u64 {
@@ -172,7 +172,7 @@ impl Optimizer {
     /// the norm is `x 2^-y`, and y is 0, or below 0 where the norm is beyond f32's largest number. Where one is
     /// not, neither is x, and y is 1, or 2 where one is NaN. None without
     /// [`Builder::gradient_norms`](crate::Builder::gradient_norms), clipping by norm and a guard.
-    pub fn gradient_norms(&self) -> Option<&wgpu::Buffer> {
+    pub fn gradient_norms(&self) -> Option<&E::Buffer> {
         self.results(Measure::Norm)
     }
 
@@ -180,17 +180,17 @@ impl Optimizer {
     /// one for the model, or one a group or a
     /// tensor, in their order. Each is two f32: the alpha, -1 where the fixed one was taken, and a 0. None
     /// without an adaptive alpha.
-    pub fn alphas(&self) -> Option<&wgpu::Buffer> {
+    pub fn alphas(&self) -> Option<&E::Buffer> {
         self.results(Measure::Alpha)
     }
 
-    fn results(&self, measure: Measure) -> Option<&wgpu::Buffer> {
+    fn results(&self, measure: Measure) -> Option<&E::Buffer> {
         self.plan.reductions.find(measure).map(|found| self.engine.buffer(found.results))
     }
 
     /// The loss scale, one f32 that kernels multiply the loss (or the first gradient) with. None without a guard;
     /// 1 without loss scaling.
-    pub fn loss_scale(&self) -> Option<Slice> {
+    pub fn loss_scale(&self) -> Option<Slice<E::Buffer>> {
         self.plan
             .guard
             .as_ref()
@@ -204,7 +204,7 @@ impl Optimizer {
 
     /// What the optimizer's buffers take on the device now.
     pub fn memory(&self) -> Memory {
-        self.plan.memory_with(self.engine.tally.bytes())
+        self.plan.memory_with(self.engine.held())
     }
 
     /// The bytes that one step must move.

@@ -3,8 +3,8 @@
 use super::training::Optimizer;
 use crate::{
     config::precision::{Half, encode},
+    engine::{Engine, Usage, slice::Slice, transfer::Source},
     error::Error,
-    gpu::{slice::Slice, transfer::Source},
     layout::{field::Field, tensors::Tensor},
     plan::{
         Plan,
@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-impl Optimizer {
+impl<E: Engine> Optimizer<E> {
     /// Where a field of a tensor lies, to bind in kernels; [`Self`] has a table of what may be done with it. Where the
     /// tensor is larger than one binding, [`buffers`](Self::buffers) gives its slices.
     ///
@@ -22,7 +22,7 @@ impl Optimizer {
     /// [`Error::UnknownName`] where there is no such tensor, or the field is not kept of it; [`Error::NoLookahead`];
     /// [`Error::Unsupported`] for gradients of borrowed tensors; [`Error::Split`] where the tensor is larger than one
     /// binding.
-    pub fn buffer(&self, field: Field<'_>, tensor: &str) -> Result<Slice, Error> {
+    pub fn buffer(&self, field: Field<'_>, tensor: &str) -> Result<Slice<E::Buffer>, Error> {
         let mut slices = self.buffers(field, tensor)?;
         match (slices.len(), slices.pop()) {
             (1, Some(slice)) => Ok(slice),
@@ -35,7 +35,7 @@ impl Optimizer {
     /// # Errors
     ///
     /// As [`buffer`](Self::buffer), without [`Error::Split`].
-    pub fn buffers(&self, field: Field<'_>, tensor: &str) -> Result<Vec<Slice>, Error> {
+    pub fn buffers(&self, field: Field<'_>, tensor: &str) -> Result<Vec<Slice<E::Buffer>>, Error> {
         Ok(self.place(field, self.plan.layout.find(tensor)?)?.slices)
     }
 
@@ -44,7 +44,7 @@ impl Optimizer {
     /// # Errors
     ///
     /// As [`buffer`](Self::buffer).
-    pub fn weights(&self, tensor: &str) -> Result<Slice, Error> {
+    pub fn weights(&self, tensor: &str) -> Result<Slice<E::Buffer>, Error> {
         self.buffer(Field::Weights, tensor)
     }
 
@@ -53,7 +53,7 @@ impl Optimizer {
     /// # Errors
     ///
     /// As [`buffer`](Self::buffer).
-    pub fn gradients(&self, tensor: &str) -> Result<Slice, Error> {
+    pub fn gradients(&self, tensor: &str) -> Result<Slice<E::Buffer>, Error> {
         self.buffer(Field::Gradients, tensor)
     }
 
@@ -63,7 +63,7 @@ impl Optimizer {
     /// # Errors
     ///
     /// As [`buffer`](Self::buffer).
-    pub fn slow_weights(&self, tensor: &str) -> Result<Slice, Error> {
+    pub fn slow_weights(&self, tensor: &str) -> Result<Slice<E::Buffer>, Error> {
         self.buffer(Field::SlowWeights, tensor)
     }
 
@@ -74,7 +74,7 @@ impl Optimizer {
     /// # Errors
     ///
     /// As [`buffer`](Self::buffer).
-    pub fn half_weights(&self, tensor: &str) -> Result<Slice, Error> {
+    pub fn half_weights(&self, tensor: &str) -> Result<Slice<E::Buffer>, Error> {
         self.buffer(Field::HalfWeights, tensor)
     }
 
@@ -83,7 +83,7 @@ impl Optimizer {
     /// # Errors
     ///
     /// As [`buffer`](Self::buffer).
-    pub fn average(&self, tensor: &str) -> Result<Slice, Error> {
+    pub fn average(&self, tensor: &str) -> Result<Slice<E::Buffer>, Error> {
         self.buffer(Field::Average, tensor)
     }
 
@@ -93,12 +93,12 @@ impl Optimizer {
     /// # Errors
     ///
     /// As [`buffer`](Self::buffer).
-    pub fn curvature(&self, tensor: &str) -> Result<Slice, Error> {
+    pub fn curvature(&self, tensor: &str) -> Result<Slice<E::Buffer>, Error> {
         self.buffer(Field::Curvature, tensor)
     }
 
     /// Where a field of a tensor lies.
-    pub(crate) fn place(&self, field: Field<'_>, tensor: usize) -> Result<Source, Error> {
+    pub(crate) fn place(&self, field: Field<'_>, tensor: usize) -> Result<Source<E::Buffer>, Error> {
         let options = &self.plan.options;
         let (slices, half) = match field {
             Field::Weights => (self.weights_of(tensor), None),
@@ -110,14 +110,14 @@ impl Optimizer {
         Ok(Source { slices, len: self.plan.field_len(field, tensor) as usize, half })
     }
 
-    fn weights_of(&self, tensor: usize) -> Vec<Slice> {
+    fn weights_of(&self, tensor: usize) -> Vec<Slice<E::Buffer>> {
         match &self.borrowed {
             Some(weights) => vec![weights[tensor].clone()],
             None => self.flat(&self.plan.weights, &self.plan.layout.tensors[tensor], None),
         }
     }
 
-    fn half_weights_of(&self, tensor: usize) -> Result<Vec<Slice>, Error> {
+    fn half_weights_of(&self, tensor: usize) -> Result<Vec<Slice<E::Buffer>>, Error> {
         let (tensor, half) = (&self.plan.layout.tensors[tensor], self.plan.options.half_weights);
         if half.is_none() {
             return Err(Error::UnknownName {
@@ -129,7 +129,7 @@ impl Optimizer {
         Ok(self.flat(&self.plan.half_weights, tensor, half))
     }
 
-    fn gradients_of(&self, tensor: usize) -> Result<Vec<Slice>, Error> {
+    fn gradients_of(&self, tensor: usize) -> Result<Vec<Slice<E::Buffer>>, Error> {
         if self.plan.is_borrowed {
             return Err(Error::Unsupported {
                 call: "gradients",
@@ -140,7 +140,7 @@ impl Optimizer {
         Ok(self.flat(&self.plan.gradients, &self.plan.layout.tensors[tensor], half))
     }
 
-    fn slow_weights_of(&self, tensor: usize) -> Result<Vec<Slice>, Error> {
+    fn slow_weights_of(&self, tensor: usize) -> Result<Vec<Slice<E::Buffer>>, Error> {
         let tensor = &self.plan.layout.tensors[tensor];
         if self.plan.slow.is_empty() {
             return Err(Error::NoLookahead { of: format!("the tensor `{}`", tensor.name) });
@@ -166,7 +166,7 @@ impl Optimizer {
         }
         let slices = self.weights_of(index);
         if self.plan.is_borrowed {
-            slices[0].check_usage("weights", &tensor.name, wgpu::BufferUsages::COPY_DST)?;
+            slices[0].check_usage("weights", &tensor.name, Usage::CopyDst)?;
         }
         self.write(&slices, values, None)?;
         if self.inits_with_weights(index) {
@@ -192,17 +192,22 @@ impl Optimizer {
     }
 
     /// Writes values over slices, one after the other. A borrowed buffer may be mapped or destroyed.
-    pub(crate) fn write(&self, slices: &[Slice], values: &[f32], half: Option<Half>) -> Result<(), Error> {
+    pub(crate) fn write(
+        &self,
+        slices: &[Slice<E::Buffer>],
+        values: &[f32],
+        half: Option<Half>,
+    ) -> Result<(), Error> {
         self.engine.write(slices, &encode(values, half), "writing values")
     }
 
     /// A tensor's slices of flat buffers, one a piece.
-    fn flat(&self, buffers: &[Id<Buffer>], tensor: &Tensor, half: Option<Half>) -> Vec<Slice> {
+    fn flat(&self, buffers: &[Id<Buffer>], tensor: &Tensor, half: Option<Half>) -> Vec<Slice<E::Buffer>> {
         self.slices(Plan::flat(buffers, tensor, half))
     }
 
     /// Parts of the plan's buffers as slices.
-    pub(super) fn slices(&self, parts: Vec<Part>) -> Vec<Slice> {
-        parts.iter().map(|part| self.engine.slice(part)).collect()
+    pub(super) fn slices(&self, parts: Vec<Part>) -> Vec<Slice<E::Buffer>> {
+        parts.iter().map(|part| Slice::new(self.engine.buffer(part.buffer), part.offset, part.size)).collect()
     }
 }

@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
+use super::standard::Standard;
+
 #[cfg(doc)]
 use crate::config::accumulate::Accumulation;
 use crate::{
+    engine::{Engine, slice::Slice},
     error::{Error, list},
-    gpu::{
-        engine::{Engine, Placed},
-        slice::Slice,
-    },
     plan::{Plan, Swapped, event::Event, foresight::Foresight, placement::Placement, recording::Recording},
 };
 
@@ -32,13 +31,13 @@ use crate::{
 /// None is `UNIFORM`, `VERTEX` or mappable: copy to a buffer of your own for that. Of borrowed tensors the weights'
 /// buffers need `STORAGE` (with `COPY_SRC` to be downloaded and exported, and `COPY_DST` to be uploaded and imported), and
 /// the gradients' `STORAGE` alone.
-pub struct Optimizer {
+pub struct Optimizer<E: Engine = Standard> {
     pub(crate) plan: Plan,
-    pub(crate) engine: Engine,
+    pub(crate) engine: E,
     /// One slice a tensor, where weights are borrowed.
-    pub(crate) borrowed: Option<Vec<Slice>>,
+    pub(crate) borrowed: Option<Vec<Slice<E::Buffer>>>,
     /// The placement over our own buffers; where weights are borrowed, over the weights alone.
-    pub(super) own: Arc<Gradients>,
+    pub(super) own: Arc<Gradients<E>>,
     /// Differs between any two optimizers of a process.
     pub(super) id: u64,
     /// Used again by every call.
@@ -50,18 +49,18 @@ pub struct Optimizer {
 /// Where the gradients of borrowed tensors lie; [`Optimizer::borrow_gradients`] makes one. Several may be
 /// used in turn.
 #[derive(Debug)]
-pub struct Gradients {
+pub struct Gradients<E: Engine = Standard> {
     /// The optimizer's.
     id: u64,
     /// Tensors that have none, since they were frozen.
     missing: Vec<usize>,
     placement: Placement,
-    placed: Placed,
+    placed: E::Placed,
 }
 
-impl Gradients {
+impl<E: Engine> Gradients<E> {
     /// `missing`: tensors that have none.
-    pub(super) fn new(id: u64, missing: Vec<usize>, placement: Placement, placed: Placed) -> Self {
+    pub(super) fn new(id: u64, missing: Vec<usize>, placement: Placement, placed: E::Placed) -> Self {
         Self { id, missing, placement, placed }
     }
 
@@ -71,13 +70,13 @@ impl Gradients {
     }
 }
 
-impl std::fmt::Debug for Optimizer {
+impl<E: Engine> std::fmt::Debug for Optimizer<E> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Optimizer").field("plan", &self.plan).finish_non_exhaustive()
     }
 }
 
-impl Optimizer {
+impl<E: Engine> Optimizer<E> {
     /// Records one inner step of every group, with the sync in it where a cycle ends.
     ///
     /// Everything recorded earlier in `encoder` comes before it, and what the steps of many encoders do
@@ -91,7 +90,7 @@ impl Optimizer {
     /// (hyperparameters, a second moment) or the outer step's coefficients cannot be used, [`Error::Swapped`] between
     /// two [`swap_slow`](Self::swap_slow), [`Error::Unsupported`] where gradients are borrowed. Nothing was
     /// recorded or counted then.
-    pub fn step(&mut self, encoder: &mut wgpu::CommandEncoder) -> Result<(), Error> {
+    pub fn step(&mut self, encoder: &mut E::Encoder) -> Result<(), Error> {
         if self.plan.is_borrowed {
             return Err(Error::Unsupported {
                 call: "step",
@@ -108,11 +107,7 @@ impl Optimizer {
     ///
     /// As [`Self::step`], and [`Error::MissingGradients`] where they lack those of tensors that were frozen when they
     /// were borrowed and are not any more.
-    pub fn step_with(
-        &mut self,
-        encoder: &mut wgpu::CommandEncoder,
-        gradients: &Gradients,
-    ) -> Result<(), Error> {
+    pub fn step_with(&mut self, encoder: &mut E::Encoder, gradients: &Gradients<E>) -> Result<(), Error> {
         if !self.plan.is_borrowed {
             return Err(Error::Unsupported {
                 call: "step_with",
@@ -134,11 +129,7 @@ impl Optimizer {
         self.record_step(encoder, gradients)
     }
 
-    fn record_step(
-        &mut self,
-        encoder: &mut wgpu::CommandEncoder,
-        gradients: &Gradients,
-    ) -> Result<(), Error> {
+    fn record_step(&mut self, encoder: &mut E::Encoder, gradients: &Gradients<E>) -> Result<(), Error> {
         self.plan.check_not_swapped("step")?;
         if self.plan.accumulates(&mut self.event) {
             self.play(encoder, gradients)?;
@@ -155,7 +146,7 @@ impl Optimizer {
     /// # Errors
     ///
     /// As [`step`](Self::step).
-    pub fn flush(&mut self, encoder: &mut wgpu::CommandEncoder) -> Result<bool, Error> {
+    pub fn flush(&mut self, encoder: &mut E::Encoder) -> Result<bool, Error> {
         self.plan.check_not_swapped("flush")?;
         if self.plan.state.accumulated == 0 {
             return Ok(false);
@@ -173,8 +164,8 @@ impl Optimizer {
     /// `flushed`: how many micro-batches were accumulated, where the step has no other.
     fn take_step(
         &mut self,
-        encoder: &mut wgpu::CommandEncoder,
-        gradients: &Gradients,
+        encoder: &mut E::Encoder,
+        gradients: &Gradients<E>,
         flushed: Option<u32>,
     ) -> Result<(), Error> {
         let factor = self.plan.checked_factor()?;
@@ -188,7 +179,7 @@ impl Optimizer {
     }
 
     /// Seeds slow weights and average by themselves, where a step that may be skipped cannot.
-    fn start(&mut self, encoder: &mut wgpu::CommandEncoder) -> Result<(), Error> {
+    fn start(&mut self, encoder: &mut E::Encoder) -> Result<(), Error> {
         if self.plan.starts(&mut self.event)? {
             self.play_own(encoder)?;
             self.plan.started();
@@ -197,7 +188,7 @@ impl Optimizer {
     }
 
     /// Records the event at hand over these gradients.
-    fn play(&mut self, encoder: &mut wgpu::CommandEncoder, gradients: &Gradients) -> Result<(), Error> {
+    fn play(&mut self, encoder: &mut E::Encoder, gradients: &Gradients<E>) -> Result<(), Error> {
         self.plan.record(&self.event, &gradients.placement, &mut self.recording)?;
         let Self { plan, engine, event, recording, foresight, .. } = self;
         let foresee = |most, words: &mut Vec<u8>| plan.foresee(event, most, foresight, words);
@@ -207,7 +198,7 @@ impl Optimizer {
     }
 
     /// [`Self::play`] where no gradient is read.
-    fn play_own(&mut self, encoder: &mut wgpu::CommandEncoder) -> Result<(), Error> {
+    fn play_own(&mut self, encoder: &mut E::Encoder) -> Result<(), Error> {
         let own = self.own.clone();
         self.play(encoder, &own)
     }
@@ -219,7 +210,7 @@ impl Optimizer {
     /// # Errors
     ///
     /// [`Error::NoLookahead`], [`Error::Swapped`], [`Error::LearningRate`].
-    pub fn sync_now(&mut self, encoder: &mut wgpu::CommandEncoder) -> Result<(), Error> {
+    pub fn sync_now(&mut self, encoder: &mut E::Encoder) -> Result<(), Error> {
         self.plan.check_lookahead()?;
         self.plan.check_not_swapped("sync_now")?;
         let factor = self.plan.checked_factor()?;
@@ -240,7 +231,7 @@ impl Optimizer {
     /// # Errors
     ///
     /// [`Error::NoLookahead`] where there are neither slow weights nor an average; [`Error::Swapped`].
-    pub fn init_synced(&mut self, encoder: &mut wgpu::CommandEncoder) -> Result<(), Error> {
+    pub fn init_synced(&mut self, encoder: &mut E::Encoder) -> Result<(), Error> {
         if self.plan.options.average.is_none() {
             self.plan.check_lookahead()?;
         }
@@ -258,7 +249,7 @@ impl Optimizer {
     ///
     /// [`Error::NoLookahead`]; [`Error::Swapped`] while the average is in the weights' place;
     /// [`Error::Unsupported`] where the slow weights are bf16, which would lose bits.
-    pub fn swap_slow(&mut self, encoder: &mut wgpu::CommandEncoder) -> Result<(), Error> {
+    pub fn swap_slow(&mut self, encoder: &mut E::Encoder) -> Result<(), Error> {
         self.plan.check_lookahead()?;
         if self.plan.options.slow_bf16 {
             return Err(Error::Unsupported {
@@ -281,7 +272,7 @@ impl Optimizer {
     ///
     /// [`Error::UnknownName`] where no average is kept; [`Error::Swapped`] while the slow weights are in the
     /// weights' place.
-    pub fn swap_average(&mut self, encoder: &mut wgpu::CommandEncoder) -> Result<(), Error> {
+    pub fn swap_average(&mut self, encoder: &mut E::Encoder) -> Result<(), Error> {
         if self.plan.options.average.is_none() {
             return Err(Error::UnknownName {
                 what: "average",
@@ -322,8 +313,8 @@ impl Optimizer {
     /// As [`swap_slow`](Self::swap_slow); [`Error::Swapped`] where they are exchanged already. Nothing was recorded then.
     pub fn with_slow<T>(
         &mut self,
-        encoder: &mut wgpu::CommandEncoder,
-        record: impl FnOnce(&mut wgpu::CommandEncoder) -> T,
+        encoder: &mut E::Encoder,
+        record: impl FnOnce(&mut E::Encoder) -> T,
     ) -> Result<T, Error> {
         self.plan.check_not_swapped("with_slow")?;
         self.swap_slow(encoder)?;
@@ -338,8 +329,8 @@ impl Optimizer {
     /// As [`swap_average`](Self::swap_average); [`Error::Swapped`] where weights are exchanged already.
     pub fn with_average<T>(
         &mut self,
-        encoder: &mut wgpu::CommandEncoder,
-        record: impl FnOnce(&mut wgpu::CommandEncoder) -> T,
+        encoder: &mut E::Encoder,
+        record: impl FnOnce(&mut E::Encoder) -> T,
     ) -> Result<T, Error> {
         self.plan.check_not_swapped("with_average")?;
         self.swap_average(encoder)?;
@@ -347,7 +338,7 @@ impl Optimizer {
         Ok(record(&mut *exchanged.encoder))
     }
 
-    fn swap(&mut self, encoder: &mut wgpu::CommandEncoder, what: Swapped) -> Result<(), Error> {
+    fn swap(&mut self, encoder: &mut E::Encoder, what: Swapped) -> Result<(), Error> {
         self.plan.record_swap(what, &self.own.placement, &mut self.recording);
         self.engine.play(&self.recording, &self.own.placed, encoder, |_, _| ())?;
         self.plan.swapped(what);
@@ -356,13 +347,13 @@ impl Optimizer {
 }
 
 /// Weights that are exchanged back when this is dropped.
-struct Exchanged<'a> {
-    optimizer: &'a mut Optimizer,
-    encoder: &'a mut wgpu::CommandEncoder,
+struct Exchanged<'a, E: Engine> {
+    optimizer: &'a mut Optimizer<E>,
+    encoder: &'a mut E::Encoder,
     what: Swapped,
 }
 
-impl Drop for Exchanged<'_> {
+impl<E: Engine> Drop for Exchanged<'_, E> {
     fn drop(&mut self) {
         // A swap tells nothing, so that there is nothing that could be refused.
         let _ = self.optimizer.swap(self.encoder, self.what);

@@ -1,18 +1,22 @@
 //! Writing many values at once.
 
 use super::training::Optimizer;
-use crate::{error::Error, gpu::transfer::Writer, layout::field::Field};
+use crate::{
+    engine::{Engine, transfer::Writer},
+    error::Error,
+    layout::field::Field,
+};
 
-impl Optimizer {
+impl<E: Engine> Optimizer<E> {
     /// What writes to this optimizer.
-    pub(crate) fn writer(&self) -> Writer<'_> {
+    pub(crate) fn writer(&self) -> Writer<'_, E> {
         Writer::new(&self.engine)
     }
 
     /// Writes one field of a tensor, and with the weights their half-width copy.
     pub(crate) fn write_field(
         &self,
-        writer: &mut Writer<'_>,
+        writer: &mut Writer<'_, E>,
         field: Field<'_>,
         tensor: usize,
         values: &[f32],
@@ -29,7 +33,7 @@ impl Optimizer {
     /// Writes new weights of a tensor, as [`upload`](Self::upload) does.
     pub(crate) fn write_weights(
         &self,
-        writer: &mut Writer<'_>,
+        writer: &mut Writer<'_, E>,
         tensor: usize,
         values: &[f32],
     ) -> Result<(), Error> {

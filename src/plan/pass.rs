@@ -4,7 +4,7 @@ use super::program::{BindGroup, BindGroupLayout, Bound, Buffer, Id, Owner};
 
 /// The first pass over one run.
 #[derive(Debug)]
-pub(crate) struct Partial {
+pub struct Partial {
     /// Of the placement's.
     pub bind_group: Id<BindGroup>,
     pub workgroups: (u32, u32),

@@ -18,7 +18,7 @@ use crate::{
 
 /// Where a tensor's values lie in the caller's buffers, which are known by number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Place {
+pub struct Place {
     pub buffer: usize,
     /// Bytes.
     pub offset: u64,
@@ -30,7 +30,7 @@ pub(crate) struct Place {
 
 /// The runs over all windows, with the tables and bind groups that they need.
 #[derive(Debug, Default)]
-pub(crate) struct Placement {
+pub struct Placement {
     pub buffers: Table<Buffer>,
     pub groups: Table<BindGroup>,
     pub runs: Vec<Run>,
@@ -57,7 +57,7 @@ impl Placement {
 
 /// One dispatch's share of a window.
 #[derive(Debug)]
-pub(crate) struct Run {
+pub struct Run {
     pub window: usize,
     pub access: Access,
     /// Of the placement's.
@@ -145,7 +145,7 @@ fn ends(place: &Place) -> (u64, u64) {
 }
 
 /// What makes runs.
-pub(crate) struct Placer<'a> {
+pub struct Placer<'a> {
     pub layout: &'a Layout,
     /// The bind group layouts of group 1.
     pub group: &'a ByAccess<Id<BindGroupLayout>>,

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// The number of a thing in its [`Table`].
-pub(crate) struct Id<T> {
+pub struct Id<T> {
     index: u32,
     of: PhantomData<fn() -> T>,
 }
@@ -43,7 +43,7 @@ impl<T> std::fmt::Debug for Id<T> {
 
 /// Things that are known by their [`Id`].
 #[derive(Debug, Clone)]
-pub(crate) struct Table<T>(Vec<T>);
+pub struct Table<T>(Vec<T>);
 
 impl<T> Default for Table<T> {
     fn default() -> Self {
@@ -74,7 +74,7 @@ impl<T> Index<Id<T>> for Table<T> {
 
 /// What may be done with a buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Usage {
+pub struct Usage {
     pub storage: bool,
     pub uniform: bool,
     pub copy_src: bool,
@@ -99,7 +99,7 @@ impl Usage {
 
 /// What a buffer is for, as the memory report has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Purpose {
+pub enum Purpose {
     Weights,
     Gradients,
     SlowWeights,
@@ -116,7 +116,7 @@ pub(crate) enum Purpose {
 
 /// What a buffer holds at first.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Contents {
+pub enum Contents {
     Zeros,
     /// These words, whole.
     Words(Vec<u32>),
@@ -126,7 +126,7 @@ pub(crate) enum Contents {
 
 /// A buffer to be made.
 #[derive(Debug, Clone)]
-pub(crate) struct Buffer {
+pub struct Buffer {
     pub label: &'static str,
     pub purpose: Purpose,
     /// Bytes.
@@ -150,11 +150,11 @@ impl Buffer {
 
 /// The layout of a bind group: each binding's number and kind.
 #[derive(Debug, Clone)]
-pub(crate) struct BindGroupLayout(pub Vec<(u32, Binding)>);
+pub struct BindGroupLayout(pub Vec<(u32, Binding)>);
 
 /// A compute pipeline to be made.
 #[derive(Debug, Clone)]
-pub(crate) struct Kernel {
+pub struct Kernel {
     /// The rule's name, for errors.
     pub rule: String,
     pub source: Source,
@@ -165,7 +165,7 @@ pub(crate) struct Kernel {
 
 /// What is known of the flags of a kernel's dispatches when it is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Known {
+pub enum Known {
     /// Nothing.
     Nothing,
     /// That they have no others.
@@ -176,7 +176,7 @@ pub(crate) enum Known {
 
 /// Whose buffer.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Owner {
+pub enum Owner {
     /// The program's.
     Program(Id<Buffer>),
     /// The placement's.
@@ -187,7 +187,7 @@ pub(crate) enum Owner {
 
 /// A range of a buffer, or all of it.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Bound {
+pub struct Bound {
     pub buffer: Owner,
     pub offset: u64,
     /// Bytes; none for all of the buffer.
@@ -203,7 +203,7 @@ impl Bound {
 
 /// A bind group to be made.
 #[derive(Debug, Clone)]
-pub(crate) struct BindGroup {
+pub struct BindGroup {
     pub label: &'static str,
     pub layout: Id<BindGroupLayout>,
     pub entries: Vec<(u32, Bound)>,
@@ -230,7 +230,7 @@ impl BindGroup {
 
 /// What is made once.
 #[derive(Debug)]
-pub(crate) struct Program {
+pub struct Program {
     /// How kernels are cut.
     pub shape: Shape,
     /// Slots in a chunk of the control ring.

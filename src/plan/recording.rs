@@ -5,7 +5,7 @@ use crate::layout::params::{Control, SLOT, push_slot};
 
 /// What a dispatch binds to one of its groups.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Bind {
+pub enum Bind {
     /// Nothing.
     Unused,
     /// What the host tells it: this slot of the recording.
@@ -20,7 +20,7 @@ pub(crate) enum Bind {
 
 /// One dispatch.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Dispatch {
+pub struct Dispatch {
     pub kernel: Id<Kernel>,
     pub binds: [Bind; 4],
     /// In x and y.
@@ -29,7 +29,7 @@ pub(crate) struct Dispatch {
 
 /// Words that are copied to a buffer before the rest.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Write {
+pub struct Write {
     pub buffer: Id<Buffer>,
     /// Bytes.
     pub offset: u64,
@@ -38,7 +38,7 @@ pub(crate) struct Write {
 
 /// What is done, in the order of its fields.
 #[derive(Debug, Default)]
-pub(crate) struct Recording {
+pub struct Recording {
     /// What the one compute pass is called; none where nothing is recorded.
     pub pass: Option<&'static str>,
     pub writes: Vec<Write>,
@@ -68,7 +68,7 @@ impl Recording {
     }
 
     /// Adds a slot, and gives its number; `hyper` pushes the members of the group's `Hyper`.
-    pub fn push_control<E>(
+    pub(crate) fn push_control<E>(
         &mut self,
         control: &Control,
         hyper: impl FnOnce(&mut Vec<f32>) -> Result<(), E>,

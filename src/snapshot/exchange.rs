@@ -6,8 +6,8 @@ use super::{
     options::ImportOptions,
 };
 use crate::{
+    engine::{Engine, slice::Slice, transfer::Reader},
     error::Error,
-    gpu::{slice::Slice, transfer::Reader},
     layout::{
         field::Field,
         guard_state::{Cycle, GuardState},
@@ -16,7 +16,7 @@ use crate::{
     plan::group::GroupState,
 };
 
-impl Optimizer {
+impl<E: Engine> Optimizer<E> {
     /// Everything, once all that was submitted is done. Steps that are recorded must have been submitted. All values
     /// are copied side by side, by one submit and with one wait for each 64 MiB, however many tensors there are; the
     /// future ends by itself, as a [`download`](Self::download) does.

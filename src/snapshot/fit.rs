@@ -17,6 +17,7 @@ use crate::{
         outer::INTERPOLATION,
         schedule::Schedule,
     },
+    engine::{Engine, Usage},
     error::{Error, check_hyperparameter, list},
     layout::{
         field::Field,
@@ -150,7 +151,7 @@ fn matched<'a>(
     here.map(|name| places.get(name).copied()).collect()
 }
 
-impl Optimizer {
+impl<E: Engine> Optimizer<E> {
     /// What an import of this snapshot writes.
     pub(super) fn fit<'a>(&self, snapshot: &'a Snapshot, options: &ImportOptions) -> Result<Fit<'a>, Error> {
         let mut findings =
@@ -182,7 +183,7 @@ impl Optimizer {
         findings.result()?;
         if let Some(slices) = &self.borrowed {
             for (tensor, slice) in self.plan.layout.tensors.iter().zip(slices) {
-                slice.check_usage("weights", &tensor.name, wgpu::BufferUsages::COPY_DST)?;
+                slice.check_usage("weights", &tensor.name, Usage::CopyDst)?;
             }
         }
         let (tracker, scale, unscale) = match self.plan.options.guard.and_then(|guard| guard.loss_scale) {

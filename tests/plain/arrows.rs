@@ -13,7 +13,7 @@ use std::{
 use proc_macro2::{Delimiter, Ident, TokenStream, TokenTree};
 
 /// Files and folders of the library that name `wgpu`: the device and what stands above it.
-const NAME_WGPU: &[&str] = &["checkpoint/weights.rs", "gpu/", "lib.rs", "optimizer/", "snapshot/fit.rs"];
+const NAME_WGPU: &[&str] = &["gpu/", "lib.rs", "optimizer/autotune.rs", "optimizer/on_wgpu.rs"];
 
 /// The modules of the library, from the bottom up: each depends on those before it alone.
 const LAYERS: &[&str] = &[
@@ -25,6 +25,7 @@ const LAYERS: &[&str] = &[
     "plan",
     "twin",
     "analysis",
+    "engine",
     "gpu",
     "optimizer",
     "snapshot",

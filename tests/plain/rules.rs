@@ -172,7 +172,7 @@ const EXAMPLES: [(&str, &str); 9] = [
     ("examples/train/src/arguments.rs", "Adam"),
     ("examples/train/src/arguments.rs", "\"adam\""),
     ("src/optimizer/autotune.rs", "Adam"),
-    ("src/optimizer/builder.rs", "Ranger"),
+    ("src/optimizer/on_wgpu.rs", "Ranger"),
     ("xtask/src/peers/group.rs", "Adam"),
 ];
 

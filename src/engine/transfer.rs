@@ -1,15 +1,6 @@
 //! The bytes that go between device and host: packed side by side, so that many small tensors cost one wait.
-//!
-//! Nothing else submits.
 
-use super::{
-    engine::{Engine, Stagings},
-    faults::error,
-    scope::Problem,
-    slice::Slice,
-    tally::Held,
-    waiting::Waiter,
-};
+use super::{buffer::Buffer, interface::Engine, slice::Slice};
 use crate::{
     config::precision::{Half, bytes, decode, encode},
     error::Error,
@@ -20,14 +11,14 @@ use crate::{
 pub(crate) const BATCH: u64 = 64 << 20;
 
 /// What is read: slices that hold `len` values one after the other.
-pub(crate) struct Source {
-    pub slices: Vec<Slice>,
+pub(crate) struct Source<B> {
+    pub slices: Vec<Slice<B>>,
     pub len: usize,
     pub half: Option<Half>,
 }
 
 /// Cuts slices into batches of at most `most` bytes, a multiple of 4.
-fn batches(slices: impl Iterator<Item = Slice>, most: u64) -> Vec<Vec<Slice>> {
+fn batches<B: Buffer>(slices: impl Iterator<Item = Slice<B>>, most: u64) -> Vec<Vec<Slice<B>>> {
     let (mut batches, mut batch, mut room) = (Vec::new(), Vec::new(), most);
     for mut rest in slices {
         while rest.size > 0 {
@@ -46,81 +37,30 @@ fn batches(slices: impl Iterator<Item = Slice>, most: u64) -> Vec<Vec<Slice>> {
     batches
 }
 
-impl Engine {
-    /// Bytes that one buffer of a transfer may have.
-    fn batch_limit(&self) -> u64 {
-        let limit = BATCH.min(self.device.limits().max_buffer_size);
-        limit - limit % wgpu::COPY_BUFFER_ALIGNMENT
-    }
-
-    /// Copies slices to where they can be read: as they are when what was submitted so far is done.
-    pub(crate) fn copy_back(&self, slices: impl Iterator<Item = Slice>) -> Download {
-        let batches = batches(slices, self.batch_limit());
-        let held = self.tally.hold(batches.iter().flatten().map(|slice| slice.size).sum());
-        let ((stagings, submission), problem) = self.read_back(&batches);
-        let (device, waiter) = (self.device.clone(), self.waiter.clone());
-        Download { device, waiter, stagings, submission, problem, _held: held }
-    }
-
-    /// Reads sources.
-    pub(crate) async fn read(&self, sources: Vec<Source>) -> Result<Vec<Vec<f32>>, Error> {
-        let slices = sources.iter().flat_map(|source| source.slices.iter().cloned());
-        Reader::new(self, slices).all(&sources).await
-    }
+/// Copies slices to where they can be read: as they are when what was submitted so far is done.
+pub(crate) fn copy_back<E: Engine>(engine: &E, slices: impl Iterator<Item = Slice<E::Buffer>>) -> E::Reading {
+    engine.copy_back(&batches(slices, engine.batch_limit()))
 }
 
-/// Bytes under way.
-pub(crate) struct Download {
-    device: wgpu::Device,
-    waiter: Waiter,
-    stagings: Stagings,
-    submission: wgpu::SubmissionIndex,
-    problem: Problem,
-    _held: Held,
-}
-
-impl Download {
-    /// The bytes.
-    pub async fn bytes(self) -> Result<Vec<u8>, Error> {
-        if let Some(problem) = self.problem.await {
-            return Err(error(&self.device, &problem, "the readback"));
-        }
-        self.waiter.wait(&self.device, self.submission).await.map_err(|problem| lost(&problem))?;
-        let mut bytes = Vec::new();
-        for (staging, mapped) in self.stagings {
-            mapped
-                .await
-                .map_err(|_| lost(&"the device dropped the request"))?
-                .map_err(|problem| lost(&problem))?;
-            let view = staging.get_mapped_range(..).map_err(|problem| lost(&problem))?;
-            bytes.extend_from_slice(&view);
-            drop(view);
-            // A browser frees a buffer that is no longer used when it collects garbage, which may be late.
-            staging.destroy();
-        }
-        Ok(bytes)
-    }
-
-    /// The bytes as values.
-    pub async fn values(self, len: usize, half: Option<Half>) -> Result<Vec<f32>, Error> {
-        Ok(decode(&self.bytes().await?, len, half))
-    }
-}
-
-fn lost(problem: &dyn std::fmt::Display) -> Error {
-    Error::DeviceLost { doing: "reading values back".to_owned(), message: problem.to_string() }
+/// Reads sources.
+pub(crate) async fn read<E: Engine>(
+    engine: &E,
+    sources: Vec<Source<E::Buffer>>,
+) -> Result<Vec<Vec<f32>>, Error> {
+    let slices = sources.iter().flat_map(|source| source.slices.iter().cloned());
+    Reader::new(engine, slices).all(&sources).await
 }
 
 /// Reads slices one after the other, a batch at a time.
-pub(crate) struct Reader<'a> {
-    engine: &'a Engine,
-    batches: std::vec::IntoIter<Vec<Slice>>,
+pub(crate) struct Reader<'a, E: Engine> {
+    engine: &'a E,
+    batches: std::vec::IntoIter<Vec<Slice<E::Buffer>>>,
     bytes: Vec<u8>,
     at: usize,
 }
 
-impl<'a> Reader<'a> {
-    pub fn new(engine: &'a Engine, slices: impl Iterator<Item = Slice>) -> Self {
+impl<'a, E: Engine> Reader<'a, E> {
+    pub fn new(engine: &'a E, slices: impl Iterator<Item = Slice<E::Buffer>>) -> Self {
         let batches = batches(slices, engine.batch_limit()).into_iter();
         Self { engine, batches, bytes: vec![], at: 0 }
     }
@@ -132,7 +72,7 @@ impl<'a> Reader<'a> {
         {
             // What was read goes before as much comes again.
             self.bytes = Vec::new();
-            (self.bytes, self.at) = (self.engine.copy_back(batch.into_iter()).bytes().await?, 0);
+            (self.bytes, self.at) = (self.engine.copy_back(&[batch]).await?, 0);
         }
         let start = self.at;
         self.at = (start + most).min(self.bytes.len());
@@ -140,7 +80,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The values of the next sources.
-    pub async fn all(&mut self, sources: &[Source]) -> Result<Vec<Vec<f32>>, Error> {
+    pub async fn all(&mut self, sources: &[Source<E::Buffer>]) -> Result<Vec<Vec<f32>>, Error> {
         let mut all = Vec::with_capacity(sources.len());
         for source in sources {
             all.push(self.values(source).await?);
@@ -149,7 +89,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The values of the next source.
-    async fn values(&mut self, source: &Source) -> Result<Vec<f32>, Error> {
+    async fn values(&mut self, source: &Source<E::Buffer>) -> Result<Vec<f32>, Error> {
         let mut left = source.slices.iter().map(|slice| slice.size).sum::<u64>() as usize;
         let mut values = Vec::with_capacity(source.len);
         while left > 0 {
@@ -164,7 +104,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The bytes of the next slice.
-    pub async fn slice(&mut self, slice: &Slice) -> Result<Vec<u8>, Error> {
+    pub async fn slice(&mut self, slice: &Slice<E::Buffer>) -> Result<Vec<u8>, Error> {
         let mut all = Vec::new();
         while all.len() < slice.size as usize {
             let bytes = self.next(slice.size as usize - all.len()).await?;
@@ -179,20 +119,25 @@ impl<'a> Reader<'a> {
 
 /// Writes values over slices, before whatever is submitted next, a batch at a time: one write to a buffer of its
 /// own, and from there a copy for each slice. What lies between slices stays as it is.
-pub(crate) struct Writer<'a> {
-    engine: &'a Engine,
+pub(crate) struct Writer<'a, E: Engine> {
+    engine: &'a E,
     limit: u64,
     bytes: Vec<u8>,
-    slices: Vec<Slice>,
+    slices: Vec<Slice<E::Buffer>>,
 }
 
-impl<'a> Writer<'a> {
-    pub fn new(engine: &'a Engine) -> Self {
+impl<'a, E: Engine> Writer<'a, E> {
+    pub fn new(engine: &'a E) -> Self {
         Self { engine, limit: engine.batch_limit(), bytes: vec![], slices: vec![] }
     }
 
     /// Writes values over slices, one after the other.
-    pub fn values(&mut self, slices: &[Slice], values: &[f32], half: Option<Half>) -> Result<(), Error> {
+    pub fn values(
+        &mut self,
+        slices: &[Slice<E::Buffer>],
+        values: &[f32],
+        half: Option<Half>,
+    ) -> Result<(), Error> {
         let mut values = values;
         for slice in slices {
             let mut slice = slice.clone();

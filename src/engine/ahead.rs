@@ -8,7 +8,7 @@ const MOST: u32 = 32;
 
 /// The last write: what is in the slots from a first one on.
 #[derive(Debug)]
-pub(super) struct Ahead {
+pub(crate) struct Ahead {
     first: u32,
     words: Vec<u8>,
     /// How many steps to look ahead: more as long as what was foreseen comes.
