@@ -5,7 +5,6 @@ pub(crate) mod ahead;
 mod buffer;
 mod interface;
 pub(crate) mod slice;
-pub(crate) mod tally;
 pub(crate) mod transfer;
 
 pub use buffer::{Buffer, Usage};

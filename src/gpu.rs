@@ -13,6 +13,7 @@ mod scope;
 mod shape;
 mod side_by_side;
 mod slice;
+mod tally;
 mod waiting;
 #[cfg(target_arch = "wasm32")]
 mod web;

@@ -60,8 +60,13 @@
 //!
 //! - `validate` (on by default): the WGSL of every rule is checked by naga before the device sees it, so that a mistake
 //!   in a rule of one's own is an error that quotes the line.
+//! - `wgpu` (on by default): the engine on wgpu. Without it, and without `foreign`, there are plans alone.
+//! - `foreign`: an engine on a device of another language's, which is told what to do in numbers and texts. The
+//!   JavaScript package runs on a page's own `GPUDevice` by it.
 #![warn(missing_docs)]
 #![forbid(unsafe_code)]
+// Without an engine there are plans alone.
+#![cfg_attr(not(any(feature = "wgpu", feature = "foreign")), allow(dead_code))]
 // Files and blocking calls are not there in a browser; their links are checked natively.
 #![cfg_attr(target_arch = "wasm32", allow(rustdoc::broken_intra_doc_links))]
 
@@ -70,6 +75,8 @@ pub mod checkpoint;
 mod config;
 mod engine;
 mod error;
+#[cfg(feature = "foreign")]
+pub mod foreign;
 #[cfg(feature = "wgpu")]
 pub mod gpu;
 #[doc = include_str!("guide.md")]

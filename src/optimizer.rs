@@ -6,11 +6,12 @@ mod borrow;
 pub(crate) mod builder;
 mod counters;
 mod groups;
+#[cfg(feature = "foreign")]
+mod on_foreign;
 #[cfg(feature = "wgpu")]
 mod on_wgpu;
 mod readback;
 mod settings;
-mod standard;
 mod tensors;
 mod training;
 mod values;

@@ -32,6 +32,10 @@ impl Shape {
     /// all of them.
     pub const CPU: Self = Self { workgroup: 64, vec4s: 4, lanes: 1, row_lanes: 1 };
 
+    /// For SwiftShader, on which browsers compute where they have no GPU. It compiles long kernels badly: four vec4s a
+    /// thread take 1.7 times as long there as one.
+    pub const SWIFTSHADER: Self = Self { workgroup: 256, vec4s: 1, ..Self::CPU };
+
     /// So many threads in a workgroup, each for so many groups of four values, `lanes` of which sum together.
     pub fn new(workgroup: u32, vec4s: u32, lanes: u32) -> Self {
         Self { workgroup, vec4s, lanes, row_lanes: lanes.min(32) }

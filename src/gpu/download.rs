@@ -5,12 +5,11 @@ use futures::channel::oneshot;
 use super::{
     faults::error,
     scope::{Problem, scoped},
+    slice::Slice,
+    tally::Held,
     waiting::Waiter,
 };
-use crate::{
-    engine::{slice::Slice, tally::Held},
-    error::Error,
-};
+use crate::error::Error;
 
 /// Bytes under way.
 pub(super) struct Download {
@@ -30,7 +29,7 @@ impl Download {
     pub fn begin(
         (device, queue): (&wgpu::Device, &wgpu::Queue),
         waiter: &Waiter,
-        batches: &[Vec<Slice<wgpu::Buffer>>],
+        batches: &[Vec<Slice>],
         held: Held,
     ) -> Self {
         let ((stagings, submission), problem) = scoped(device, || {

@@ -10,16 +10,11 @@ use super::{
     pipelines::{Make, Pipelines},
     ring::{Ring, Taken},
     scope::scoped,
+    tally::{Held, Tally},
     waiting::Waiter,
 };
 use crate::{
-    engine::{
-        self, Engine,
-        ahead::Ahead,
-        slice::Slice,
-        tally::{Held, Tally},
-        transfer::BATCH,
-    },
+    engine::{self, Engine, ahead::Ahead, slice::Slice, transfer::BATCH},
     error::Error,
     kernels::{Access, Binding},
     layout::params::SLOT,

@@ -7,7 +7,8 @@
 
 use std::sync::Arc;
 
-use crate::{engine::tally::Held, error::Error};
+use super::tally::Held;
+use crate::error::Error;
 
 /// How many full chunks are kept, to be used again. Beyond them the oldest is dropped, and freed with the last
 /// encoder that uses it.

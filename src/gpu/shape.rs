@@ -8,10 +8,8 @@ impl From<&wgpu::AdapterInfo> for Shape {
         if info.device_type != wgpu::DeviceType::Cpu {
             return Self::GPU;
         }
-        // It compiles long kernels badly: four vec4s a thread take 1.7 times as long there as one. Browsers compute with it
-        // where they have no GPU.
         let is_swiftshader =
             info.backend == wgpu::Backend::BrowserWebGpu || info.name.to_lowercase().contains("swiftshader");
-        if is_swiftshader { Self { workgroup: 256, vec4s: 1, ..Self::CPU } } else { Self::CPU }
+        if is_swiftshader { Self::SWIFTSHADER } else { Self::CPU }
     }
 }

@@ -46,6 +46,42 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// Raises the limit of this name, as an [`Error::Limit`] gives it, to at least this much; false where it is not one of
+    /// those that devices offer more of, or is as high already.
+    pub fn raise(&mut self, name: &str, needed: u64) -> bool {
+        let before = *self;
+        match name {
+            "max_buffer_size" => self.max_buffer_size = self.max_buffer_size.max(needed),
+            "max_storage_buffer_binding_size" => {
+                self.max_storage_buffer_binding_size = self.max_storage_buffer_binding_size.max(needed);
+            }
+            "max_storage_buffers_per_shader_stage" => {
+                let needed = u32::try_from(needed).unwrap_or(u32::MAX);
+                self.max_storage_buffers_per_shader_stage =
+                    self.max_storage_buffers_per_shader_stage.max(needed);
+            }
+            _ => {}
+        }
+        *self != before
+    }
+
+    /// What `limit` gives for each name, which is the field's.
+    pub fn by_name(limit: impl Fn(&'static str) -> u64) -> Self {
+        let mut limits = Self::default();
+        macro_rules! take {
+            ($($name:ident: $kind:ty),*) => { $(limits.$name = limit(stringify!($name)) as $kind;)* };
+        }
+        take!(
+            max_buffer_size: u64, max_storage_buffer_binding_size: u64, max_uniform_buffer_binding_size: u64,
+            max_storage_buffers_per_shader_stage: u32, max_uniform_buffers_per_shader_stage: u32,
+            max_dynamic_uniform_buffers_per_pipeline_layout: u32, max_bind_groups: u32,
+            max_bindings_per_bind_group: u32, max_compute_invocations_per_workgroup: u32,
+            max_compute_workgroup_size_x: u32, max_compute_workgroup_size_y: u32,
+            max_compute_workgroup_size_z: u32, max_compute_workgroups_per_dimension: u32
+        );
+        limits
+    }
+
     /// Bytes of the largest buffer that can be bound whole.
     pub(crate) fn binding(&self) -> u64 {
         self.max_storage_buffer_binding_size.min(self.max_buffer_size)

@@ -1,9 +1,10 @@
 //! Gradients in the caller's buffers.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
-use super::training::{Gradients, Optimizer};
+use super::training::{Gradients, Optimizer, next_id};
 use crate::{
+    config::precision::Half,
     engine::{
         Buffer, Engine,
         slice::{Slice, check_disjoint},
@@ -27,6 +28,84 @@ pub(super) fn places<B: Buffer>(slices: &[Slice<B>], buffers: &mut Vec<B>) -> Ve
 }
 
 impl<E: Engine> Optimizer<E> {
+    /// Tells that the weights of borrowed tensors lie elsewhere from now on: one slice for each tensor, by name, in any order.
+    /// What is in them are the weights; slow weights and state stay. Gradients are to be borrowed anew afterwards.
+    ///
+    /// # Errors
+    ///
+    /// As [`borrow_gradients`](Self::borrow_gradients), and [`Error::Swapped`] while slow weights or average are in the
+    /// weights' place. Nothing has changed then.
+    pub async fn borrow_weights(&mut self, slices: &[(&str, Slice<E::Buffer>)]) -> Result<(), Error> {
+        self.plan.check_not_swapped("borrow_weights")?;
+        self.check_borrowed("borrow_weights")?;
+        let weights = self.by_tensor("weights", None, slices)?;
+        let missing = weights.iter().position(Option::is_none);
+        if let Some(index) = missing {
+            return Err(self.lacks("weights", index, slices));
+        }
+        let weights: Vec<_> = weights.into_iter().flatten().cloned().collect();
+        let names = self.plan.layout.tensors.iter().map(|tensor| format!("weights of `{}`", tensor.name));
+        check_disjoint(names.zip(&weights).collect())?;
+        let mut buffers = Vec::new();
+        let placement = self.plan.weights_placement(&places(&weights, &mut buffers))?;
+        let program = &self.plan.program;
+        let placed = self.engine.place(program, &placement, &buffers, "the weights' bind groups").await?;
+        self.id = next_id();
+        self.own = Arc::new(Gradients::new(self.id, vec![], placement, placed));
+        self.borrowed = Some(weights);
+        Ok(())
+    }
+
+    /// [`Self::borrow_weights`], waiting for it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::borrow_weights`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn borrow_weights_blocking(&mut self, slices: &[(&str, Slice<E::Buffer>)]) -> Result<(), Error> {
+        pollster::block_on(self.borrow_weights(slices))
+    }
+
+    fn check_borrowed(&self, call: &'static str) -> Result<&[Slice<E::Buffer>], Error> {
+        self.borrowed.as_deref().ok_or(Error::Unsupported {
+            call,
+            problem: "is for borrowed tensors; these have buffers of the optimizer's: see `weights` and `gradients`",
+        })
+    }
+
+    /// The slices in the order of the tensors, none where there is none.
+    fn by_tensor<'a>(
+        &self,
+        role: &'static str,
+        half: Option<Half>,
+        slices: &'a [(&str, Slice<E::Buffer>)],
+    ) -> Result<Vec<Option<&'a Slice<E::Buffer>>>, Error> {
+        let tensors = &self.plan.layout.tensors;
+        let indices: HashMap<_, _> =
+            tensors.iter().zip(0..).map(|(tensor, i)| (tensor.name.as_str(), i)).collect();
+        let mut found = vec![None; tensors.len()];
+        for (name, slice) in slices {
+            let index: usize = match indices.get(name) {
+                Some(index) => *index,
+                None => self.plan.layout.find(name)?,
+            };
+            slice.check(role, &tensors[index], half)?;
+            if found[index].replace(slice).is_some() {
+                return Err(Error::DuplicateName { what: "tensor", name: name.to_string() });
+            }
+        }
+        Ok(found)
+    }
+
+    /// That a tensor is not among these.
+    fn lacks(&self, role: &str, tensor: usize, slices: &[(&str, Slice<E::Buffer>)]) -> Error {
+        Error::UnknownName {
+            what: if role == "weights" { "weights of the tensor" } else { "gradient of the tensor" },
+            name: self.plan.layout.tensors[tensor].name.clone(),
+            known: list(slices.iter().map(|(name, _)| *name)),
+        }
+    }
+
     /// Tells where the gradients of borrowed tensors lie: one slice for each tensor, by name, in any order. Tensors of
     /// groups that are frozen now may be left out, since their gradients are never read; once such a group is let
     /// go, [`step_with`](Self::step_with) needs gradients that were borrowed with its slices. Making one costs bind
@@ -37,34 +116,13 @@ impl<E: Engine> Optimizer<E> {
     /// [`Error::UnknownName`], [`Error::DuplicateName`], [`Error::Range`], [`Error::Overlap`],
     /// [`Error::Unsupported`] where tensors are the optimizer's own.
     pub async fn borrow_gradients(&self, slices: &[(&str, Slice<E::Buffer>)]) -> Result<Gradients<E>, Error> {
-        let Some(weights) = &self.borrowed else {
-            return Err(Error::Unsupported {
-                call: "borrow_gradients",
-                problem: "is for borrowed tensors; these have gradient buffers: see `gradients`",
-            });
-        };
+        let weights = self.check_borrowed("borrow_gradients")?;
         let tensors = &self.plan.layout.tensors;
-        let indices: HashMap<_, _> = tensors.iter().zip(0..).map(|(tensor, i)| (&tensor.name, i)).collect();
-        let mut gradients: Vec<Option<&Slice<E::Buffer>>> = vec![None; tensors.len()];
-        for (name, slice) in slices {
-            let index: usize = match indices.get(&name.to_string()) {
-                Some(index) => *index,
-                None => self.plan.layout.find(name)?,
-            };
-            slice.check("gradients", &tensors[index], self.plan.options.half_gradients)?;
-            if gradients[index].replace(slice).is_some() {
-                return Err(Error::DuplicateName { what: "tensor", name: name.to_string() });
-            }
-        }
+        let gradients = self.by_tensor("gradients", self.plan.options.half_gradients, slices)?;
         let missing: Vec<usize> = (0..tensors.len()).filter(|index| gradients[*index].is_none()).collect();
-        if let Some(index) =
-            missing.iter().find(|index| !self.plan.state.groups[tensors[**index].group].frozen)
-        {
-            return Err(Error::UnknownName {
-                what: "gradient of the tensor",
-                name: tensors[*index].name.clone(),
-                known: list(slices.iter().map(|(name, _)| *name)),
-            });
+        let is_frozen = |index: &&usize| self.plan.state.groups[tensors[**index].group].frozen;
+        if let Some(index) = missing.iter().find(|index| !is_frozen(index)) {
+            return Err(self.lacks("gradients", *index, slices));
         }
         let name = |role: &str, tensor: &Tensor| format!("{role} of `{}`", tensor.name);
         let ranges = tensors.iter().zip(weights).map(|(tensor, slice)| (name("weights", tensor), slice));

@@ -1,14 +1,10 @@
 //! Settings of an optimizer to be, and building it: all that can be wrong is checked here, before the first step.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
-};
+use std::sync::Arc;
 
 use super::{
     borrow::places,
-    standard::Standard,
-    training::{Gradients, Optimizer},
+    training::{Gradients, Optimizer, next_id},
 };
 use crate::{
     config::{
@@ -41,7 +37,10 @@ use crate::{
 
 /// Settings of an [`Optimizer`] to be; `Optimizer::builder` begins one.
 #[derive(Debug)]
-pub struct Builder<E: Engine = Standard> {
+pub struct Builder<
+    #[cfg(feature = "wgpu")] E: Engine = crate::gpu::Wgpu,
+    #[cfg(not(feature = "wgpu"))] E: Engine,
+> {
     rule: Arc<dyn Rule>,
     lookahead: Option<Lookahead>,
     options: Options,
@@ -268,7 +267,7 @@ impl<E: Engine> Builder<E> {
         };
         let engine = make(&plan.program, &shared).await?;
         let placed = engine.place(&plan.program, &placement, &buffers, "the optimizer's buffers").await?;
-        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        let id = next_id();
         let own = Arc::new(Gradients::new(id, vec![], placement, placed));
         let (event, recording, foresight) = (Event::default(), Recording::default(), Foresight::default());
         Ok(Optimizer { plan, engine, borrowed, own, id, event, recording, foresight })
@@ -277,9 +276,6 @@ impl<E: Engine> Builder<E> {
 
 /// Where tensors lie.
 type Slices<E> = Vec<Slice<<E as Engine>::Buffer>>;
-
-/// The next optimizer's id.
-static NEXT_ID: AtomicU64 = AtomicU64::new(0);
 
 fn check_weights<B: Buffer>(layout: &Layout, weights: &[Slice<B>]) -> Result<(), Error> {
     for (tensor, slice) in layout.tensors.iter().zip(weights) {

@@ -1,8 +1,9 @@
 //! An optimizer at work: steps, syncs and swaps, recorded into the caller's encoder.
 
-use std::sync::Arc;
-
-use super::standard::Standard;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 #[cfg(doc)]
 use crate::config::accumulate::Accumulation;
@@ -31,14 +32,17 @@ use crate::{
 /// None is `UNIFORM`, `VERTEX` or mappable: copy to a buffer of your own for that. Of borrowed tensors the weights'
 /// buffers need `STORAGE` (with `COPY_SRC` to be downloaded and exported, and `COPY_DST` to be uploaded and imported), and
 /// the gradients' `STORAGE` alone.
-pub struct Optimizer<E: Engine = Standard> {
+pub struct Optimizer<
+    #[cfg(feature = "wgpu")] E: Engine = crate::gpu::Wgpu,
+    #[cfg(not(feature = "wgpu"))] E: Engine,
+> {
     pub(crate) plan: Plan,
     pub(crate) engine: E,
     /// One slice a tensor, where weights are borrowed.
     pub(crate) borrowed: Option<Vec<Slice<E::Buffer>>>,
     /// The placement over our own buffers; where weights are borrowed, over the weights alone.
     pub(super) own: Arc<Gradients<E>>,
-    /// Differs between any two optimizers of a process.
+    /// Differs between any two optimizers of a process, and from before the weights moved.
     pub(super) id: u64,
     /// Used again by every call.
     pub(super) event: Event,
@@ -49,7 +53,10 @@ pub struct Optimizer<E: Engine = Standard> {
 /// Where the gradients of borrowed tensors lie; [`Optimizer::borrow_gradients`] makes one. Several may be
 /// used in turn.
 #[derive(Debug)]
-pub struct Gradients<E: Engine = Standard> {
+pub struct Gradients<
+    #[cfg(feature = "wgpu")] E: Engine = crate::gpu::Wgpu,
+    #[cfg(not(feature = "wgpu"))] E: Engine,
+> {
     /// The optimizer's.
     id: u64,
     /// Tensors that have none, since they were frozen.
@@ -68,6 +75,12 @@ impl<E: Engine> Gradients<E> {
     pub(super) fn runs(&self) -> usize {
         self.placement.runs.len()
     }
+}
+
+/// One that no optimizer has had.
+pub(super) fn next_id() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 impl<E: Engine> std::fmt::Debug for Optimizer<E> {
@@ -117,7 +130,7 @@ impl<E: Engine> Optimizer<E> {
         if gradients.id != self.id {
             return Err(Error::Unsupported {
                 call: "step_with",
-                problem: "was given gradients that another optimizer borrowed",
+                problem: "was given gradients that another optimizer borrowed, or this one before its weights lay elsewhere",
             });
         }
         let tensors = gradients.missing.iter().map(|tensor| &self.plan.layout.tensors[*tensor]);

@@ -26,6 +26,7 @@ const LAYERS: &[&str] = &[
     "twin",
     "analysis",
     "engine",
+    "foreign",
     "gpu",
     "optimizer",
     "snapshot",

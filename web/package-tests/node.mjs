@@ -126,9 +126,9 @@ test('an error of the device is told', async () => {
 });
 
 test('what throws within a call is told, and the next optimizer works', async () => {
-  for (const name of ['createBuffer', 'createShaderModule', 'createComputePipeline', 'createBindGroup', 'pushErrorScope', 'popErrorScope']) {
+  for (const name of ['createBuffer', 'createShaderModule', 'createComputePipelineAsync', 'createBindGroup', 'pushErrorScope', 'popErrorScope']) {
     const throwing = (device) => { device[name] = () => { throw new RangeError(`no ${name} today`); }; };
-    await rejects(withDevice(throwing), 'Fault', new RegExp(`no ${name} today`));
+    await rejects(withDevice(throwing), 'OutOfMemory', new RegExp(`no ${name} today`));
   }
   await on(dawn, trains);
 });

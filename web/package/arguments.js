@@ -75,6 +75,28 @@ export function maybeObject(value, call, name) {
   return value === undefined || value === null ? undefined : object(value, call, name);
 }
 
+/** Tensors, each with where its values lie. */
+export function places(value, call, name) {
+  if (!Array.isArray(value)) refuse(call, name, 'an array, as [{ name: \'w\', gradients: { buffer, offset: 0 } }]', `is ${words(value)}`);
+  const what = `\`${name}\` of \`${call}\``;
+  return attempt(() => plain(value, DEPTH, what), what);
+}
+
+/** An encoder of the page's; left out, one of our own. */
+export function encoder(value, call, name) {
+  if (value === undefined || value === null) return undefined;
+  return kindOf(value) === 'GPUCommandEncoder' ? value : refuse(call, name, 'a GPUCommandEncoder', `is ${words(value)}`);
+}
+
+/** A device of the page's; left out, one is opened. */
+export function device(value) {
+  if (value === undefined || value === null || kindOf(value) === 'GPUDevice') return value ?? undefined;
+  throw new LookaheadError('Argument', `the optimizer's options: \`device\` must be a GPUDevice, and is ${words(value)}`);
+}
+
+/** By name, since what comes from Node.js comes without the classes. */
+const kindOf = (value) => value?.constructor?.name;
+
 /** A group's name; left out, the default group. */
 export function group(value, call, name) {
   return value === undefined || value === null ? undefined : text(value, call, name);
@@ -119,6 +141,8 @@ export function options(value) {
 
 function plain(value, depth, what) {
   if (typeof value !== 'object' || value === null) return value;
+  // What is the GPU's goes as it is.
+  if (/^GPU[A-Z]/.test(kindOf(value))) return value;
   if (depth === 0) {
     throw new LookaheadError('Argument', `${what}: more than ${DEPTH} objects and arrays within each other`);
   }

@@ -3,17 +3,9 @@
 import { LookaheadError } from './error.js';
 import { bind } from './glue.js';
 
-/** What stands to the right of `instanceof` where the module asks for a kind of GPU error. By name, since a device in Node.js
- * comes without the classes; and what is not out of memory is told like a validation error, for wgpu knows no others. */
-const kindOfError = (test) => ({ [Symbol.hasInstance]: (error) => test(error?.constructor?.name) });
-const GPUOutOfMemoryError = kindOfError((name) => name === 'GPUOutOfMemoryError');
-const GPUValidationError = kindOfError((name) => name !== 'GPUOutOfMemoryError');
-
 export class Instance {
   /** The module's classes. */
   classes;
-  /** The device that it has opened last. */
-  device;
   /** Why the instance is of no more use. */
   #fault;
   /** What it said when it panicked. */
@@ -26,14 +18,12 @@ export class Instance {
   constructor(module) {
     this.classes = bind({
       WebAssembly: { Module: WebAssembly.Module, Instance: this.#guarding() },
-      globalThis: this.#surroundings(),
+      globalThis: { queueMicrotask: globalThis.queueMicrotask },
       // The same by other names, of which one is enough.
       self: undefined,
       window: undefined,
       global: undefined,
       console: { error: (text) => { this.#panic = String(text); }, warn: (...words) => console.warn(...words) },
-      GPUOutOfMemoryError,
-      GPUValidationError,
     });
     this.run(() => this.classes.initSync({ module }));
   }
@@ -70,10 +60,8 @@ export class Instance {
   /** The module may have stopped anywhere: nothing of this instance is called again, and nobody waits for it. */
   #fail(cause) {
     if (this.#fault) return this.#fault;
-    // wgpu says what the browser threw after its own place in the source.
-    const [, thrown] = /JsValue\((.*)/.exec(this.#panic) ?? [];
     const said = this.#panic.split('\n').slice(1).join(' ').trim();
-    const why = thrown ?? (said || cause?.message || String(cause));
+    const why = said || cause?.message || String(cause);
     this.#fault = new LookaheadError('Fault',
       `the optimizer failed within a call, and is of no more use: ${why}; create a new one, and \`load\` the last checkpoint`,
       { cause: this.#panic ? new Error(this.#panic, { cause }) : cause });
@@ -103,29 +91,6 @@ export class Instance {
       const { exports } = new WebAssembly.Instance(module, imports);
       const guarded = ([name, value]) => [name, typeof value === 'function' ? guard(value) : value];
       return { exports: Object.fromEntries(Object.entries(exports).map(guarded)) };
-    };
-  }
-
-  /** The global object as the module sees it: wgpu looks for a window, and there is WebGPU where there is none. */
-  #surroundings() {
-    const { queueMicrotask } = globalThis;
-    const gpu = globalThis.navigator?.gpu;
-    return { Window: {}, navigator: { gpu: gpu && this.#watched(gpu) }, queueMicrotask };
-  }
-
-  /** `navigator.gpu`, with an eye on the device that is opened. */
-  #watched(gpu) {
-    const requestDevice = async (adapter, descriptor) => {
-      this.device = await adapter.requestDevice(descriptor);
-      return this.device;
-    };
-    return {
-      requestAdapter: async (options) => {
-        const adapter = await gpu.requestAdapter(options);
-        if (!adapter) return null;
-        const { features, limits, info } = adapter;
-        return { features, limits, info, requestDevice: (descriptor) => requestDevice(adapter, descriptor) };
-      },
     };
   }
 }

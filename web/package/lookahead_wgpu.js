@@ -1,6 +1,7 @@
 // The package: `Optimizer`, and what is around it. Each optimizer is in an instance of the module, behind this class.
 
-import { bytes, flag, floats, group, maybeObject, number, object, options, text } from './arguments.js';
+import { bytes, device, encoder, flag, floats, group, maybeObject, number, object, options, places, text } from './arguments.js';
+import { Opening } from './device.js';
 import { LookaheadError } from './error.js';
 import { Instance } from './instance.js';
 import { compiled, compiledNow } from './module.js';
@@ -17,13 +18,14 @@ const CALLS = {
   halfWeightSlices: { tensor: text },
   curvatureSlices: { tensor: text },
   lossScaleSlices: {},
-  step: {},
-  flush: {},
+  borrow: { tensors: places },
+  step: { encoder },
+  flush: { encoder },
   discard: {},
-  syncNow: {},
-  initSynced: {},
-  swapSlow: {},
-  swapAverage: {},
+  syncNow: { encoder },
+  initSynced: { encoder },
+  swapSlow: { encoder },
+  swapAverage: { encoder },
   load: { checkpoint: bytes, options: maybeObject },
   position: { group },
   learningRate: { group },
@@ -58,7 +60,7 @@ const PROMISES = {
 
 const GETTERS = ['adapter', 'device', 'memory', 'steps'];
 
-/** Of each optimizer: its instance, and what it is there. Nothing once it is freed. */
+/** Of each optimizer: its instance, what it is there, and where its device is from. Nothing once it is freed. */
 const parts = new WeakMap();
 
 function partsOf(optimizer, name) {
@@ -85,37 +87,34 @@ function get(optimizer, name) {
 const MAKING = Symbol('making');
 
 export class Optimizer {
-  constructor(making, instance, inner) {
+  constructor(making, own) {
     if (making !== MAKING) {
       throw new LookaheadError('Argument', 'an optimizer is made by `await Optimizer.create({ ... })`');
     }
-    parts.set(this, { instance, inner });
+    parts.set(this, own);
   }
 
   static async create(given) {
-    const read = options(given);
-    if (!globalThis.navigator?.gpu && globalThis.process?.versions?.node) {
-      throw new LookaheadError('NoWebGpu', 'no WebGPU: Node.js has none by itself; with the npm package `webgpu`, '
-        + '`globalThis.navigator = { gpu: create([]) }` gives it one');
-    }
+    const { device: page, ...read } = options(given);
+    const opening = new Opening(device(page));
     const instance = new Instance(await compiled());
     try {
-      const inner = await instance.run(() => instance.classes.Optimizer.create(read));
-      return new Optimizer(MAKING, instance, inner);
+      const inner = await instance.run(() => instance.classes.Optimizer.create({ ...read, opening }));
+      return new Optimizer(MAKING, { instance, inner, opening });
     } catch (error) {
       // Memory may be what was short.
-      instance.device?.destroy();
+      opening.opened?.destroy();
       throw error;
     }
   }
 
   destroy() {
-    const { instance, inner } = partsOf(this, 'destroy');
+    const { instance, inner, opening } = partsOf(this, 'destroy');
     try {
       instance.run(() => inner.destroy());
     } catch {
-      // It has failed before, and its device is there yet.
-      instance.device.destroy();
+      // It has failed before, and what it made is there yet.
+      opening.opened.destroy();
     }
   }
 

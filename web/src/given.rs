@@ -215,7 +215,7 @@ impl Given {
     }
 
     /// The whole number that it is, if it is one.
-    fn whole(&self) -> Option<u64> {
+    pub fn whole(&self) -> Option<u64> {
         let number = self.0.as_f64()?;
         (number.fract() == 0.0 && (0.0..=MOST).contains(&number)).then_some(number as u64)
     }

@@ -2,6 +2,7 @@
 #![cfg(target_arch = "wasm32")]
 
 mod begun;
+mod device;
 mod given;
 mod optimizer;
 mod options;

@@ -1,69 +1,75 @@
 //! The optimizer as JavaScript sees it.
 
-use std::borrow::Cow;
-use std::cell::{Ref, RefCell, RefMut};
-use std::rc::Rc;
+use std::{
+    borrow::Cow,
+    cell::{Ref, RefCell, RefMut},
+    rc::Rc,
+};
 
+use futures::FutureExt;
 use js_sys::{Array, Float32Array, Object, Promise, Reflect, Uint8Array};
 use lookahead_wgpu::{
-    DEFAULT_GROUP, Error, Field, Half, Slice, Snapshot, check_hyperparameter, gpu::Gpu, wgpu,
+    DEFAULT_GROUP, Error, Field, Half, Limits, Shape, Snapshot, check_hyperparameter,
+    foreign::{self, Foreign, Slice},
 };
 use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
-use wasm_bindgen_futures::{future_to_promise, spawn_local};
+use wasm_bindgen_futures::future_to_promise;
 
 use crate::{
     begun::begun,
-    options::{self, Options},
+    device::{Device, Encoder, Opening},
+    given::camel,
+    options::{self, Options, Placed},
     problem::Problem,
-    types::{BufferSlices, FieldName, GpuDevice, OptimizerOptions},
+    types::{BorrowedTensors, BufferSlices, FieldName, GpuDevice, OptimizerOptions, PageEncoder},
 };
+
+type Inner = lookahead_wgpu::Optimizer<Foreign<Device>>;
+type Gradients = lookahead_wgpu::Gradients<Foreign<Device>>;
 
 /// Lookahead around an inner optimizer, over named tensors in GPU buffers.
 #[wasm_bindgen]
 pub struct Optimizer {
-    gpu: Gpu,
-    optimizer: Rc<RefCell<lookahead_wgpu::Optimizer>>,
+    device: Device,
+    optimizer: Rc<RefCell<Inner>>,
+    /// Where weights and gradients lie, where they are the page's.
+    borrowed: RefCell<Option<Borrowed>>,
     /// In what gradients are, where it is not f32.
     half_gradients: Option<Half>,
-    /// Why the device was lost, once it is.
-    lost: Rc<RefCell<Option<String>>>,
+}
+
+/// What is the page's.
+struct Borrowed {
+    weights: Vec<Placed>,
+    gradients: Vec<Placed>,
+    placed: Gradients,
 }
 
 #[wasm_bindgen]
 impl Optimizer {
-    /// Opens a GPU device and makes the buffers and kernels. The device has the limits that every browser
-    /// offers, and more only where these options need more.
-    pub async fn create(options: OptimizerOptions) -> Result<Optimizer, Problem> {
-        let options = Options::read(options.into())?;
-        let mut needed = Vec::new();
-        let (gpu, optimizer) = loop {
-            let builder = options.builder()?;
-            let gpu = Gpu::open_web(&needed).await?;
-            match builder.build(&gpu.device, &gpu.queue).await {
-                Ok(optimizer) => break (gpu, optimizer),
-                Err(error) => {
-                    gpu.device.destroy();
-                    match error {
-                        Error::Limit { limit, needed: least, .. } if !needed.contains(&(limit, least)) => {
-                            needed.push((limit, least));
-                        }
-                        error => return Err(error.into()),
-                    }
-                }
-            }
-        };
-        let lost: Rc<RefCell<Option<String>>> = Rc::default();
-        let (why, told) = (gpu.lost(), Rc::clone(&lost));
-        spawn_local(async move { *told.borrow_mut() = Some(why.await) });
-        let half_gradients = options.half_gradients();
-        Ok(Self { gpu, optimizer: Rc::new(RefCell::new(optimizer)), half_gradients, lost })
+    /// Makes the buffers and kernels on the page's device, or on one that is opened for it, which has the limits that every
+    /// browser offers, and more only where these options need more.
+    pub async fn create(options: OptimizerOptions) -> Result<Optimizer, JsValue> {
+        let options = JsValue::from(options);
+        let opening: Opening = Reflect::get(&options, &options::OPENING.into())?.unchecked_into();
+        let options = Options::read(options)?;
+        if options.is_borrowed() && !opening.is_given() {
+            let problem = "tensors on the page's buffers need the `device` that these are of";
+            return Err(Problem::argument(problem).into());
+        }
+        let needed = if opening.is_given() { vec![] } else { needed(&options)? };
+        let device = opening.device(&needed).await?;
+        let built = Self::build(&options, &device).await;
+        if built.is_err() {
+            device.destroy();
+        }
+        Ok(built?)
     }
 
     /// The adapter in words, as far as the browser names it.
     #[wasm_bindgen(getter)]
     pub fn adapter(&self) -> String {
-        let device = self.gpu.device.as_webgpu().map(JsValue::from).unwrap_or_default();
-        let info = Reflect::get(&device, &"adapterInfo".into()).unwrap_or_default();
+        let info = Reflect::get(&self.device.device(), &"adapterInfo".into()).unwrap_or_default();
         let word =
             |name: &str| Reflect::get(&info, &name.into()).ok()?.as_string().filter(|word| !word.is_empty());
         let words: Vec<_> =
@@ -73,17 +79,51 @@ impl Optimizer {
 
     /// The GPU device. Kernels of your own that read weights or write gradients run on it.
     #[wasm_bindgen(getter)]
-    pub fn device(&self) -> Result<GpuDevice, Problem> {
-        let device = self.gpu.device.as_webgpu().map(JsValue::from);
-        Ok(device.ok_or_else(|| Problem::argument("the device is not a browser's"))?.unchecked_into())
+    pub fn device(&self) -> GpuDevice {
+        self.device.device().unchecked_into()
     }
 
-    /// Waits until the device is lost, and tells why. After `destroy` it is lost, too. An optimizer may be freed
-    /// meanwhile.
+    /// Waits until the device is lost, and tells why. After `destroy` it is lost, too, if it is the optimizer's own. An
+    /// optimizer may be freed meanwhile.
     #[wasm_bindgen(unchecked_return_type = "Promise<string>")]
     pub fn lost(&self) -> Promise {
-        let why = self.gpu.lost();
-        future_to_promise(async { Ok(why.await.into()) })
+        self.device.when_lost()
+    }
+
+    /// Tells that tensors on buffers of the page's lie elsewhere from the next step on: their weights, gradients or both,
+    /// each `{ buffer, offset }`. Those that are not named stay where they are. Does not wait.
+    pub fn borrow(&self, tensors: BorrowedTensors) -> Result<(), Problem> {
+        let mut optimizer = self.alive("borrow")?;
+        let mut borrowed = self.borrowed.borrow_mut();
+        let Some(borrowed) = &mut *borrowed else {
+            return Err(Problem::argument(
+                "`borrow` is for tensors that were created on buffers of the page's",
+            ));
+        };
+        let moved = options::moved(&self.device, &optimizer, tensors.into(), self.half_gradients)?;
+        let [weights, gradients] = &moved;
+        let weights = (!weights.is_empty()).then(|| over(&borrowed.weights, weights));
+        let gradients = over(&borrowed.gradients, gradients);
+        let before = borrowed.weights.clone();
+        if let Some(weights) = &weights {
+            at_once(optimizer.borrow_weights(&named(weights)))?;
+        }
+        match at_once(optimizer.borrow_gradients(&named(&gradients))) {
+            Ok(placed) => borrowed.placed = placed,
+            Err(error) => {
+                // The weights are where they were, too.
+                if weights.is_some() {
+                    at_once(optimizer.borrow_weights(&named(&before)))?;
+                    borrowed.placed = at_once(optimizer.borrow_gradients(&named(&borrowed.gradients)))?;
+                }
+                return Err(error.into());
+            }
+        }
+        borrowed.weights = weights.unwrap_or(before);
+        borrowed.gradients = gradients;
+        let all = borrowed.weights.iter().chain(&borrowed.gradients);
+        self.device.keep(&all.map(|(_, slice)| slice.buffer.number).collect::<Vec<_>>());
+        Ok(())
     }
 
     /// Sets a tensor's weights. Before the first step the slow weights follow; later, `initSynced` makes them.
@@ -118,7 +158,8 @@ impl Optimizer {
         let mut rest: &[u8] = &bytes;
         for slice in slices {
             let (head, tail) = rest.split_at(rest.len().min(slice.size as usize));
-            self.gpu.queue.write_buffer(&slice.buffer, slice.offset, head);
+            let written = foreign::Device::write(&self.device, slice.buffer.number, slice.offset, head);
+            written.map_err(|problem| Problem::of_device("writing a gradient", problem))?;
             rest = tail;
         }
         Ok(())
@@ -127,50 +168,54 @@ impl Optimizer {
     /// Where a tensor's weights lie: one slice, or several where it is larger than a binding.
     #[wasm_bindgen(js_name = weightSlices)]
     pub fn weight_slices(&self, tensor: &str) -> Result<BufferSlices, Problem> {
-        slices(&self.shared()?.buffers(Field::Weights, tensor)?)
+        self.slices(&self.shared()?.buffers(Field::Weights, tensor)?)
     }
 
     /// Where a tensor's gradient is to be written, instead of `setGradient`.
     #[wasm_bindgen(js_name = gradientSlices)]
     pub fn gradient_slices(&self, tensor: &str) -> Result<BufferSlices, Problem> {
-        slices(&self.shared()?.buffers(Field::Gradients, tensor)?)
+        self.slices(&self.shared()?.buffers(Field::Gradients, tensor)?)
     }
 
     /// Where a tensor's slow weights lie.
     #[wasm_bindgen(js_name = slowWeightSlices)]
     pub fn slow_weight_slices(&self, tensor: &str) -> Result<BufferSlices, Problem> {
-        slices(&self.shared()?.buffers(Field::SlowWeights, tensor)?)
+        self.slices(&self.shared()?.buffers(Field::SlowWeights, tensor)?)
     }
 
     /// Where the half-width copy of a tensor's weights lies, with `halfWeights`: two values a word.
     #[wasm_bindgen(js_name = halfWeightSlices)]
     pub fn half_weight_slices(&self, tensor: &str) -> Result<BufferSlices, Problem> {
-        slices(&self.shared()?.buffers(Field::HalfWeights, tensor)?)
+        self.slices(&self.shared()?.buffers(Field::HalfWeights, tensor)?)
     }
 
     /// Where a tensor's curvature is to be written, with `adaptiveAlpha: { curvature: 'given' }`.
     #[wasm_bindgen(js_name = curvatureSlices)]
     pub fn curvature_slices(&self, tensor: &str) -> Result<BufferSlices, Problem> {
-        slices(&self.shared()?.buffers(Field::Curvature, tensor)?)
+        self.slices(&self.shared()?.buffers(Field::Curvature, tensor)?)
     }
 
     /// Where the loss scale lies, one f32 that kernels multiply the loss (or the first gradient) with. Nothing without a
     /// guard; 1 without loss scaling.
     #[wasm_bindgen(js_name = lossScaleSlices)]
     pub fn loss_scale_slices(&self) -> Result<BufferSlices, Problem> {
-        slices(self.shared()?.loss_scale().as_slice())
+        self.slices(self.shared()?.loss_scale().as_slice())
     }
 
-    /// Takes a step, after everything that was submitted to the device's queue. Does not wait.
-    pub fn step(&self) -> Result<(), Problem> {
-        self.submit("step", |optimizer, encoder| optimizer.step(encoder))
+    /// Takes a step, after everything that was submitted to the device's queue; with an encoder of the page's, after all that
+    /// was recorded there, and the page submits it. Does not wait.
+    pub fn step(&self, encoder: Option<PageEncoder>) -> Result<(), Problem> {
+        self.submit("step", encoder, |optimizer, encoder| match &*self.borrowed.borrow() {
+            None => optimizer.step(encoder),
+            Some(borrowed) => optimizer.step_with(encoder, &borrowed.placed),
+        })
     }
 
     /// Takes the step that `accumulate` has not enough micro-batches of yet with those that are there, and tells whether
     /// there was one to take.
-    pub fn flush(&self) -> Result<bool, Problem> {
+    pub fn flush(&self, encoder: Option<PageEncoder>) -> Result<bool, Problem> {
         let mut flushed = false;
-        self.submit("flush", |optimizer, encoder| {
+        self.submit("flush", encoder, |optimizer, encoder| {
             flushed = optimizer.flush(encoder)?;
             Ok(())
         })?;
@@ -184,27 +229,27 @@ impl Optimizer {
 
     /// Ends the cycle now. Groups that have taken no step since their last sync stay as they are.
     #[wasm_bindgen(js_name = syncNow)]
-    pub fn sync_now(&self) -> Result<(), Problem> {
-        self.submit("syncNow", |optimizer, encoder| optimizer.sync_now(encoder))
+    pub fn sync_now(&self, encoder: Option<PageEncoder>) -> Result<(), Problem> {
+        self.submit("syncNow", encoder, |optimizer, encoder| optimizer.sync_now(encoder))
     }
 
     /// Makes the slow weights follow the weights and begins a new cycle, and the average anew.
     #[wasm_bindgen(js_name = initSynced)]
-    pub fn init_synced(&self) -> Result<(), Problem> {
-        self.submit("initSynced", |optimizer, encoder| optimizer.init_synced(encoder))
+    pub fn init_synced(&self, encoder: Option<PageEncoder>) -> Result<(), Problem> {
+        self.submit("initSynced", encoder, |optimizer, encoder| optimizer.init_synced(encoder))
     }
 
     /// Exchanges the weights with the slow ones, for an evaluation by kernels of your own; a second call exchanges
     /// them back. Steps and reads are refused meanwhile.
     #[wasm_bindgen(js_name = swapSlow)]
-    pub fn swap_slow(&self) -> Result<(), Problem> {
-        self.submit("swapSlow", |optimizer, encoder| optimizer.swap_slow(encoder))
+    pub fn swap_slow(&self, encoder: Option<PageEncoder>) -> Result<(), Problem> {
+        self.submit("swapSlow", encoder, |optimizer, encoder| optimizer.swap_slow(encoder))
     }
 
     /// The same with the average.
     #[wasm_bindgen(js_name = swapAverage)]
-    pub fn swap_average(&self) -> Result<(), Problem> {
-        self.submit("swapAverage", |optimizer, encoder| optimizer.swap_average(encoder))
+    pub fn swap_average(&self, encoder: Option<PageEncoder>) -> Result<(), Problem> {
+        self.submit("swapAverage", encoder, |optimizer, encoder| optimizer.swap_average(encoder))
     }
 
     /// Reads a tensor's weights as they are after everything submitted before this call.
@@ -424,24 +469,49 @@ impl Optimizer {
         Ok(self.shared()?.memory().total() as f64)
     }
 
-    /// Gives the device and all GPU memory back at once. The optimizer is of no more use.
+    /// Gives all GPU memory back at once, and the device, if it is not the page's. The optimizer is of no more use.
     pub fn destroy(&self) {
-        *self.lost.borrow_mut() = Some("it was destroyed".to_owned());
-        self.gpu.device.destroy();
+        self.device.destroy();
     }
 }
 
 impl Optimizer {
+    async fn build(options: &Options, device: &Device) -> Result<Self, Problem> {
+        let limits = Limits::by_name(|name| device.limit(&camel(name)) as u64);
+        // SwiftShader, on which browsers compute where they have no GPU, compiles long kernels badly.
+        let shape = if device.is_cpu() { Shape::SWIFTSHADER } else { Shape::GPU };
+        let builder = options.builder(Some(device))?;
+        let optimizer = builder.build_on_device(device.clone(), shape, &limits).await?;
+        let borrowed = match options.weights(device)? {
+            weights if weights.is_empty() => None,
+            weights => {
+                let gradients = options.gradients(device)?;
+                let placed = optimizer.borrow_gradients(&named(&gradients)).await?;
+                Some(Borrowed { weights, gradients, placed })
+            }
+        };
+        Ok(Self {
+            device: device.clone(),
+            optimizer: Rc::new(RefCell::new(optimizer)),
+            borrowed: RefCell::new(borrowed),
+            half_gradients: options.half_gradients(),
+        })
+    }
+
     fn submit(
         &self,
         call: &str,
-        record: impl FnOnce(&mut lookahead_wgpu::Optimizer, &mut wgpu::CommandEncoder) -> Result<(), Error>,
+        encoder: Option<PageEncoder>,
+        record: impl FnOnce(&mut Inner, &mut Encoder) -> Result<(), Error>,
     ) -> Result<(), Problem> {
         let mut optimizer = self.alive(call)?;
-        let mut encoder = self.gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let failed = |problem| Problem::of_device(call, problem);
+        let mut encoder = match encoder {
+            Some(encoder) => self.device.encoder_of(encoder.into()),
+            None => self.device.encoder().map_err(failed)?,
+        };
         record(&mut optimizer, &mut encoder)?;
-        self.gpu.queue.submit([encoder.finish()]);
-        Ok(())
+        encoder.submit().map_err(failed)
     }
 
     /// A tensor's values as they are at this call; steps may be taken while they are under way.
@@ -459,7 +529,7 @@ impl Optimizer {
     fn hold(
         &self,
         call: &str,
-        run: impl AsyncFnOnce(&lookahead_wgpu::Optimizer) -> Result<JsValue, Problem> + 'static,
+        run: impl AsyncFnOnce(&Inner) -> Result<JsValue, Problem> + 'static,
     ) -> Promise {
         let alive = self.check_alive(call);
         let optimizer = Rc::clone(&self.optimizer);
@@ -471,7 +541,7 @@ impl Optimizer {
     }
 
     /// The optimizer, to change it.
-    fn alive(&self, call: &str) -> Result<RefMut<'_, lookahead_wgpu::Optimizer>, Problem> {
+    fn alive(&self, call: &str) -> Result<RefMut<'_, Inner>, Problem> {
         self.check_alive(call)?;
         let busy = |_| {
             Problem::argument(format!(
@@ -482,25 +552,36 @@ impl Optimizer {
     }
 
     /// The optimizer, to ask what the host knows.
-    fn shared(&self) -> Result<Ref<'_, lookahead_wgpu::Optimizer>, Problem> {
+    fn shared(&self) -> Result<Ref<'_, Inner>, Problem> {
         shared(&self.optimizer)
     }
 
-    /// Browsers take calls on a lost device without a word.
+    /// Browsers take calls on a lost device without a word, and tell later what they refused.
     fn check_alive(&self, call: &str) -> Result<(), Problem> {
-        match &*self.lost.borrow() {
-            None => Ok(()),
-            Some(message) => {
-                let (doing, message) = (format!("`{call}`"), message.clone());
-                Err(Error::DeviceLost { doing, message }.into())
-            }
+        if let Some(message) = self.device.lost() {
+            let doing = format!("`{call}`");
+            return Err(Error::DeviceLost { doing, message }.into());
         }
+        match self.device.take_problem() {
+            None => Ok(()),
+            Some(problem) => Err(Problem::of_device("a call before this one", problem)),
+        }
+    }
+
+    /// Slices as `{ buffer, offset, size }`.
+    fn slices(&self, slices: &[Slice]) -> Result<BufferSlices, Problem> {
+        let slice = |slice: &Slice| {
+            object([
+                ("buffer", self.device.buffer_of(slice.buffer.number)),
+                ("offset", (slice.offset as f64).into()),
+                ("size", (slice.size as f64).into()),
+            ])
+        };
+        Ok(JsValue::from(slices.iter().map(slice).collect::<Array>()).unchecked_into())
     }
 }
 
-fn shared(
-    optimizer: &RefCell<lookahead_wgpu::Optimizer>,
-) -> Result<Ref<'_, lookahead_wgpu::Optimizer>, Problem> {
+fn shared(optimizer: &RefCell<Inner>) -> Result<Ref<'_, Inner>, Problem> {
     optimizer.try_borrow().map_err(|_| Problem::argument("the optimizer is at another call"))
 }
 
@@ -508,19 +589,35 @@ fn group_name(group: &Option<String>) -> &str {
     group.as_deref().unwrap_or(DEFAULT_GROUP)
 }
 
-/// Slices as `{ buffer, offset, size }`.
-fn slices(slices: &[Slice]) -> Result<BufferSlices, Problem> {
-    let array = Array::new();
-    for slice in slices {
-        let buffer =
-            slice.buffer.as_webgpu().ok_or_else(|| Problem::argument("the buffer is not a browser's"))?;
-        array.push(&object([
-            ("buffer", buffer.into()),
-            ("offset", (slice.offset as f64).into()),
-            ("size", (slice.size as f64).into()),
-        ]));
+/// The limits that these options need beyond those that every browser offers.
+fn needed(options: &Options) -> Result<Vec<(String, f64)>, Problem> {
+    let (mut limits, mut needed) = (Limits::default(), vec![]);
+    loop {
+        match options.builder(None)?.plan(&limits) {
+            Err(Error::Limit { limit, needed: least, .. }) if limits.raise(limit, least) => {
+                needed.push((camel(limit), least as f64));
+            }
+            Err(error) => return Err(error.into()),
+            Ok(_) => return Ok(needed),
+        }
     }
-    Ok(JsValue::from(array).unchecked_into())
+}
+
+/// What is begun and done at once, since nothing is waited for once an optimizer is built.
+fn at_once<T>(future: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let waits =
+        || Error::Device { doing: "borrowing".to_owned(), message: "it would have to wait".to_owned() };
+    future.now_or_never().unwrap_or_else(|| Err(waits()))
+}
+
+fn named(placed: &[Placed]) -> Vec<(&str, Slice)> {
+    placed.iter().map(|(name, slice)| (name.as_str(), slice.clone())).collect()
+}
+
+/// These, with those over them that have the same name.
+fn over(all: &[Placed], moved: &[Placed]) -> Vec<Placed> {
+    let kept = all.iter().filter(|(name, _)| !moved.iter().any(|(other, _)| other == name));
+    kept.chain(moved).cloned().collect()
 }
 
 fn object<const N: usize>(fields: [(&str, JsValue); N]) -> JsValue {

@@ -1,13 +1,25 @@
 //! What `Optimizer.create` is given.
 
-use lookahead_wgpu::{Builder, Group, Half, ImportOptions, Lookahead, Optimizer, Rule, Schedule};
+use js_sys::{Array, Reflect};
+use lookahead_wgpu::{
+    DEFAULT_GROUP, Group, Half, ImportOptions, Lookahead, Rule, Schedule,
+    foreign::{Foreign, Slice},
+};
 use serde::{Deserialize, de::DeserializeOwned};
 use wasm_bindgen::JsValue;
 
-use crate::{given::Given, problem::Problem, rules};
+use crate::{device::Device, given::Given, problem::Problem, rules};
+
+pub type Builder = lookahead_wgpu::Builder<Foreign<Device>>;
+
+/// Where a tensor's values lie: its name, and the slice.
+pub type Placed = (String, Slice);
 
 /// What an optimizer is made of besides the library's own options.
-const PARTS: [&str; 5] = ["rule", "tensors", "lookahead", "groups", "schedule"];
+const PARTS: [&str; 6] = ["rule", "tensors", "lookahead", "groups", "schedule", OPENING];
+
+/// Where the device comes from: the package puts it there.
+pub const OPENING: &str = "opening";
 
 /// What of a group is about its rule.
 const RULE: [&str; 2] = ["rule", "hyperparameters"];
@@ -57,12 +69,48 @@ pub struct Options {
     options: lookahead_wgpu::Options,
 }
 
+/// What of a tensor says where its values lie.
+const PLACES: [&str; 2] = ["weights", "gradients"];
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Tensor {
     name: String,
     shape: Vec<usize>,
     group: Option<String>,
+    /// Where weights and gradients lie, if they are the page's.
+    #[serde(skip)]
+    places: [Option<JsValue>; 2],
+}
+
+impl Tensor {
+    fn read(given: &Given, place: &str) -> Result<Self, Problem> {
+        let tensor: Self = read(OPTIONS, place, given.without(&PLACES))?;
+        Ok(Self { places: PLACES.map(|name| given.field(name).filter(|field| !field.is_null())), ..tensor })
+    }
+}
+
+/// A place of the page's: `{ buffer, offset }`.
+pub fn place(device: &Device, what: &str, given: JsValue, size: u64) -> Result<Slice, Problem> {
+    let given = Given(given);
+    let Some(buffer) = given.field("buffer").filter(is_buffer) else {
+        return Err(Problem::argument(format!("{what}: `buffer` must be a GPUBuffer")));
+    };
+    let Some(offset) = given.field("offset").map_or(Some(0), |offset| Given(offset).whole()) else {
+        return Err(Problem::argument(format!("{what}: `offset` must be a whole number of bytes")));
+    };
+    let state = Reflect::get(&buffer, &"mapState".into()).ok().and_then(|state| state.as_string());
+    if state.is_some_and(|state| state != "unmapped") {
+        return Err(Problem::argument(format!("{what}: the buffer is mapped; unmap it first")));
+    }
+    Ok(Slice { buffer: device.given(&buffer), offset, size })
+}
+
+fn is_buffer(value: &JsValue) -> bool {
+    // By name, since a device in Node.js comes without the classes.
+    let class =
+        Reflect::get(value, &"constructor".into()).and_then(|class| Reflect::get(&class, &"name".into()));
+    class.is_ok_and(|name| name == "GPUBuffer")
 }
 
 /// Something that a call takes.
@@ -102,7 +150,7 @@ impl Options {
         let field = |name: &str| given.field(name).unwrap_or(JsValue::NULL);
         Ok(Self {
             rule: needed("rule")?,
-            tensors: read(OPTIONS, "tensors", needed("tensors")?)?,
+            tensors: tensors(&given, needed("tensors")?)?,
             lookahead: read(OPTIONS, "lookahead", field("lookahead"))?,
             groups: given
                 .items("groups")
@@ -112,9 +160,33 @@ impl Options {
         })
     }
 
-    /// An optimizer to be. It may be built more than once: on a device with more limits.
-    pub fn builder(&self) -> Result<Builder, Problem> {
-        let mut builder = Optimizer::builder(rules::read(self.rule.clone())?).options(self.options.clone());
+    /// Weights or gradients are the page's.
+    pub fn is_borrowed(&self) -> bool {
+        self.tensors.iter().any(|tensor| tensor.places.iter().any(Option::is_some))
+    }
+
+    /// Where the weights lie that are the page's.
+    pub fn weights(&self, device: &Device) -> Result<Vec<Placed>, Problem> {
+        self.places(device, 0, None)
+    }
+
+    /// Where the gradients lie that are the page's.
+    pub fn gradients(&self, device: &Device) -> Result<Vec<Placed>, Problem> {
+        self.places(device, 1, self.options.half_gradients)
+    }
+
+    fn places(&self, device: &Device, role: usize, half: Option<Half>) -> Result<Vec<Placed>, Problem> {
+        let given = self.tensors.iter().filter_map(|tensor| Some((tensor, tensor.places[role].clone()?)));
+        let place = |(tensor, given): (&Tensor, JsValue)| {
+            let what = format!("`{}` of the tensor `{}`", PLACES[role], tensor.name);
+            Ok((tensor.name.clone(), place(device, &what, given, bytes(&tensor.shape, half))?))
+        };
+        given.map(place).collect()
+    }
+
+    /// An optimizer to be. Without a device, borrowed tensors are taken for the optimizer's own.
+    pub fn builder(&self, device: Option<&Device>) -> Result<Builder, Problem> {
+        let mut builder = Builder::new(rules::read(self.rule.clone())?).options(self.options.clone());
         if let Some(lookahead) = self.lookahead {
             builder = builder.lookahead(lookahead);
         }
@@ -125,9 +197,14 @@ impl Options {
             builder = builder.group(self.group(index, Given(group.clone()))?);
         }
         for tensor in &self.tensors {
-            builder = match &tensor.group {
-                None => builder.tensor(&tensor.name, &tensor.shape),
-                Some(group) => builder.tensor_in(group, &tensor.name, &tensor.shape),
+            let group = tensor.group.as_deref().unwrap_or(DEFAULT_GROUP);
+            builder = match (device, &tensor.places[0]) {
+                (Some(device), Some(given)) => {
+                    let what = format!("`weights` of the tensor `{}`", tensor.name);
+                    let weights = place(device, &what, given.clone(), bytes(&tensor.shape, None))?;
+                    builder.borrowed_in(group, &tensor.name, &tensor.shape, weights)
+                }
+                _ => builder.tensor_in(group, &tensor.name, &tensor.shape),
             };
         }
         Ok(builder)
@@ -146,8 +223,51 @@ impl Options {
         Ok(group.rule(rules::read(rule)?))
     }
 
-    /// In what the gradients are.
+    /// In what gradients are.
     pub fn half_gradients(&self) -> Option<Half> {
         self.options.half_gradients
     }
+}
+
+/// Bytes of a tensor's values.
+pub fn bytes(shape: &[usize], half: Option<Half>) -> u64 {
+    let values = shape.iter().fold(1, |all: u64, size| all.saturating_mul(*size as u64));
+    match half {
+        None => values.saturating_mul(4),
+        Some(_) => values.div_ceil(2).saturating_mul(4),
+    }
+}
+
+fn tensors(given: &Given, tensors: JsValue) -> Result<Vec<Tensor>, Problem> {
+    if !Array::is_array(&tensors) {
+        // Told in the words of all other options.
+        return read::<Vec<Tensor>>(OPTIONS, "tensors", tensors);
+    }
+    let items = given.items("tensors").map_err(|wrong| Problem::argument(format!("{OPTIONS}: {wrong}")))?;
+    let tensor = |(at, item)| Tensor::read(&Given(item), &format!("tensors[{at}]"));
+    items.into_iter().enumerate().map(tensor).collect()
+}
+
+/// What `borrow` is given: where weights and gradients lie now.
+pub fn moved(
+    device: &Device,
+    optimizer: &lookahead_wgpu::Optimizer<Foreign<Device>>,
+    tensors: JsValue,
+    half_gradients: Option<Half>,
+) -> Result<[Vec<Placed>; 2], Problem> {
+    let mut moved = [vec![], vec![]];
+    for tensor in Array::from(&tensors) {
+        let given = Given(tensor);
+        let name = given.field("name").and_then(|name| name.as_string());
+        let name = name.ok_or_else(|| Problem::argument("`borrow`: each tensor has a `name`"))?;
+        let shape = optimizer.tensors().find(|(other, _)| *other == name).map(|(_, shape)| shape);
+        for (role, half) in [None, half_gradients].into_iter().enumerate() {
+            let Some(there) = given.field(PLACES[role]) else { continue };
+            let what = format!("`{}` of the tensor `{name}`", PLACES[role]);
+            // The library says of a tensor that there is none.
+            let size = shape.map_or(0, |shape| bytes(shape, half));
+            moved[role].push((name.clone(), place(device, &what, there, size)?));
+        }
+    }
+    Ok(moved)
 }

@@ -1,7 +1,7 @@
 //! What is thrown: JavaScript's `Error`, with the library's message.
 
 use js_sys::Reflect;
-use lookahead_wgpu::Error;
+use lookahead_wgpu::{Error, foreign};
 use wasm_bindgen::JsValue;
 
 /// Something to throw.
@@ -15,6 +15,13 @@ impl Problem {
     /// An argument that JavaScript got wrong before the library saw it.
     pub fn argument(message: impl Into<String>) -> Self {
         Self { kind: "Argument".to_owned(), message: message.into() }
+    }
+}
+
+impl Problem {
+    /// What the device refused.
+    pub fn of_device(doing: &str, problem: foreign::Problem) -> Self {
+        problem.during(doing).into()
     }
 }
 

@@ -56,9 +56,17 @@ export type Hyperparameters = Rule extends infer R ? (R extends Rule ? Partial<O
 
 /** What `Optimizer.create` takes. */
 export interface OptimizerOptions {
+    /**
+     * The page's own device. Nothing of it is changed but what the optimizer makes there, and it is never destroyed. Left
+     * out, one is opened.
+     */
+    device?: GPUDevice;
     rule: Rule;
-    /** A shape [] is one value. */
-    tensors: { name: string; shape: number[]; group?: string }[];
+    /**
+     * A shape [] is one value. Weights and gradients are in buffers of the optimizer's, or all of them where the page says: in
+     * its buffers (usage `STORAGE`; weights with `COPY_SRC` to be read and `COPY_DST` to be set).
+     */
+    tensors: { name: string; shape: number[]; group?: string; weights?: Place; gradients?: Place }[];
     /** Left out: the rule alone. k is 5, alpha 0.5 and the policy "maintain" where left out. */
     lookahead?: { k?: number; alpha?: number; policy?: "maintain" | "interpolate" | "reset" };
     /** Groups of tensors with settings of their own. */
@@ -116,6 +124,20 @@ export interface OptimizerOptions {
     halfGradients?: Half;
     /** Slow weights are bf16, rounded up or down at random so that they are right on average. */
     slowBf16?: boolean;
+}
+
+/** Where values of a tensor lie in a buffer of the page's. */
+export interface Place {
+    buffer: GPUBuffer;
+    /** In bytes, a multiple of 4; 0 where it is left out. At multiples of 16 it is quickest. */
+    offset?: number;
+}
+
+/** A tensor whose weights, gradients or both lie elsewhere from now on. */
+export interface BorrowedTensor {
+    name: string;
+    weights?: Place;
+    gradients?: Place;
 }
 
 /** Where values of a tensor lie: bind them in kernels of your own on `Optimizer.device`. */

@@ -15,6 +15,10 @@ extern "C" {
     pub type OptimizerOptions;
     #[wasm_bindgen(typescript_type = "GPUDevice")]
     pub type GpuDevice;
+    #[wasm_bindgen(typescript_type = "GPUCommandEncoder")]
+    pub type PageEncoder;
+    #[wasm_bindgen(typescript_type = "BorrowedTensor[]")]
+    pub type BorrowedTensors;
     #[wasm_bindgen(typescript_type = "BufferSlice[]")]
     pub type BufferSlices;
     #[wasm_bindgen(typescript_type = "Field")]

@@ -14,8 +14,7 @@ pub enum BindgenError {
 
 /// What the glue finds by name, and is given instead: all by which it reaches out of its own text. The global object has
 /// four names.
-const HOST: &str =
-    "{ WebAssembly, globalThis, self, window, global, console, GPUValidationError, GPUOutOfMemoryError }";
+const HOST: &str = "{ WebAssembly, globalThis, self, window, global, console }";
 
 /// Writes an ES module with one instance.
 pub fn module(wasm: &Path, folder: &Path, name: &str) -> Result<(), BindgenError> {
