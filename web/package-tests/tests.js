@@ -409,6 +409,48 @@ const tests = {
     ]);
   },
 
+  async 'takes a rule of the page\'s own, and a schedule that is a function'() {
+    const wgsl = `struct Hyper { momentum: f32, gain: f32 }
+      fn update(w: vec4f, g: vec4f) -> vec4f {
+        let b = hyper.momentum * state[0] + hyper.gain * g;
+        state[0] = b;
+        return w - control.lr * b;
+      }`;
+    const own = { name: 'mine', wgsl, lr: 0.1, slots: [{ name: 'buffer' }] };
+    const lookahead = { k: 4, policy: 'reset' };
+    const counts = [];
+    // The gain of the first gradient is 1, as PyTorch has it.
+    const hyper = (count) => { counts.push(count); return [0.9, 1]; };
+    const optimizers = await Promise.all([
+      create({ rule: { name: 'sgd', lr: 0.1, momentum: 0.9 }, lookahead, schedule: { steps: [[5, 0.5]] } }),
+      create({ rule: { ...own, hyper: [0.9, 1] }, lookahead, schedule: (step) => (step < 5 ? 1 : 0.5) }),
+      create({ rule: { ...own, hyper }, lookahead, schedule: 'constant' }),
+    ]);
+    optimizers[2].setSchedule((step) => (step < 5 ? 1 : 0.5));
+    for (const optimizer of optimizers) await train(optimizer, 11);
+    const [expected, ...found] = await Promise.all(optimizers.map((optimizer) => row(optimizer)));
+    for (const each of found) near(each, expected, 'weights');
+    assert(counts.includes(1) && counts.every((count) => count >= 1 && count < 40), `${counts}`);
+    assert(optimizers[1].learningRate() === 0.05, `${optimizers[1].learningRate()}`);
+    const decayed = await create({ rule: { ...own, hyper: [0, 1], weightDecay: { decoupled: 0.5 } } });
+    await train(decayed, 1);
+    near(await row(decayed), gradient(START).map((g, i) => START[i] * 0.95 - 0.1 * g), 'decayed');
+    const checkpoint = await optimizers[1].save();
+    optimizers[2].load(checkpoint);
+    assert(`${await row(optimizers[2])}` === `${await row(optimizers[1])}`, 'a checkpoint of it comes back');
+    const wrong = (rule, kind, message) => thrown(() => create({ rule: { ...own, ...rule } }), kind, message);
+    const told = await wrong({ hyper: [0.9, 1], wgsl: wgsl.replace('state[0] = b;', 'state[0] = c;') }, 'Shader', /the WGSL of the rule `mine` is wrong at line \d+: .*c/s);
+    await wrong({ hyper: ['a'] }, 'Argument', /the rule: `hyper\[0\]`: .*expected f64/);
+    await wrong({ hyper: [0.9, NaN] }, 'Rule', /`mine`/);
+    await wrong({ hyper: () => { throw new Error('no'); } }, 'Rule', /`mine`/);
+    await wrong({ hyper: [1], lr: undefined }, 'Argument', /missing field `lr`/);
+    await wrong({ hyper: [1], speed: 3 }, 'Argument', /there is no option `speed`/);
+    optimizers[1].setSchedule(() => { throw new Error('no'); });
+    await thrown(() => optimizers[1].step(), 'LearningRate', /./);
+    for (const optimizer of [...optimizers, decayed]) optimizer.destroy();
+    return told.split('\n')[0];
+  },
+
   async 'clips gradients'() {
     const hyper = { lr: 0.1 };
     const rule = { name: 'sgd', ...hyper };

@@ -97,6 +97,11 @@ export function device(value) {
 /** By name, since what comes from Node.js comes without the classes. */
 const kindOf = (value) => value?.constructor?.name;
 
+/** A schedule, which may be a function; left out, the constant one. */
+export function schedule(value, call, name) {
+  return typeof value === 'function' || typeof value === 'string' ? value : maybeObject(value, call, name);
+}
+
 /** A group's name; left out, the default group. */
 export function group(value, call, name) {
   return value === undefined || value === null ? undefined : text(value, call, name);

@@ -1,6 +1,6 @@
 // The package: `Optimizer`, and what is around it. Each optimizer is in an instance of the module, behind this class.
 
-import { bytes, device, encoder, flag, floats, group, maybeObject, number, object, options, places, text } from './arguments.js';
+import { bytes, device, encoder, flag, floats, group, maybeObject, number, object, options, places, schedule, text } from './arguments.js';
 import { Opening } from './device.js';
 import { LookaheadError } from './error.js';
 import { Instance } from './instance.js';
@@ -42,7 +42,7 @@ const CALLS = {
   isFrozen: { group },
   setFrozen: { frozen: flag, group },
   setRule: { rule: object, group },
-  setSchedule: { schedule: maybeObject },
+  setSchedule: { schedule },
 };
 
 /** Those that give promises, which are rejected where the others throw. */

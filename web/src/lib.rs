@@ -6,6 +6,7 @@ mod device;
 mod given;
 mod optimizer;
 mod options;
+mod own;
 mod problem;
 mod rules;
 mod types;

@@ -6,9 +6,9 @@ use lookahead_wgpu::{
     foreign::{Foreign, Slice},
 };
 use serde::{Deserialize, de::DeserializeOwned};
-use wasm_bindgen::JsValue;
+use wasm_bindgen::{JsCast, JsValue};
 
-use crate::{device::Device, given::Given, problem::Problem, rules};
+use crate::{device::Device, given::Given, own, problem::Problem, rules};
 
 pub type Builder = lookahead_wgpu::Builder<Foreign<Device>>;
 
@@ -128,6 +128,9 @@ pub fn rule(value: JsValue) -> Result<Box<dyn Rule>, Problem> {
 
 /// The schedule that `setSchedule` is given; the constant one where it is left out.
 pub fn schedule(value: JsValue) -> Result<Schedule, Problem> {
+    if value.is_function() {
+        return Ok(own::schedule(value.unchecked_into()));
+    }
     Ok(read::<Option<Schedule>>("the schedule", "", value)?.unwrap_or_default())
 }
 
@@ -155,7 +158,10 @@ impl Options {
             groups: given
                 .items("groups")
                 .map_err(|wrong| Problem::argument(format!("{OPTIONS}: {wrong}")))?,
-            schedule: read(OPTIONS, "schedule", field("schedule"))?,
+            schedule: match field("schedule") {
+                function if function.is_function() => Some(own::schedule(function.unchecked_into())),
+                other => read(OPTIONS, "schedule", other)?,
+            },
             options,
         })
     }

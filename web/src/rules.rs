@@ -6,6 +6,7 @@ use wasm_bindgen::JsValue;
 
 use crate::{
     given::{Given, Wrong, camel, list},
+    own,
     problem::Problem,
 };
 
@@ -13,6 +14,9 @@ use crate::{
 /// default.
 pub fn read(options: JsValue) -> Result<Box<dyn Rule>, Problem> {
     let options = Given(options);
+    if let Some(rule) = own::rule(&options)? {
+        return Ok(rule);
+    }
     let Some(name) = options.field("name").and_then(|name| name.as_string()) else {
         return Err(Problem::argument("a rule needs a name, as in { name: \"adam\", lr: 0.001 }"));
     };

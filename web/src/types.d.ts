@@ -3,7 +3,25 @@ export type Schedule =
     | "constant"
     | { steps: [step: number, factor: number][] }
     | { cosine: { warmup?: number; total: number; floor?: number } }
-    | { transformer: { width: number; warmup: number } };
+    | { transformer: { width: number; warmup: number } }
+    /** Of one's own: the factor at a step, from 0 on. Checkpoints have none of it. */
+    | ((step: number) => number);
+
+/** An inner optimizer of one's own. */
+export interface OwnRule {
+    name: string;
+    /**
+     * `struct Hyper`, with the members that `hyper` gives, and `fn update(w: vec4f, g: vec4f) -> vec4f`, which gives the new
+     * weights: it reads `hyper`, `control.lr` and `state[0]`, `state[1]`, ..., and writes the latter.
+     */
+    wgsl: string;
+    lr: number;
+    /** The values that are kept for each weight, 0 at first where nothing else is said. */
+    slots?: { name: string; initial?: number }[];
+    /** The members of `Hyper`, of each step of the rule (from 1) where they change. */
+    hyper?: readonly number[] | ((count: number) => readonly number[]);
+    weightDecay?: "none" | { l2: number } | { decoupled: number } | { direction: number };
+}
 
 /** What `load` may begin or give up, where the checkpoint is of an optimizer that was created otherwise. */
 export interface LoadOptions {
@@ -61,7 +79,7 @@ export interface OptimizerOptions {
      * out, one is opened.
      */
     device?: GPUDevice;
-    rule: Rule;
+    rule: Rule | OwnRule;
     /**
      * A shape [] is one value. Weights and gradients are in buffers of the optimizer's, or all of them where the page says: in
      * its buffers (usage `STORAGE`; weights with `COPY_SRC` to be read and `COPY_DST` to be set).
@@ -72,7 +90,7 @@ export interface OptimizerOptions {
     /** Groups of tensors with settings of their own. */
     groups?: {
         name: string;
-        rule?: Rule;
+        rule?: Rule | OwnRule;
         /** Hyperparameters over those of the group's rule: the optimizer's, or its own. */
         hyperparameters?: Hyperparameters;
         learningRate?: number;
