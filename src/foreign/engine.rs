@@ -62,8 +62,13 @@ impl<D: Device> Drop for Placed<D> {
 }
 
 impl<D: Device + 'static> Foreign<D> {
-    /// Makes a program on a device, which has made nothing yet.
-    pub(crate) async fn new(device: D, program: &Program, max_buffer_size: u64) -> Result<Self, Error> {
+    /// Makes a program on a device, which has made nothing yet. At once: without waiting for anything.
+    pub(crate) async fn new(
+        device: D,
+        program: &Program,
+        max_buffer_size: u64,
+        at_once: bool,
+    ) -> Result<Self, Error> {
         for layout in program.layouts.iter() {
             let numbers = layout.0.iter().flat_map(|&(number, kind)| [number, kind_of(kind)]);
             device.layout(&numbers.collect::<Vec<_>>()).map_err(refused("the bind group layouts"))?;
@@ -77,7 +82,7 @@ impl<D: Device + 'static> Foreign<D> {
             buffers,
             groups: vec![],
             kernels: RefCell::new(vec![false; program.kernels.iter().len()]),
-            is_built: Cell::new(false),
+            is_built: Cell::new(at_once),
             control,
             ring: Ring::new(program.slots, ring),
             ahead: Ahead::default(),

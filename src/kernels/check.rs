@@ -288,7 +288,7 @@ impl<'a> Text<'a> {
     /// Refuses names that are the driver's or WGSL's own.
     fn check_names(&self) -> Result<(), Error> {
         for &Declaration { name, line, .. } in &self.declarations {
-            if name.to_lowercase().starts_with("la_") {
+            if name.to_ascii_lowercase().starts_with("la_") {
                 let told = format!("`{name}` is a name of the driver's, as all that begin with `la_` are");
                 return self.wrong(line, told);
             }

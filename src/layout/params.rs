@@ -398,7 +398,7 @@ pub(crate) static GUARD_WGSL: LazyLock<String> = LazyLock::new(|| {
 fn constants(title: &str, prefix: &str, table: &[Constant]) -> String {
     let mut text = format!("\n{title}\n");
     for Constant { name, value, about } in table {
-        let name = format!("const {prefix}{} = {value}u;", name.to_uppercase());
+        let name = format!("const {prefix}{} = {value}u;", name.to_ascii_uppercase());
         let _ = writeln!(text, "{name:33} // {}", about.trim());
     }
     text
@@ -444,7 +444,7 @@ mod tests {
         for member in Control::MEMBERS.iter().chain(GuardControl::MEMBERS) {
             if member.name != "padding" && member.name != "guard" {
                 assert!(
-                    words.insert(value(&format!("LA_AT_{}", member.name.to_uppercase()))),
+                    words.insert(value(&format!("LA_AT_{}", member.name.to_ascii_uppercase()))),
                     "{}",
                     member.name
                 );

@@ -1,10 +1,15 @@
 //! Optimizers on a device of another language's.
 
-use super::{builder::Builder, training::Optimizer};
+use futures::FutureExt;
+
+use super::{
+    builder::Builder,
+    training::{Gradients, Optimizer},
+};
 use crate::{
     config::shape::Shape,
     error::Error,
-    foreign::{Device, Foreign},
+    foreign::{Device, Foreign, Slice},
     layout::limits::Limits,
 };
 
@@ -21,17 +26,65 @@ impl<D: Device + 'static> Builder<Foreign<D>> {
         shape: Shape,
         limits: &Limits,
     ) -> Result<Optimizer<Foreign<D>>, Error> {
-        let max_buffer_size = limits.max_buffer_size;
-        let make = async |program: &_, (): &_| Foreign::new(device, program, max_buffer_size).await;
-        let optimizer = self.build_on(shape, limits, make).await?;
+        let optimizer = self.build_foreign(device, shape, limits, false).await?;
         optimizer.engine.built().await?;
         Ok(optimizer)
+    }
+
+    /// The same without waiting: what the device refuses is known later.
+    ///
+    /// # Errors
+    ///
+    /// As [`build_on_device`](Self::build_on_device), as far as it is known at once.
+    pub fn build_on_device_at_once(
+        self,
+        device: D,
+        shape: Shape,
+        limits: &Limits,
+    ) -> Result<Optimizer<Foreign<D>>, Error> {
+        at_once(self.build_foreign(device, shape, limits, true))
+    }
+
+    async fn build_foreign(
+        self,
+        device: D,
+        shape: Shape,
+        limits: &Limits,
+        at_once: bool,
+    ) -> Result<Optimizer<Foreign<D>>, Error> {
+        let size = limits.max_buffer_size;
+        let make = async |program: &_, (): &_| Foreign::new(device, program, size, at_once).await;
+        self.build_on(shape, limits, make).await
     }
 }
 
 impl<D: Device + 'static> Optimizer<Foreign<D>> {
+    /// [`borrow_weights`](Self::borrow_weights), at once.
+    ///
+    /// # Errors
+    ///
+    /// As [`borrow_weights`](Self::borrow_weights).
+    pub fn borrow_weights_at_once(&mut self, slices: &[(&str, Slice)]) -> Result<(), Error> {
+        at_once(self.borrow_weights(slices))
+    }
+
+    /// [`borrow_gradients`](Self::borrow_gradients), at once.
+    ///
+    /// # Errors
+    ///
+    /// As [`borrow_gradients`](Self::borrow_gradients).
+    pub fn borrow_gradients_at_once(&self, slices: &[(&str, Slice)]) -> Result<Gradients<Foreign<D>>, Error> {
+        at_once(self.borrow_gradients(slices))
+    }
+
     /// The device that it is on.
     pub fn device(&self) -> &D {
         self.engine.device()
     }
+}
+
+/// What is begun and done at once, since an engine that is built waits for nothing.
+fn at_once<T>(future: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let waits = || Error::Device { doing: "a call".to_owned(), message: "it would have to wait".to_owned() };
+    future.now_or_never().unwrap_or_else(|| Err(waits()))
 }

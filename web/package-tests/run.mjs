@@ -98,7 +98,7 @@ test('the types name every call, and no other', async () => {
   const [, body] = /^export class Optimizer \{\n(.*?)^\}/ms.exec(types);
   const typed = [...body.matchAll(/^ {2}(?:static |readonly )?(\w+)[(:]/gm)].map(([, name]) => name);
   const { Optimizer } = await import(join(web, 'dist/package/lookahead_wgpu.js'));
-  const there = [...Object.getOwnPropertyNames(Optimizer.prototype).filter((name) => name !== 'constructor'), 'create'];
+  const there = [...Object.getOwnPropertyNames(Optimizer.prototype).filter((name) => name !== 'constructor'), 'create', 'createSync'];
   assert.deepEqual(typed.sort(), there.sort());
   assert.ok(typed.length > 20, `${typed}`);
 });
@@ -134,7 +134,7 @@ test('npm packs the module, its types, and the licences', async () => {
   const [{ files }] = JSON.parse(stdout);
   assert.deepEqual(files.map(({ path }) => path).sort(), ['LICENSE-APACHE', 'LICENSE-MIT', 'README.md', 'arguments.js',
     'device.js', 'error.js', 'glue.js', 'instance.js', 'lookahead_wgpu.d.ts', 'lookahead_wgpu.js', 'lookahead_wgpu_bg.wasm', 'module.js',
-    'package.json', 'wasm.js']);
+    'package.json', 'tfjs.d.ts', 'tfjs.js', 'wasm.js']);
 });
 
 test('TypeScript finds the types right, and wrong options wrong', async () => {

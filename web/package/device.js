@@ -377,7 +377,14 @@ export class Opening {
 
   /** The page's device, or a new one with limits of at least these values, as far as the adapter has them. */
   async open(names, values) {
-    this.opened = this.#given ? new Device(this.#given, false) : new Device(await this.#request(names, values), true);
+    if (this.isGiven()) return this.givenDevice();
+    this.opened = new Device(await this.#request(names, values), true);
+    return this.opened;
+  }
+
+  /** The page's device. */
+  givenDevice() {
+    this.opened = new Device(this.#given, false);
     return this.opened;
   }
 

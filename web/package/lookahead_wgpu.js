@@ -4,7 +4,7 @@ import { bytes, device, encoder, flag, floats, group, maybeObject, number, objec
 import { Opening } from './device.js';
 import { LookaheadError } from './error.js';
 import { Instance } from './instance.js';
-import { compiled, compiledNow } from './module.js';
+import { compiled, compiledBefore, compiledNow } from './module.js';
 
 export { LookaheadError };
 
@@ -103,6 +103,19 @@ export class Optimizer {
       return new Optimizer(MAKING, { instance, inner, opening });
     } catch (error) {
       // Memory may be what was short.
+      opening.opened?.destroy();
+      throw error;
+    }
+  }
+
+  static createSync(given) {
+    const { device: page, ...read } = options(given);
+    const opening = new Opening(device(page));
+    const instance = new Instance(compiledBefore());
+    try {
+      const inner = instance.run(() => instance.classes.Optimizer.createSync({ ...read, opening }));
+      return new Optimizer(MAKING, { instance, inner, opening });
+    } catch (error) {
       opening.opened?.destroy();
       throw error;
     }

@@ -16,6 +16,12 @@ export function compiled(source) {
   return module;
 }
 
+/** The module, if it is compiled. */
+export function compiledBefore() {
+  if (module instanceof WebAssembly.Module) return module;
+  throw new LookaheadError('WebAssembly', 'the WebAssembly module is not compiled yet: `await init()` first, or call `initSync`');
+}
+
 /** The same at once. */
 export function compiledNow(source) {
   if (module instanceof WebAssembly.Module) return;

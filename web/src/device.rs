@@ -84,6 +84,9 @@ extern "C" {
     pub type Opening;
     #[wasm_bindgen(method, js_name = isGiven)]
     pub fn is_given(this: &Opening) -> bool;
+    /// On the page's device.
+    #[wasm_bindgen(method, js_name = givenDevice)]
+    pub fn given_device(this: &Opening) -> Device;
     #[wasm_bindgen(method)]
     fn open(this: &Opening, names: Vec<String>, values: &[f64]) -> JsPromise;
 }

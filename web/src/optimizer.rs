@@ -6,7 +6,6 @@ use std::{
     rc::Rc,
 };
 
-use futures::FutureExt;
 use js_sys::{Array, Float32Array, Object, Promise, Reflect, Uint8Array};
 use lookahead_wgpu::{
     DEFAULT_GROUP, Error, Field, Half, Limits, Shape, Snapshot, check_hyperparameter,
@@ -59,7 +58,36 @@ impl Optimizer {
         }
         let needed = if opening.is_given() { vec![] } else { needed(&options)? };
         let device = opening.device(&needed).await?;
-        let built = Self::build(&options, &device).await;
+        let built = async {
+            let (builder, shape, limits) = Self::builder(&options, &device)?;
+            let optimizer = builder.build_on_device(device.clone(), shape, &limits).await?;
+            Self::new(&options, &device, optimizer)
+        };
+        let built = built.await;
+        if built.is_err() {
+            device.destroy();
+        }
+        Ok(built?)
+    }
+
+    /// The same on a device of the page's without waiting: WebAssembly is compiled already (`await init()`), and what the
+    /// device refuses is thrown by a later call.
+    #[wasm_bindgen(js_name = createSync)]
+    pub fn create_sync(options: OptimizerOptions) -> Result<Optimizer, JsValue> {
+        let options = JsValue::from(options);
+        let opening: Opening = Reflect::get(&options, &options::OPENING.into())?.unchecked_into();
+        let options = Options::read(options)?;
+        if !opening.is_given() {
+            let problem = "`createSync` needs a `device`: one that is opened has to be waited for";
+            return Err(Problem::argument(problem).into());
+        }
+        let device = opening.given_device();
+        let build = || {
+            let (builder, shape, limits) = Self::builder(&options, &device)?;
+            let optimizer = builder.build_on_device_at_once(device.clone(), shape, &limits)?;
+            Self::new(&options, &device, optimizer)
+        };
+        let built = build();
         if built.is_err() {
             device.destroy();
         }
@@ -106,15 +134,15 @@ impl Optimizer {
         let gradients = over(&borrowed.gradients, gradients);
         let before = borrowed.weights.clone();
         if let Some(weights) = &weights {
-            at_once(optimizer.borrow_weights(&named(weights)))?;
+            optimizer.borrow_weights_at_once(&named(weights))?;
         }
-        match at_once(optimizer.borrow_gradients(&named(&gradients))) {
+        match optimizer.borrow_gradients_at_once(&named(&gradients)) {
             Ok(placed) => borrowed.placed = placed,
             Err(error) => {
                 // The weights are where they were, too.
                 if weights.is_some() {
-                    at_once(optimizer.borrow_weights(&named(&before)))?;
-                    borrowed.placed = at_once(optimizer.borrow_gradients(&named(&borrowed.gradients)))?;
+                    optimizer.borrow_weights_at_once(&named(&before))?;
+                    borrowed.placed = optimizer.borrow_gradients_at_once(&named(&borrowed.gradients))?;
                 }
                 return Err(error.into());
             }
@@ -476,17 +504,20 @@ impl Optimizer {
 }
 
 impl Optimizer {
-    async fn build(options: &Options, device: &Device) -> Result<Self, Problem> {
+    /// An optimizer to be, and what suits the device.
+    fn builder(options: &Options, device: &Device) -> Result<(options::Builder, Shape, Limits), Problem> {
         let limits = Limits::by_name(|name| device.limit(&camel(name)) as u64);
         // SwiftShader, on which browsers compute where they have no GPU, compiles long kernels badly.
         let shape = if device.is_cpu() { Shape::SWIFTSHADER } else { Shape::GPU };
-        let builder = options.builder(Some(device))?;
-        let optimizer = builder.build_on_device(device.clone(), shape, &limits).await?;
+        Ok((options.builder(Some(device))?, shape, limits))
+    }
+
+    fn new(options: &Options, device: &Device, optimizer: Inner) -> Result<Self, Problem> {
         let borrowed = match options.weights(device)? {
             weights if weights.is_empty() => None,
             weights => {
                 let gradients = options.gradients(device)?;
-                let placed = optimizer.borrow_gradients(&named(&gradients)).await?;
+                let placed = optimizer.borrow_gradients_at_once(&named(&gradients))?;
                 Some(Borrowed { weights, gradients, placed })
             }
         };
@@ -601,13 +632,6 @@ fn needed(options: &Options) -> Result<Vec<(String, f64)>, Problem> {
             Ok(_) => return Ok(needed),
         }
     }
-}
-
-/// What is begun and done at once, since nothing is waited for once an optimizer is built.
-fn at_once<T>(future: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    let waits =
-        || Error::Device { doing: "borrowing".to_owned(), message: "it would have to wait".to_owned() };
-    future.now_or_never().unwrap_or_else(|| Err(waits()))
 }
 
 fn named(placed: &[Placed]) -> Vec<(&str, Slice)> {

@@ -29,7 +29,7 @@ impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         // `DeviceLost { doing: ... }`: the variant's name, for programs that tell them apart.
         let debug = format!("{error:?}");
-        let kind = debug.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+        let kind = debug.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default();
         Self { kind: kind.to_owned(), message: error.to_string() }
     }
 }
