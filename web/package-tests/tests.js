@@ -1066,7 +1066,7 @@ const tests = {
       /^`frozen` of `setFrozen` must be true or false, and is /);
     refused((value) => optimizer.setRule(value), [null, undefined, 3, 'adam', true, 5n, () => 0], /^`rule` of `setRule` must be an object/);
     refused((value) => optimizer.setRule(value), [{}, [], { name: 'adm' }], /^(the rule: |a rule needs a name|there is no rule)/);
-    refused((value) => optimizer.setSchedule(value), [3, 'cosine', true, () => 0], /^`schedule` of `setSchedule` must be an object/);
+    refused((value) => optimizer.setSchedule(value), [3, 'cosine', true, 5n], /^`schedule` of `setSchedule` must be an object or a function/);
     refused((value) => optimizer.setSchedule(value), [{}, { cosine: 5 }, { steps: [1] }, { steps: [[1, 0.1, 3]] }, { steps: [[1]] }, { steps: [[1.5, 0.1]] },
       { steps: [[-1, 0.1]] }, { steps: [[2 ** 53, 0.1]] }], /^the schedule: /);
     for (const name of ['position', 'learningRate', 'baseLearningRate', 'learningRateFactor', 'weightDecay', 'isFrozen', 'k', 'alpha']) {

@@ -99,7 +99,9 @@ const kindOf = (value) => value?.constructor?.name;
 
 /** A schedule, which may be a function; left out, the constant one. */
 export function schedule(value, call, name) {
-  return typeof value === 'function' || typeof value === 'string' ? value : maybeObject(value, call, name);
+  if (typeof value === 'function' || value === 'constant') return value;
+  if (typeof value !== 'object' && value !== undefined) refuse(call, name, 'an object or a function', `is ${words(value)}`);
+  return maybeObject(value, call, name);
 }
 
 /** A group's name; left out, the default group. */
