@@ -20,6 +20,7 @@ mod checkpoint;
 mod custom_rule;
 mod examples;
 mod extremes;
+mod foreign;
 mod frozen;
 mod golden;
 mod groups;
