@@ -1,7 +1,8 @@
 // Options and calls as TypeScript knows them. It is compiled, never run.
 
 import init, {
-  initSync, LookaheadError, Optimizer, type Counters, type Field, type LoadOptions, type Numbers, type OptimizerOptions, type Rule,
+  initSync, LookaheadError, Optimizer, type Counters, type Field, type LoadOptions, type Numbers, type OptimizerOptions, type OwnRule,
+  type Place, type Rule,
   type Schedule, type Source,
 } from 'lookahead-wgpu';
 
@@ -45,6 +46,16 @@ export async function train(): Promise<number[]> {
     device.queue.writeBuffer(buffer, offset, new Float32Array(size / 4));
   }
   optimizer.step();
+  const page: GPUDevice = device;
+  const encoder: GPUCommandEncoder = page.createCommandEncoder();
+  optimizer.step(encoder);
+  const place: Place = { buffer: page.createBuffer({ size: 64, usage: 1 }), offset: 4 };
+  const own: OwnRule = { name: 'mine', wgsl: 'fn update() {}', lr: 0.1, slots: [{ name: 'm' }], hyper: (count) => [1 / count] };
+  const borrowed = Optimizer.createSync({ device: page, rule: own, tensors: [{ name: 'w', shape: [2], weights: place, gradients: place }] });
+  borrowed.borrow([{ name: 'w', gradients: { buffer: place.buffer } }]);
+  borrowed.setSchedule((step) => 1 / (1 + step));
+  // @ts-expect-error A place has a buffer.
+  borrowed.borrow([{ name: 'w', gradients: { offset: 4 } }]);
   const values: Numbers = [1, 2];
   optimizer.setWeights('w', values);
   optimizer.setWeights('w', new Float64Array(6));
