@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { needs, remark, runAll } from '../tests/runner.mjs';
+import { golden } from './golden.js';
 
 const here = resolve(fileURLToPath(import.meta.url), '..');
 const built = join(here, '../dist/package');
@@ -107,6 +108,15 @@ test('a checkpoint of the native library comes back byte for byte', () => on(daw
   damaged[damaged.length - 1] ^= 1;
   assert.throws(() => optimizer.load(damaged), ({ kind, message }) => kind === 'Checkpoint' && message.includes('damaged'));
   optimizer.destroy();
+}));
+
+test('the trajectories of PyTorch and optax are met', () => on(dawn, async () => {
+  const told = [];
+  for (const name of ['torch', 'optax']) {
+    const file = JSON.parse(await readFile(join(here, `../../tests/golden/${name}.json`), 'utf8'));
+    told.push(await golden(file, (options) => Optimizer.create(options)));
+  }
+  remark(`largest error ${Math.max(...told.map(({ largest }) => largest)).toExponential(1)}`);
 }));
 
 test('says so where there is no WebGPU, or no adapter', async () => {

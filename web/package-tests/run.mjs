@@ -18,7 +18,7 @@ const web = resolve(fileURLToPath(import.meta.url), '../..');
 const PATIENCE = 240_000;
 
 needs(join(web, 'dist/package/lookahead_wgpu.js'), 'cargo xtask web --build');
-const address = await serve(web);
+const address = `${await serve(resolve(web, '..'))}web/`;
 const browsers = await launchSeveral();
 const [browser] = browsers;
 

@@ -1,6 +1,7 @@
 // What `run.mjs` runs in the browser. A test returns a remark, or nothing.
 
 import init, { initSync, LookaheadError, Optimizer } from 'lookahead-wgpu';
+import { golden } from './golden.js';
 import { adam, descend, globalNorm, sgd } from './reference.js';
 
 const RULES = ['sgd', 'adagrad', 'rmsprop', 'adadelta', 'adam', 'adamw', 'adamax', 'nadam', 'radam', 'ranger',
@@ -180,6 +181,19 @@ const tests = {
       errors.push(await compare({ rule, lookahead }, adam(hyper), lookahead));
     }
     return largest(errors);
+  },
+
+  async 'the trajectories of PyTorch and optax are met, on one device of the page\'s'() {
+    const device = await pageDevice();
+    const told = [];
+    for (const name of ['torch', 'optax']) {
+      const file = await (await fetch(`../../tests/golden/${name}.json`)).json();
+      told.push(await golden(file, (options) => Optimizer.create({ device, ...options })));
+    }
+    device.destroy();
+    const count = told.reduce((all, each) => all + each.count, 0);
+    assert(count === 127, `${count} trajectories`);
+    return `${count} trajectories, largest error ${Math.max(...told.map((each) => each.largest)).toExponential(1)}`;
   },
 
   async 'a kernel of the page writes gradients in place'() {
