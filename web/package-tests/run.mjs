@@ -133,14 +133,14 @@ test('npm packs the module, its types, and the licences', async () => {
   const { stdout } = await promisify(execFile)('npm', ['pack', '--dry-run', '--json'], { cwd: join(web, 'dist/package') });
   const [{ files }] = JSON.parse(stdout);
   assert.deepEqual(files.map(({ path }) => path).sort(), ['LICENSE-APACHE', 'LICENSE-MIT', 'README.md', 'arguments.js',
-    'device.js', 'error.js', 'glue.js', 'instance.js', 'lookahead_wgpu.d.ts', 'lookahead_wgpu.js', 'lookahead_wgpu_bg.wasm', 'module.js',
+    'device.js', 'error.js', 'glue.js', 'instance.js', 'jax.d.ts', 'jax.js', 'lookahead_wgpu.d.ts', 'lookahead_wgpu.js', 'lookahead_wgpu_bg.wasm', 'module.js',
     'package.json', 'tfjs.d.ts', 'tfjs.js', 'wasm.js']);
 });
 
 test('TypeScript finds the types right, and wrong options wrong', async () => {
   const tsc = join(web, 'node_modules/typescript/bin/tsc');
-  // TensorFlow.js's own types need not be right.
-  for (const project of ['tsconfig.json', 'tsconfig.tfjs.json']) {
+  // The libraries' own types need not be right.
+  for (const project of ['tsconfig.json', 'tsconfig.libraries.json']) {
     try {
       await promisify(execFile)(process.execPath, [tsc, '--project', join(web, 'package-tests', project)]);
     } catch (error) {

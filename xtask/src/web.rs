@@ -99,9 +99,9 @@ pub const SUITES: [Suite; 7] = [
         script: "web/package-tests/node.mjs",
     },
     Suite {
-        name: "npm package with TensorFlow.js",
-        about: "as an optimizer of TensorFlow.js's, on its device",
-        script: "web/package-tests/tfjs.mjs",
+        name: "npm package with other libraries",
+        about: "on the devices of TensorFlow.js and jax-js",
+        script: "web/package-tests/libraries.mjs",
     },
     Suite { name: "page in Chromium", about: "the page, from end to end", script: "web/page/tests/e2e.mjs" },
 ];
