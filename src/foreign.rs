@@ -10,3 +10,4 @@ mod ring;
 pub use buffer::{Buffer, Slice};
 pub use device::{Device, KernelText, Problem, Promise, Recorder, bind, binding};
 pub use engine::Foreign;
+pub(crate) use engine::shader;

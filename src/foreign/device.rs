@@ -127,9 +127,6 @@ pub trait Device: Debug {
 
     /// Submits copies from these ranges, as [`Self::unpack`] has them, and gives their bytes.
     fn read(&self, ranges: &[f64]) -> Promise<Vec<u8>>;
-
-    /// Calls back when what was submitted so far is done.
-    fn when_done(&self, then: Box<dyn FnOnce()>);
 }
 
 /// A kernel's text.

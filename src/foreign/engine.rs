@@ -8,7 +8,7 @@ use std::{
 use super::{
     buffer::{Buffer, bits},
     device::{Device, KernelText, Problem, Recorder, bind, binding},
-    ring::{Chunk, Full, Ring, Taken},
+    ring::{Chunk, Ring, Taken},
 };
 use crate::{
     engine::{Engine, ahead::Ahead, slice::Slice, transfer::BATCH},
@@ -17,7 +17,7 @@ use crate::{
     layout::params::SLOT,
     plan::{
         placement::Placement,
-        program::{self, BindGroup, BindGroupLayout, Contents, Id, Known, Owner, Program, Usage},
+        program::{self, BindGroup, BindGroupLayout, Contents, Id, Owner, Program, Usage},
         recording::{Bind, Recording},
     },
 };
@@ -143,9 +143,9 @@ impl<D: Device + 'static> Foreign<D> {
         }
         let Self { device, ring, ahead, control, .. } = self;
         let make = || new_chunk(&**device, *control);
-        let Taken { chunk, first, behind, full } = ring.take(recording.control_slots(), is_lent, make)?;
-        if let Some(full) = full {
-            retire(device, ring, full);
+        let Taken { chunk, first, behind, gone } = ring.take(recording.control_slots(), is_lent, make)?;
+        if let Some(gone) = gone {
+            device.release(&[gone.group], &[gone.buffer]);
         }
         if !ahead.holds(first, &recording.controls) {
             let foresee = |steps, words: &mut Vec<u8>| foresee((steps, behind), words);
@@ -272,20 +272,6 @@ fn ranges(slices: &[Slice<Buffer>]) -> Vec<f64> {
     slices.iter().flat_map(range).collect()
 }
 
-/// Has a chunk that is full come back when the device is done with it, or lets go of it.
-fn retire<D: Device + 'static>(device: &Rc<D>, ring: &Ring, Full { chunk, is_lent }: Full) {
-    let release = |device: &D, chunk: Chunk| device.release(&[chunk.group], &[chunk.buffer]);
-    if is_lent {
-        return release(device, chunk);
-    }
-    let (returns, owner) = (ring.returns(), Rc::clone(device));
-    device.when_done(Box::new(move || {
-        if let Some(chunk) = returns(chunk) {
-            release(&owner, chunk);
-        }
-    }));
-}
-
 fn new_chunk<D: Device>(device: &D, (control, slots): (Id<BindGroupLayout>, u32)) -> Result<Chunk, Problem> {
     let usage = bits::UNIFORM | bits::COPY_DST;
     let size = u64::from(slots) * SLOT as u64;
@@ -353,13 +339,7 @@ fn kernel_begun<D: Device>(
     let text = KernelText { name: &source.name, wgsl: &source.wgsl, entry: source.entry };
     let layout = |id: &Option<Id<BindGroupLayout>>| id.map_or(u32::MAX, |id| id.index() as u32);
     let layouts: Vec<_> = kernel.layouts.iter().map(layout).collect();
-    let mut constants = vec![("LA_WORKGROUP", program.shape.workgroup)];
-    match kernel.flags {
-        Known::Nothing => {}
-        Known::Among(flags) => constants.push(("LA_MAY", flags)),
-        Known::All(flags) => constants.push(("LA_FLAGS", flags)),
-    }
-    device.kernel(number, text, &layouts, &constants, at_once)
+    device.kernel(number, text, &layouts, &kernel.constants(program.shape), at_once)
 }
 
 fn kind_of(kind: Binding) -> u32 {
@@ -377,7 +357,7 @@ fn refused(doing: &str) -> impl FnOnce(Problem) -> Error {
 }
 
 /// What went wrong with a kernel.
-fn shader(program: &Program, problem: Problem) -> Error {
+pub(crate) fn shader(program: &Program, problem: Problem) -> Error {
     match problem {
         Problem::Shader { kernel, line, message } => {
             let rule = program.kernels.iter().nth(kernel as usize).map(|kernel| kernel.rule.clone());

@@ -102,7 +102,7 @@ impl Pipelines {
     /// # }
     /// ```
     ///
-    /// Many drivers keep such a cache by themselves.
+    /// A cache is of one device. Many drivers keep one by themselves.
     pub fn with_cache(cache: wgpu::PipelineCache) -> Self {
         Self { cache: Some(cache), ..Self::default() }
     }
@@ -182,12 +182,8 @@ async fn pipeline(
 ) -> Result<wgpu::ComputePipeline, Error> {
     let Source { name, entry, .. } = &kernel.source;
     let layouts: Vec<_> = kernel.layouts.iter().map(|id| id.map(|id| &layouts[id.index()])).collect();
-    let mut constants = vec![("LA_WORKGROUP", f64::from(program.shape.workgroup))];
-    match kernel.flags {
-        Known::Nothing => {}
-        Known::Among(flags) => constants.push(("LA_MAY", f64::from(flags))),
-        Known::All(flags) => constants.push(("LA_FLAGS", f64::from(flags))),
-    }
+    let constants = kernel.constants(program.shape).into_iter();
+    let constants: Vec<_> = constants.map(|(name, value)| (name, f64::from(value))).collect();
     let (pipeline, problem) = scoped(device, || {
         let layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
             label: Some(name),

@@ -1,4 +1,4 @@
-//! Gradients in the caller's buffers.
+//! Weights and gradients in the caller's buffers.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -29,7 +29,8 @@ pub(super) fn places<B: Buffer>(slices: &[Slice<B>], buffers: &mut Vec<B>) -> Ve
 
 impl<E: Engine> Optimizer<E> {
     /// Tells that the weights of borrowed tensors lie elsewhere from now on: one slice for each tensor, by name, in any order.
-    /// What is in them are the weights; slow weights and state stay. Gradients are to be borrowed anew afterwards.
+    /// What is in them are the weights; slow weights, state and a half-width copy stay as they are until the next step. Gradients
+    /// are to be borrowed anew afterwards.
     ///
     /// # Errors
     ///

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     config::shape::Shape,
     error::Error,
-    foreign::{Device, Foreign, Slice},
+    foreign::{Device, Foreign, Problem, Slice, shader},
     layout::limits::Limits,
 };
 
@@ -75,6 +75,14 @@ impl<D: Device + 'static> Optimizer<Foreign<D>> {
     /// As [`borrow_gradients`](Self::borrow_gradients).
     pub fn borrow_gradients_at_once(&self, slices: &[(&str, Slice)]) -> Result<Gradients<Foreign<D>>, Error> {
         at_once(self.borrow_gradients(slices))
+    }
+
+    /// What a problem that is known later is: of a kernel, with its rule.
+    pub fn explain(&self, problem: Problem, doing: &str) -> Error {
+        match problem {
+            Problem::Shader { .. } => shader(&self.plan.program, problem),
+            problem => problem.during(doing),
+        }
     }
 
     /// The device that it is on.

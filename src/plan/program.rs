@@ -163,6 +163,19 @@ pub struct Kernel {
     pub flags: Known,
 }
 
+impl Kernel {
+    /// What overrides the module's constants.
+    pub fn constants(&self, shape: Shape) -> Vec<(&'static str, u32)> {
+        let mut constants = vec![("LA_WORKGROUP", shape.workgroup)];
+        match self.flags {
+            Known::Nothing => {}
+            Known::Among(flags) => constants.push(("LA_MAY", flags)),
+            Known::All(flags) => constants.push(("LA_FLAGS", flags)),
+        }
+        constants
+    }
+}
+
 /// What is known of the flags of a kernel's dispatches when it is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Known {

@@ -304,6 +304,17 @@ const tests = {
     }
     assert(`${await row(optimizer)}` === `${await row(alone)}`, 'the bits are those of steps of its own');
     await thrown(() => optimizer.step({}), 'Argument', /`encoder` of `step` must be a GPUCommandEncoder/);
+    // One that is finished is told by the next call, and is none of the page's uncaptured errors.
+    const uncaptured = [];
+    device.onuncapturederror = ({ error }) => uncaptured.push(error.message);
+    const finished = device.createCommandEncoder();
+    finished.finish();
+    optimizer.step(finished);
+    await device.queue.onSubmittedWorkDone();
+    await new Promise((resolve) => { setTimeout(resolve, 50); });
+    await thrown(() => optimizer.step(), 'Device', /a call before this one/);
+    optimizer.step();
+    assert(uncaptured.length === 0, `${uncaptured}`);
     device.destroy();
   },
 
@@ -401,12 +412,13 @@ const tests = {
     await thrown(() => optimizer.save(), 'DeviceLost', /destroyed/);
     optimizer.destroy();
     await thrown(() => Optimizer.create({ ...options, device }), 'DeviceLost', /destroyed/);
-    // A rule that does not compile is told by the next call.
+    // A rule that does not compile is told by every call.
     const other = await pageDevice();
     const wrong = Optimizer.createSync({ ...options, device: other, rule: { name: 'mine', lr: 1, wgsl: 'fn update(w: vec4f, g: vec4f) -> vec4f { return nothing; }' } });
     await other.queue.onSubmittedWorkDone();
     await new Promise((resolve) => { setTimeout(resolve, 100); });
-    const told = await thrown(() => wrong.step(), 'Device', /nothing/);
+    await thrown(() => wrong.step(), 'Shader', /the WGSL of the rule `mine` is wrong at line \d+/);
+    const told = await thrown(() => wrong.weights('w'), 'Shader', /nothing/);
     wrong.destroy();
     other.destroy();
     return told.split('\n')[0];
@@ -472,6 +484,8 @@ const tests = {
     await thrown(() => reference.borrow([]), 'Argument', /created on buffers of the page's/);
     await thrown(() => Optimizer.create({ ...options, device: undefined, tensors: [{ name: 'w', shape: [2], weights: at(second, 0), gradients: at(second, 16) }] }),
       'Argument', /need the `device`/);
+    await thrown(() => Optimizer.create({ ...options, tensors: [{ name: 'w', shape: [2], gradients: at(second, 16) }] }),
+      'Argument', /the tensor `w` has `gradients` and no `weights`/);
     assert(`${await row(optimizer)}` === `${before}`, 'what was refused has changed nothing');
     optimizer.step();
     reference.step();

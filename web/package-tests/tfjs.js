@@ -117,7 +117,29 @@ const tests = {
     await thrown(() => optimizer.minimize(() => tf.add(loss(), third.asScalar())), 'Argument', /has a gradient at this step, and had none at the first/);
     await thrown(() => optimizer.minimize(() => tf.sum(weights), false, [weights]), 'Argument', /has no gradient at this step/);
     near(await weights.data(), [9.8, 9.8, 9.8], 'what was refused has changed nothing');
+    // A read that ends after the next step does not stand for it.
+    const early = weights.data();
+    optimizer.minimize(loss);
+    near(await early, [9.8, 9.8, 9.8], 'an early read');
+    const now = await weights.data();
+    assert(now[0] < 9.8, `${now}`);
+    // With the slow weights in the variables' places.
+    const [fast, slow] = [await weights.data(), await optimizer.inner.slowWeights('0')];
+    near(await optimizer.withSlow(() => weights.mul(2).data()), [...slow].map((value) => 2 * value), 'the slow weights');
+    near(await weights.data(), [...fast], 'and back');
     optimizer.dispose();
+    // Without Lookahead, weights may be set as well; and where slow weights are kept, they pull back.
+    const alone = await accelerate(tf, tf.train.sgd(0.1));
+    const kept = await accelerate(tf, tf.train.sgd(0), { lookahead: { k: 2 }, onAssign: 'keep' });
+    for (const [each, expected] of [[alone, [0.8, 0.8, 0.8]], [kept, [0.5, 0.5, 0.5]]]) {
+      weights.assign(tf.tensor1d([0, 0, 0]));
+      each.minimize(() => tf.sum(weights), false, [weights]);
+      weights.assign(tf.tensor1d([1, 1, 1]));
+      each.minimize(() => tf.sum(weights), false, [weights]);
+      if (each === alone) each.minimize(() => tf.sum(weights), false, [weights]);
+      near(await weights.data(), expected, 'after weights were set');
+      each.dispose();
+    }
   },
 
   async 'its state goes through `getWeights` and `setWeights` bit for bit'() {
@@ -133,7 +155,7 @@ const tests = {
     const state = await first.optimizer.getWeights();
     assert(state[0].name === 'iter', state[0].name);
     await second.optimizer.setWeights(state);
-    // A model's weights come as ever: the next gradient is taken there.
+    // A model's weights come as ever.
     second.network.setWeights(first.network.getWeights());
     for (const each of [first, second]) {
       for (let step = 0; step < 5; step++) each.step();
@@ -141,6 +163,16 @@ const tests = {
     const [expected, found] = await Promise.all([first, second].map(({ network }) => valuesOf(network.getWeights())));
     assert(`${found}` === `${expected}`, 'it goes on');
     assert(second.optimizer.iterations === 9, `${second.optimizer.iterations}`);
+    // At work, too, and with other weights, which stay.
+    const best = { model: first.network.getWeights().map((each) => each.clone()), state: await first.optimizer.getWeights() };
+    for (let step = 0; step < 4; step++) first.step();
+    const gone = await valuesOf(first.network.getWeights());
+    await first.optimizer.setWeights(best.state);
+    assert(`${await valuesOf(first.network.getWeights())}` === `${gone}`, 'the variables keep their values');
+    first.network.setWeights(best.model);
+    await first.optimizer.setWeights(best.state);
+    for (let step = 0; step < 4; step++) first.step();
+    assert(`${await valuesOf(first.network.getWeights())}` === `${gone}`, 'and it goes on from what was kept');
     assert(second.optimizer.getConfig().rule.momentum === 0.9 && second.optimizer.getClassName() === 'Lookahead', 'its settings');
   },
 
@@ -153,6 +185,17 @@ const tests = {
     } finally {
       await tf.setBackend('webgpu');
     }
+    for (const [options, message] of [[{ halfGradients: 'f16' }, /`halfGradients` is no option here/], [{ groups: [] }, /`groups` is no option/],
+      [{ guard: { lossScale: true } }, /`lossScale` is no option/], [{ onAssign: 'no' }, /`onAssign` must be/]]) {
+      await thrown(() => lookahead(tf, { rule: { name: 'adam' }, ...options }), 'Argument', message);
+    }
+    const whole = tf.variable(tf.tensor1d([1, 2], 'int32'), true, 'whole');
+    const plain = await lookahead(tf, { rule: { name: 'adam' } });
+    await thrown(() => plain.applyGradients({ whole: tf.tensor1d([1, 2]) }), 'Argument', /`whole` is int32/);
+    const short = tf.variable(tf.tensor1d([1, 2]), true, 'short');
+    await thrown(() => plain.applyGradients({ short: tf.tensor1d([1, 2, 3]) }), 'Argument', /of the shape \[3\]/);
+    await thrown(() => plain.applyGradients({ nobody: tf.tensor1d([1]) }), 'Argument', /no variable `nobody`/);
+    tf.dispose([whole, short]);
     const optimizer = await lookahead(tf, { rule: { name: 'adamm' } });
     const weights = tf.variable(tf.scalar(1));
     await thrown(() => optimizer.minimize(() => tf.square(weights).asScalar()), 'Argument', /adamm/);

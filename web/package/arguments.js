@@ -85,12 +85,12 @@ export function places(value, call, name) {
 /** An encoder of the page's; left out, one of our own. */
 export function encoder(value, call, name) {
   if (value === undefined || value === null) return undefined;
-  return kindOf(value) === 'GPUCommandEncoder' ? value : refuse(call, name, 'a GPUCommandEncoder', `is ${words(value)}`);
+  return attempt(() => kindOf(value), `\`${name}\` of \`${call}\``) === 'GPUCommandEncoder' ? value : refuse(call, name, 'a GPUCommandEncoder', `is ${words(value)}`);
 }
 
 /** A device of the page's; left out, one is opened. */
 export function device(value) {
-  if (value === undefined || value === null || kindOf(value) === 'GPUDevice') return value ?? undefined;
+  if (value === undefined || value === null || attempt(() => kindOf(value), '`device`') === 'GPUDevice') return value ?? undefined;
   throw new LookaheadError('Argument', `the optimizer's options: \`device\` must be a GPUDevice, and is ${words(value)}`);
 }
 

@@ -56,6 +56,12 @@ export class Device {
   #making = new Set();
   /** What went wrong and was not told yet. */
   #problem;
+  /** It is not known yet whether all that was made is right. */
+  #isCreating = true;
+  /** What was not. */
+  #broken;
+  /** There are encoders of the page's, which may be submitted at any time. */
+  #isLent = false;
   #offsets = new Uint32Array(2);
   #note = (error) => { if (error) this.#problem ??= told(error); };
 
@@ -82,8 +88,9 @@ export class Device {
     return Boolean(isFallbackAdapter) || /swiftshader|llvmpipe/i.test(`${architecture} ${description}`);
   }
 
-  /** What went wrong since the last call, or nothing. */
+  /** What went wrong since the last call, or nothing. What was not made right is told at every call. */
   problem() {
+    if (this.#isCreating || this.#broken) return this.#broken;
     const found = this.#problem;
     this.#problem = undefined;
     return found;
@@ -153,7 +160,11 @@ export class Device {
   /** What was recorded keeps what it uses. */
   release(groups, buffers) {
     for (const group of groups) take(this.#groups, this.#freeGroups, group);
-    for (const buffer of buffers) take(this.#buffers, this.#freeBuffers, buffer);
+    for (const number of buffers) {
+      // What is not submitted yet may use it.
+      if (!this.#isLent) this.#buffers[number]?.destroy();
+      take(this.#buffers, this.#freeBuffers, number);
+    }
   }
 
   /** Ends when all that was begun is made; rejected with what went wrong. */
@@ -163,16 +174,22 @@ export class Device {
     // A device that is lost makes objects without a word. A promise that is settled already comes first.
     const lost = await Promise.race([this.device.lost, Promise.resolve()]);
     if (lost) throw problem('lost', reason(lost));
+    this.#isCreating = false;
     const found = this.problem();
     if (found) throw found;
+  }
+
+  /** Has what was made at once be known as soon as it can be. */
+  settle() {
+    this.made().catch((problems) => { this.#broken = problems; });
   }
 
   write(buffer, offset, bytes) {
     const { queue } = this.device;
     const target = this.#buffers[buffer];
     const write = () => queue.writeBuffer(target, offset, bytes);
-    // Of a buffer of ours nothing can be wrong.
-    if (this.#given.has(target)) this.#scoped(write); else write();
+    // Of a buffer of ours nothing can be wrong, once it is made.
+    if (this.#isCreating || this.#given.has(target)) this.#scoped(write); else write();
   }
 
   unpack(bytes, targets) {
@@ -212,22 +229,20 @@ export class Device {
     });
     return (async () => {
       const error = await failed;
-      if (error) throw told(error);
+      if (error) {
+        staging?.destroy();
+        throw told(error);
+      }
       try {
         await mapped;
-        const bytes = new Uint8Array(staging.getMappedRange()).slice();
-        staging.destroy();
-        return bytes;
+        return new Uint8Array(staging.getMappedRange()).slice();
       } catch (cause) {
         await Promise.resolve();
         throw problem('lost', this.lost ?? String(cause?.message || cause));
+      } finally {
+        staging.destroy();
       }
     })();
-  }
-
-  whenDone(then) {
-    const { queue } = this.device;
-    queue.onSubmittedWorkDone().then(then, () => {});
   }
 
   /** An encoder of our own. */
@@ -254,7 +269,17 @@ export class Device {
     });
   }
 
-  play(encoder, words) {
+  play(encoder, words, isOwn) {
+    if (isOwn) {
+      this.#play(encoder, words);
+    } else {
+      this.#isLent = true;
+      // An encoder that is finished is an error of the page's, told by our next call.
+      this.#scoped(() => this.#play(encoder, words));
+    }
+  }
+
+  #play(encoder, words) {
     let at = words[0] + 1;
     for (let i = 1; i < at; i += 1) encoder.clearBuffer(this.#buffers[words[i]]);
     const pass = encoder.beginComputePass();

@@ -114,6 +114,7 @@ export class Optimizer {
     const instance = new Instance(compiledBefore());
     try {
       const inner = instance.run(() => instance.classes.Optimizer.createSync({ ...read, opening }));
+      opening.opened.settle();
       return new Optimizer(MAKING, { instance, inner, opening });
     } catch (error) {
       opening.opened?.destroy();

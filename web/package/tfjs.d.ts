@@ -1,7 +1,13 @@
 import type { Optimizer, OptimizerOptions } from "./lookahead_wgpu.js";
 
 /** Options of `Optimizer.create`, without what TensorFlow.js gives: its device, and its variables. */
-export type Options = Omit<OptimizerOptions, "device" | "tensors">;
+export type Options = Omit<OptimizerOptions, "device" | "tensors" | "groups" | "halfGradients"> & {
+    /**
+     * What becomes of slow weights and average where a variable is assigned between steps: they begin again from there, or are
+     * kept, as for weights that are clipped after each step. `"restart"` where it is left out.
+     */
+    onAssign?: "restart" | "keep";
+};
 
 /** What is used of `@tensorflow/tfjs`, whose own optimizers have the type `T`. */
 export interface TensorFlow<T> {
@@ -19,6 +25,8 @@ export interface Inner {
      * step. Nothing before that.
      */
     readonly inner: Optimizer | undefined;
+    /** Runs with the slow weights in the variables' places: to evaluate, and not to train. */
+    withSlow<R>(run: () => R | Promise<R>): Promise<R>;
 }
 
 /**

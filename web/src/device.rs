@@ -3,7 +3,7 @@
 use futures::FutureExt;
 use js_sys::{Promise as JsPromise, Reflect, Uint8Array};
 use lookahead_wgpu::foreign::{self, Buffer, KernelText, Problem, Promise, Recorder};
-use wasm_bindgen::{JsCast, JsValue, closure::Closure, prelude::wasm_bindgen};
+use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
 use wasm_bindgen_futures::JsFuture;
 
 #[wasm_bindgen]
@@ -53,8 +53,6 @@ extern "C" {
     fn unpack(this: &Device, bytes: &[u8], targets: &[f64]) -> Result<(), JsValue>;
     #[wasm_bindgen(method)]
     fn read(this: &Device, ranges: &[f64]) -> JsPromise;
-    #[wasm_bindgen(method, js_name = whenDone)]
-    fn when_done(this: &Device, then: &JsValue);
     #[wasm_bindgen(method, catch)]
     fn begin(this: &Device) -> Result<JsValue, JsValue>;
     #[wasm_bindgen(method, catch)]
@@ -68,7 +66,7 @@ extern "C" {
         words: &[u32],
     ) -> Result<(), JsValue>;
     #[wasm_bindgen(method, catch)]
-    fn play(this: &Device, encoder: &JsValue, words: &[u32]) -> Result<(), JsValue>;
+    fn play(this: &Device, encoder: &JsValue, words: &[u32], is_own: bool) -> Result<(), JsValue>;
     /// The number of a buffer of the page's.
     #[wasm_bindgen(method)]
     fn adopt(this: &Device, buffer: &JsValue) -> u32;
@@ -108,7 +106,9 @@ fn told(problem: &JsValue) -> Problem {
 
 /// A promise's value.
 fn promise<T: 'static>(promise: JsPromise, read: impl FnOnce(JsValue) -> T + 'static) -> Promise<T> {
-    async { JsFuture::from(promise).await.map(read).map_err(|problem| told(&problem)) }.boxed_local()
+    // It is heard of from now on, whether somebody waits for it or not.
+    let future = JsFuture::from(promise);
+    async { future.await.map(read).map_err(|problem| told(&problem)) }.boxed_local()
 }
 
 impl Opening {
@@ -174,7 +174,7 @@ impl Recorder for Encoder {
     }
 
     fn play(&self, words: &[u32]) -> Result<(), Problem> {
-        self.device.play(&self.encoder, words).map_err(|problem| told(&problem))
+        self.device.play(&self.encoder, words, self.is_own).map_err(|problem| told(&problem))
     }
 }
 
@@ -225,9 +225,5 @@ impl foreign::Device for Device {
 
     fn read(&self, ranges: &[f64]) -> Promise<Vec<u8>> {
         promise(self.read(ranges), |bytes| bytes.unchecked_into::<Uint8Array>().to_vec())
-    }
-
-    fn when_done(&self, then: Box<dyn FnOnce()>) {
-        self.when_done(&Closure::once_into_js(then));
     }
 }

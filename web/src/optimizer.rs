@@ -44,6 +44,32 @@ struct Borrowed {
     placed: Gradients,
 }
 
+impl Borrowed {
+    /// Moves weights and gradients; where something is refused, they are where they were.
+    fn borrow(
+        &mut self,
+        optimizer: &mut Inner,
+        [weights, gradients]: &[Vec<Placed>; 2],
+    ) -> Result<(), Problem> {
+        let (weights, gradients) = (over(&self.weights, weights), over(&self.gradients, gradients));
+        let is_moved = weights != self.weights;
+        if is_moved {
+            optimizer.borrow_weights_at_once(&named(&weights))?;
+        }
+        match optimizer.borrow_gradients_at_once(&named(&gradients)) {
+            Ok(placed) => *self = Self { weights, gradients, placed },
+            Err(error) => {
+                if is_moved {
+                    optimizer.borrow_weights_at_once(&named(&self.weights))?;
+                    self.placed = optimizer.borrow_gradients_at_once(&named(&self.gradients))?;
+                }
+                return Err(error.into());
+            }
+        }
+        Ok(())
+    }
+}
+
 #[wasm_bindgen]
 impl Optimizer {
     /// Makes the buffers and kernels on the page's device, or on one that is opened for it, which has the limits that every
@@ -128,30 +154,11 @@ impl Optimizer {
                 "`borrow` is for tensors that were created on buffers of the page's",
             ));
         };
-        let moved = options::moved(&self.device, &optimizer, tensors.into(), self.half_gradients)?;
-        let [weights, gradients] = &moved;
-        let weights = (!weights.is_empty()).then(|| over(&borrowed.weights, weights));
-        let gradients = over(&borrowed.gradients, gradients);
-        let before = borrowed.weights.clone();
-        if let Some(weights) = &weights {
-            optimizer.borrow_weights_at_once(&named(weights))?;
-        }
-        match optimizer.borrow_gradients_at_once(&named(&gradients)) {
-            Ok(placed) => borrowed.placed = placed,
-            Err(error) => {
-                // The weights are where they were, too.
-                if weights.is_some() {
-                    optimizer.borrow_weights_at_once(&named(&before))?;
-                    borrowed.placed = optimizer.borrow_gradients_at_once(&named(&borrowed.gradients))?;
-                }
-                return Err(error.into());
-            }
-        }
-        borrowed.weights = weights.unwrap_or(before);
-        borrowed.gradients = gradients;
+        let moved = options::moved(&self.device, &optimizer, tensors.into(), self.half_gradients);
+        let changed = moved.and_then(|moved| borrowed.borrow(&mut optimizer, &moved));
         let all = borrowed.weights.iter().chain(&borrowed.gradients);
         self.device.keep(&all.map(|(_, slice)| slice.buffer.number).collect::<Vec<_>>());
-        Ok(())
+        changed
     }
 
     /// Sets a tensor's weights. Before the first step the slow weights follow; later, `initSynced` makes them.
@@ -541,8 +548,10 @@ impl Optimizer {
             Some(encoder) => self.device.encoder_of(encoder.into()),
             None => self.device.encoder().map_err(failed)?,
         };
-        record(&mut optimizer, &mut encoder)?;
-        encoder.submit().map_err(failed)
+        let recorded = record(&mut optimizer, &mut encoder);
+        // What was recorded before something failed was counted.
+        encoder.submit().map_err(failed)?;
+        Ok(recorded?)
     }
 
     /// A tensor's values as they are at this call; steps may be taken while they are under way.
@@ -593,10 +602,8 @@ impl Optimizer {
             let doing = format!("`{call}`");
             return Err(Error::DeviceLost { doing, message }.into());
         }
-        match self.device.take_problem() {
-            None => Ok(()),
-            Some(problem) => Err(Problem::of_device("a call before this one", problem)),
-        }
+        let Some(problem) = self.device.take_problem() else { return Ok(()) };
+        Err(self.shared()?.explain(problem, "a call before this one").into())
     }
 
     /// Slices as `{ buffer, offset, size }`.
@@ -638,10 +645,11 @@ fn named(placed: &[Placed]) -> Vec<(&str, Slice)> {
     placed.iter().map(|(name, slice)| (name.as_str(), slice.clone())).collect()
 }
 
-/// These, with those over them that have the same name.
+/// These, with those in their places that have the same name.
 fn over(all: &[Placed], moved: &[Placed]) -> Vec<Placed> {
-    let kept = all.iter().filter(|(name, _)| !moved.iter().any(|(other, _)| other == name));
-    kept.chain(moved).cloned().collect()
+    let new = |name: &String| moved.iter().find(|(other, _)| other == name);
+    let others = moved.iter().filter(|(name, _)| !all.iter().any(|(other, _)| other == name));
+    all.iter().map(|placed| new(&placed.0).unwrap_or(placed)).chain(others).cloned().collect()
 }
 
 fn object<const N: usize>(fields: [(&str, JsValue); N]) -> JsValue {

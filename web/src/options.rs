@@ -151,7 +151,7 @@ impl Options {
             given.field(name).ok_or_else(missing)
         };
         let field = |name: &str| given.field(name).unwrap_or(JsValue::NULL);
-        Ok(Self {
+        let read = Self {
             rule: needed("rule")?,
             tensors: tensors(&given, needed("tensors")?)?,
             lookahead: read(OPTIONS, "lookahead", field("lookahead"))?,
@@ -163,7 +163,20 @@ impl Options {
                 other => read(OPTIONS, "schedule", other)?,
             },
             options,
-        })
+        };
+        read.check_places()?;
+        Ok(read)
+    }
+
+    /// Refuses gradients of the page's for weights of the optimizer's.
+    fn check_places(&self) -> Result<(), Problem> {
+        let alone =
+            self.tensors.iter().find(|tensor| tensor.places[0].is_none() && tensor.places[1].is_some());
+        let Some(Tensor { name, .. }) = alone else { return Ok(()) };
+        let problem = format!(
+            "the tensor `{name}` has `gradients` and no `weights`; on buffers of the page's are both"
+        );
+        Err(Problem::argument(format!("{OPTIONS}: {problem}")))
     }
 
     /// Weights or gradients are the page's.

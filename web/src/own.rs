@@ -123,9 +123,9 @@ impl Rule for OwnRule {
             Hyper::Numbers(numbers) => out.extend(numbers.iter().map(|number| *number as f32)),
             // What is thrown, and what is no number, is a NaN, which the library refuses in words.
             Hyper::Function(function) => match function.call1(&JsValue::UNDEFINED, &(count as f64).into()) {
-                Ok(numbers) if Array::is_array(&numbers) => {
+                Ok(numbers) if numbers.is_object() => {
                     let number = |number: JsValue| number.as_f64().unwrap_or(f64::NAN) as f32;
-                    out.extend(numbers.unchecked_into::<Array>().iter().map(number));
+                    out.extend(Array::from(&numbers).iter().map(number));
                 }
                 _ => out.push(f32::NAN),
             },

@@ -257,9 +257,4 @@ impl Device for Numbered {
         }
         .boxed_local()
     }
-
-    fn when_done(&self, then: Box<dyn FnOnce()>) {
-        self.0.device.poll(wgpu::PollType::wait_indefinitely()).unwrap();
-        then();
-    }
 }
