@@ -72,7 +72,7 @@ pub struct Suite {
     script: &'static str,
 }
 
-pub const SUITES: [Suite; 7] = [
+pub const SUITES: [Suite; 8] = [
     Suite {
         name: "kernels in Dawn",
         about: "every kernel, through the compiler of Chromium",
@@ -97,6 +97,11 @@ pub const SUITES: [Suite; 7] = [
         name: "npm package in Node.js",
         about: "the JavaScript package on Dawn",
         script: "web/package-tests/node.mjs",
+    },
+    Suite {
+        name: "npm package in Deno",
+        about: "the JavaScript package on wgpu",
+        script: "web/package-tests/deno.mjs",
     },
     Suite {
         name: "npm package with other libraries",
