@@ -17,7 +17,7 @@ use crate::{
     layout::params::SLOT,
     plan::{
         placement::Placement,
-        program::{self, BindGroup, BindGroupLayout, Contents, Id, Owner, Program, Usage},
+        program::{self, BindGroup, BindGroupLayout, Contents, Id, Owner, Program, Usage, planes},
         recording::{Bind, Recording},
     },
 };
@@ -297,10 +297,8 @@ fn buffer<D: Device>(device: &D, spec: &program::Buffer) -> Result<Buffer, Probl
         Contents::Zeros => {}
         Contents::Words(words) => device.write(number, 0, bytemuck::cast_slice(words))?,
         Contents::Planes(values) => {
-            let plane = spec.size / values.len().max(1) as u64;
-            for (index, value) in (0..).zip(values).filter(|(_, value)| **value != 0.0) {
-                let values = vec![*value; (plane / 4) as usize];
-                device.write(number, index * plane, bytemuck::cast_slice(&values))?;
+            for (at, values) in planes(spec.size, values) {
+                device.write(number, at, bytemuck::cast_slice(&values))?;
             }
         }
     }

@@ -20,7 +20,7 @@ use crate::{
     layout::params::SLOT,
     plan::{
         placement::Placement,
-        program::{BindGroup, BindGroupLayout, Bound, Buffer, Contents, Id, Owner, Program, Usage},
+        program::{BindGroup, BindGroupLayout, Bound, Buffer, Contents, Id, Owner, Program, Usage, planes},
         recording::{Bind, Recording},
     },
 };
@@ -388,10 +388,8 @@ fn buffer(device: &wgpu::Device, queue: &wgpu::Queue, spec: &Buffer) -> wgpu::Bu
         Contents::Zeros => zeros(device, spec.label, spec.size, usage),
         Contents::Planes(values) => {
             let buffer = zeros(device, spec.label, spec.size, usage);
-            let plane = spec.size / values.len().max(1) as u64;
-            for (index, value) in (0..).zip(values).filter(|(_, value)| **value != 0.0) {
-                let values = vec![*value; (plane / 4) as usize];
-                queue.write_buffer(&buffer, index * plane, bytemuck::cast_slice(&values));
+            for (at, values) in planes(spec.size, values) {
+                queue.write_buffer(&buffer, at, bytemuck::cast_slice(&values));
             }
             buffer
         }

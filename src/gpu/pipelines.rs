@@ -5,11 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::{
-    faults::refuse,
-    scope::scoped,
-    side_by_side::{Alone, side_by_side},
-};
+use super::{faults::refuse, scope::scoped, side_by_side::side_by_side};
 use crate::{
     error::Error,
     kernels::{Binding, Source},
@@ -133,13 +129,12 @@ impl Pipelines {
             let (held, mut seen) = (self.held(), HashSet::new());
             (0..kernels.len()).filter(|&at| !held.contains_key(&keys[at]) && seen.insert(&keys[at])).collect()
         };
-        let alone = Alone::of(make.device);
         let mut texts: Vec<_> = new.iter().map(|&at| kernels[at]).collect();
         texts.sort_unstable_by_key(|kernel| &kernel.source.wgsl);
         texts.dedup_by_key(|kernel| &kernel.source.wgsl);
-        let modules = side_by_side(&texts, alone, |kernel| module(make.device, kernel)).await?;
+        let modules = side_by_side(make.device, &texts, |kernel| module(make.device, kernel)).await?;
         let modules: HashMap<_, _> = texts.iter().map(|kernel| &kernel.source.wgsl).zip(&modules).collect();
-        let made = side_by_side(&new, alone, |&at| {
+        let made = side_by_side(make.device, &new, |&at| {
             pipeline(make, kernels[at], modules[&kernels[at].source.wgsl], self.cache.as_ref())
         });
         let made = made.await?;

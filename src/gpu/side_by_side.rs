@@ -4,27 +4,16 @@ use futures::future::try_join_all;
 
 use crate::error::Error;
 
-/// Whether a device does one thing at a time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Alone(bool);
-
-impl Alone {
-    /// OpenGL has one context, which each thread would wait for; a page has one thread.
-    pub fn of(device: &wgpu::Device) -> Self {
-        Self(cfg!(target_arch = "wasm32") || device.adapter_info().backend == wgpu::Backend::Gl)
-    }
-}
-
-/// What `make` makes of each of these, in their order: on threads where there are some, and else begun together and
-/// awaited together, so that a browser's process works on all of them at once.
+/// What `make` makes of each of these, in their order: begun together and awaited together, so that a browser's process
+/// works on all of them at once.
 ///
 /// # Errors
 ///
 /// The first error of `make`.
 #[cfg(target_arch = "wasm32")]
 pub(super) async fn side_by_side<'a, T, M, F>(
+    _: &wgpu::Device,
     from: &'a [T],
-    _: Alone,
     make: impl Fn(&'a T) -> F,
 ) -> Result<Vec<M>, Error>
 where
@@ -33,15 +22,16 @@ where
     try_join_all(from.iter().map(make)).await
 }
 
-/// What `make` makes of each of these, in their order, on as many threads as there are cores.
+/// What `make` makes of each of these, in their order, on as many threads as there are cores; through OpenGL, which has one
+/// context for all of them, on this one.
 ///
 /// # Errors
 ///
 /// The first error of `make`.
 #[cfg(not(target_arch = "wasm32"))]
 pub(super) async fn side_by_side<'a, T, M, F>(
+    device: &wgpu::Device,
     from: &'a [T],
-    alone: Alone,
     make: impl Fn(&'a T) -> F + Sync,
 ) -> Result<Vec<M>, Error>
 where
@@ -58,7 +48,7 @@ where
     };
 
     let threads = thread::available_parallelism().map_or(1, usize::from).min(from.len());
-    if alone.0 || threads < 2 {
+    if device.adapter_info().backend == wgpu::Backend::Gl || threads < 2 {
         return try_join_all(from.iter().map(make)).await;
     }
     let next = AtomicUsize::new(0);

@@ -148,6 +148,13 @@ impl Buffer {
     }
 }
 
+/// Where each of a buffer's equal ranges starts that does not hold zeros, in bytes, and its values.
+pub(crate) fn planes(size: u64, values: &[f32]) -> impl Iterator<Item = (u64, Vec<f32>)> {
+    let plane = size / values.len().max(1) as u64;
+    let filled = (0..).zip(values).filter(|(_, value)| **value != 0.0);
+    filled.map(move |(index, value)| (index * plane, vec![*value; (plane / 4) as usize]))
+}
+
 /// The layout of a bind group: each binding's number and kind.
 #[derive(Debug, Clone)]
 pub struct BindGroupLayout(pub Vec<(u32, Binding)>);

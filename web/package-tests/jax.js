@@ -2,32 +2,12 @@
 
 import * as jax from '@jax-js/jax';
 import { lookahead } from '../dist/package/jax.js';
+import { assert, near, thrown } from './check.js';
 import { adam, descend } from './reference.js';
 
 const { numpy: np } = jax;
-const TOLERANCE = 1e-5;
 const START = [3, -2, 1, 0.5, -1.5, 2.5, 4];
 const SCALE = [1, 2, 0.5, 3, 1, 0.25, 2];
-
-function assert(condition, message) {
-  if (!condition) throw new Error(message);
-}
-
-function near(found, expected, what) {
-  const error = Math.max(...expected.map((value, i) => Math.abs(found[i] - value) / Math.max(1, Math.abs(value))));
-  assert(error < TOLERANCE, `${what}: off by ${error}`);
-  return error;
-}
-
-async function thrown(call, message) {
-  let error;
-  try {
-    await call();
-  } catch (caught) {
-    error = caught;
-  }
-  assert(error?.name === 'LookaheadError' && error.kind === 'Argument' && message.test(error.message), `for ${call}: ${error}`);
-}
 
 /** The parameters, in a tree. */
 const parameters = () => ({ w: np.array(START.slice(0, 6)).reshape([2, 3]), b: np.array(START.slice(6)) });
@@ -70,8 +50,10 @@ const tests = {
     near([...await updates[0].data(), ...await updates[1].data()], [-0.5, 0.5, -0.5, 0.5], 'updates');
     const [applied] = transformation.apply([np.array([2, 0]), np.array([0, 2])], state, jax.tree.ref(params));
     near([...await applied[0].data(), ...await applied[1].data()], [-0.5, 2.5, 2.5, 3.5], 'the parameters themselves');
-    await thrown(() => transformation.update([np.array([1, 2, 3]), np.array([1, 2])], state, params), /the gradients have the shapes \[3\], \[2\], and `init` had \[2\], \[2\]/);
-    await thrown(() => transformation.init([np.array([1, 2]).astype(np.int32)]), /must be float32 on the device `webgpu`, and one is int32/);
+    await thrown(() => transformation.update([np.array([1, 2, 3]), np.array([1, 2])], state, params), 'Argument', /the gradients have the shapes \[3\], \[2\], and `init` had \[2\], \[2\]/);
+    await thrown(() => transformation.update([np.array([1, 2]).astype(np.int32), np.array([1, 2])], state, params), 'Argument', /the gradients must be float32/);
+    await thrown(() => lookahead(jax, { rule: { name: 'adam' }, halfGradients: 'f16' }), 'Argument', /`halfGradients` is no option here: its gradients are f32/);
+    await thrown(() => transformation.init([np.array([1, 2]).astype(np.int32)]), 'Argument', /must be float32 on the device `webgpu`, and one is int32/);
     state.dispose();
   },
 

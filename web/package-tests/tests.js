@@ -1,6 +1,7 @@
 // What `run.mjs` runs in the browser. A test returns a remark, or nothing.
 
 import init, { initSync, LookaheadError, Optimizer } from 'lookahead-wgpu';
+import { assert, difference, near, thrown } from './check.js';
 import { golden } from './golden.js';
 import { adam, descend, globalNorm, sgd } from './reference.js';
 
@@ -12,31 +13,14 @@ const NAMES = TENSORS.map(({ name }) => name);
 const START = [0.9, -1.2, 0.4, 2.0, -0.3, 1.1, 0.7, -0.8, 1.6];
 const TARGET = [-0.4, 0.5, 1.3, -0.9, 0.8, 0.2, -1.1, 0.6, 0.1];
 const CURVATURE = [0.5, 1.0, 2.0, 0.25, 1.5, 0.75, 1.25, 3.0, 0.4];
-const TOLERANCE = 1e-5;
 
 const gradient = (weights) => weights.map((value, i) => CURVATURE[i] * (value - TARGET[i]));
 /** Both tensors' parts of a row. */
 const parts = (values) => ({ w: new Float32Array(values.slice(0, 6)), b: new Float32Array(values.slice(6)) });
 
-function assert(condition, message) {
-  if (!condition) throw new Error(message);
-}
-
 function same(found, expected, what) {
   const [left, right] = [found, expected].map((values) => JSON.stringify([...values]));
   assert(left === right, `${what}: ${left} is not ${right}`);
-}
-
-/** The largest difference, of numbers relative to those above 1. */
-function difference(found, expected) {
-  assert(found.length === expected.length, `${found.length} values, not ${expected.length}`);
-  return Math.max(...expected.map((value, i) => Math.abs(found[i] - value) / Math.max(1, Math.abs(value))));
-}
-
-function near(found, expected, what) {
-  const error = difference(found, expected);
-  assert(error < TOLERANCE, `${what}: off by ${error}: ${[...found]} is not ${[...expected]}`);
-  return error;
 }
 
 async function create(options) {
@@ -73,22 +57,6 @@ async function train(optimizer, steps) {
     }
     optimizer.step();
   }
-}
-
-/** What was thrown: an `Error` with the library's message. */
-async function thrown(call, kind, message) {
-  let error;
-  try {
-    await call();
-  } catch (caught) {
-    error = caught;
-  }
-  assert(error !== undefined, `nothing was thrown for ${call}`);
-  assert(error instanceof Error && error instanceof LookaheadError, `for ${call}, ${error} was thrown`);
-  assert(error.name === 'LookaheadError' && String(error).startsWith('LookaheadError: '), `${error}`);
-  assert(error.kind === kind, `for ${call}, the kind is ${error.kind}: ${error.message}`);
-  assert(message.test(error.message), `for ${call}, the message is: ${error.message}`);
-  return error.message;
 }
 
 /** Compares with the reference; the largest error of the weights and the slow weights. */

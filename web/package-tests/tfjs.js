@@ -1,30 +1,10 @@
 // Tests of `lookahead-wgpu/tfjs`, in a page with TensorFlow.js.
 
 import { accelerate, lookahead } from '../dist/package/tfjs.js';
+import { assert, near, thrown } from './check.js';
 import { adam, descend } from './reference.js';
 
 const { tf } = globalThis;
-const TOLERANCE = 1e-5;
-
-function assert(condition, message) {
-  if (!condition) throw new Error(message);
-}
-
-function near(found, expected, what) {
-  const error = Math.max(...Array.from(expected, (value, i) => Math.abs(found[i] - value) / Math.max(1, Math.abs(value))));
-  assert(found.length === expected.length && error < TOLERANCE, `${what}: off by ${error}`);
-  return error;
-}
-
-async function thrown(call, kind, message) {
-  let error;
-  try {
-    await call();
-  } catch (caught) {
-    error = caught;
-  }
-  assert(error?.name === 'LookaheadError' && error.kind === kind && message.test(error.message), `for ${call}: ${error}`);
-}
 
 /** 8x8 digits: as many, as images and classes. */
 async function digits(count) {

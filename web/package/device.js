@@ -56,6 +56,8 @@ export class Device {
   #making = new Set();
   /** What went wrong and was not told yet. */
   #problem;
+  /** Buffers of which it is not known yet whether they are. */
+  #unsettled = new WeakSet();
   /** It is not known yet whether all that was made is right. */
   #isCreating = true;
   /** What was not. */
@@ -105,7 +107,14 @@ export class Device {
   }
 
   buffer(label, size, usage) {
-    const made = this.#scoped(() => this.device.createBuffer({ label, size, usage }));
+    let made;
+    const failed = this.#scopes(() => { made = this.device.createBuffer({ label, size, usage }); }, true);
+    this.#unsettled.add(made);
+    // One that failed stays: what is written there fails, too.
+    this.#watch(failed.then((error) => {
+      if (!error) this.#unsettled.delete(made);
+      return error;
+    }));
     return put(this.#buffers, this.#freeBuffers, made);
   }
 
@@ -189,7 +198,7 @@ export class Device {
     const target = this.#buffers[buffer];
     const write = () => queue.writeBuffer(target, offset, bytes);
     // Of a buffer of ours nothing can be wrong, once it is made.
-    if (this.#isCreating || this.#given.has(target)) this.#scoped(write); else write();
+    if (this.#unsettled.has(target) || this.#given.has(target)) this.#scoped(write); else write();
   }
 
   unpack(bytes, targets) {

@@ -1,7 +1,7 @@
 import type { Optimizer, OptimizerOptions } from "./lookahead_wgpu.js";
 
 /** Options of `Optimizer.create`, without what jax-js gives: its device, and the parameters. */
-export type Options = Omit<OptimizerOptions, "device" | "tensors">;
+export type Options = Omit<OptimizerOptions, "device" | "tensors" | "groups" | "halfGradients">;
 
 /** What is used of `@jax-js/jax`. */
 export interface Jax {

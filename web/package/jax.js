@@ -1,9 +1,7 @@
 // For jax-js: a gradient transformation as optax has them, on jax-js's own device.
 
-import { LookaheadError } from './error.js';
+import { checkOptions, refuse } from './fit.js';
 import init, { Optimizer } from './lookahead_wgpu.js';
-
-const refuse = (message) => { throw new LookaheadError('Argument', message); };
 
 /** Of WebGPU: STORAGE, COPY_SRC and COPY_DST. */
 const USAGE = 128 | 4 | 8;
@@ -15,6 +13,7 @@ const USAGE = 128 | 4 | 8;
  * params)` gives the parameters themselves, without jax-js's difference and sum of them.
  */
 export async function lookahead(jax, options) {
+  checkOptions(options, 'jax-js');
   await init();
   return {
     init: (params) => new State(jax, options, params),
@@ -79,22 +78,26 @@ class State {
   /** Takes a step; arrays of the weights, and the tree that they are in. */
   #step(gradients) {
     const { numpy, tree } = this.#jax;
-    const [given, structure] = tree.flatten(gradients);
+    const [, structure] = tree.flatten(gradients);
+    const given = leavesOf(this.#jax, gradients, 'the gradients');
     this.#check(given, 'gradients');
     const buffers = given.map((gradient) => gradient.ref.gpuBufferSync());
     const fresh = this.#shapes.map((shape) => numpy.zeros(shape));
     const targets = fresh.map((array) => array.ref.gpuBufferSync());
     const copies = [];
-    const encoder = this.#device.createCommandEncoder();
-    const places = buffers.map((buffer, i) => this.#place(buffer, buffers.indexOf(buffer) < i, encoder, copies));
-    this.#borrow(places);
-    this.#inner.step(encoder);
-    this.#weights.forEach((buffer, i) => encoder.copyBufferToBuffer(buffer, 0, targets[i], 0, buffer.size));
-    this.#device.queue.submit([encoder.finish()]);
-    // The device keeps what the step uses.
-    for (const gradient of given) gradient.dispose();
-    for (const copy of copies) copy.destroy();
-    return [fresh, structure];
+    try {
+      const encoder = this.#device.createCommandEncoder();
+      const places = buffers.map((buffer, i) => this.#place(buffer, buffers.indexOf(buffer) < i, encoder, copies));
+      this.#borrow(places);
+      this.#inner.step(encoder);
+      this.#weights.forEach((buffer, i) => encoder.copyBufferToBuffer(buffer, 0, targets[i], 0, buffer.size));
+      this.#device.queue.submit([encoder.finish()]);
+      return [fresh, structure];
+    } finally {
+      // The device keeps what the step uses.
+      for (const gradient of given) gradient.dispose();
+      for (const copy of copies) copy.destroy();
+    }
   }
 
   /** Where a gradient lies; one that is another tensor's, too, is copied. */

@@ -1,7 +1,7 @@
 // For TensorFlow.js: optimizers of its own kind, on the device of its WebGPU backend and over its own buffers.
 
+import { checkOptions, refuse } from './fit.js';
 import init, { Optimizer } from './lookahead_wgpu.js';
-import { LookaheadError } from './error.js';
 
 /** What an optimizer of TensorFlow.js's is in the words of this package, where both compute the same. */
 const KNOWN = {
@@ -10,26 +10,13 @@ const KNOWN = {
   Adam: ({ learningRate, beta1, beta2, epsilon }) => ({ name: 'adam', lr: learningRate, betas: [beta1, beta2], eps: epsilon }),
 };
 
-const refuse = (message) => { throw new LookaheadError('Argument', message); };
-
-/** Options that TensorFlow.js's variables and gradients have no room for. */
-const UNFIT = {
-  device: 'the device is TensorFlow.js\'s',
-  tensors: 'the tensors are its variables',
-  groups: 'its variables are in none',
-  halfGradients: 'its gradients are f32',
-};
-
 /**
  * An optimizer for `model.compile`, `minimize` and `applyGradients`, with the options of `Optimizer.create` but those that TensorFlow.js
  * decides. Where weights are assigned between steps, what follows them begins again from there; with `onAssign: 'keep'` it
  * does not, as for weights that are clipped after each step.
  */
 export async function lookahead(tf, { onAssign = 'restart', ...options }) {
-  for (const [name, why] of Object.entries(UNFIT)) {
-    if (options[name] !== undefined) refuse(`\`${name}\` is no option here: ${why}`);
-  }
-  if (options.guard?.lossScale) refuse('`lossScale` is no option here: nothing multiplies TensorFlow.js\'s loss by it');
+  checkOptions(options, 'TensorFlow.js');
   if (!['restart', 'keep'].includes(onAssign)) refuse('`onAssign` must be \'restart\' or \'keep\'');
   await init();
   return new (classOf(tf))(options, onAssign);
@@ -76,6 +63,8 @@ const makeClass = (tf) => class Lookahead extends tf.Optimizer {
   #gradients = [];
   /** Gradients of nobody's, for where there are none: TensorFlow.js may have used the last ones' buffers again. */
   #spare;
+  /** Somebody has assigned weights, which what follows them has not heard of yet. */
+  #isAssigned = false;
   /** A checkpoint for an optimizer that is not there yet. */
   #pending;
 
@@ -140,18 +129,20 @@ const makeClass = (tf) => class Lookahead extends tf.Optimizer {
   /** Takes the variables as they are now: values that others hold stay theirs, and where somebody has assigned others, those count. */
   #follow(backend, placesFor = () => this.#spares(backend)) {
     const variables = this.#variables();
-    const isAssigned = variables.some(({ dataId }, i) => dataId !== this.#data[i]);
+    this.#isAssigned ||= variables.some(({ dataId }, i) => dataId !== this.#data[i]);
     this.#take(backend, variables, placesFor);
     const follows = this.#inner.k() !== undefined || this.#options.average !== undefined;
-    if (isAssigned && follows && this.#onAssign === 'restart') this.#inner.initSynced();
+    if (this.#isAssigned && follows && this.#onAssign === 'restart') this.#inner.initSynced();
+    this.#isAssigned = false;
   }
 
   #take(backend, variables, placesFor) {
     const weights = variables.map((variable) => own(backend, variable));
+    // A copy of ours is no assignment, whatever is refused after it.
+    this.#data = variables.map(({ dataId }) => dataId);
     const gradients = placesFor(weights);
     flush(backend);
     this.#borrow(weights, gradients);
-    this.#data = variables.map(({ dataId }) => dataId);
   }
 
   #spares({ device }) {

@@ -75,9 +75,7 @@ impl Optimizer {
     /// Makes the buffers and kernels on the page's device, or on one that is opened for it, which has the limits that every
     /// browser offers, and more only where these options need more.
     pub async fn create(options: OptimizerOptions) -> Result<Optimizer, JsValue> {
-        let options = JsValue::from(options);
-        let opening: Opening = Reflect::get(&options, &options::OPENING.into())?.unchecked_into();
-        let options = Options::read(options)?;
+        let (options, opening) = read(options)?;
         if options.is_borrowed() && !opening.is_given() {
             let problem = "tensors on the page's buffers need the `device` that these are of";
             return Err(Problem::argument(problem).into());
@@ -89,20 +87,14 @@ impl Optimizer {
             let optimizer = builder.build_on_device(device.clone(), shape, &limits).await?;
             Self::new(&options, &device, optimizer)
         };
-        let built = built.await;
-        if built.is_err() {
-            device.destroy();
-        }
-        Ok(built?)
+        Ok(built.await.inspect_err(|_| device.destroy())?)
     }
 
     /// The same on a device of the page's without waiting: WebAssembly is compiled already (`await init()`), and what the
     /// device refuses is thrown by a later call.
     #[wasm_bindgen(js_name = createSync)]
     pub fn create_sync(options: OptimizerOptions) -> Result<Optimizer, JsValue> {
-        let options = JsValue::from(options);
-        let opening: Opening = Reflect::get(&options, &options::OPENING.into())?.unchecked_into();
-        let options = Options::read(options)?;
+        let (options, opening) = read(options)?;
         if !opening.is_given() {
             let problem = "`createSync` needs a `device`: one that is opened has to be waited for";
             return Err(Problem::argument(problem).into());
@@ -113,11 +105,7 @@ impl Optimizer {
             let optimizer = builder.build_on_device_at_once(device.clone(), shape, &limits)?;
             Self::new(&options, &device, optimizer)
         };
-        let built = build();
-        if built.is_err() {
-            device.destroy();
-        }
-        Ok(built?)
+        Ok(build().inspect_err(|_| device.destroy())?)
     }
 
     /// The adapter in words, as far as the browser names it.
@@ -625,6 +613,13 @@ fn shared(optimizer: &RefCell<Inner>) -> Result<Ref<'_, Inner>, Problem> {
 
 fn group_name(group: &Option<String>) -> &str {
     group.as_deref().unwrap_or(DEFAULT_GROUP)
+}
+
+/// The options, and where the device comes from.
+fn read(options: OptimizerOptions) -> Result<(Options, Opening), JsValue> {
+    let options = JsValue::from(options);
+    let opening = Reflect::get(&options, &options::OPENING.into())?.unchecked_into();
+    Ok((Options::read(options)?, opening))
 }
 
 /// The limits that these options need beyond those that every browser offers.
