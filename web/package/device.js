@@ -260,13 +260,7 @@ export class Device {
   }
 
   submit(encoder) {
-    const { device } = this;
-    device.pushErrorScope('validation');
-    try {
-      device.queue.submit([encoder.finish()]);
-    } finally {
-      device.popErrorScope().then(this.#note, this.#note);
-    }
+    this.#validated(() => this.device.queue.submit([encoder.finish()]));
   }
 
   words(encoder, buffer, offset, words) {
@@ -284,7 +278,7 @@ export class Device {
     } else {
       this.#isLent = true;
       // An encoder that is finished is an error of the page's, told by our next call.
-      this.#scoped(() => this.#play(encoder, words));
+      this.#validated(() => this.#play(encoder, words));
     }
   }
 
@@ -344,6 +338,16 @@ export class Device {
     }
     for (const all of [this.#layouts, this.#kernels, this.#groups, this.#buffers]) all.length = 0;
     this.#given.clear();
+  }
+
+  /** What each step does: with one scope, since nothing is made. */
+  #validated(run) {
+    this.device.pushErrorScope('validation');
+    try {
+      run();
+    } finally {
+      this.device.popErrorScope().then(this.#note, this.#note);
+    }
   }
 
   /** What `make` makes; what is wrong with it is known later. */
