@@ -1,22 +1,12 @@
-// Second pass of a reduction: adds the partial sums of a range (a row's, a tensor's, a group's or all), and concludes a
-// factor from them.
-#import measure
+// Second pass of a reduction, over all its ranges.
+#if scaled
+// The gradient is that of the loss times the loss scale.
+@group(0) @binding(5) var<storage, read> la_guard: array<u32>;
 
-struct La_Range {
-    first: u32,
-    count: u32,
-    settings: vec2f, // of `la_finalise`
-}
-
-@group(0) @binding(0) var<storage, read> la_ranges: array<La_Range>;
-@group(0) @binding(1) var<storage, read> la_partials: array<La_Sum>;
-@group(0) @binding(2) var<storage, read_write> la_factors: array<f32>;
-@group(0) @binding(3) var<storage, read_write> la_results: array<vec2f>;
-@group(0) @binding(4) var<uniform> la_place: vec4u; // x: where the first range's factor goes
-
+#end
 override LA_WORKGROUP: u32;
 
-#import parts/lanes
+#import parts/conclude
 
 @compute @workgroup_size(LA_WORKGROUP)
 fn la_finish(
@@ -24,18 +14,5 @@ fn la_finish(
     @builtin(num_workgroups) groups: vec3u,
     @builtin(local_invocation_index) local: u32,
 ) {
-    let at = (group.x + group.y * groups.x) * (LA_WORKGROUP / LA_LANES) + local / LA_LANES;
-    let is_range = at < arrayLength(&la_ranges);
-    var range = La_Range();
-    if is_range {
-        range = la_ranges[at];
-    }
-    var mine = La_Sum();
-    for (var j = local % LA_LANES; j < range.count; j += LA_LANES) {
-        mine += la_partials[range.first + j];
-    }
-    let sum = la_sum_of_lanes(local, mine);
-    if is_range && local % LA_LANES == 0u {
-        la_factors[la_place.x + at] = la_finalise(at, range.settings, sum);
-    }
+    la_conclude((group.x + group.y * groups.x) * (LA_WORKGROUP / LA_LANES) + local / LA_LANES, local);
 }

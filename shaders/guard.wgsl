@@ -14,9 +14,16 @@ override LA_WORKGROUP: u32;
 @group(1) @binding(0) var<storage, read_write> la_guard: array<u32>;
 @group(1) @binding(1) var<storage, read_write> la_live: array<u32>; // two slots a group, as the ring's
 @group(1) @binding(2) var<storage, read_write> la_tables: array<u32>;
-@group(1) @binding(3) var<storage, read> la_results: array<vec2f>; // y: above 0 where a gradient is not finite
-#if tried
+#if reads_norms
+@group(1) @binding(3) var<storage, read> la_norms: array<vec2f>; // y: above 0 where a gradient is not finite
+#end
+#if reads_tried
 @group(1) @binding(4) var<storage, read> la_tried: array<vec2f>; // of updates: x above 0 where one is not finite
+#end
+#if concludes
+
+// The reduction just before is concluded here, which saves a dispatch.
+#import parts/conclude
 #end
 
 fn la_word(index: u32) -> u32 {
@@ -25,6 +32,30 @@ fn la_word(index: u32) -> u32 {
 
 fn la_number(index: u32) -> f32 {
     return bitcast<f32>(la_word(index));
+}
+
+fn la_norm_found(j: u32) -> vec2f {
+#if reads_norms
+    return la_norms[j];
+#else
+    return la_results[j];
+#end
+}
+
+fn la_update_found() -> vec2f {
+#if !tried
+    return vec2f();
+#else
+#if reads_tried
+    return la_tried[0];
+#else
+    return la_results[0];
+#end
+#end
+}
+
+fn la_is_commanded() -> bool {
+    return (la_word(LA_AT_KIND) & (LA_SYNC_NOW | LA_START | LA_INIT_SYNCED)) != 0u;
 }
 
 // What one thread decides, for all to write down.
@@ -43,8 +74,15 @@ var<workgroup> la_decision: La_Decision;
 
 @compute @workgroup_size(LA_WORKGROUP)
 fn la_decide(@builtin(local_invocation_index) local: u32) {
+#if concludes
+    // Of a command nothing was measured, nor of frozen weights.
+    if la_word(LA_AT_RESULTS) > 0u && !la_is_commanded() {
+        la_conclude(local / LA_LANES, local);
+    }
+#end
     for (var j = local; j < la_word(LA_AT_RESULTS); j += LA_WORKGROUP) {
-        if la_results[j].y > 0.0 {
+        // A norm concluded here is the only one, and read by the thread that wrote it.
+        if la_norm_found(j).y > 0.0 {
             atomicStore(&la_bad, 1u);
         }
     }
@@ -52,11 +90,7 @@ fn la_decide(@builtin(local_invocation_index) local: u32) {
     workgroupBarrier();
     storageBarrier();
     if local == 0u {
-#if tried
-        la_decide_once(atomicLoad(&la_bad) != 0u, la_word(LA_AT_RESULTS) > 0u && la_tried[0].x > 0.0);
-#else
-        la_decide_once(atomicLoad(&la_bad) != 0u, false);
-#end
+        la_decide_once(atomicLoad(&la_bad) != 0u, la_word(LA_AT_RESULTS) > 0u && la_update_found().x > 0.0);
     }
     workgroupBarrier();
     let words = LA_HYPER_AT + la_word(LA_AT_HYPERS);
@@ -108,7 +142,7 @@ fn la_decide_once(gradient_is_bad: bool, update_is_bad: bool) {
     }
     let k = la_guard[state + LA_GROUP_CYCLE_K];
     let now = by_step + LA_ROW_STEP_WORDS * (steps % LA_ROWS);
-    let commanded = (kind & (LA_SYNC_NOW | LA_START | LA_INIT_SYNCED)) != 0u;
+    let commanded = la_is_commanded();
     // Too many steps were skipped for the tables: no more are taken.
     let known = la_tables[now + LA_ROW_STEP] == steps + 1u;
     // The host counts the average's steps from its own number of them.

@@ -94,13 +94,13 @@ fn of(recipe: &Recipe<'_>, which: Which) -> Vec<Source> {
             lookahead.filter(|_| is_factored).and_then(|lookahead| kernels::sync_moments(lookahead.policy))
         }
         Which::Guard => options.guard.map(|guard| match guard.checks_updates {
-            true => kernels::decide(Decision::Tried),
-            false => kernels::decide(Decision::AtOnce),
+            true => recipe.decide(Decision::Tried),
+            false => recipe.decide(Decision::AtOnce),
         }),
         Which::GuardPreview => {
             // For updates that are tried, and for what is measured of transformed gradients.
             let previews = |guard: &Guard| guard.checks_updates || !options.transforms.is_empty();
-            options.guard.filter(previews).map(|_| kernels::decide(Decision::Preview))
+            options.guard.filter(previews).map(|_| recipe.decide(Decision::Preview))
         }
     };
     one.into_iter().collect()

@@ -34,12 +34,6 @@ fn la_measured(i: u32, inside: vec4<bool>) -> La_Sum {
 #else
 #import parts/split
 
-#if scaled
-// The gradient is that of the loss times the loss scale.
-@group(0) @binding(5) var<storage, read> la_guard: array<u32>;
-
-#end
-
 fn la_inverse_loss_scale() -> f32 {
 #if scaled
     return bitcast<f32>(la_guard[${unscale}]);

@@ -40,6 +40,7 @@ const SHADERS: &[(&str, &str)] = &[
     ("parts/access", include_str!("../../shaders/parts/access.wgsl")),
     ("parts/by_value", include_str!("../../shaders/parts/by_value.wgsl")),
     ("parts/by_vec4", include_str!("../../shaders/parts/by_vec4.wgsl")),
+    ("parts/conclude", include_str!("../../shaders/parts/conclude.wgsl")),
     ("parts/control", include_str!("../../shaders/parts/control.wgsl")),
     ("parts/factored", include_str!("../../shaders/parts/factored.wgsl")),
     ("parts/factors", include_str!("../../shaders/parts/factors.wgsl")),
@@ -68,6 +69,8 @@ const VALUES: &[&str] = &[
     "alpha_by_tensor",
     "average",
     "average_at",
+    "concludes",
+    "conclusion",
     "curvature_at",
     "curvature_raw",
     "curvature_root",
@@ -84,6 +87,8 @@ const VALUES: &[&str] = &[
     "lacks_hyper",
     "calls_rule",
     "reads_hyper",
+    "reads_norms",
+    "reads_tried",
     "interpolates",
     "lanes",
     "long_rows",
@@ -152,6 +157,11 @@ impl<'a> Kernel<'a> {
     fn measure(self, measure: Measure, lanes: u32) -> Self {
         let shader = shader(measure.shader()).unwrap_or("");
         self.text("measure", Text::Template(shader)).values([("lanes", lanes), ("together", lanes - 1)])
+    }
+
+    /// Of gradients of the loss times the loss scale, or of the loss.
+    fn scaled(self, scaled: bool) -> Self {
+        self.flags([("scaled", scaled)]).values([("unscale", params::guard_state::UNSCALE as u32)])
     }
 
     /// The kernel. A mistake in the driver's own shaders, which the tests rule out, stands in the place of its text:
@@ -352,9 +362,10 @@ pub(super) fn around_transform(transform: &dyn Transform) -> String {
 
 /// The second pass of a reduction. `scaled`: gradients are of the loss times the loss scale.
 pub fn finish(measure: Measure, scaled: bool, shape: Shape) -> Source {
-    let lanes = measure.finishing_lanes(shape);
-    let kernel = Kernel::new("finish", "la_finish").measure(measure, lanes).flags([("scaled", scaled)]);
-    kernel.values([("unscale", params::guard_state::UNSCALE as u32)]).compose(format!("finished {measure:?}"))
+    Kernel::new("finish", "la_finish")
+        .measure(measure, measure.finishing_lanes(shape))
+        .scaled(scaled)
+        .compose(format!("finished {measure:?}"))
 }
 
 /// What becomes of the first pass's sums: the second moments, the means of each matrix's rows, and the roots of both.
@@ -380,14 +391,31 @@ pub fn sync_moments(policy: StatePolicy) -> Option<Source> {
     Some(kernel.compose("sync of second moments".to_owned()))
 }
 
-/// The kernel that decides whether a step is taken.
-pub fn decide(decision: Decision) -> Source {
-    let kernel = Kernel::new("guard", "la_decide")
-        .flags([("preview", decision == Decision::Preview), ("tried", decision == Decision::Tried)]);
+/// The kernel that decides whether a step is taken. `concludes`: it does the second pass of the reduction just before
+/// ([`Decision::after`]) as well, for gradients that are `scaled` as [`finish`] says, and this shape.
+pub fn decide(decision: Decision, concludes: Option<(bool, Shape)>) -> Source {
+    let mut kernel = Kernel::new("guard", "la_decide").flags([
+        ("preview", decision == Decision::Preview),
+        ("tried", decision == Decision::Tried),
+        ("concludes", concludes.is_some()),
+        ("reads_norms", decision == Decision::Tried || concludes.is_none()),
+        ("reads_tried", decision == Decision::Tried && concludes.is_none()),
+    ]);
+    if let Some((scaled, shape)) = concludes {
+        let measure = decision.after();
+        kernel = kernel.measure(measure, measure.finishing_lanes(shape)).scaled(scaled);
+        kernel = kernel.values([("conclusion", 2)]);
+    }
     kernel.compose("guard".to_owned())
 }
 
 impl Recipe<'_> {
+    /// The kernel that decides on a step of this group, where it is the only one and the device binds enough: at once
+    /// with the second pass just before, where it can.
+    pub fn decide(&self, decision: Decision) -> Source {
+        decide(decision, self.decides_at_once().then(|| (self.options.norm_is_scaled(), self.shape)))
+    }
+
     /// Every kernel that a group of these settings needs.
     pub fn sources(&self) -> Vec<Source> {
         let (options, measures) = (self.options, self.measures());
@@ -406,7 +434,10 @@ impl Recipe<'_> {
             sources.push(self.swap_average());
         }
         if options.guard.is_some() {
-            sources.extend([Decision::AtOnce, Decision::Preview, Decision::Tried].map(decide));
+            sources.extend(Decision::ALL.map(|decision| decide(decision, None)));
+            if self.decides_at_once() {
+                sources.extend(Decision::ALL.map(|decision| self.decide(decision)));
+            }
         }
         sources
     }

@@ -169,6 +169,21 @@ impl Recipe<'_> {
         all.into_iter().filter(|(needed, _)| *needed).map(|(_, measure)| measure).collect()
     }
 
+    /// Whether a guard's kernel can do the second passes before it as well, where there is no other group: nothing is
+    /// measured or told between them, and they are of one range.
+    pub(crate) fn decides_at_once(&self) -> bool {
+        self.options.guard.is_some()
+            && !self.options.measures_what_is_told()
+            && !self.means_follow_norm()
+            && !matches!(self.options.norm(), Some(Reduced::TensorNorm(_)))
+    }
+
+    /// The means of rows are of what a norm was needed for.
+    pub(crate) fn means_follow_norm(&self) -> bool {
+        let [rows, norm] = [Measure::Rows, Measure::Norm].map(|measure| self.transforms_before(measure));
+        self.centralises() && norm < rows
+    }
+
     /// The kernels need to know the tensor of a place.
     pub(crate) fn table(&self) -> bool {
         let by_tensor = self.lookahead.is_some()
@@ -192,4 +207,17 @@ pub enum Decision {
     Preview,
     /// The gradient and the update.
     Tried,
+}
+
+impl Decision {
+    /// All of them.
+    pub(crate) const ALL: [Self; 3] = [Self::AtOnce, Self::Preview, Self::Tried];
+
+    /// The reduction just before it, of whatever a step measures.
+    pub fn after(self) -> Measure {
+        match self {
+            Self::AtOnce | Self::Preview => Measure::Norm,
+            Self::Tried => Measure::Tried,
+        }
+    }
 }

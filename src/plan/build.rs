@@ -27,7 +27,7 @@ use crate::{
         shape::Shape,
     },
     error::{Error, list},
-    kernels::{Access, Binding, Measure, Recipe, Tensors},
+    kernels::{Access, Binding, Recipe, Tensors},
     layout::{
         limits::{Bounds, Limits},
         params::{SLOT, flags},
@@ -157,13 +157,12 @@ impl Draft {
             self.options.guard.map(|guard| guard::guard_state(&mut program, guard, self.groups.len()));
         let reductions =
             Reductions::new(&mut program, &self.limits, &self.layout, &recipes, &shared, guard_state)?;
-        let guard = match (self.options.guard, guard_state, reductions.find(Measure::Norm)) {
-            (Some(guard), Some(guard_state), Some(norm)) => {
-                let tried = reductions.find(Measure::Tried).map(|tried| tried.results);
-                let results = (norm.results, tried);
-                Some(GuardPlan::new(&mut program, &self.limits, guard, guard_state, &self.groups, results)?)
+        let guard = match guard_state {
+            Some(state) => {
+                let (limits, options) = (&self.limits, &self.options);
+                GuardPlan::new(&mut program, limits, options, state, &self.groups, &reductions)?
             }
-            _ => None,
+            None => None,
         };
         let flat = self.flat_buffers(&mut program);
         let own = Own { shared: &shared, copy, recipes: &recipes, factors: reductions.factors };

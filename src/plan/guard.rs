@@ -8,11 +8,15 @@ use super::{
     group::GroupState,
     program::{BindGroup, Buffer, Id, Kernel, Owner, Program, Purpose, Usage},
     recording::{Bind, Dispatch},
+    reductions::{Reduction, Reductions},
 };
 use crate::{
-    config::guard::{Guard, LossScale},
+    config::{
+        guard::{Guard, LossScale},
+        options::Options,
+    },
     error::Error,
-    kernels::{self, Binding, Decision},
+    kernels::{self, Binding, Decision, Measure},
     layout::{
         guard_state::{Cycle, GuardState},
         limits::Limits,
@@ -25,14 +29,21 @@ pub(crate) struct GuardPlan {
     pub state: Id<Buffer>,
     /// What the step's kernels are told: as a chunk of the control ring, two slots a group.
     live: Id<BindGroup>,
-    decide: Id<Kernel>,
-    /// Tells the step's kernels what it would be, and changes nothing else.
-    preview: Id<Kernel>,
-    bind_group: Id<BindGroup>,
+    decide: Decider,
+    /// Tells the step's kernels what it would be, and changes nothing else; where something is measured of that.
+    preview: Option<Decider>,
     pub tables: Id<Buffer>,
     /// Where each group's tables start, in words.
     starts: Vec<u32>,
     loss_scale: LossScale,
+}
+
+/// The kernel that decides or previews.
+struct Decider {
+    kernel: Id<Kernel>,
+    bind_group: Id<BindGroup>,
+    /// What the second pass binds that it does, too.
+    conclusion: Option<Id<BindGroup>>,
 }
 
 /// A guard's state at its start.
@@ -64,41 +75,33 @@ fn starts(groups: &[GroupState]) -> (Vec<u32>, u64) {
 }
 
 impl GuardPlan {
-    /// Adds it to a program. `results`: the norm's, which say what is
-    /// finite, and those of the updates that were tried, if they are.
+    /// Adds it to a program; none where there is nothing that says what is finite.
     pub fn new(
         program: &mut Program,
         limits: &Limits,
-        guard: Guard,
+        options: &Options,
         guard_state: Id<Buffer>,
         groups: &[GroupState],
-        (results, tried): (Id<Buffer>, Option<Id<Buffer>>),
-    ) -> Result<Self, Error> {
-        let mut bindings = vec![
-            (0, Binding::ReadWrite),
-            (1, Binding::ReadWrite),
-            (2, Binding::ReadWrite),
-            (3, Binding::Read),
-        ];
-        bindings.extend(tried.map(|_| (4, Binding::Read)));
-        let layout = program.layout(bindings);
-        let control = program.control;
-        let layouts = [Some(control), Some(layout)];
-        let decision = if tried.is_some() { Decision::Tried } else { Decision::AtOnce };
-        let [decide, preview] = [decision, Decision::Preview]
-            .map(|decision| program.kernel("guard", &kernels::decide(decision), &layouts));
+        reductions: &Reductions,
+    ) -> Result<Option<Self>, Error> {
+        let (Some(guard), Some(_)) = (options.guard, reductions.find(Measure::Norm)) else { return Ok(None) };
         let (starts, words) = starts(groups);
         limits.check_binding(4 * words, || format!("the guard's tables of {} groups", groups.len()))?;
         let mut zeros =
             |label, size, usage| program.buffers.push(Buffer::zeros(label, Purpose::Controls, size, usage));
         let live = zeros("lookahead live controls", 2 * (groups.len() * SLOT) as u64, Usage::CONTROL);
         let tables = zeros("lookahead guard tables", 4 * words, Usage::WRITTEN);
-        let all = [guard_state, live, tables, results].into_iter().chain(tried);
-        let bind_group = program.groups.push(BindGroup::whole("lookahead guard", layout, all));
-        let live = BindGroup::slots("lookahead live controls", control, Owner::Program(live));
+        let own = [guard_state, live, tables];
+        let scaled = options.norm_is_scaled();
+        let mut decider = |decision| Decider::new(program, decision, own, reductions, scaled);
+        let tries = options.tries_updates();
+        let decide = decider(if tries { Decision::Tried } else { Decision::AtOnce });
+        let previews = tries || options.measures_what_is_told();
+        let preview = previews.then(|| decider(Decision::Preview));
+        let live = BindGroup::slots("lookahead live controls", program.control, Owner::Program(live));
         let live = program.groups.push(live);
         let loss_scale = guard.scale();
-        Ok(Self { state: guard_state, live, decide, preview, bind_group, tables, starts, loss_scale })
+        Ok(Some(Self { state: guard_state, live, decide, preview, tables, starts, loss_scale }))
     }
 
     /// The part of what a group tells the guard that is the guard's own; the rest is the caller's to fill in.
@@ -125,9 +128,41 @@ impl GuardPlan {
     }
 
     /// The decision for one group, which is told in this slot, or a preview of it.
-    pub fn decide(&self, slot: u32, previews: bool) -> Dispatch {
-        let kernel = if previews { self.preview } else { self.decide };
-        let binds = [Bind::Control(slot), Bind::Program(self.bind_group), Bind::Unused, Bind::Unused];
-        Dispatch { kernel, binds, workgroups: (1, 1) }
+    pub fn decide(&self, slot: u32, previews: bool) -> Option<Dispatch> {
+        let decider = if previews { self.preview.as_ref()? } else { &self.decide };
+        let conclusion = decider.conclusion.map_or(Bind::Unused, Bind::Program);
+        let binds = [Bind::Control(slot), Bind::Program(decider.bind_group), conclusion, Bind::Unused];
+        Some(Dispatch { kernel: decider.kernel, binds, workgroups: (1, 1) })
+    }
+}
+
+impl Decider {
+    /// `own`: the guard's state, live controls and tables.
+    fn new(
+        program: &mut Program,
+        decision: Decision,
+        own: [Id<Buffer>; 3],
+        reductions: &Reductions,
+        scaled: bool,
+    ) -> Self {
+        let conclusion = reductions.find(decision.after()).and_then(Reduction::conclusion);
+        let concludes = conclusion.map(|_| (scaled, reductions.shape()));
+        // What it is told by passes before; what it concludes is bound with that.
+        let reads = |measure| measure != decision.after() || conclusion.is_none();
+        let of_update = (decision == Decision::Tried).then_some(Measure::Tried);
+        let found = [Some(Measure::Norm), of_update].into_iter().flatten().filter(|measure| reads(*measure));
+        let found = found.filter_map(|measure| reductions.find(measure)).map(|reduction| reduction.results);
+        let found: Vec<_> = found.collect();
+        let written = (0..).zip(own).map(|(binding, buffer)| (binding, Binding::ReadWrite, buffer));
+        let read = (3..).zip(found).map(|(binding, buffer)| (binding, Binding::Read, buffer));
+        let all: Vec<_> = written.chain(read).collect();
+        let layout = program.layout(all.iter().map(|(binding, kind, _)| (*binding, *kind)).collect());
+        let bind_group =
+            BindGroup::whole("lookahead guard", layout, all.into_iter().map(|(.., buffer)| buffer));
+        let bind_group = program.groups.push(bind_group);
+        let mut layouts = vec![Some(program.control), Some(layout)];
+        layouts.extend(conclusion.map(|(layout, _)| Some(layout)));
+        let kernel = program.kernel("guard", &kernels::decide(decision, concludes), &layouts);
+        Self { kernel, bind_group, conclusion: conclusion.map(|(_, bind_group)| bind_group) }
     }
 }

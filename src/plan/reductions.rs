@@ -64,7 +64,9 @@ pub(crate) struct Reduction {
     pub measure: Measure,
     /// Of each group that is measured so.
     partial: Vec<Option<ByAccess<Id<Kernel>>>>,
-    finish: Id<Kernel>,
+    /// None where the guard's kernel does the second pass.
+    finish: Option<Id<Kernel>>,
+    finish_layout: Id<BindGroupLayout>,
     finish_bind_group: Id<BindGroup>,
     pub partials: Id<Buffer>,
     /// Two values a range: what was found, for whoever wants to read it.
@@ -109,11 +111,11 @@ fn mean_length(layout: &Layout, rows: &[Rows]) -> u64 {
 
 /// Means of rows come first, unless they are of what a norm was needed for.
 fn of_gradient(recipes: &[Recipe<'_>]) -> [Measure; 2] {
-    let late = |recipe: &Recipe<'_>| {
-        let [rows, norm] = [Measure::Rows, Measure::Norm].map(|measure| recipe.transforms_before(measure));
-        recipe.centralises() && norm < rows
-    };
-    if recipes.iter().any(late) { [Measure::Norm, Measure::Rows] } else { [Measure::Rows, Measure::Norm] }
+    if recipes.iter().any(Recipe::means_follow_norm) {
+        [Measure::Norm, Measure::Rows]
+    } else {
+        [Measure::Rows, Measure::Norm]
+    }
 }
 
 /// The spans of a part: its values from the first given one on, and how many.
@@ -190,14 +192,15 @@ impl Reductions {
         reductions.partial_layout = Some(partial_layout);
         let guard_state =
             guard_state.filter(|_| recipes.iter().all(|recipe| recipe.options.norm_is_scaled()));
-        let mut finish =
-            Finish { layout: program.layout(finish_bindings(guard_state.is_some())), factors, guard_state };
+        let finish = Finish { factors, guard_state };
+        let of_guard = decided_at_once(limits, recipes);
         for (measure, found) in measures.into_iter().zip(all) {
             let place = *reductions.regions.of(measure);
             let partial = shared.kernels(program, recipes, Some(partial_layout), |recipe| {
                 recipe.measures().contains(&measure).then(|| recipe.partial(measure))
             });
-            reductions.list.push(finish.reduction(program, measure, found, place, partial));
+            let is_guards = of_guard.contains(&measure);
+            reductions.list.push(finish.reduction(program, measure, found, (place, is_guards), partial));
         }
         if factoring.entries > 0 {
             let place = (factors, u64::from(reductions.regions.total), reductions.regions.alpha);
@@ -270,13 +273,18 @@ impl Reductions {
         Some(Dispatch { kernel, binds, workgroups: partial.workgroups })
     }
 
-    /// The second pass of reduction `index`.
-    pub fn finish(&self, index: usize) -> Dispatch {
+    /// The second pass of reduction `index`, unless the guard's kernel does it.
+    pub fn finish(&self, index: usize) -> Option<Dispatch> {
         let reduction = &self.list[index];
         let workgroups = self.grid(reduction.measure.finishing_lanes(self.shape), reduction.ranges as usize);
         let group = Bind::Program(reduction.finish_bind_group);
         let binds = [group, Bind::Unused, Bind::Unused, Bind::Unused];
-        Dispatch { kernel: reduction.finish, binds, workgroups }
+        reduction.finish.map(|kernel| Dispatch { kernel, binds, workgroups })
+    }
+
+    /// How they are cut.
+    pub fn shape(&self) -> Shape {
+        self.shape
     }
 
     /// The workgroups of a pass over so many spans or ranges, for each of which there are so many threads.
@@ -297,25 +305,49 @@ fn finish_bindings(has_clock: bool) -> Vec<(u32, Binding)> {
     bindings
 }
 
+impl Reduction {
+    /// What the guard's kernel binds where it does the second pass.
+    pub fn conclusion(&self) -> Option<(Id<BindGroupLayout>, Id<BindGroup>)> {
+        self.finish.is_none().then_some((self.finish_layout, self.finish_bind_group))
+    }
+}
+
+/// The reductions whose second pass is done by the guard's kernel, which comes right after.
+fn decided_at_once(limits: &Limits, recipes: &[Recipe<'_>]) -> Vec<Measure> {
+    let [recipe] = recipes else { return vec![] };
+    let tries = recipe.options.tries_updates();
+    // The guard's own, and the ranges, partial sums, factors and results; of an update that is tried, the norms, too.
+    let storage_buffers = if tries { 8 } else { 7 };
+    if !recipe.decides_at_once() || limits.max_storage_buffers_per_shader_stage < storage_buffers {
+        return vec![];
+    }
+    [Some(Measure::Norm), tries.then_some(Measure::Tried)].into_iter().flatten().collect()
+}
+
 /// What all second passes share.
 struct Finish {
-    layout: Id<BindGroupLayout>,
     factors: Id<Buffer>,
     guard_state: Option<Id<Buffer>>,
 }
 
 impl Finish {
-    /// Adds a reduction's buffers and second pass. `place`: where its factors start.
+    /// Adds a reduction's buffers and second pass. `place`: where its factors start, and whether the pass is done by the
+    /// guard's kernel, which binds its state already.
     fn reduction(
-        &mut self,
+        &self,
         program: &mut Program,
         measure: Measure,
         (ranges, spans, total): Ranges,
-        place: u32,
+        (place, is_guards): (u32, bool),
         partial: Vec<Option<ByAccess<Id<Kernel>>>>,
     ) -> Reduction {
-        let source = kernels::finish(measure, self.guard_state.is_some(), program.shape);
-        let finish = program.kernel("reduction", &source, &[Some(self.layout)]);
+        let scaled = self.guard_state.is_some();
+        let guard_state = self.guard_state.filter(|_| !is_guards);
+        let finish_layout = program.layout(finish_bindings(guard_state.is_some()));
+        let finish = (!is_guards).then(|| {
+            let source = kernels::finish(measure, scaled, program.shape);
+            program.kernel("reduction", &source, &[Some(finish_layout)])
+        });
         let mut zeros = |label, values: u64, usage| {
             program.buffers.push(Buffer::zeros(label, Purpose::Controls, values * VALUE, usage))
         };
@@ -325,11 +357,21 @@ impl Finish {
         let table = program.buffers.push(Buffer::words("lookahead ranges", words, Usage::STORAGE));
         let place = Buffer::words("lookahead place", vec![place, 0, 0, 0], Usage::UNIFORM);
         let place = program.buffers.push(place);
-        let buffers = [table, partials, self.factors, results, place].into_iter().chain(self.guard_state);
-        let group = BindGroup::whole("lookahead reduction", self.layout, buffers);
+        let buffers = [table, partials, self.factors, results, place].into_iter().chain(guard_state);
+        let group = BindGroup::whole("lookahead reduction", finish_layout, buffers);
         let finish_bind_group = program.groups.push(group);
         let ranges = ranges.len() as u32;
-        Reduction { measure, partial, finish, finish_bind_group, partials, results, ranges, spans }
+        Reduction {
+            measure,
+            partial,
+            finish,
+            finish_layout,
+            finish_bind_group,
+            partials,
+            results,
+            ranges,
+            spans,
+        }
     }
 }
 

@@ -387,7 +387,7 @@ impl Recorder<'_> {
                 self.out.dispatches.extend(plan.reductions.partial(index, group, run.access, partial, binds));
             }
         }
-        self.out.dispatches.push(plan.reductions.finish(index));
+        self.out.dispatches.extend(plan.reductions.finish(index));
     }
 
     /// The second moments that are the driver's.
@@ -414,7 +414,7 @@ impl Recorder<'_> {
     fn decide(&mut self, previews: bool) {
         let Some(guard) = self.plan.guard.as_ref().filter(|_| self.guarded) else { return };
         let Recording { slots, dispatches, .. } = &mut *self.out;
-        dispatches.extend(slots.iter().map(|[slot, _]| guard.decide(*slot, previews)));
+        dispatches.extend(slots.iter().filter_map(|[slot, _]| guard.decide(*slot, previews)));
     }
 
     /// The steps of all groups that have one in a phase, and what a sync does to the driver's second moments.

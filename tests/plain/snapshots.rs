@@ -17,7 +17,7 @@ fn kernels_are_as_kept() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots");
     let due: BTreeMap<String, String> =
         kept().into_iter().map(|(name, source)| (format!("{name}.wgsl"), source.wgsl)).collect();
-    assert_eq!(due.len(), 12);
+    assert_eq!(due.len(), 13);
     if std::env::var_os("LOOKAHEAD_RECORD").is_some_and(|value| value != "0") {
         for entry in std::fs::read_dir(&folder).unwrap() {
             std::fs::remove_file(entry.unwrap().path()).unwrap();
@@ -97,6 +97,7 @@ fn kept() -> Vec<(&'static str, Source)> {
         ("partial_alpha", recipe("adam", maintain, &everything, owned, |it| it.partial(Measure::Alpha))),
         ("finish_rows", kernels::finish(Measure::Rows, false, Shape::CPU)),
         ("moments_sums_adafactor", recipe("adafactor", None, &plain(), owned, |it| it.sums())),
-        ("guard_tried", kernels::decide(Decision::Tried)),
+        ("guard_tried", kernels::decide(Decision::Tried, None)),
+        ("guard_concludes_norm", kernels::decide(Decision::AtOnce, Some((true, Shape::GPU)))),
     ]
 }

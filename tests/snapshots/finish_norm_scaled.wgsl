@@ -1,4 +1,10 @@
 // finished Norm
+// Second pass of a reduction, over all its ranges.
+// The gradient is that of the loss times the loss scale.
+@group(0) @binding(5) var<storage, read> la_guard: array<u32>;
+
+override LA_WORKGROUP: u32;
+
 // Second pass of a reduction: adds the partial sums of a range (a row's, a tensor's, a group's or all), and concludes a
 // factor from them.
 
@@ -73,9 +79,6 @@ fn la_not_finite(bits: u32) -> f32 {
     return bitcast<f32>(bits);
 }
 
-// The gradient is that of the loss times the loss scale.
-@group(0) @binding(5) var<storage, read> la_guard: array<u32>;
-
 fn la_inverse_loss_scale() -> f32 {
     return bitcast<f32>(la_guard[4]);
 }
@@ -114,8 +117,6 @@ struct La_Range {
 @group(0) @binding(3) var<storage, read_write> la_results: array<vec2f>;
 @group(0) @binding(4) var<uniform> la_place: vec4u; // x: where the first range's factor goes
 
-override LA_WORKGROUP: u32;
-
 // The sums of LA_LANES neighbours each, in a fixed order; the first of them has it. To be called in uniform control flow.
 const LA_LANES = 256u;
 
@@ -132,13 +133,8 @@ fn la_sum_of_lanes(local: u32, value: La_Sum) -> La_Sum {
     return la_sums[local];
 }
 
-@compute @workgroup_size(LA_WORKGROUP)
-fn la_finish(
-    @builtin(workgroup_id) group: vec3u,
-    @builtin(num_workgroups) groups: vec3u,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let at = (group.x + group.y * groups.x) * (LA_WORKGROUP / LA_LANES) + local / LA_LANES;
+// Concludes range `at`, if there is one, by LA_LANES threads. To be called in uniform control flow.
+fn la_conclude(at: u32, local: u32) {
     let is_range = at < arrayLength(&la_ranges);
     var range = La_Range();
     if is_range {
@@ -152,4 +148,13 @@ fn la_finish(
     if is_range && local % LA_LANES == 0u {
         la_factors[la_place.x + at] = la_finalise(at, range.settings, sum);
     }
+}
+
+@compute @workgroup_size(LA_WORKGROUP)
+fn la_finish(
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+    @builtin(local_invocation_index) local: u32,
+) {
+    la_conclude((group.x + group.y * groups.x) * (LA_WORKGROUP / LA_LANES) + local / LA_LANES, local);
 }

@@ -97,7 +97,7 @@ const LA_ROW_HYPER = 2u;          // the members of `Hyper`: so many words go be
 @group(1) @binding(0) var<storage, read_write> la_guard: array<u32>;
 @group(1) @binding(1) var<storage, read_write> la_live: array<u32>; // two slots a group, as the ring's
 @group(1) @binding(2) var<storage, read_write> la_tables: array<u32>;
-@group(1) @binding(3) var<storage, read> la_results: array<vec2f>; // y: above 0 where a gradient is not finite
+@group(1) @binding(3) var<storage, read> la_norms: array<vec2f>; // y: above 0 where a gradient is not finite
 @group(1) @binding(4) var<storage, read> la_tried: array<vec2f>; // of updates: x above 0 where one is not finite
 
 fn la_word(index: u32) -> u32 {
@@ -106,6 +106,18 @@ fn la_word(index: u32) -> u32 {
 
 fn la_number(index: u32) -> f32 {
     return bitcast<f32>(la_word(index));
+}
+
+fn la_norm_found(j: u32) -> vec2f {
+    return la_norms[j];
+}
+
+fn la_update_found() -> vec2f {
+    return la_tried[0];
+}
+
+fn la_is_commanded() -> bool {
+    return (la_word(LA_AT_KIND) & (LA_SYNC_NOW | LA_START | LA_INIT_SYNCED)) != 0u;
 }
 
 // What one thread decides, for all to write down.
@@ -125,7 +137,8 @@ var<workgroup> la_decision: La_Decision;
 @compute @workgroup_size(LA_WORKGROUP)
 fn la_decide(@builtin(local_invocation_index) local: u32) {
     for (var j = local; j < la_word(LA_AT_RESULTS); j += LA_WORKGROUP) {
-        if la_results[j].y > 0.0 {
+        // A norm concluded here is the only one, and read by the thread that wrote it.
+        if la_norm_found(j).y > 0.0 {
             atomicStore(&la_bad, 1u);
         }
     }
@@ -133,7 +146,7 @@ fn la_decide(@builtin(local_invocation_index) local: u32) {
     workgroupBarrier();
     storageBarrier();
     if local == 0u {
-        la_decide_once(atomicLoad(&la_bad) != 0u, la_word(LA_AT_RESULTS) > 0u && la_tried[0].x > 0.0);
+        la_decide_once(atomicLoad(&la_bad) != 0u, la_word(LA_AT_RESULTS) > 0u && la_update_found().x > 0.0);
     }
     workgroupBarrier();
     let words = LA_HYPER_AT + la_word(LA_AT_HYPERS);
@@ -185,7 +198,7 @@ fn la_decide_once(gradient_is_bad: bool, update_is_bad: bool) {
     }
     let k = la_guard[state + LA_GROUP_CYCLE_K];
     let now = by_step + LA_ROW_STEP_WORDS * (steps % LA_ROWS);
-    let commanded = (kind & (LA_SYNC_NOW | LA_START | LA_INIT_SYNCED)) != 0u;
+    let commanded = la_is_commanded();
     // Too many steps were skipped for the tables: no more are taken.
     let known = la_tables[now + LA_ROW_STEP] == steps + 1u;
     // The host counts the average's steps from its own number of them.
