@@ -74,6 +74,8 @@ var<workgroup> la_decision: La_Decision;
 
 @compute @workgroup_size(LA_WORKGROUP)
 fn la_decide(@builtin(local_invocation_index) local: u32) {
+    // First, so that they have arrived by the barrier.
+    la_write_tables(local);
 #if concludes
     // Of a command nothing was measured, nor of frozen weights.
     if la_word(LA_AT_RESULTS) > 0u && !la_is_commanded() {
@@ -86,7 +88,6 @@ fn la_decide(@builtin(local_invocation_index) local: u32) {
             atomicStore(&la_bad, 1u);
         }
     }
-    la_write_tables(local);
     workgroupBarrier();
     storageBarrier();
     if local == 0u {

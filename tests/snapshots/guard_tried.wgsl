@@ -136,13 +136,14 @@ var<workgroup> la_decision: La_Decision;
 
 @compute @workgroup_size(LA_WORKGROUP)
 fn la_decide(@builtin(local_invocation_index) local: u32) {
+    // First, so that they have arrived by the barrier.
+    la_write_tables(local);
     for (var j = local; j < la_word(LA_AT_RESULTS); j += LA_WORKGROUP) {
         // A norm concluded here is the only one, and read by the thread that wrote it.
         if la_norm_found(j).y > 0.0 {
             atomicStore(&la_bad, 1u);
         }
     }
-    la_write_tables(local);
     workgroupBarrier();
     storageBarrier();
     if local == 0u {
