@@ -18,6 +18,7 @@ on_devices!(
     clipping_by_norm_whatever_the_size,
     clipping_one_large_among_small_ones,
     a_loss_scale_counts_in_the_norm,
+    a_call_between_steps_leaves_the_norm,
     trust_ratios_whatever_the_size,
     row_means_whatever_the_size,
     a_gradient_that_is_not_finite_reaches_the_weights,
@@ -114,6 +115,21 @@ async fn a_loss_scale_counts_in_the_norm(gpu: &Gpu) {
         let w = download(&optimizer, Field::Weights, "a").await;
         let error = relative(&w, |_| -0.5 / 128f64.sqrt());
         assert!(error < 3e-6, "loss scale {scale:e}: {}", w[0]);
+    }
+}
+
+/// A norm is of the step that measured it, though the loss scale has grown since.
+async fn a_call_between_steps_leaves_the_norm(gpu: &Gpu) {
+    for checks in [false, true] {
+        let guard = Guard::loss_scale(LossScale::default().initial(4.0).interval(1));
+        let guard = if checks { guard.check_updates() } else { guard };
+        let builder = Optimizer::builder(Sgd::new(0.1)).lookahead(Lookahead::default()).guard(guard);
+        let builder = builder.tensor("a", &[100]);
+        let mut optimizer = builder.build(&gpu.device, &gpu.queue).await.unwrap();
+        step(gpu, &mut optimizer, &[vec![4.0; 100]]).await;
+        assert_eq!(gradient_norms(&optimizer).await, [10.0], "updates checked: {checks}");
+        submit(gpu, |encoder| optimizer.sync_now(encoder)).unwrap();
+        assert_eq!(gradient_norms(&optimizer).await, [10.0], "updates checked: {checks}");
     }
 }
 
