@@ -1,5 +1,5 @@
 // The npm package in Node.js, on Dawn: `node web/package-tests/node.mjs`, after `cargo xtask web --build`. With a word, only
-// the tests whose names have it.
+// the tests whose names have it. One compares with the library on wgpu, which `cargo xtask web --test` builds.
 
 import assert from 'node:assert/strict';
 import { copyFile, mkdir, mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { needs, remark, runAll } from '../tests/runner.mjs';
+import { compare } from './bits.js';
 import { golden } from './golden.js';
 
 const here = resolve(fileURLToPath(import.meta.url), '..');
@@ -117,6 +118,19 @@ test('the trajectories of PyTorch and optax are met', () => on(dawn, async () =>
     told.push(await golden(file, (options) => Optimizer.create(options)));
   }
   remark(`largest error ${Math.max(...told.map(({ largest }) => largest)).toExponential(1)}`);
+}));
+
+test('every rule and option comes to the bits of the library on wgpu', () => on(dawn, async () => {
+  const tests = join(here, '../dist/tests');
+  const library = await import(pathToFileURL(join(tests, 'lookahead_wgpu_tests.js')));
+  // wgpu looks for `navigator` where this says that there is a page.
+  globalThis.Window = class Window {};
+  try {
+    await library.default({ module_or_path: await readFile(join(tests, 'lookahead_wgpu_tests_bg.wasm')) });
+    remark(await compare((options) => Optimizer.create(options), library));
+  } finally {
+    delete globalThis.Window;
+  }
 }));
 
 test('says so where there is no WebGPU, or no adapter', async () => {

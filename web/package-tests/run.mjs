@@ -1,5 +1,5 @@
 // The npm package in Chromium: `node web/package-tests/run.mjs`, after `cargo xtask web --build`. With a word, only the
-// tests whose names have it.
+// tests whose names have it. One compares with the library on wgpu, which `cargo xtask web --test` builds.
 //
 // Chromium is /usr/bin/chromium or $CHROMIUM.
 

@@ -1,6 +1,7 @@
 // What `run.mjs` runs in the browser. A test returns a remark, or nothing.
 
 import init, { initSync, LookaheadError, Optimizer } from 'lookahead-wgpu';
+import * as bits from './bits.js';
 import { assert, difference, near, thrown } from './check.js';
 import { golden } from './golden.js';
 import { adam, descend, globalNorm, sgd } from './reference.js';
@@ -162,6 +163,15 @@ const tests = {
     const count = told.reduce((all, each) => all + each.count, 0);
     assert(count === 127, `${count} trajectories`);
     return `${count} trajectories, largest error ${Math.max(...told.map((each) => each.largest)).toExponential(1)}`;
+  },
+
+  async 'every rule and option comes to the bits of the library on wgpu'() {
+    const library = await import('../dist/tests/lookahead_wgpu_tests.js');
+    await library.default();
+    const device = await pageDevice();
+    const told = await bits.compare((options) => Optimizer.create({ device, ...options }), library);
+    device.destroy();
+    return told;
   },
 
   async 'a kernel of the page writes gradients in place'() {

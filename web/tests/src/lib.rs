@@ -29,6 +29,8 @@ mod transforms;
 #[allow(dead_code, reason = "random models are made natively")]
 mod twin;
 
+mod bits;
+
 use std::{cell::RefCell, sync::Arc};
 
 use sources::pairs;
