@@ -208,6 +208,8 @@ pub fn build(workspace: &Workspace, install: bool) -> Result<(), WebError> {
     }
     let page = workspace.root.join(PAGE.folder);
     copy_folder(&web.join("page/static"), &page)?;
+    // Its sweeps run on the package.
+    copy_folder(&package, &page.join("package"))?;
     for file in ["uPlot.esm.js", "uPlot.min.css"] {
         copy(&web.join("node_modules/uplot/dist").join(file), &page.join("vendor").join(file))?;
     }

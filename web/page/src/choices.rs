@@ -1,6 +1,7 @@
 //! What a visitor can choose: the names that the command line knows, with its help.
 
 use clap::ValueEnum;
+use lookahead_wgpu::rules;
 use serde::Serialize;
 use train::rule::RuleName;
 use train::settings::PolicyName;
@@ -23,15 +24,18 @@ struct Rule {
     #[serde(flatten)]
     choice: Choice,
     learning_rate: f64,
+    /// As the JavaScript package takes it, but for its names of fields, which are camel case.
+    settings: Option<rules::Settings>,
 }
 
 impl Choices {
     /// All of them.
     pub fn all() -> Self {
-        let rules = RuleName::value_variants();
-        let rules = rules
-            .iter()
-            .map(|rule| Rule { choice: Choice::new(rule), learning_rate: rule.default_learning_rate() });
+        let rules = RuleName::value_variants().iter().map(|rule| {
+            let learning_rate = rule.default_learning_rate();
+            let settings = rules::settings(rule.rule(learning_rate).as_ref());
+            Rule { choice: Choice::new(rule), learning_rate, settings }
+        });
         Self {
             rules: rules.collect(),
             policies: PolicyName::value_variants().iter().map(Choice::new).collect(),

@@ -108,6 +108,18 @@ impl Trainer {
         })
     }
 
+    /// The pixels of the first images to train on, at most so many: a byte each, image after image.
+    pub fn pixels(&self, most: usize) -> Vec<u8> {
+        let Dataset { train, .. } = &self.dataset;
+        train.pixels[..most.min(train.len()) * self.dataset.pixels()].to_vec()
+    }
+
+    /// Their labels.
+    pub fn labels(&self, most: usize) -> Vec<u8> {
+        let labels = &self.dataset.train.labels;
+        labels[..most.min(labels.len())].to_vec()
+    }
+
     /// Trains on the digits from now on; all runs end.
     pub async fn use_digits(&mut self) -> Result<(), JsError> {
         self.replace(Dataset::digits().map_err(shown)?).await

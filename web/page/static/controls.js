@@ -3,7 +3,7 @@
 const form = document.getElementById('form');
 const field = form.elements;
 const adaptive = { curvature: 'corrected', scope: 'model', gradient: 'synchronised' };
-let learningRates = {};
+let rules = [];
 
 /** Offers the choices that the engine knows. `changed` is called whenever the visitor changes something. */
 export function begin(choices, changed) {
@@ -14,17 +14,22 @@ export function begin(choices, changed) {
   }));
   options(field.rule, choices.rules);
   options(field.policy, choices.policies);
-  learningRates = Object.fromEntries(choices.rules.map((rule) => [rule.name, rule.learning_rate]));
-  field.rule.addEventListener('change', () => { field.learning_rate.value = learningRates[field.rule.value]; });
+  ({ rules } = choices);
+  field.rule.addEventListener('change', () => { field.learning_rate.value = choice(field.rule.value).learning_rate; });
   form.addEventListener('submit', (event) => event.preventDefault());
   form.addEventListener('change', () => { refresh(); changed(); });
+}
+
+/** What the engine says of a rule. */
+export function choice(name) {
+  return rules.find((rule) => rule.name === name);
 }
 
 /** The settings of a new run. */
 export function usual(rule, hasLookahead) {
   return {
     rule,
-    learning_rate: learningRates[rule],
+    learning_rate: choice(rule).learning_rate,
     lookahead: hasLookahead ? [5, 0.5, 'maintain'] : null,
     adaptive: null,
   };
@@ -44,12 +49,35 @@ export function isRunValid() {
 export function run() {
   const number = (name) => field[name].valueAsNumber;
   const hasLookahead = field.lookahead.checked;
-  return {
+  return made({
     rule: field.rule.value,
     learning_rate: number('learning_rate'),
     lookahead: hasLookahead ? [number('k'), number('alpha'), field.policy.value] : null,
-    adaptive: hasLookahead && field.adaptive.checked ? { ...adaptive, alpha_low: number('alpha_low') } : null,
-  };
+    alpha_low: hasLookahead && field.adaptive.checked ? number('alpha_low') : null,
+  });
+}
+
+/** Settings of a run; with a least alpha, it is adaptive. */
+export function made({ alpha_low: low, ...others }) {
+  return { ...others, adaptive: low === null ? null : { ...adaptive, alpha_low: low } };
+}
+
+/** Whether a field of numbers takes this text. */
+export function takes(name, text) {
+  const copy = field[name].cloneNode();
+  copy.disabled = false;
+  copy.value = text;
+  return copy.validity.valid;
+}
+
+/** Whether a list has this choice. */
+export function offers(name, value) {
+  return [...field[name].options].some((option) => option.value === value);
+}
+
+/** Shows settings that all runs share. */
+export function share(shared) {
+  for (const [name, value] of Object.entries(shared)) field[name].value = value;
 }
 
 /** The settings that all runs share. */

@@ -4,8 +4,12 @@ import { Chart } from './chart.js';
 import * as controls from './controls.js';
 import { Pad, image, preview } from './draw.js';
 import * as files from './files.js';
+import { engine } from './jobs.js';
+import * as link from './link.js';
 import * as notice from './notice.js';
+import * as paths from './paths.js';
 import * as runs from './runs.js';
+import * as sweep from './sweep.js';
 
 /** Milliseconds between two times that figures and chart are shown anew. */
 const DRAW = 200;
@@ -29,7 +33,8 @@ let isAsking = false;
 let isOutdated = false;
 /** When so many images and steps were reported. */
 let reports = [];
-let saving = null;
+/** Who waits for images to train on. */
+let waiting = [];
 
 const run = (id) => all.find((run) => run.id === id);
 const isBegun = (run) => isTraining || run.step > 0;
@@ -51,6 +56,13 @@ const problems = {
   fatal: (message) => [`The engine stopped (${message}).`, reload],
   problem: (message) => [`That did not work: ${message}`, close],
 };
+/** The same of the sweeps' and paths' thread, where it is not the runs that have stopped. */
+const labProblems = {
+  insecure: problems.insecure,
+  'no-webgpu': problems['no-webgpu'],
+  'no-adapter': () => [problems['no-adapter']()[0], close],
+  lost: (message) => [`The sweeps' GPU was lost (${message}). Start what it did once more; the runs are untouched.`, close],
+};
 
 const told = {
   opened({ adapter, choices, dataset }) {
@@ -63,6 +75,7 @@ const told = {
     }
     isReady = true;
     told.dataset({ dataset });
+    follow();
   },
   dataset(message) {
     ({ dataset } = message);
@@ -104,6 +117,9 @@ const told = {
     }
     if (isOutdated) ask();
   },
+  images({ images }) {
+    waiting.shift()?.resolve(images);
+  },
   checkpoint({ name, step, bytes }) {
     files.save(`${name}-step-${step}.safetensors`, bytes, 'application/octet-stream');
     mention('Checkpoint saved.');
@@ -135,6 +151,8 @@ const told = {
     const [text, action] = problems[kind](message);
     notice.show(text, action);
     isReady &&= kind === 'problem';
+    for (const { reject } of waiting) reject(new Error(message));
+    waiting = [];
     say(isReady ? state() : 'Stopped.');
     refresh();
   },
@@ -253,6 +271,7 @@ function refresh() {
   at('reset').disabled = at('save').disabled = at('png').disabled = !isReady || !hasBegun();
   for (const id of ['lose', 'load', 'digits', 'data-files']) at(id).disabled = !isReady;
   for (const button of at('runs').querySelectorAll('button')) button.disabled = !isReady;
+  for (const section of sections) section.setReady(isReady);
 }
 
 /** Shows what changed, now and then. */
@@ -289,6 +308,59 @@ function showSpeed() {
   const shown = (value) => (value < 10 ? value.toFixed(1) : Math.round(value).toLocaleString());
   at('images-rate').textContent = shown(rate('images'));
   at('steps-rate').textContent = shown(rate('steps'));
+}
+
+// ---- sweeps and paths
+
+/** What their sections ask of the page. */
+const asked = {
+  run: () => run(selected).settings,
+  shared: controls.shared,
+  choice: controls.choice,
+  dataset: () => dataset,
+  isValid: controls.isValid,
+  images: (most) => new Promise((resolve, reject) => {
+    waiting.push({ resolve, reject });
+    send({ type: 'images', most });
+  }),
+  failed({ kind, message }) {
+    const [text, action] = (labProblems[kind] ?? problems.problem)(message);
+    notice.show(text, action);
+  },
+};
+const sections = [sweep.create(at('sweep'), asked), paths.create(at('paths'), asked)];
+
+engine().then((name) => { at('package').textContent = name; }, () => {});
+
+// ---- links
+
+/** Takes the settings over that the address carries. */
+function follow() {
+  try {
+    const found = link.read(location.hash.slice(1), controls);
+    if (!found) return;
+    if (hasBegun()) throw new Error('training has begun; press Reset, and open it again');
+    controls.share(found.shared);
+    if (found.runs.length === 0) return;
+    for (const { id } of all) send({ type: 'end', id });
+    all = [];
+    for (const settings of found.runs) insert(settings);
+    selected = all[0].id;
+    rebuild();
+  } catch (error) {
+    notice.show(`The link's settings were not taken: ${error.message}.`, close);
+  }
+}
+
+async function copyLink() {
+  if (!controls.isValid()) return;
+  history.replaceState(null, '', `#${link.written(all.map((run) => run.settings), controls.shared())}`);
+  try {
+    await navigator.clipboard.writeText(location.href);
+    mention('Link copied.');
+  } catch {
+    mention('The address has the link.');
+  }
 }
 
 // ---- drawing
@@ -345,6 +417,8 @@ at('train').addEventListener('click', () => {
 });
 // What is under way is told before it is forgotten.
 at('reset').addEventListener('click', () => send({ type: 'reset' }));
+at('link').addEventListener('click', copyLink);
+addEventListener('hashchange', () => { if (all.length > 0) follow(); });
 at('clear').addEventListener('click', () => pad.clear());
 at('digits').addEventListener('click', () => send({ type: 'digits' }));
 at('lose').addEventListener('click', () => send({ type: 'lose' }));

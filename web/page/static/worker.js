@@ -128,6 +128,12 @@ const answers = {
   async predict({ id, pixels }) {
     postMessage({ type: 'prediction', id, probabilities: begun.has(id) ? await trainer.predict(id, pixels) : null });
   },
+  async images({ most }) {
+    const { width, height, brightest } = dataset();
+    const [pixels, labels] = [trainer.pixels(most), trainer.labels(most)];
+    const images = { pixels, labels, inputs: width * height, scale: 1 / brightest };
+    postMessage({ type: 'images', images }, [pixels.buffer, labels.buffer]);
+  },
   async checkpoint({ id, name }) {
     const { first, losses } = tell(await trainer.settle(id), true);
     const bytes = await trainer.checkpoint(id);
