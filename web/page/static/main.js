@@ -269,7 +269,7 @@ function refresh() {
   at('train').textContent = isTraining ? 'Pause' : hasBegun() && !all.every((run) => run.isDone) ? 'Go on' : 'Train';
   at('train').disabled = !isReady;
   at('reset').disabled = at('save').disabled = at('png').disabled = !isReady || !hasBegun();
-  for (const id of ['lose', 'load', 'digits', 'data-files']) at(id).disabled = !isReady;
+  for (const id of ['lose', 'load', 'digits', 'data-files', 'link']) at(id).disabled = !isReady;
   for (const button of at('runs').querySelectorAll('button')) button.disabled = !isReady;
   for (const section of sections) section.setReady(isReady);
 }

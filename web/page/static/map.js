@@ -94,6 +94,7 @@ export class LossMap {
     const level = (loss) => (Number.isFinite(loss) ? Math.log(loss / least) / reach : 1);
     const levels = this.losses.map(level);
     const picture = new ImageData(PIXELS, PIXELS);
+    const pixels = new Uint32Array(picture.data.buffer);
     const last = this.grid - 1;
     const top = Math.round(PIXELS * (1 - (rows - 1) / last));
     for (let row = top; row < PIXELS; row++) {
@@ -104,7 +105,7 @@ export class LossMap {
         const below = levels[at] * (1 - u) + levels[at + 1] * u;
         const above = rows > 1 ? levels[at + this.grid] * (1 - u) + levels[at + this.grid + 1] * u : below;
         const band = Math.min(BANDS - 1, Math.floor((below * (1 - v) + above * v) * BANDS));
-        picture.data.set(shades[band], 4 * (row * PIXELS + column));
+        pixels[row * PIXELS + column] = shades[band];
       }
     }
     const canvas = new OffscreenCanvas(PIXELS, PIXELS);
@@ -119,7 +120,7 @@ function split(value, last) {
   return [whole, Math.max(0, value - whole)];
 }
 
-/** Colours from one to the other, as bytes. */
+/** Colours from one to the other, as a picture has them in its words. */
 function shadesOf(context, low, high) {
   const bytes = (colour) => {
     // Whatever it is written as, it is read as #rrggbb.
@@ -129,6 +130,7 @@ function shadesOf(context, low, high) {
   const [from, to] = [bytes(low), bytes(high)];
   return Array.from({ length: BANDS }, (_, band) => {
     const share = band / (BANDS - 1);
-    return [...from.map((value, i) => Math.round(value + share * (to[i] - value))), 255];
+    const mixed = from.map((value, i) => Math.round(value + share * (to[i] - value)));
+    return new Uint32Array(Uint8Array.of(...mixed, 255).buffer)[0];
   });
 }

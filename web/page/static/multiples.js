@@ -7,28 +7,33 @@ const [WIDTH, HEIGHT] = [160, 90];
 /** Points of a curve at most, each the mean of the losses of some steps. */
 const POINTS = 50;
 /** The highest loss that is drawn: more than what knowing nothing costs, which is ln 10. */
-const HIGHEST = 5;
+const HIGHEST = 4;
 const SVG = 'http://www.w3.org/2000/svg';
 
 /** Losses of a run so far. */
 class Curve {
   constructor(steps) {
-    Object.assign(this, { bucket: Math.max(1, Math.ceil(steps / POINTS)), points: [], sum: 0, step: 0, loss: null });
+    Object.assign(this, { bucket: Math.max(1, Math.ceil(steps / POINTS)), points: [], part: [], step: 0, hasDiverged: false });
   }
 
   add(losses) {
     for (const loss of losses) {
       this.step += 1;
-      this.hasDiverged = !Number.isFinite(loss);
-      if (this.hasDiverged) return;
-      this.sum += loss;
-      if (this.step % this.bucket > 0) continue;
-      this.loss = this.sum / this.bucket;
-      this.sum = 0;
-      this.points.push([this.step, this.loss]);
+      this.hasDiverged ||= !Number.isFinite(loss);
+      this.part.push(loss);
+      if (this.hasDiverged || this.part.length < this.bucket) continue;
+      this.points.push([this.step, mean(this.part)]);
+      this.part = [];
     }
   }
+
+  /** The last mean; before there is one, that of what there is. */
+  get loss() {
+    return this.points.at(-1)?.[1] ?? (this.part.length > 0 ? mean(this.part) : null);
+  }
 }
+
+const mean = (values) => values.reduce((a, b) => a + b) / values.length;
 
 export class Multiples {
   /**

@@ -18,12 +18,12 @@ class Drawing {
   }
 
   warmed({ step }) {
-    this.view.say(`Step ${step} of ${this.steps}.`);
+    this.view.show(`Step ${step} of ${this.steps}`);
   }
 
   walked({ fast, slow, step }) {
     this.map.walk(fast, slow);
-    this.view.say(`Step ${step} of ${this.steps}.`);
+    this.view.show(`Step ${step} of ${this.steps}`);
   }
 
   framed({ frame, grid, images, losses: { start, fastEnd, slowEnd } }) {
@@ -37,7 +37,7 @@ class Drawing {
 
   row({ row, losses }) {
     this.map.add(losses);
-    this.view.say(`Map: ${row + 1} of ${this.grid} rows.`);
+    this.view.show(`Map: ${row + 1} of ${this.grid} rows`);
     this.view.range(this.map.range);
   }
 
@@ -64,6 +64,7 @@ export function create(root, page) {
       [low.textContent, high.textContent] = range?.map((loss) => loss.toPrecision(2)) ?? ['', ''];
     },
     say: (text) => section.say(text),
+    show: (text) => section.show(text),
   };
   const section = new Section(root, page, (fields) => {
     const settings = page.run();

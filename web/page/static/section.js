@@ -17,6 +17,7 @@ export class Section {
     this.fields = this.form.querySelector('fieldset');
     this.button = this.form.querySelector('button');
     this.status = root.querySelector('[role=status]');
+    this.progress = root.querySelector('.progress');
     this.start = this.button.textContent;
     this.form.addEventListener('submit', (event) => {
       event.preventDefault();
@@ -26,8 +27,16 @@ export class Section {
 
   get isBusy() { return this.fields.disabled; }
 
+  /** What goes on; screen readers say it. */
   say(text) {
-    this.status.textContent = text;
+    if (this.status.textContent !== text) this.status.textContent = text;
+    this.progress.textContent = '';
+  }
+
+  /** How far it is, which they are spared. */
+  show(text) {
+    this.say('Training.');
+    this.progress.textContent = text;
   }
 
   /** Whether there is an engine to ask for images. */
@@ -40,11 +49,13 @@ export class Section {
     if (!this.page.isValid()) return;
     try {
       const { type, request, told } = this.prepare(this.form.elements);
+      this.isStopped = false;
       this.#setBusy(true);
       this.say('Starting…');
       const images = await this.page.images(this.#most());
       const { seed, batch } = this.page.shared();
-      this.job = jobs.begin(type, { ...request, seed, batch, images }, (message) => this.#told(message, told));
+      if (this.isStopped) this.#end('Stopped.');
+      else this.job = jobs.begin(type, { ...request, seed, batch, images }, (message) => this.#told(message, told));
     } catch (error) {
       this.#end(`That did not work: ${error.message}`);
     }
@@ -56,6 +67,7 @@ export class Section {
   }
 
   #stop() {
+    this.isStopped = true;
     if (this.job !== null) jobs.stop(this.job);
   }
 

@@ -63,7 +63,7 @@ export function create(root, page) {
       if (type === 'losses') {
         multiples.add(parts);
         step += Math.max(...parts.map(({ losses }) => losses.length));
-        section.say(`Step ${step} of ${steps}.`);
+        section.show(`Step ${step} of ${steps}`);
       } else if (isStopped) {
         section.say(`Stopped at step ${step} of ${steps}.`);
       } else {

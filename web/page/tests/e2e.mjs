@@ -3,81 +3,30 @@
 // Chromium is /usr/bin/chromium or $CHROMIUM. Screenshots go to web/dist/screenshots.
 
 import assert from 'node:assert/strict';
-import { AsyncLocalStorage } from 'node:async_hooks';
 import { execFile } from 'node:child_process';
 import { mkdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { launch, launchSeveral } from '../../tests/browser.mjs';
-import { needs, remark, runAll } from '../../tests/runner.mjs';
-import { serve } from '../../tests/server.mjs';
+import { launch } from '../../tests/browser.mjs';
+import { remark, runAll } from '../../tests/runner.mjs';
 import { longestTask } from './busy.mjs';
 import { idx } from './idx.mjs';
+import './lab.mjs';
+import './link.mjs';
+import './network.mjs';
+import { begins, browsers, close, open, ready, root, screenshots, status, test, testAlone, tests, told } from './page.mjs';
 
-const root = resolve(fileURLToPath(import.meta.url), '../../../..');
-const dist = join(root, 'web/dist');
-const screenshots = join(dist, 'screenshots');
 /** SwiftShader, as Chromium brings it, for the native program. */
 const driver = process.env.SWIFTSHADER_ICD ?? '/usr/lib/chromium/vk_swiftshader_icd.json';
-/** Milliseconds that anything may take on a busy machine. */
-const PATIENCE = 240_000;
 /** Milliseconds from which browsers call a task on the main thread long. */
 const LONG_TASK = 50;
 
-/** The browser of the test at work. */
-const own = new AsyncLocalStorage();
-
-const tests = [];
-const test = (name, run) => tests.push({ name, run: (browser) => own.run(browser, run) });
-/** One that has the machine to itself. */
-const testAlone = (name, run) => { test(name, run); tests.at(-1).isAlone = true; };
-
-needs(join(dist, 'page/index.html'), 'cargo xtask web --build');
-const address = await serve(join(dist, 'page'));
-const browsers = await launchSeveral();
-
-/** A new page, whose worker runs `patch` first. Errors on it are failures. */
-async function open({ patch, ...options } = {}, from = own.getStore()) {
-  const context = await from.newContext({ viewport: { width: 1280, height: 900 }, acceptDownloads: true, ...options });
-  const page = await context.newPage();
-  page.setDefaultTimeout(PATIENCE);
-  page.errors = [];
-  page.on('pageerror', (error) => page.errors.push(error.message));
-  if (patch) {
-    await page.route('**/worker.js', async (route) => {
-      const response = await route.fetch();
-      await route.fulfill({ response, body: `${patch}\n${await response.text()}` });
-    });
-  }
-  await page.goto(address);
-  return page;
-}
-
-async function close(page) {
-  assert.deepEqual(page.errors, [], 'no script failed');
-  await page.context().close();
-}
-
-/** Waits until an element's text begins so. */
-const begins = (page, id, words) => page.waitForFunction(
-  ([id, words]) => document.getElementById(id).textContent.startsWith(words), [id, words]);
-const status = (page, text) => page.waitForFunction(
-  (text) => document.getElementById('status').textContent === text, text);
-const ready = async (page) => { await status(page, 'Ready.'); return page; };
 const step = (page, run) => page.locator(`[data-run="${run}"]`).getAttribute('data-step').then(Number);
 const reach = (page, run, step) => page.waitForFunction(
   ([run, step]) => Number(document.querySelector(`[data-run="${run}"]`).dataset.step) >= step, [run, step]);
 const figure = async (page, run, key) => Number(await page.locator(`[data-run="${run}"] .${key}`).getAttribute('value'));
 const epoch = async (page, run) => JSON.parse(await page.locator(`[data-run="${run}"]`).getAttribute('data-epoch'));
-/** The message that the page shows, once it has these words. */
-async function told(page, words) {
-  const message = page.locator('#notice p').filter({ hasText: words, visible: true });
-  await message.waitFor();
-  return (await message.textContent()).trim();
-}
-
 /** Whether the whole of it is on the screen. */
 const isInSight = (locator) => locator.evaluate((element) => {
   const { top, bottom } = element.getBoundingClientRect();

@@ -49,9 +49,12 @@ async function work({ type, job, ...request }) {
   try {
     opening ??= open();
     opened = await opening;
-    await kinds[type](opened.kernels, request, (message) => postMessage({ job, ...message }), stop.signal);
-    if (opened.wrong) throw refused(opened);
-    postMessage({ job, type: 'ended', isStopped: stop.signal.aborted });
+    const tell = (message) => {
+      if (opened.wrong) throw refused(opened);
+      postMessage({ job, ...message });
+    };
+    await kinds[type](opened.kernels, request, tell, stop.signal);
+    tell({ type: 'ended', isStopped: stop.signal.aborted });
   } catch (error) {
     if (!opened) opening = null;
     // What fails because the device was lost does so before the news comes.

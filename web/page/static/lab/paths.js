@@ -11,12 +11,12 @@ const GRID = 25;
 const KEPT = 16;
 /** Steps of the warm-up that are submitted at once. */
 const STRIDE = 20;
-/** A cycle that ends by itself nowhere: these end when they are told to, so that the last fast weights are seen. */
+/** Steps of a cycle that does not end by itself: it is told to, so that its last fast weights are seen. */
 const NEVER = 1_000_000;
 
 /**
- * Trains up to the step `from`, then `cycles` cycles whose weights are kept. From the first of them on the paths are told as
- * they grow; then the map, row by row.
+ * Trains up to the step `from`, then `cycles` cycles whose weights are kept. The paths are told as they grow, on the plane
+ * that they span so far; then the map, row by row.
  */
 export async function paths(kernels, { options, images: given, from, cycles, batch, seed }, tell, signal) {
   const { k } = options.lookahead;
@@ -27,20 +27,19 @@ export async function paths(kernels, { options, images: given, from, cycles, bat
   try {
     training = await Training.create(kernels, images, { options: own, steps, batch, seed });
     await warmUp(training, steps - cycles * k, k, tell, signal);
-    const begun = training.done;
-    const walk = [await weights(training)];
-    const [fast, slow] = [[walk], [walk[0]]];
+    const start = await weights(training);
+    const [fast, slow] = [[[start]], [start]];
     let plane = null;
     for (let cycle = 0; cycle < cycles && !signal.aborted; cycle++) {
       const [kept, after] = await one(training, k);
       fast[cycle].push(...kept);
       slow.push(after);
-      // The paper's: through the first, middle and last fast weights of one inner loop.
-      const [loop] = fast;
-      plane ??= through(loop[0], loop[Math.floor(loop.length / 2)], loop.at(-1), [...fast.flat(), ...slow]);
+      // Of one cycle the paper's: through the first, middle and last fast weights of the inner loop.
+      const all = fast.flat();
+      plane = through(all[0], all[Math.floor(all.length / 2)], all.at(-1), [...all, ...slow]);
       if (plane) {
         const on = (all) => all.map((each) => onPlane(plane, each));
-        tell({ type: 'walked', fast: fast.map(on), slow: on(slow), from: begun, step: training.done });
+        tell({ type: 'walked', fast: fast.map(on), slow: on(slow), step: training.done });
       }
       fast.push([after]);
     }

@@ -4,13 +4,17 @@ import { Optimizer } from '../package/lookahead_wgpu.js';
 import { Network, beginning, shape } from './network.js';
 import { random, shuffled } from './random.js';
 
+/** Images in an order after which it begins again, at most. */
+const LONGEST = 2 ** 20;
+
 export class Training {
   /** A run with these options of the package's, over `steps` batches that are the same for the same seed. */
   static async create(kernels, images, { options, steps, batch, seed }) {
     const rows = Math.min(batch, images.count);
     const next = random(seed);
     const values = beginning(shape(images.inputs), next);
-    const order = shuffled(steps * rows, images.count, next);
+    const turns = Math.min(steps, Math.max(1, Math.floor(LONGEST / rows)));
+    const order = shuffled(turns * rows, images.count, next);
     const network = new Network(kernels, images, { rows, order, steps });
     const { device, weights, gradients } = network;
     device.queue.writeBuffer(weights, 0, values);
