@@ -183,7 +183,7 @@ pub fn build_tests(workspace: &Workspace, install: bool) -> Result<(), WebError>
     Ok(bindgen("bindgen", &built(workspace, "debug", &TESTS), &folder, TESTS.name).run()?)
 }
 
-/// Makes `web/dist/package` and `web/dist/page`.
+/// Makes `web/dist/package`, and `web/dist/page` with a copy of it inside.
 pub fn build(workspace: &Workspace, install: bool) -> Result<(), WebError> {
     let web = workspace.root.join("web");
     WEB.provide(install)?;
@@ -208,7 +208,7 @@ pub fn build(workspace: &Workspace, install: bool) -> Result<(), WebError> {
     }
     let page = workspace.root.join(PAGE.folder);
     copy_folder(&web.join("page/static"), &page)?;
-    // Its sweeps run on the package.
+    // Sweeps and paths run on it.
     copy_folder(&package, &page.join("package"))?;
     for file in ["uPlot.esm.js", "uPlot.min.css"] {
         copy(&web.join("node_modules/uplot/dist").join(file), &page.join("vendor").join(file))?;

@@ -12,10 +12,13 @@ import { launch } from '../../tests/browser.mjs';
 import { remark, runAll } from '../../tests/runner.mjs';
 import { longestTask } from './busy.mjs';
 import { idx } from './idx.mjs';
-import './lab.mjs';
 import './link.mjs';
 import './network.mjs';
-import { begins, browsers, close, open, ready, root, screenshots, status, test, testAlone, tests, told } from './page.mjs';
+import {
+  begins, browsers, close, open, ready, root, screenshots, status, test, testAlone, tests, told,
+} from './page.mjs';
+import './paths.mjs';
+import './sweeps.mjs';
 
 /** SwiftShader, as Chromium brings it, for the native program. */
 const driver = process.env.SWIFTSHADER_ICD ?? '/usr/lib/chromium/vk_swiftshader_icd.json';

@@ -34,7 +34,8 @@ const measured = (page, request) => page.evaluate(async ({ PIXELS, LABELS, ORDER
   const adapter = await navigator.gpu.requestAdapter();
   const device = await adapter.requestDevice();
   const images = new Images(device, { pixels: new Uint8Array(PIXELS), labels: LABELS, inputs: INPUTS, scale: 1 / 255 });
-  const network = new Network(new Kernels(device), images, { rows: ROWS, order: Uint32Array.from(ORDER), steps: 3, hidden: HIDDEN });
+  const order = Uint32Array.from(ORDER);
+  const network = new Network(new Kernels(device), images, { rows: ROWS, order, steps: 3, hidden: HIDDEN });
   device.queue.writeBuffer(network.weights, 0, Float32Array.from(weights));
   const encoder = device.createCommandEncoder();
   network.train(encoder);

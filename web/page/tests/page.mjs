@@ -61,3 +61,10 @@ export async function told(page, words) {
   await message.waitFor();
   return (await message.textContent()).trim();
 }
+
+/** Presses the button that begins what a section does, or stops it. */
+export const press = (page, section) => page.click(`#${section} form button`);
+/** Waits for a section's words. */
+export const says = (page, section, words) => page.locator(`#${section} form p`).filter({ hasText: words }).waitFor();
+/** The seconds since then. */
+export const seconds = (began) => ((Date.now() - began) / 1000).toFixed(1);

@@ -1,30 +1,15 @@
-// Sweeps, and paths on the loss surface, on the npm package.
+// Sweeps, on the npm package.
 
 import assert from 'node:assert/strict';
-import { join } from 'node:path';
 import { remark } from '../../tests/runner.mjs';
-import { close, open, ready, screenshots, status, test, told } from './page.mjs';
+import { close, open, press, ready, says, seconds, status, test, told } from './page.mjs';
 
-const press = (page, section) => page.click(`#${section} form button`);
-/** Waits for a section's words. */
-const says = (page, section, words) => page.locator(`#${section} form p`).filter({ hasText: words }).waitFor();
 /** The words of each small chart, and the heights of its curves' points on the screen, where down is less. */
 const charts = (page) => page.locator('#multiples svg').evaluateAll((all) => all.map((svg) => ({
   words: svg.ariaLabel,
   curves: [...svg.querySelectorAll('path')].map((path) => (
     [...path.getAttribute('d').matchAll(/ ([\d.]+)/g)].map(([, height]) => Number(height)))),
 })));
-/** How many pixels the map has of each colour. */
-const colours = async (page) => new Map(await page.locator('#paths canvas').evaluate((canvas) => {
-  const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
-  const counts = new Map();
-  for (let at = 0; at < data.length; at += 4) {
-    const colour = data.slice(at, at + 3).join();
-    counts.set(colour, (counts.get(colour) ?? 0) + 1);
-  }
-  return [...counts];
-}));
-const seconds = (began) => ((Date.now() - began) / 1000).toFixed(1);
 
 test('sweeps learning rates, with and without Lookahead, and names both engines', async () => {
   const page = await ready(await open());
@@ -66,41 +51,6 @@ test('sweeps k and alpha until it is stopped, while the runs train', async () =>
   await close(page);
 });
 
-test('draws the paths of fast and slow weights over the loss, in any width and scheme', async () => {
-  const page = await ready(await open());
-  await page.fill('#paths [name=cycles]', '1');
-  const began = Date.now();
-  await press(page, 'paths');
-  await says(page, 'paths', 'Done.');
-  remark(`drawn in ${seconds(began)} s`);
-  const caption = await page.textContent('#paths figcaption');
-  remark(caption);
-  const [before, fast, slow] = caption.match(/beginning ([\d.]+), at the last fast weights ([\d.]+), at the slow weights after them ([\d.]+):/)
-    .slice(1).map(Number);
-  assert.ok(slow < before && fast < before, 'it learns');
-  assert.equal(await page.getAttribute('#paths canvas', 'aria-label'), caption);
-  const [low, high] = (await page.locator('#paths .key data').allTextContents()).map(Number);
-  assert.ok(low > 0 && low <= slow * 1.05 && slow <= high * 1.05, `a map from ${low} to ${high}`);
-  const pixels = await colours(page);
-  assert.ok(pixels.get('213,94,0') > 500, 'a slow path');
-  assert.ok(pixels.get('22,25,29') > 100, 'a fast path');
-  assert.ok([...pixels.values()].filter((count) => count > 2000).length >= 8, 'bands of the loss');
-  await page.fill('#sweep [name=steps]', '30');
-  await press(page, 'sweep');
-  await says(page, 'sweep', 'Done');
-  for (const [device, width] of [['desktop', 1280], ['phone', 360]]) {
-    for (const colorScheme of ['light', 'dark']) {
-      await page.emulateMedia({ colorScheme });
-      await page.setViewportSize({ width, height: 800 });
-      // Charts take their new width a little later.
-      await page.waitForFunction(() => document.documentElement.scrollWidth <= innerWidth, null, { timeout: 10_000 });
-      await page.evaluate(() => scrollTo(0, 0));
-      await page.screenshot({ path: join(screenshots, `lab-${device}-${colorScheme}.png`), fullPage: true });
-    }
-  }
-  await close(page);
-});
-
 test('says which runs of a sweep have diverged', async () => {
   const page = await ready(await open());
   await page.selectOption('[name=rule]', 'lamb');
@@ -134,15 +84,6 @@ test('sweeps with every rule of the form', async () => {
   assert.equal(end.type, 'ended', end.message);
   assert.deepEqual(end.steps, [end.rules.map(() => 6)]);
   remark(`${end.rules.length}: ${[...new Set(end.rules)].join(', ')}`);
-  await close(page);
-});
-
-test('says that weights on one line make no plane', async () => {
-  const page = await ready(await open());
-  await page.fill('[name=k]', '1');
-  await page.fill('#paths [name=cycles]', '1');
-  await press(page, 'paths');
-  await says(page, 'paths', 'These weights are on one line');
   await close(page);
 });
 
