@@ -88,6 +88,8 @@ export class Section {
   }
 
   #setBusy(isBusy) {
+    // A field that had the focus would lose it to nothing.
+    if (isBusy && this.fields.contains(document.activeElement)) this.button.focus();
     this.fields.disabled = isBusy;
     this.#refresh();
   }
