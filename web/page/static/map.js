@@ -58,23 +58,28 @@ export class LossMap {
     ];
     const on = (path) => path.map(place);
     const casing = colour('--card');
-    for (const path of this.fast) this.#path(on(path), colour('--ink'), casing, 4, [10, 7], 4.5);
-    this.#path(on(this.slow), colour('--run-1'), casing, 5.5, [], 9);
+    const [fast, slow] = [this.fast.map(on), on(this.slow)];
+    for (const path of fast) this.#line(path, colour('--ink'), casing, 4, [10, 7]);
+    this.#line(slow, colour('--run-1'), casing, 5.5);
+    // Slow weights may lie on fast ones, which are seen within them.
+    this.#dots(slow, colour('--run-1'), casing, 9);
+    for (const path of fast) this.#dots(path, colour('--ink'), casing, 4.5);
   }
 
-  /** A path with dots, on a wider one of another colour. */
-  #path(points, colour, casing, width, dash, radius) {
+  /** A path, on a wider one of another colour. */
+  #line(points, colour, casing, width, dash = []) {
     const { context } = this;
-    const line = (style, width, dash) => {
-      Object.assign(context, { strokeStyle: style, lineWidth: width, lineJoin: 'round' });
-      context.setLineDash(dash);
+    for (const [style, size, dashes] of [[casing, width + 4, []], [colour, width, dash]]) {
+      Object.assign(context, { strokeStyle: style, lineWidth: size, lineJoin: 'round' });
+      context.setLineDash(dashes);
       context.beginPath();
       for (const point of points) context.lineTo(...point);
       context.stroke();
-      context.setLineDash([]);
-    };
-    line(casing, width + 4, []);
-    line(colour, width, dash);
+    }
+  }
+
+  #dots(points, colour, casing, radius) {
+    const { context } = this;
     for (const [x, y] of points) {
       for (const [style, size] of [[casing, radius + 2], [colour, radius]]) {
         context.fillStyle = style;

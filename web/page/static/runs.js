@@ -51,52 +51,74 @@ export function lossText({ loss, hasDiverged }) {
   return hasDiverged ? 'diverged' : loss?.toPrecision(3) ?? '–';
 }
 
-/** Makes the cards anew: runs were added, removed or set otherwise. */
+const more = document.createElement('button');
+Object.assign(more, { type: 'button', id: 'add', textContent: '+ Compare another run' });
+
+/**
+ * Shows the cards: runs were added, removed or set otherwise. What did not change stays, since it may be what the visitor
+ * is pressing: leaving a field changes the settings.
+ */
 export function render(runs, selected, { select, remove, add }) {
-  const cards = runs.map((run) => {
-    const card = document.createElement('div');
-    card.className = 'run';
-    card.dataset.run = run.id;
-    card.style.setProperty('--colour', `var(--run-${run.colour})`);
-    const label = document.createElement('label');
-    const radio = document.createElement('input');
-    Object.assign(radio, { type: 'radio', name: 'run', value: run.id, checked: run.id === selected });
-    radio.addEventListener('change', () => select(run.id));
-    const name = document.createElement('strong');
-    name.textContent = title(run.settings);
-    const how = document.createElement('small');
-    how.textContent = subtitle(run.settings);
-    const figures = document.createElement('div');
-    figures.className = 'figures';
-    const captions = run.settings.lookahead
-      ? [['loss', 'loss'], ['slow', 'slow weights'], ['fast', 'fast weights']]
-      : [['loss', 'loss'], ['fast', 'test accuracy']];
-    for (const [key, caption] of captions) {
-      const figure = document.createElement('div');
-      const text = document.createElement('span');
-      text.textContent = caption;
-      const value = document.createElement('data');
-      value.className = key;
-      figure.append(text, value);
-      figures.append(figure);
+  for (const card of list.querySelectorAll('.run')) {
+    if (!runs.some(({ id }) => String(id) === card.dataset.run)) card.remove();
+  }
+  if (!more.isConnected) list.append(more);
+  more.onclick = add;
+  more.hidden = runs.length >= MOST;
+  const isRemovable = runs.length > 1;
+  for (const run of runs) {
+    const isSelected = run.id === selected;
+    const look = JSON.stringify([run.settings, isRemovable]);
+    const shown = list.querySelector(`[data-run="${run.id}"]`);
+    if (shown?.dataset.look === look) {
+      shown.querySelector('input').checked = isSelected;
+      continue;
     }
-    const progress = document.createElement('small');
-    progress.className = 'progress';
-    label.append(radio, name, how, figures, progress);
-    card.append(label);
-    if (runs.length > 1) {
-      const button = document.createElement('button');
-      Object.assign(button, { type: 'button', textContent: '×', ariaLabel: `Remove ${title(run.settings)}` });
-      button.addEventListener('click', () => remove(run.id));
-      card.append(button);
-    }
-    return card;
-  });
-  const more = document.createElement('button');
-  Object.assign(more, { type: 'button', id: 'add', textContent: '+ Compare another run', hidden: runs.length >= MOST });
-  more.addEventListener('click', add);
-  list.replaceChildren(...cards, more);
+    const made = cardOf(run, { isSelected, isRemovable, select, remove });
+    made.dataset.look = look;
+    if (shown) shown.replaceWith(made); else more.before(made);
+  }
   runs.forEach(refresh);
+}
+
+function cardOf(run, { isSelected, isRemovable, select, remove }) {
+  const card = document.createElement('div');
+  card.className = 'run';
+  card.dataset.run = run.id;
+  card.style.setProperty('--colour', `var(--run-${run.colour})`);
+  const label = document.createElement('label');
+  const radio = document.createElement('input');
+  Object.assign(radio, { type: 'radio', name: 'run', value: run.id, checked: isSelected });
+  radio.addEventListener('change', () => select(run.id));
+  const name = document.createElement('strong');
+  name.textContent = title(run.settings);
+  const how = document.createElement('small');
+  how.textContent = subtitle(run.settings);
+  const figures = document.createElement('div');
+  figures.className = 'figures';
+  const captions = run.settings.lookahead
+    ? [['loss', 'loss'], ['slow', 'slow weights'], ['fast', 'fast weights']]
+    : [['loss', 'loss'], ['fast', 'test accuracy']];
+  for (const [key, caption] of captions) {
+    const figure = document.createElement('div');
+    const text = document.createElement('span');
+    text.textContent = caption;
+    const value = document.createElement('data');
+    value.className = key;
+    figure.append(text, value);
+    figures.append(figure);
+  }
+  const progress = document.createElement('small');
+  progress.className = 'progress';
+  label.append(radio, name, how, figures, progress);
+  card.append(label);
+  if (isRemovable) {
+    const button = document.createElement('button');
+    Object.assign(button, { type: 'button', textContent: '×', ariaLabel: `Remove ${title(run.settings)}` });
+    button.addEventListener('click', () => remove(run.id));
+    card.append(button);
+  }
+  return card;
 }
 
 /** Shows a run's figures. The exact ones of its last epoch stand in the card's attributes. */
