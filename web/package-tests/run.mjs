@@ -103,6 +103,22 @@ test('the types name every call, and no other', async () => {
   assert.ok(typed.length > 20, `${typed}`);
 });
 
+test('the README\'s page runs on a package from a CDN', async () => {
+  const readme = await readFile(join(web, 'README.md'), 'utf8');
+  const [, html] = /```html\n(.*?)```/s.exec(readme);
+  const page = await (await browser.newContext()).newPage();
+  await page.route('**/cdn.html', (route) => route.fulfill({ contentType: 'text/html', body: html }));
+  await page.route('https://cdn.jsdelivr.net/npm/lookahead-wgpu@0.1/*', async (route) => {
+    const file = new URL(route.request().url()).pathname.split('/').at(-1);
+    const headers = { 'access-control-allow-origin': '*', 'content-type': 'text/javascript' };
+    await route.fulfill({ headers, body: await readFile(join(web, 'dist/package', file)) });
+  });
+  await page.goto(`${address}cdn.html`);
+  await page.waitForFunction(() => document.title.startsWith('on '), null, { timeout: PATIENCE });
+  remark(await page.title());
+  await page.context().close();
+});
+
 test('a freed optimizer leaves its device to the garbage collector', async () => {
   const page = await open();
   await page.evaluate(async () => {
