@@ -67,9 +67,8 @@ impl Limits {
 
     /// What `limit` gives for each name, which is the field's.
     pub fn by_name(limit: impl Fn(&'static str) -> u64) -> Self {
-        let mut limits = Self::default();
         macro_rules! take {
-            ($($name:ident: $kind:ty),*) => { $(limits.$name = limit(stringify!($name)) as $kind;)* };
+            ($($name:ident: $kind:ty),*) => { Self { $($name: limit(stringify!($name)) as $kind),* } };
         }
         take!(
             max_buffer_size: u64, max_storage_buffer_binding_size: u64, max_uniform_buffer_binding_size: u64,
@@ -78,8 +77,7 @@ impl Limits {
             max_bindings_per_bind_group: u32, max_compute_invocations_per_workgroup: u32,
             max_compute_workgroup_size_x: u32, max_compute_workgroup_size_y: u32,
             max_compute_workgroup_size_z: u32, max_compute_workgroups_per_dimension: u32
-        );
-        limits
+        )
     }
 
     /// Bytes of the largest buffer that can be bound whole.
