@@ -240,7 +240,7 @@ impl Adapter {
         }
         let mut text = format!(
             "\nThe tensors of a network against one of as many parameters: lookahead(adam).\n\
-             {:13} {:>7} {:>11} {:>10} {:>8} {:>10} {:>10} {:>6} {:>6} {:>6}\n",
+             {:25} {:>7} {:>11} {:>10} {:>8} {:>10} {:>10} {:>6} {:>6} {:>6}\n",
             "network",
             "tensors",
             "parameters",
@@ -254,7 +254,7 @@ impl Adapter {
         );
         for row in &self.tensors {
             text += &format!(
-                "{:13} {:>7} {:>11} {:>10} {:>8} {:>7} ms {:>10} {:>6.3} {:>6.2} {:>6}\n",
+                "{:25} {:>7} {:>11} {:>10} {:>8} {:>7} ms {:>10} {:>6.3} {:>6.2} {:>6}\n",
                 row.network,
                 row.tensors,
                 count(row.parameters),

@@ -49,6 +49,8 @@ impl Rows<'_> {
 const COPY_KERNEL: &str = "copy kernel";
 const RECORDING: &str = "recording";
 const AUTOTUNE: &str = "autotune";
+/// Each tensor's weights and gradients are in buffers of the caller's, as another library allocates them.
+const APART: &str = "ResNet-50, buffers apart";
 
 fn added_to(rule: &str) -> String {
     format!("what Lookahead adds to {rule}")
@@ -284,13 +286,17 @@ fn option(
 }
 
 /// Networks of many tensors: names and shapes.
-fn networks(width: usize) -> [(&'static str, resnet50::Tensors); 2] {
+fn networks(width: usize) -> [(&'static str, resnet50::Tensors); 3] {
     // Little to move: what a dispatch and a submission cost stands out.
     let layer = |index: usize| {
         let weight = if index < 6 { vec![320, 320] } else { vec![320, 348] };
         [(format!("{index}.weight"), weight), (format!("{index}.bias"), vec![320])]
     };
-    [("ResNet-50", resnet50::tensors(width)), ("small network", (0..10).flat_map(layer).collect())]
+    [
+        ("ResNet-50", resnet50::tensors(width)),
+        (APART, resnet50::tensors(width)),
+        ("small network", (0..10).flat_map(layer).collect()),
+    ]
 }
 
 /// lookahead(adam) over the tensors of a network, against one of as many values, and against the floor.
@@ -302,8 +308,12 @@ fn tensors(
 ) -> Result<TensorsRow, Failure> {
     let builder = || Optimizer::builder(Adam::default()).lookahead(lookahead());
     let values = shapes.iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
-    let many = shapes.iter().fold(builder(), |builder, (name, shape)| builder.tensor(name, shape));
-    let mut many = Subject::owned(gpu, many)?;
+    let mut many = if network == APART {
+        Subject::apart(gpu, builder(), shapes)?
+    } else {
+        let owned = shapes.iter().fold(builder(), |builder, (name, shape)| builder.tensor(name, shape));
+        Subject::owned(gpu, owned)?
+    };
     let mut one = Subject::owned(gpu, builder().tensor("w", &[values]))?;
     let [step, last] = many.streams;
     let mut floor = floor::cycle(gpu, values, step, last)?;

@@ -74,6 +74,30 @@ impl Subject {
         Ok(Self::new(optimizer, Some(gradients), K))
     }
 
+    /// An optimizer of tensors whose weights and gradients lie in buffers of the caller's, each in one of its own.
+    pub fn apart(gpu: &Gpu, builder: Builder, tensors: &[(String, Vec<usize>)]) -> Result<Self, Failure> {
+        let slices = |seed: u64| -> Vec<Slice> {
+            let of = |((_, shape), seed): (&(String, Vec<usize>), u64)| {
+                let len: usize = shape.iter().product();
+                let slice = Slice::whole(&buffer(gpu, (len * VALUE) as u64));
+                write(gpu, &slice, &noise(len, seed));
+                slice
+            };
+            tensors.iter().zip(seed..).map(of).collect()
+        };
+        let (weights, gradients) = (slices(0), slices(tensors.len() as u64));
+        let named = tensors.iter().map(|(name, _)| name.as_str());
+        let builder = tensors
+            .iter()
+            .zip(weights)
+            .fold(builder, |builder, ((name, shape), slice)| builder.borrowed(name, shape, slice));
+        let optimizer = builder.build_blocking(&gpu.device, &gpu.queue)?;
+        let gradients: Vec<_> = named.zip(gradients).collect();
+        let gradients = optimizer.borrow_gradients_blocking(&gradients)?;
+        land(gpu)?;
+        Ok(Self::new(optimizer, Some(gradients), K))
+    }
+
     /// No optimizer: a kernel that copies as many values, which shows what the adapter's shaders reach.
     pub fn copy_kernel(gpu: &Gpu, parameters: usize) -> Result<Self, Failure> {
         let streams = [Streams::COPY; 2];
