@@ -15,7 +15,7 @@ mod transforms;
 #[cfg(feature = "validate")]
 mod validate;
 
-pub(crate) use bindings::Binding;
+pub(crate) use bindings::{Binding, GRADIENTS_OF_PAIRS, WEIGHTS_OF_PAIRS};
 pub use check::{NAMES, check, check_outer, check_transform};
 pub(crate) use check::{
     check_coefficients, check_collisions, check_hyper, check_links, check_transform_coefficients,

@@ -117,7 +117,7 @@ impl Subject {
         Self {
             parameters,
             tensors: shapes.len(),
-            dispatches: optimizer.dispatches(),
+            dispatches: gradients.as_ref().map_or(optimizer.dispatches(), Gradients::dispatches),
             bytes: traffic.step as f64 + traffic.sync as f64 / f64::from(K),
             streams: [
                 Streams::of(per_parameter(traffic.step), writes),

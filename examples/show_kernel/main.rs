@@ -120,5 +120,6 @@ fn access(arguments: &Arguments) -> Access {
         Home::Borrowed => Access::Borrowed(width),
         Home::Pooled => Access::Pooled(width),
         Home::Far => Access::Far(width),
+        Home::Several => Access::Several(width),
     }
 }

@@ -205,6 +205,8 @@ pub enum Home {
     Pooled,
     /// In one buffer of the caller's, far from each other
     Far,
+    /// In several pairs of buffers of the caller's
+    Several,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

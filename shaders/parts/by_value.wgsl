@@ -6,9 +6,9 @@ alias La_Gradient = u32;
 
 fn la_gradient_word(at: u32) -> u32 {
 #if pooled
-    return bitcast<u32>(la_weights[at]);
+    return bitcast<u32>(la_bound_weights(at));
 #else
-    return la_gradients[at];
+    return la_bound_gradients(at);
 #end
 }
 
@@ -35,7 +35,7 @@ fn la_four(at: u32, lanes: u32) -> vec4u {
 
 fn la_load_weights(place: La_Place) -> vec4f {
     let at = la_four(place.weights, place.lanes);
-    return vec4f(la_weights[at.x], la_weights[at.y], la_weights[at.z], la_weights[at.w]);
+    return vec4f(la_bound_weights(at.x), la_bound_weights(at.y), la_bound_weights(at.z), la_bound_weights(at.w));
 }
 
 fn la_load_gradient(place: La_Place) -> vec4f {
@@ -44,8 +44,8 @@ fn la_load_gradient(place: La_Place) -> vec4f {
 }
 
 fn la_store_weights(place: La_Place, w: vec4f) {
-    if place.lanes > 0u { la_weights[place.weights] = w.x; }
-    if place.lanes > 1u { la_weights[place.weights + 1u] = w.y; }
-    if place.lanes > 2u { la_weights[place.weights + 2u] = w.z; }
-    if place.lanes > 3u { la_weights[place.weights + 3u] = w.w; }
+    if place.lanes > 0u { la_set_weights(place.weights, w.x); }
+    if place.lanes > 1u { la_set_weights(place.weights + 1u, w.y); }
+    if place.lanes > 2u { la_set_weights(place.weights + 2u, w.z); }
+    if place.lanes > 3u { la_set_weights(place.weights + 3u, w.w); }
 }

@@ -11,13 +11,13 @@ alias La_Gradient = vec4u;
 
 fn la_gradient_words(at: u32) -> La_Gradient {
 #if !pooled
-    return la_gradients[at];
+    return la_bound_gradients(at);
 #else
 #if half_gradients
-    let both = la_weights[at / 2u];
+    let both = la_bound_weights(at / 2u);
     return select(both.xy, both.zw, at % 2u == 1u);
 #else
-    return la_weights[at];
+    return la_bound_weights(at);
 #end
 #end
 }
@@ -42,13 +42,13 @@ fn la_load_gradient(place: La_Place) -> vec4f {
 var<private> la_found: vec4u;
 
 fn la_load_weights(place: La_Place) -> vec4f {
-    la_found = la_weights[place.weights / 4u];
+    la_found = la_bound_weights(place.weights / 4u);
     return bitcast<vec4f>(la_found);
 }
 
 fn la_store_weights(place: La_Place, w: vec4f) {
     if place.lanes > 0u {
         let is_own = vec4u(0u, 1u, 2u, 3u) < vec4u(place.lanes);
-        la_weights[place.weights / 4u] = select(la_found, bitcast<vec4u>(w), is_own);
+        la_set_weights(place.weights / 4u, select(la_found, bitcast<vec4u>(w), is_own));
     }
 }

@@ -22,15 +22,18 @@ pub struct Shape {
     pub lanes: u32,
     /// Threads that sum a row together, likewise; fewer where rows are short.
     pub row_lanes: u32,
+    /// Pairs of borrowed buffers, one of weights and one of gradients, that a dispatch binds: from 1 to 8, of which a
+    /// device's limits allow as many as they do. Tensors that lie in buffers of their own take fewer dispatches then.
+    pub pairs: u32,
 }
 
 impl Shape {
     /// For hardware: threads are many, neighbours read side by side, and a barrier costs little.
-    pub const GPU: Self = Self { workgroup: 256, vec4s: 1, lanes: 256, row_lanes: 32 };
+    pub const GPU: Self = Self { workgroup: 256, vec4s: 1, lanes: 256, row_lanes: 32, pairs: 8 };
 
     /// For adapters that compute on the CPU: threads are the lanes of few vector units, and a barrier ends a loop over
     /// all of them.
-    pub const CPU: Self = Self { workgroup: 64, vec4s: 4, lanes: 1, row_lanes: 1 };
+    pub const CPU: Self = Self { workgroup: 64, vec4s: 4, lanes: 1, row_lanes: 1, pairs: 1 };
 
     /// For SwiftShader, on which browsers compute where they have no GPU. It compiles long kernels badly: four vec4s a
     /// thread take 1.7 times as long there as one.
@@ -38,7 +41,7 @@ impl Shape {
 
     /// So many threads in a workgroup, each for so many groups of four values, `lanes` of which sum together.
     pub fn new(workgroup: u32, vec4s: u32, lanes: u32) -> Self {
-        Self { workgroup, vec4s, lanes, row_lanes: lanes.min(32) }
+        Self { workgroup, vec4s, lanes, row_lanes: lanes.min(32), ..Self::GPU }
     }
 
     pub(crate) fn check(self) -> Result<(), Error> {
@@ -52,7 +55,9 @@ impl Shape {
             check_hyperparameter(name, f64::from(count), is_allowed, "a power of two from 1 to 1024")?;
         }
         let is_allowed = |_| [1, 2, 4, 8].contains(&self.vec4s);
-        check_hyperparameter("vec4s a thread", f64::from(self.vec4s), is_allowed, "1, 2, 4 or 8")
+        check_hyperparameter("vec4s a thread", f64::from(self.vec4s), is_allowed, "1, 2, 4 or 8")?;
+        let is_allowed = |_| (1..=8).contains(&self.pairs);
+        check_hyperparameter("pairs of buffers", f64::from(self.pairs), is_allowed, "from 1 to 8")
     }
 
     /// With no more threads together than a workgroup has.

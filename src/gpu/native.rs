@@ -90,12 +90,16 @@ async fn adapters(instance: &wgpu::Instance) -> Vec<wgpu::Adapter> {
     adapters
 }
 
-/// wgpu's defaults, with buffers as large as the adapter has them.
+/// Storage buffers of a step over eight pairs of borrowed buffers, with all that there can be besides.
+const STORAGE_BUFFERS: u32 = 24;
+
+/// wgpu's defaults, with buffers as large as the adapter has them, and as many of them in a dispatch as a step may bind.
 fn limits(adapter: &wgpu::Adapter) -> wgpu::Limits {
     let offered = adapter.limits();
     wgpu::Limits {
         max_buffer_size: offered.max_buffer_size,
         max_storage_buffer_binding_size: offered.max_storage_buffer_binding_size,
+        max_storage_buffers_per_shader_stage: STORAGE_BUFFERS,
         ..wgpu::Limits::defaults()
     }
     .or_worse_values_from(&offered)

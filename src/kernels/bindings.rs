@@ -2,6 +2,12 @@
 
 use super::spec::{Access, Recipe};
 
+/// Where the weights' bindings start of several pairs of buffers, as in `shaders/parts/place.wgsl`.
+pub(crate) const WEIGHTS_OF_PAIRS: u32 = 10;
+
+/// Where the gradients' start.
+pub(crate) const GRADIENTS_OF_PAIRS: u32 = 20;
+
 /// One binding of a bind group layout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Binding {
@@ -16,13 +22,17 @@ pub enum Binding {
 }
 
 impl Access {
-    /// The bindings of group 1; `table` is the map from blocks to segments.
-    pub(crate) fn bindings(self, table: bool) -> Vec<(u32, Binding)> {
-        let mut bindings = vec![(0, Binding::Uniform), (1, Binding::ReadWrite)];
+    /// The bindings of group 1; `table` is the map from blocks to segments, and several pairs of buffers are so many.
+    pub(crate) fn bindings(self, table: bool, pairs: u32) -> Vec<(u32, Binding)> {
+        let mut bindings = vec![(0, Binding::Uniform)];
         match self {
-            Self::Owned | Self::Borrowed(_) => bindings.push((2, Binding::Read)),
-            Self::Far(_) => bindings.push((2, Binding::ReadWrite)),
-            Self::Pooled(_) => {}
+            Self::Owned | Self::Borrowed(_) => bindings.extend([(1, Binding::ReadWrite), (2, Binding::Read)]),
+            Self::Far(_) => bindings.extend([(1, Binding::ReadWrite), (2, Binding::ReadWrite)]),
+            Self::Pooled(_) => bindings.push((1, Binding::ReadWrite)),
+            Self::Several(_) => {
+                bindings.extend((0..pairs).map(|pair| (WEIGHTS_OF_PAIRS + pair, Binding::ReadWrite)));
+                bindings.extend((0..pairs).map(|pair| (GRADIENTS_OF_PAIRS + pair, Binding::Read)));
+            }
         }
         if table {
             bindings.push((3, Binding::Read));

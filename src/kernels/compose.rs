@@ -97,6 +97,7 @@ const VALUES: &[&str] = &[
     "outer_at",
     "outer_slots",
     "owned",
+    "pairs",
     "plain",
     "planes",
     "pooled",
@@ -106,6 +107,8 @@ const VALUES: &[&str] = &[
     "row_means",
     "rows",
     "scaled",
+    "segment",
+    "several",
     "slots",
     "slow_bf16",
     "swaps_slow",
@@ -121,6 +124,9 @@ const VALUES: &[&str] = &[
     "values",
     "vec4s",
 ];
+
+/// Words of a segment in a table: one more where it has a pair of buffers, too.
+const SEGMENT: u32 = 8;
 
 /// A kernel to be composed: the file it begins with, its entry point, and what that file and its imports ask for.
 struct Kernel<'a> {
@@ -289,6 +295,7 @@ impl Recipe<'_> {
                 ("aligned", self.access.width() == Width::Vec4),
                 ("pooled", matches!(self.access, Access::Pooled(_))),
                 ("far", matches!(self.access, Access::Far(_))),
+                ("several", self.has_several_pairs()),
                 ("accumulates", planes.accumulated),
                 ("transforms", !self.options.transforms.is_empty()),
                 ("row_means", self.centralises()),
@@ -296,9 +303,14 @@ impl Recipe<'_> {
                 ("average", planes.average),
             ])
             .values(self.plane_values())
-            .values([("vec4s", self.shape.vec4s)])
+            .values([("vec4s", self.shape.vec4s), ("pairs", self.shape.pairs)])
+            .values([("segment", SEGMENT + u32::from(self.has_several_pairs()))])
             .flags(self.half_flags())
             .flags(self.lookahead_flags())
+    }
+
+    fn has_several_pairs(&self) -> bool {
+        matches!(self.access, Access::Several(_))
     }
 
     /// Where the planes are.

@@ -17,6 +17,8 @@ pub enum Access {
     Pooled(Width),
     /// In one buffer of the caller's, too far apart for one binding.
     Far(Width),
+    /// In several pairs of buffers of the caller's.
+    Several(Width),
 }
 
 /// How much of a caller's buffer a kernel loads and stores at once.
@@ -30,14 +32,22 @@ pub enum Width {
 
 impl Access {
     /// Every access to the caller's buffers.
-    pub const BORROWED: [Self; 6] = [
+    pub const BORROWED: [Self; 8] = [
         Self::Borrowed(Width::Value),
         Self::Pooled(Width::Value),
         Self::Far(Width::Value),
         Self::Borrowed(Width::Vec4),
         Self::Pooled(Width::Vec4),
         Self::Far(Width::Vec4),
+        Self::Several(Width::Value),
+        Self::Several(Width::Vec4),
     ];
+
+    /// Those of a plan whose dispatches bind one pair of buffers.
+    pub(crate) const OF_ONE_PAIR: [Self; 6] = {
+        let [a, b, c, d, e, f, ..] = Self::BORROWED;
+        [a, b, c, d, e, f]
+    };
 
     /// Every access.
     pub fn all() -> impl Iterator<Item = Self> + Clone {
@@ -48,7 +58,7 @@ impl Access {
     pub(crate) fn width(self) -> Width {
         match self {
             Self::Owned => Width::Vec4,
-            Self::Borrowed(width) | Self::Pooled(width) | Self::Far(width) => width,
+            Self::Borrowed(width) | Self::Pooled(width) | Self::Far(width) | Self::Several(width) => width,
         }
     }
 }

@@ -197,9 +197,10 @@ impl<E: Engine> Optimizer<E> {
             .map(|guard| Slice::new(self.engine.buffer(guard.state), 4 * guard_state::SCALE as u64, 4))
     }
 
-    /// How many dispatches a step is, those of reductions and of the guard aside.
+    /// How many dispatches a step is, those of reductions and of the guard aside; over borrowed tensors a swap, and
+    /// [`Gradients::dispatches`](crate::Gradients::dispatches) has a step's.
     pub fn dispatches(&self) -> usize {
-        self.own.runs()
+        self.own.dispatches()
     }
 
     /// What the optimizer's buffers take on the device now.

@@ -71,8 +71,8 @@ impl<E: Engine> Gradients<E> {
         Self { id, missing, placement, placed }
     }
 
-    /// How many dispatches a step over them is.
-    pub(super) fn runs(&self) -> usize {
+    /// How many dispatches a step over them is, those of reductions and of the guard aside.
+    pub fn dispatches(&self) -> usize {
         self.placement.runs.len()
     }
 }

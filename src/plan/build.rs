@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     access::{ByAccess, SharedLayouts},
-    checks::{check_bindings, check_lengths, check_options},
+    checks::{check_bindings, check_lengths, check_options, pairs_within},
     factored::is_even,
     group::GroupState,
     guard::{self, GuardPlan},
@@ -108,7 +108,11 @@ impl Draft {
     }
 
     fn accesses(&self) -> &'static [Access] {
-        if self.is_borrowed { &Access::BORROWED } else { &[Access::Owned] }
+        match (self.is_borrowed, self.bounds.shape.pairs) {
+            (false, _) => &[Access::Owned],
+            (true, 1) => &Access::OF_ONE_PAIR,
+            (true, _) => &Access::BORROWED,
+        }
     }
 
     fn recipes(&self, access: Access) -> Vec<Recipe<'_>> {
@@ -136,7 +140,8 @@ impl Draft {
     /// # Errors
     ///
     /// [`Error::Shape`] where a tensor has too many elements for its rule; [`Error::Limit`].
-    pub fn plan(self) -> Result<Plan, Error> {
+    pub fn plan(mut self) -> Result<Plan, Error> {
+        self.bounds.shape.pairs = pairs_within(&self.limits, &self.recipes(self.accesses()[0]));
         let accesses = self.accesses();
         let recipes = self.recipes(accesses[0]);
         check_lengths(&self.layout, &recipes)?;
@@ -146,7 +151,9 @@ impl Draft {
         }
         let mut program = Program::new(self.bounds.shape, self.slots()?);
         let shared = SharedLayouts {
-            access: ByAccess::new(accesses, |access| program.layout(access.bindings(table))),
+            access: ByAccess::new(accesses, |access| {
+                program.layout(access.bindings(table, self.bounds.shape.pairs))
+            }),
             own: recipes.iter().map(|recipe| program.layout(recipe.own_bindings())).collect(),
             control: program.control,
         };

@@ -123,13 +123,25 @@ pub(super) fn check_lengths(layout: &Layout, recipes: &[Recipe<'_>]) -> Result<(
     Ok(())
 }
 
+/// The most that a group's kernels bind with so many pairs of weights and gradients: these, the table, and what is the
+/// kernel's own; a reduction's first pass has its spans and partial sums, too.
+fn storage_buffers(recipe: &Recipe<'_>, table: bool, pairs: u32) -> u64 {
+    let both = 2 * u64::from(pairs) + u64::from(table) + recipe.own_bindings().len() as u64;
+    let step = both + u64::from(recipe.options.half_weights.is_some());
+    if recipe.measures().is_empty() { step } else { both + 2 }
+}
+
+/// How many pairs of borrowed buffers all kernels can bind, at most those that their shape asks for.
+pub(super) fn pairs_within(limits: &Limits, recipes: &[Recipe<'_>]) -> u32 {
+    let offered = u64::from(limits.max_storage_buffers_per_shader_stage);
+    let fits = |pairs: &u32| recipes.iter().all(|recipe| storage_buffers(recipe, true, *pairs) <= offered);
+    let most = recipes.iter().map(|recipe| recipe.shape.pairs).min().unwrap_or(1);
+    (1..=most).rev().find(fits).unwrap_or(1)
+}
+
 /// Refuses a group whose kernels bind more storage buffers than the device offers.
 pub(super) fn check_bindings(limits: &Limits, recipe: &Recipe<'_>, table: bool) -> Result<(), Error> {
-    // Weights and gradients, the table, and what is the kernel's own; a reduction's first pass has its spans and
-    // partial sums, too.
-    let both = 2 + u64::from(table) + recipe.own_bindings().len() as u64;
-    let step = both + u64::from(recipe.options.half_weights.is_some());
-    let needed = if recipe.measures().is_empty() { step } else { both + 2 };
+    let needed = storage_buffers(recipe, table, 1);
     let offered = u64::from(limits.max_storage_buffers_per_shader_stage);
     if needed <= offered {
         return Ok(());

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     config::precision::{Half, bytes},
     error::Error,
-    kernels::{Access, Width},
+    kernels::{Access, GRADIENTS_OF_PAIRS, WEIGHTS_OF_PAIRS, Width},
     layout::{
         tensors::{Layout, Part},
         units::{TENSOR_ALIGN, VALUE, up},
@@ -34,12 +34,24 @@ pub struct Placement {
     pub buffers: Table<Buffer>,
     pub groups: Table<BindGroup>,
     pub runs: Vec<Run>,
+    /// What is bound in the place of weights where a run has fewer pairs of buffers than its kernels bind.
+    nothing: Vec<Id<Buffer>>,
 }
 
 impl Placement {
     /// Bytes of the tables.
     pub fn bytes(&self) -> u64 {
         self.buffers.iter().map(|buffer| buffer.size).sum()
+    }
+
+    /// So many buffers, each another, with room for one load.
+    fn nothing(&mut self, count: usize) -> Vec<Bound> {
+        while self.nothing.len() < count {
+            let words = vec![0; VEC4 as usize / VALUE as usize];
+            self.nothing.push(self.buffers.push(Buffer::words("lookahead nothing", words, Usage::STORAGE)));
+        }
+        let bound = |buffer: &Id<Buffer>| Bound { buffer: Owner::Placement(*buffer), offset: 0, size: None };
+        self.nothing[..count].iter().map(bound).collect()
     }
 
     /// Adds a table with the bind group of a first pass over it.
@@ -129,6 +141,22 @@ impl Joined {
     }
 }
 
+/// What a run takes: its first parts, the pair of buffers that each is in, and what is bound of each pair.
+struct Taken {
+    of: Vec<usize>,
+    pairs: Vec<Joined>,
+}
+
+impl Taken {
+    fn of_one_pair(count: usize, joined: Joined) -> Self {
+        Self { of: vec![0; count], pairs: vec![joined] }
+    }
+
+    fn has_several(&self) -> bool {
+        self.pairs.len() > 1
+    }
+}
+
 /// The values of a binding that no piece of a borrowed tensor takes. Its weights and its gradients may lie
 /// side by side in one buffer, too close to be bound apart: then one binding must hold both, from the
 /// multiple of an alignment before them on.
@@ -153,6 +181,8 @@ pub struct Placer<'a> {
     pub table: bool,
     pub reductions: &'a Reductions,
     pub half_gradients: Option<Half>,
+    /// Pairs of borrowed buffers that a run may have.
+    pub pairs: u32,
     /// Each group has its own adaptive alpha.
     pub alpha_by_group: bool,
 }
@@ -160,8 +190,8 @@ pub struct Placer<'a> {
 /// What a run binds besides its tables.
 struct Binds {
     access: Access,
-    weights: Bound,
-    gradients: Option<Bound>,
+    /// By binding.
+    entries: Vec<(u32, Bound)>,
 }
 
 impl Placer<'_> {
@@ -191,8 +221,8 @@ impl Placer<'_> {
         };
         let segments = (window.len / TENSOR_ALIGN) as u32;
         let shape = WindowShape { first: 0, len: window.len, stride: window.len, segments };
-        let gradients = Some(range(gradients, self.half_gradients));
-        let binds = Binds { access: Access::Owned, weights: range(weights, None), gradients };
+        let entries = vec![(1, range(weights, None)), (2, range(gradients, self.half_gradients))];
+        let binds = Binds { access: Access::Owned, entries };
         self.run(index, &parts, shape, binds, table, out);
     }
 
@@ -232,9 +262,16 @@ impl Placer<'_> {
         let placed: Vec<_> = placed.collect();
         let mut rest = &placed[..];
         while let Some(first) = rest.first() {
-            let (count, joined) = self.join(first, &rest[1..], limit)?;
-            let (run, others) = rest.split_at(count);
-            self.borrowed_run(index, run, joined, limit, out);
+            let several = self.join_several(rest, limit);
+            let taken = match several.has_several() {
+                true => several,
+                false => {
+                    let (count, joined) = self.join(first, &rest[1..], limit)?;
+                    Taken::of_one_pair(count, joined)
+                }
+            };
+            let (run, others) = rest.split_at(taken.of.len());
+            self.borrowed_run(index, run, taken, limit, out);
             rest = others;
         }
         Ok(())
@@ -262,9 +299,47 @@ impl Placer<'_> {
         Ok((count, joined))
     }
 
+    /// As many parts as one run can take from the first on where each may be in another pair of buffers. What is written is
+    /// bound once, and nowhere else.
+    fn join_several(&self, placed: &[Placed<'_>], limit: u64) -> Taken {
+        let mut taken = Taken { of: vec![], pairs: vec![] };
+        let mut heads: Vec<&Placed<'_>> = Vec::new();
+        for next in placed {
+            let (w, g) = (next.weights.buffer, next.gradients.buffer);
+            let known = heads.iter().position(|head| (head.weights.buffer, head.gradients.buffer) == (w, g));
+            let is_taken = |head: &&Placed<'_>| {
+                [head.weights.buffer, head.gradients.buffer].contains(&w) || head.weights.buffer == g
+            };
+            let (mut weights, mut gradients) = (ends(&next.weights), ends(&next.gradients));
+            match known {
+                Some(pair) => {
+                    let joined: &Joined = &taken.pairs[pair];
+                    (weights, gradients) = (join(joined.weights, weights), join(joined.gradients, gradients));
+                }
+                None if w == g || heads.len() == self.pairs as usize || heads.iter().any(is_taken) => break,
+                None => {}
+            }
+            let Some(joined) = Joined::of(false, weights, gradients, limit) else { break };
+            match known {
+                Some(pair) => taken.pairs[pair] = joined,
+                None => {
+                    taken.pairs.push(joined);
+                    heads.push(next);
+                }
+            }
+            taken.of.push(known.unwrap_or(taken.pairs.len() - 1));
+        }
+        taken
+    }
+
     /// The ranges to bind so that parts can be read four values at a time, if they can: each starts at a multiple of
     /// four, and no buffer or limit ends before the four that the last is in.
-    fn by_vec4s(&self, placed: &[Placed<'_>], joined: Joined, limit: u64) -> Option<Joined> {
+    fn by_vec4s<'a>(
+        &self,
+        mut placed: impl Iterator<Item = &'a Placed<'a>>,
+        joined: Joined,
+        limit: u64,
+    ) -> Option<Joined> {
         let width = self.gradient_width();
         let fit = |placed: &Placed<'_>| {
             placed.weights.offset.is_multiple_of(VEC4)
@@ -272,7 +347,7 @@ impl Placer<'_> {
                 && placed.weights.whole >= joined.weights.1.next_multiple_of(VEC4)
                 && placed.gradients.whole >= joined.gradients.1.next_multiple_of(VEC4)
         };
-        if !placed.iter().all(fit) {
+        if !placed.all(fit) {
             return None;
         }
         let up = |(start, end): (u64, u64)| (start, end.next_multiple_of(VEC4));
@@ -290,14 +365,17 @@ impl Placer<'_> {
         &self,
         index: usize,
         placed: &[Placed<'_>],
-        joined: Joined,
+        taken: Taken,
         limit: u64,
         out: &mut Placement,
     ) {
         let ([head, ..], [.., last]) = (placed, placed) else { return };
-        let (width, joined) = match self.by_vec4s(placed, joined, limit) {
+        let of =
+            |pair: usize| placed.iter().zip(&taken.of).filter(move |(_, of)| **of == pair).map(|(it, _)| it);
+        let wider = (0..).zip(&taken.pairs).map(|(pair, joined)| self.by_vec4s(of(pair), *joined, limit));
+        let (width, pairs) = match wider.collect::<Option<Vec<_>>>() {
             Some(wider) => (Width::Vec4, wider),
-            None => (Width::Value, joined),
+            None => (Width::Value, taken.pairs.clone()),
         };
         let window = &self.layout.windows[index];
         let first = head.part.at;
@@ -305,25 +383,49 @@ impl Placer<'_> {
         let blocks = placed.iter().enumerate().map(|(segment, placed)| (segment as u32, placed.part));
         let mut table = blocks_table(blocks, first, len);
         let segments = table.len() as u32;
-        for Placed { part, weights, gradients } in placed {
-            let weights = (weights.offset - joined.weights.0) / VALUE;
-            let gradients = (gradients.offset - joined.gradients.0) / self.gradient_width();
+        for (Placed { part, weights, gradients }, &pair) in placed.iter().zip(&taken.of) {
+            let weights = (weights.offset - pairs[pair].weights.0) / VALUE;
+            let gradients = (gradients.offset - pairs[pair].gradients.0) / self.gradient_width();
             table.extend(self.segment(part, weights as u32, gradients as u32));
+            table.extend(taken.has_several().then_some(pair as u32));
         }
         let range = |place: &Place, (start, end): (u64, u64)| Bound {
             buffer: Owner::Caller(place.buffer),
             offset: start,
             size: Some(end - start),
         };
-        let gradients = range(&head.gradients, joined.gradients);
-        let binds = Binds {
-            access: joined.lie.access(width),
-            weights: range(&head.weights, joined.weights),
-            gradients: (joined.lie != Lie::Near).then_some(gradients),
+        let bound = (0..).zip(&pairs).filter_map(|(pair, joined)| {
+            let head = of(pair).next()?;
+            Some((range(&head.weights, joined.weights), range(&head.gradients, joined.gradients)))
+        });
+        let bound: Vec<_> = bound.collect();
+        let binds = match taken.has_several() {
+            true => self.several(width, &bound, out),
+            false => Binds {
+                access: pairs[0].lie.access(width),
+                entries: bound
+                    .into_iter()
+                    .flat_map(|(weights, gradients)| {
+                        [Some((1, weights)), (pairs[0].lie != Lie::Near).then_some((2, gradients))]
+                    })
+                    .flatten()
+                    .collect(),
+            },
         };
         let parts: Vec<_> = placed.iter().map(|placed| placed.part.clone()).collect();
         let shape = WindowShape { first, len, stride: window.len, segments };
         self.run(index, &parts, shape, binds, Some(table), out);
+    }
+
+    /// What is bound of several pairs of buffers.
+    fn several(&self, width: Width, bound: &[(Bound, Bound)], out: &mut Placement) -> Binds {
+        let missing = (self.pairs as usize).saturating_sub(bound.len());
+        let weights = bound.iter().map(|(weights, _)| *weights).chain(out.nothing(missing));
+        // What is only read may be bound more than once.
+        let again = bound.iter().take(1).cycle().take(missing);
+        let gradients = bound.iter().chain(again).map(|(_, gradients)| *gradients);
+        let entries = (WEIGHTS_OF_PAIRS..).zip(weights).chain((GRADIENTS_OF_PAIRS..).zip(gradients));
+        Binds { access: Access::Several(width), entries: entries.collect() }
     }
 
     /// A segment's words, as `shaders/parts/window.wgsl` has them.
@@ -362,8 +464,8 @@ impl Placer<'_> {
         let table =
             table.map(|table| out.buffers.push(Buffer::words("lookahead table", table, Usage::STORAGE)));
         let whole = |buffer| Bound { buffer: Owner::Placement(buffer), offset: 0, size: None };
-        let mut entries = vec![(0, whole(shape)), (1, binds.weights)];
-        entries.extend(binds.gradients.map(|gradients| (2, gradients)));
+        let mut entries = vec![(0, whole(shape))];
+        entries.extend(binds.entries);
         entries.extend(table.map(|table| (3, whole(table))));
         let label = "lookahead weights and gradients";
         let bind_group = out.groups.push(BindGroup { label, layout, entries });

@@ -154,6 +154,7 @@ impl Plan {
             table: self.table,
             reductions: &self.reductions,
             half_gradients: self.options.half_gradients,
+            pairs: self.program.shape.pairs,
             alpha_by_group: self.options.adaptive.is_some_and(|adaptive| adaptive.scope == Scope::Group),
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::common::{noise, on_every_adapter, submit};
 use lookahead_wgpu::{
-    Field, Group, Lookahead, Optimizer, Slice, Snapshot, StatePolicy, gpu::Gpu, rules::Adam, wgpu,
+    Field, Group, Lookahead, Optimizer, Shape, Slice, Snapshot, StatePolicy, gpu::Gpu, rules::Adam, wgpu,
 };
 
 const LENS: [(&str, &str, usize); 6] = [
@@ -39,7 +39,11 @@ fn trained(gpu: &Gpu, home: Home, unit: u64) -> (Snapshot, usize) {
             Some((weights, _)) => builder.borrowed_in(group, name, &[len], weights.clone()),
         };
     }
+    if let Home::Apart = home {
+        builder = builder.shape(Shape::GPU);
+    }
     let mut optimizer = builder.pipelines(&gpu.pipelines).build_blocking(&gpu.device, &gpu.queue).unwrap();
+    let mut dispatches = optimizer.dispatches();
     for (_, name, len) in LENS {
         optimizer.upload(name, &noise(len, 1)).unwrap();
     }
@@ -63,10 +67,11 @@ fn trained(gpu: &Gpu, home: Home, unit: u64) -> (Snapshot, usize) {
             let slices: Vec<_> =
                 LENS.iter().zip(&places).map(|((_, name, _), (_, place))| (*name, place.clone())).collect();
             let gradients = optimizer.borrow_gradients_blocking(&slices).unwrap();
+            dispatches = gradients.dispatches();
             submit(gpu, |encoder| optimizer.step_with(encoder, &gradients)).unwrap();
         }
     }
-    (optimizer.export_blocking().unwrap(), optimizer.dispatches())
+    (optimizer.export_blocking().unwrap(), dispatches)
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -78,6 +83,8 @@ enum Home {
     Far,
     /// One buffer of weights, and one of gradients in the opposite order.
     Crossed,
+    /// A buffer for each tensor's weights, and one for its gradients.
+    Apart,
 }
 
 impl Home {
@@ -104,6 +111,11 @@ impl Home {
                 let size = 4 * *len as u64;
                 let room = size.next_multiple_of(unit);
                 let places = match self {
+                    Self::Apart => {
+                        let start = unit % 16;
+                        let slice = || Slice::new(&pool(start + size.next_multiple_of(16)), start, size);
+                        (slice(), slice())
+                    }
                     Self::Near => (Slice::new(&one, 2 * at, size), Slice::new(&one, 2 * at + room, size)),
                     Self::Crossed => (Slice::new(&one, at, size), Slice::new(&two, total - at - room, size)),
                     Self::Owned | Self::Far => {
@@ -144,6 +156,27 @@ fn borrowed_pools_may_be_larger_than_a_binding() {
         {
             assert_eq!(trained(&small, home, unit).0, expected, "{home:?} by {unit} bytes, small bindings");
             assert_eq!(trained(gpu, home, unit).0, expected, "{home:?} by {unit} bytes");
+        }
+    });
+}
+
+#[test]
+fn a_dispatch_takes_as_many_pairs_of_buffers_as_can_be_bound() {
+    on_every_adapter(|gpu| {
+        let (expected, _) = trained(gpu, Home::Owned, 4);
+        // Planes, slow weights and a table are bound besides; each of two groups has three tensors.
+        for (storage_buffers, due) in [(6, 6), (7, 4), (8, 4), (9, 2), (16, 2)] {
+            let limits = gpu.device.limits();
+            if limits.max_storage_buffers_per_shader_stage < storage_buffers {
+                continue;
+            }
+            let limits = wgpu::Limits { max_storage_buffers_per_shader_stage: storage_buffers, ..limits };
+            let small = pollster::block_on(Gpu::with_limits(&gpu.adapter, limits)).unwrap();
+            for unit in [4, 16] {
+                let (found, dispatches) = trained(&small, Home::Apart, unit);
+                assert_eq!(found, expected, "by {unit} bytes, {storage_buffers} storage buffers");
+                assert_eq!(dispatches, due, "{storage_buffers} storage buffers");
+            }
         }
     });
 }

@@ -191,7 +191,9 @@ fn transforms() -> [Vec<Arc<dyn Transform>>; 4] {
 
 /// Threads of which each four, eight or all of a workgroup work together, and not.
 fn shapes() -> [Shape; 4] {
-    [Shape::CPU, Shape::GPU, Shape::new(32, 2, 8), Shape::new(64, 1, 4)]
+    let mut of_two_pairs = Shape::new(32, 2, 8);
+    of_two_pairs.pairs = 2;
+    [Shape::CPU, Shape::GPU, of_two_pairs, Shape::new(64, 1, 4)]
 }
 
 /// How many values each axis has. `halves`: what is half-width is among them.

@@ -109,7 +109,8 @@ fn la_take_window() {
 @group(1) @binding(3) var<storage, read> la_table: array<u32>;
 
 // `la_table` gives every block its segment, a run of one tensor's values with no gap.
-const LA_SEGMENT = 8u; // words: first vec4, values, weights, gradients, tensor, the tensor's value, row length, row
+// words: first vec4, values, weights, gradients, tensor, the tensor's value, row length, row, pair of buffers
+const LA_SEGMENT = 8u;
 
 // The vec4 with which a thread enters a segment, the segment's place in `la_table`, and the number of the vec4's first
 // value in its tensor.
@@ -187,9 +188,21 @@ fn la_times(factor: f32, v: vec4f) -> vec4f {
 // Weights and gradients in somebody else's buffers, as La_Weight and La_Gradient.
 @group(1) @binding(1) var<storage, read_write> la_weights: array<La_Weight>;
 
+fn la_bound_weights(at: u32) -> La_Weight {
+    return la_weights[at];
+}
+
+fn la_set_weights(at: u32, value: La_Weight) {
+    la_weights[at] = value;
+}
+
 // Both in one, too far apart for one binding: WebGPU allows two bindings of one buffer in one dispatch where both are
 // read_write and do not overlap.
 @group(1) @binding(2) var<storage, read_write> la_gradients: array<La_Gradient>;
+
+fn la_bound_gradients(at: u32) -> La_Gradient {
+    return la_gradients[at];
+}
 
 // Where four values lie in them.
 struct La_Place {
@@ -221,7 +234,7 @@ alias La_Weight = f32;
 alias La_Gradient = u32;
 
 fn la_gradient_word(at: u32) -> u32 {
-    return la_gradients[at];
+    return la_bound_gradients(at);
 }
 
 // Two values a word.
@@ -237,7 +250,7 @@ fn la_four(at: u32, lanes: u32) -> vec4u {
 
 fn la_load_weights(place: La_Place) -> vec4f {
     let at = la_four(place.weights, place.lanes);
-    return vec4f(la_weights[at.x], la_weights[at.y], la_weights[at.z], la_weights[at.w]);
+    return vec4f(la_bound_weights(at.x), la_bound_weights(at.y), la_bound_weights(at.z), la_bound_weights(at.w));
 }
 
 fn la_load_gradient(place: La_Place) -> vec4f {
@@ -246,10 +259,10 @@ fn la_load_gradient(place: La_Place) -> vec4f {
 }
 
 fn la_store_weights(place: La_Place, w: vec4f) {
-    if place.lanes > 0u { la_weights[place.weights] = w.x; }
-    if place.lanes > 1u { la_weights[place.weights + 1u] = w.y; }
-    if place.lanes > 2u { la_weights[place.weights + 2u] = w.z; }
-    if place.lanes > 3u { la_weights[place.weights + 3u] = w.w; }
+    if place.lanes > 0u { la_set_weights(place.weights, w.x); }
+    if place.lanes > 1u { la_set_weights(place.weights + 1u, w.y); }
+    if place.lanes > 2u { la_set_weights(place.weights + 2u, w.z); }
+    if place.lanes > 3u { la_set_weights(place.weights + 3u, w.w); }
 }
 
 // What the optimizer keeps for each weight besides the weights: planes of `la_window.stride` vec4s, side by side. The

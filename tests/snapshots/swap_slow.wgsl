@@ -33,7 +33,8 @@ fn la_take_window() {
 @group(1) @binding(3) var<storage, read> la_table: array<u32>;
 
 // `la_table` gives every block its segment, a run of one tensor's values with no gap.
-const LA_SEGMENT = 8u; // words: first vec4, values, weights, gradients, tensor, the tensor's value, row length, row
+// words: first vec4, values, weights, gradients, tensor, the tensor's value, row length, row, pair of buffers
+const LA_SEGMENT = 8u;
 
 // The vec4 with which a thread enters a segment, the segment's place in `la_table`, and the number of the vec4's first
 // value in its tensor.
@@ -94,7 +95,19 @@ fn la_is_not_finite(v: vec4f) -> vec4<bool> {
 // Weights and gradients in somebody else's buffers, as La_Weight and La_Gradient.
 @group(1) @binding(1) var<storage, read_write> la_weights: array<La_Weight>;
 
+fn la_bound_weights(at: u32) -> La_Weight {
+    return la_weights[at];
+}
+
+fn la_set_weights(at: u32, value: La_Weight) {
+    la_weights[at] = value;
+}
+
 @group(1) @binding(2) var<storage, read> la_gradients: array<La_Gradient>;
+
+fn la_bound_gradients(at: u32) -> La_Gradient {
+    return la_gradients[at];
+}
 
 // Where four values lie in them.
 struct La_Place {
@@ -127,7 +140,7 @@ alias La_Weight = vec4u;
 alias La_Gradient = vec4u;
 
 fn la_gradient_words(at: u32) -> La_Gradient {
-    return la_gradients[at];
+    return la_bound_gradients(at);
 }
 
 fn la_load_gradient(place: La_Place) -> vec4f {
@@ -138,14 +151,14 @@ fn la_load_gradient(place: La_Place) -> vec4f {
 var<private> la_found: vec4u;
 
 fn la_load_weights(place: La_Place) -> vec4f {
-    la_found = la_weights[place.weights / 4u];
+    la_found = la_bound_weights(place.weights / 4u);
     return bitcast<vec4f>(la_found);
 }
 
 fn la_store_weights(place: La_Place, w: vec4f) {
     if place.lanes > 0u {
         let is_own = vec4u(0u, 1u, 2u, 3u) < vec4u(place.lanes);
-        la_weights[place.weights / 4u] = select(la_found, bitcast<vec4u>(w), is_own);
+        la_set_weights(place.weights / 4u, select(la_found, bitcast<vec4u>(w), is_own));
     }
 }
 

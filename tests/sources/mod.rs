@@ -22,9 +22,18 @@ pub fn constants(source: &Source) -> Vec<BTreeMap<&'static str, f64>> {
 
 /// The kernels of these settings.
 pub fn of(case: &pairs::Case) -> Vec<Source> {
+    let access = Access::all().nth(case.home).unwrap();
+    // Each tensor in buffers of its own: one at a time, or several in a dispatch.
+    let several = match access {
+        Access::Borrowed(width) => Some(Access::Several(width)),
+        _ => None,
+    };
+    [Some(access), several].into_iter().flatten().flat_map(|access| of_access(case, access)).collect()
+}
+
+fn of_access(case: &pairs::Case, access: Access) -> Vec<Source> {
     let rule = case.rule();
     let options = &case.options;
-    let access = Access::all().nth(case.home).unwrap();
     let recipe = Recipe {
         rule: rule.as_ref(),
         lookahead: case.lookahead.as_ref(),
