@@ -1,0 +1,4 @@
+//! The tests, by subject.
+#![forbid(unsafe_code)]
+
+mod data;
