@@ -6,6 +6,8 @@ mod golden;
 mod groups;
 mod learner;
 mod missing;
+#[cfg(feature = "wgpu")]
+mod module;
 mod network;
 mod records;
 mod settings;

@@ -126,16 +126,34 @@ fn gradient(weights: &[f64], step: usize) -> Vec<f64> {
     gradient
 }
 
+/// What is done to gradients before a step.
+#[derive(Clone, Copy)]
+pub enum Clipped {
+    Not,
+    /// As `torch.nn.utils.clip_grad_norm_`.
+    ByGlobalNorm(f64),
+}
+
 /// Fast and slow weights after so many steps of Lookahead(Adam), in f64, by the paper's algorithm.
 pub fn reference(steps: usize, k: usize, alpha: f64) -> (Vec<f64>, Vec<f64>) {
+    reference_with(steps, k, alpha, Clipped::Not)
+}
+
+/// [`reference`], with gradients clipped.
+pub fn reference_with(steps: usize, k: usize, alpha: f64, clipped: Clipped) -> (Vec<f64>, Vec<f64>) {
     let (beta_1, beta_2, epsilon) = (0.9f64, 0.999f64, 1e-5);
     let mut fast = initial();
     let mut slow = fast.clone();
     let (mut first, mut second) = (vec![0.0; fast.len()], vec![0.0; fast.len()]);
     for step in 0..steps {
         let gradient = gradient(&fast, step);
+        let norm = gradient.iter().map(|g| g * g).sum::<f64>().sqrt();
+        let factor = match clipped {
+            Clipped::Not => 1.0,
+            Clipped::ByGlobalNorm(most) => (most / (norm + 1e-6)).min(1.0),
+        };
         let time = step as i32 + 1;
-        for (i, g) in gradient.into_iter().enumerate() {
+        for (i, g) in gradient.into_iter().map(|g| g * factor).enumerate() {
             first[i] = beta_1 * first[i] + (1.0 - beta_1) * g;
             second[i] = beta_2 * second[i] + (1.0 - beta_2) * g * g;
             let corrected = (second[i] / (1.0 - beta_2.powi(time))).sqrt() + epsilon;
