@@ -1,5 +1,6 @@
-//! The words of the King James Bible, which Debian packages (`bible-kjv`): freely available text of the Penn Treebank's
-//! size. What its program prints is read: a verse a line, after its reference (`Ge1:1 In the beginning ...`), by
+//! The words of the King James Bible, which Debian packages (`bible-kjv`): freely available text of the Penn
+//! Treebank's size. What its program prints is read: a verse a line, after its reference (`Ge1:1 In the beginning
+//! ...`), by
 //!
 //! ```text
 //! bible -f Gen1:1-Rev22:21 > kjv.txt
@@ -26,8 +27,8 @@ pub struct Bible {
 pub const KING_JAMES: Bible = Bible { verses: Some(31_102), words: 10_000, of: 20 };
 
 impl Bible {
-    /// Reads a file. Words are in lower case and marks are words, `<eos>` ends each verse, and the vocabulary is of the part to train
-    /// on. The parts lie one after the other, as verses beside each other tell much of each other.
+    /// Reads a file. Words are in lower case and marks are words, `<eos>` ends each verse, and the vocabulary is of
+    /// the part to train on. The parts lie one after the other, as verses beside each other tell much of each other.
     pub fn read(&self, path: &Path) -> Result<Corpus, DataError> {
         let text = files::lines(path)?;
         let verses: Vec<Vec<String>> = text

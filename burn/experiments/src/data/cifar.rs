@@ -1,6 +1,6 @@
-//! CIFAR-10 and CIFAR-100 ([Krizhevsky, 2009](https://www.cs.toronto.edu/~kriz/cifar.html)), binary version: records of
-//! the label (for CIFAR-100 the coarse label, then the fine one, which is taken) and 32 x 32 pixels of red, then of green, then of
-//! blue, one byte each.
+//! CIFAR-10 and CIFAR-100 ([Krizhevsky, 2009](https://www.cs.toronto.edu/~kriz/cifar.html)), binary version: records
+//! of the label (for CIFAR-100 the coarse label, then the fine one, which is taken) and 32 x 32 pixels of red, then
+//! of green, then of blue, one byte each.
 
 use super::DataError;
 use super::files;

@@ -21,8 +21,8 @@ pub(super) fn bytes(path: &Path) -> Result<Vec<u8>, DataError> {
     fs::read(path).map_err(|problem| unreadable(path, &problem))
 }
 
-/// At most so many bytes of the file, unpacked where gzip packed it, and whether its gzip stream ends in the middle, so
-/// that the caller can say how much is missing.
+/// At most so many bytes of the file, unpacked where gzip packed it, and whether its gzip stream ends in the middle,
+/// so that the caller can say how much is missing.
 pub(super) fn unpacked(path: &Path, most: u64) -> Result<(Vec<u8>, bool), DataError> {
     let fail = |problem: io::Error| unreadable(path, &problem);
     let mut file = File::open(path).map_err(fail)?;

@@ -1,5 +1,5 @@
-//! LibreOffice's help in two languages, which Debian packages (`libreoffice-help-en-us`, `libreoffice-help-de`, and more): the
-//! same pages, whose paragraphs have the same ids. Freely available pairs to train a translator on.
+//! LibreOffice's help in two languages, which Debian packages (`libreoffice-help-en-us`, `libreoffice-help-de`, and
+//! more): the same pages, whose paragraphs have the same ids. Freely available pairs to train a translator on.
 
 use super::DataError;
 use super::files;
@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 /// Below a language's folder.
 const PAGES: &str = "text";
 
-/// Pairs by page and paragraph id, in order of the pages' names. The folders are `.../help/en-US` and the like. Paragraphs
-/// that are the same in both (names, code) are left out, and so are pairs that came before.
+/// Pairs by page and paragraph id, in order of the pages' names. The folders are `.../help/en-US` and the like.
+/// Paragraphs that are the same in both (names, code) are left out, and so are pairs that came before.
 pub fn pairs(source: &Path, target: &Path) -> Result<Vec<Pair>, DataError> {
     let mut pairs = Vec::new();
     let mut seen = HashSet::new();

@@ -1,6 +1,5 @@
-//! The Penn Treebank as language models are trained on it
-//! ([Mikolov, Karafiat, Burget, Cernocky, Khudanpur, 2010](https://www.fit.vut.cz/research/publication/9362/)): a sentence a
-//! line, words between spaces, rare ones already `<unk>`.
+//! The Penn Treebank as language models are trained on it (Mikolov, Karafiat, Burget, Cernocky, Khudanpur, 2010): a
+//! sentence a line, words between spaces, rare ones already `<unk>`.
 
 use super::DataError;
 use super::corpus::Corpus;
@@ -24,8 +23,8 @@ pub const PENN_TREEBANK: Format = Format {
 };
 
 impl Format {
-    /// Reads a folder's three files. Words are numbered in the order in which they come, over all three, and `<eos>` ends
-    /// each line, as in AWD-LSTM.
+    /// Reads a folder's three files. Words are numbered in the order in which they come, over all three, and `<eos>`
+    /// ends each line, as in AWD-LSTM.
     pub fn read(&self, folder: &Path) -> Result<Corpus, DataError> {
         files::is_folder(folder, &format!("`{}`", self.files[0]))?;
         let mut vocabulary = Vocabulary::default();

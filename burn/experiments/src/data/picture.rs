@@ -40,8 +40,8 @@ pub fn decode(path: &Path) -> Result<image::RgbImage, DataError> {
     Ok(decoded.into_rgb8())
 }
 
-/// The image with its shorter side of `shorter` pixels, and of that the square of `side` in the middle: values from 0 to
-/// 255, channel after channel. What ResNets are tested on is `shorter` 256 and `side` 224.
+/// The image with its shorter side of `shorter` pixels, and of that the square of `side` in the middle: values from 0
+/// to 255, channel after channel. What ResNets are tested on is `shorter` 256 and `side` 224.
 pub fn centre(image: &image::RgbImage, shorter: u32, side: u32) -> Vec<u8> {
     let (width, height) = image.dimensions();
     let scale = f64::from(shorter) / f64::from(width.min(height));

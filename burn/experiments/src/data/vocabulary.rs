@@ -19,8 +19,8 @@ pub struct Vocabulary {
 }
 
 impl Vocabulary {
-    /// The `special` words, and of others as many of the most frequent ones as bring it to at most `most` words; of equally
-    /// frequent ones those that come first in the alphabet.
+    /// The `special` words, and of others as many of the most frequent ones as bring it to at most `most` words; of
+    /// equally frequent ones those that come first in the alphabet.
     pub fn frequent<'a>(special: &[&str], words: impl IntoIterator<Item = &'a str>, most: usize) -> Self {
         let mut counts: HashMap<&str, u64> = HashMap::new();
         for word in words {

@@ -138,14 +138,14 @@ impl LanguageModel {
 }
 
 impl Output {
-    /// Activation regularisation, AR: `alpha` times the mean square of the last layer's output after dropout. AWD-LSTM's alpha
-    /// is 2.
+    /// Activation regularisation, AR: `alpha` times the mean square of the last layer's output after dropout.
+    /// AWD-LSTM's alpha is 2.
     pub fn activation(&self, alpha: f64) -> Tensor<1> {
         self.dropped.clone().square().mean() * alpha
     }
 
-    /// Temporal activation regularisation, TAR: `beta` times the mean square of what the last layer's output changes by from one time to
-    /// the next. AWD-LSTM's beta is 1. Zero for a window of one time.
+    /// Temporal activation regularisation, TAR: `beta` times the mean square of what the last layer's output changes
+    /// by from one time to the next. AWD-LSTM's beta is 1. Zero for a window of one time.
     pub fn temporal(&self, beta: f64) -> Tensor<1> {
         let [time, _, _] = self.raw.dims();
         if time < 2 {

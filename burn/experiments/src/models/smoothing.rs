@@ -3,8 +3,9 @@
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Int, Tensor};
 
-/// The mean over all targets but `pad` of the cross-entropy with labels of `1 - smoothing` at the target, plus `smoothing / classes`
-/// everywhere: logits `[rows, classes]`, targets `[rows]`. Not a number where all targets are `pad`.
+/// The mean over all targets but `pad` of the cross-entropy with labels of `1 - smoothing` at the target, plus
+/// `smoothing / classes` everywhere: logits `[rows, classes]`, targets `[rows]`. Not a number where all targets are
+/// `pad`.
 ///
 /// The labels are never made: their part beside the target is the mean of the logarithms.
 pub fn cross_entropy(

@@ -28,7 +28,8 @@ pub struct TransformerConfig {
     pub heads: usize,
     /// Layers of the encoder, and as many of the decoder.
     pub layers: usize,
-    /// Of attention, of feed-forward layers, of the sums of vectors and positions, and of what is added in each layer.
+    /// Of attention, of feed-forward layers, of the sums of vectors and positions, and of what is added in each
+    /// layer.
     pub dropout: f64,
     /// Whether each layer normalises what goes into its parts, not what comes out, as in the original.
     pub norm_first: bool,
@@ -114,8 +115,8 @@ pub struct Memory {
 }
 
 impl Transformer {
-    /// Sentences `[batch, source]` and the words of their translations `[batch, target]`, from what a translation begins with
-    /// on, to logits of the words after them, `[batch, target, words]`.
+    /// Sentences `[batch, source]` and the words of their translations `[batch, target]`, from what a translation
+    /// begins with on, to logits of the words after them, `[batch, target, words]`.
     pub fn forward(&self, source: Tensor<2, Int>, target: Tensor<2, Int>) -> Tensor<3> {
         self.decode(&self.encode(source), target)
     }

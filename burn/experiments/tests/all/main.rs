@@ -3,3 +3,5 @@
 
 mod data;
 mod models;
+mod oracle;
+mod support;

@@ -8,6 +8,7 @@ mod imagenet;
 mod pairs;
 mod penn;
 mod picture;
+mod real;
 mod stream;
 mod vocabulary;
 

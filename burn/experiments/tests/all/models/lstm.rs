@@ -19,7 +19,8 @@ fn far(a: Vec<f32>, b: Vec<f32>) -> f32 {
 
 #[test]
 fn parameters_are_as_many_as_counted_by_hand() {
-    // Words; a layer has four gates of inputs, hidden units, and two biases; then a bias a word. AWD-LSTM counts as many.
+    // Words; a layer has four gates of inputs, hidden units, and two biases; then a bias a word. AWD-LSTM counts as
+    // many.
     let layer = |from: usize, units: usize| 4 * units * (from + units) + 2 * 4 * units;
     let expected = 10_000 * 400 + layer(400, 1150) + layer(1150, 1150) + layer(1150, 400) + 10_000;
     assert_eq!(expected, 24_221_600);

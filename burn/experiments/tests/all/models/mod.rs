@@ -7,6 +7,7 @@ mod resnet;
 mod smoothing;
 mod transformer;
 
+use crate::support::{is_statistic, values};
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Distribution, Int, Tensor};
@@ -27,15 +28,6 @@ fn words<const D: usize>(shape: [usize; D], most: usize, device: &Device) -> Ten
     let count: usize = shape.iter().product();
     let numbers: Vec<i64> = (0..count).map(|index| ((index * 7 + index / 3) % most) as i64).collect();
     Tensor::<1, Int>::from_data(numbers.as_slice(), device).reshape(shape)
-}
-
-fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.try_into_vec_as::<f32>().expect("floats")
-}
-
-/// Whether this is a running mean or variance, which Burn visits and counts as a parameter.
-fn is_statistic(path: &[String]) -> bool {
-    path.last().is_some_and(|name| name.starts_with("running_"))
 }
 
 /// How many numbers are trained.
