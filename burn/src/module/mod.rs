@@ -88,7 +88,8 @@ impl ModuleLookahead {
     ///
     /// # Errors
     ///
-    /// [`Error::Parameter`], [`Error::Burn`], and what [`Builder::build`] gives.
+    /// [`Error::Parameter`], [`Error::Burn`], and what [`Builder::build`] gives: [`lookahead_wgpu::Error::Device`] where the
+    /// setup is of another device than the module's.
     pub fn new<M: Module>(builder: Builder, module: &M, setup: &WgpuSetup) -> Result<Self, Error> {
         Self::in_groups(builder, module, setup, |_| DEFAULT_GROUP.to_owned())
     }

@@ -3,11 +3,13 @@
 use burn::{
     module::Param,
     optim::GradientsParams,
-    tensor::{Device, Tensor},
+    tensor::{Device, Tensor, wgpu::WgpuSetup},
 };
 use lookahead_burn::{
     Error, ModuleLookahead,
-    lookahead_wgpu::{self, Builder, Clip, Group, Lookahead, Optimizer, Snapshot, guard::Guard, rules::Adam},
+    lookahead_wgpu::{
+        self, Builder, Clip, Group, Lookahead, Optimizer, Snapshot, guard::Guard, rules::Adam, wgpu,
+    },
 };
 
 use crate::{
@@ -255,4 +257,16 @@ fn outputs_of_before_a_step_have_the_weights_of_before() {
         assert_eq!(loss.into_scalar::<f32>(), expected, "in step {step}");
         assert_ne!(after.into_scalar::<f32>(), expected, "in step {step}");
     }
+}
+
+/// Of the queue of a device that Burn does not use.
+#[test]
+fn the_setup_of_another_device_is_an_error() {
+    let WgpuSetup { instance, adapter, backend, .. } = gpu().1.clone();
+    let descriptor = wgpu::DeviceDescriptor { required_limits: adapter.limits(), ..Default::default() };
+    let (device, queue) = pollster::block_on(adapter.request_device(&descriptor)).unwrap();
+    let setup = WgpuSetup { instance, adapter, device, queue, backend };
+    let network = Network::new(&self::device());
+    let error = ModuleLookahead::new(settings(), &network, &setup).err().unwrap();
+    assert!(matches!(error, Error::Lookahead(lookahead_wgpu::Error::Device { .. })), "{error:?}");
 }
