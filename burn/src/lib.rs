@@ -30,3 +30,8 @@ pub use lookahead::{
 pub use lookahead_wgpu::{self, StatePolicy};
 #[cfg(all(feature = "wgpu", not(target_arch = "wasm32")))]
 pub use module::ModuleLookahead;
+
+/// The README's examples are compiled and run with the documentation's.
+#[cfg(all(doctest, feature = "wgpu"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

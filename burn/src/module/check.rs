@@ -21,7 +21,8 @@ pub(super) fn check<const D: usize>(
     }
     let found = values.device();
     if found != *device {
-        let found = format!("has {what} on {found:?}, and the optimizer was made on {device:?}: move them there");
+        let found =
+            format!("has {what} on {found:?}, and the optimizer was made on {device:?}: move them there");
         return Err(problem(path, found));
     }
     Ok(())

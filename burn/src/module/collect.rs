@@ -32,7 +32,10 @@ pub(super) struct Collect {
 impl Collect {
     fn collect<const D: usize>(&mut self, id: ParamId, values: Tensor<D>) -> Result<(), Error> {
         if self.found.iter().any(|other| other.id == id) {
-            return Err(problem(&self.path, "is there twice in the module: tied parameters are not supported"));
+            return Err(problem(
+                &self.path,
+                "is there twice in the module: tied parameters are not supported",
+            ));
         }
         let device = self.device.get_or_insert_with(|| values.device());
         check(&self.path, "weights", &values, device)?;

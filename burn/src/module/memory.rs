@@ -1,8 +1,11 @@
 //! The memory of Burn's tensors on wgpu: out of them and back into them.
 
-use std::any::Any;
+use std::{any::Any, fmt::Display};
 
-use burn::{backend::Cube, tensor::Tensor};
+use burn::{
+    backend::Cube,
+    tensor::{PrimitiveConversionError, Tensor},
+};
 use burn_cubecl::{
     cubecl::wgpu::{AutoCompiler, WgpuServer},
     kernel::into_contiguous,
@@ -42,8 +45,12 @@ pub(super) fn hold(tensors: &[CubeTensor]) -> Result<Vec<Held>, Error> {
     first.client.exclusive(|| tensors.iter().map(hold).collect()).map_err(burn)?
 }
 
-fn burn(problem: impl std::fmt::Debug) -> Error {
-    Error::Burn(format!("{problem:?}"))
+fn burn(problem: impl Display) -> Error {
+    Error::Burn(problem.to_string())
+}
+
+fn elsewhere(problem: PrimitiveConversionError) -> Error {
+    Error::Burn(format!("a tensor is not on wgpu, where its memory could be had: {problem:?}"))
 }
 
 /// A tensor's memory with its values one after the other.
@@ -51,15 +58,15 @@ pub(super) fn contiguous<const D: usize>(tensor: Tensor<D>) -> Result<CubeTensor
     Ok(into_contiguous(to_cube(tensor)?))
 }
 
-/// A tensor's memory that nothing else refers to: a copy, unless that is so. Also says whether it is one.
-pub(super) fn unique<const D: usize>(tensor: Tensor<D>) -> Result<(CubeTensor, bool), Error> {
+/// A tensor's memory that nothing else refers to: a copy, unless that is so and none is asked for. Also says whether it is one.
+pub(super) fn unique<const D: usize>(tensor: Tensor<D>, copy: bool) -> Result<(CubeTensor, bool), Error> {
     let tensor = contiguous(tensor)?;
-    Ok(if tensor.can_mut() { (tensor, false) } else { (tensor.copy(), true) })
+    Ok(if copy || !tensor.can_mut() { (tensor.copy(), true) } else { (tensor, false) })
 }
 
 #[cfg(not(feature = "fusion"))]
 fn to_cube<const D: usize>(tensor: Tensor<D>) -> Result<CubeTensor, Error> {
-    tensor.try_into_primitive::<Cube>().map_err(burn)
+    tensor.try_into_primitive::<Cube>().map_err(elsewhere)
 }
 
 /// The tensor of this memory.
@@ -70,7 +77,7 @@ pub(super) fn tensor<const D: usize>(memory: CubeTensor) -> Tensor<D> {
 
 #[cfg(feature = "fusion")]
 fn to_cube<const D: usize>(tensor: Tensor<D>) -> Result<CubeTensor, Error> {
-    let tensor = tensor.try_into_primitive::<Cube>().map_err(burn)?;
+    let tensor = tensor.try_into_primitive::<Cube>().map_err(elsewhere)?;
     // Carries out what is still only noted down.
     Ok(tensor.client.clone().resolve_tensor_float::<burn_cubecl::CubeBackend>(tensor))
 }

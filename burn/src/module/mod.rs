@@ -73,6 +73,8 @@ pub struct ModuleLookahead {
     weights: Vec<Slice>,
     gradients: Vec<(Vec<Option<Slice>>, Gradients)>,
     copied: usize,
+    /// Whether weights have been moved into Burn's pools.
+    is_pooled: bool,
 }
 
 impl std::fmt::Debug for ModuleLookahead {
@@ -86,7 +88,8 @@ impl ModuleLookahead {
     ///
     /// # Errors
     ///
-    /// [`Error::Parameter`], [`Error::Burn`], and what [`Builder::build`] gives.
+    /// [`Error::Parameter`], [`Error::Burn`], and what [`Builder::build`] gives: [`lookahead_wgpu::Error::Device`] where the
+    /// setup is of another device than the module's.
     pub fn new<M: Module>(builder: Builder, module: &M, setup: &WgpuSetup) -> Result<Self, Error> {
         Self::in_groups(builder, module, setup, |_| DEFAULT_GROUP.to_owned())
     }
@@ -127,6 +130,7 @@ impl ModuleLookahead {
             weights,
             gradients: vec![],
             copied: 0,
+            is_pooled: false,
         })
     }
 
@@ -210,7 +214,7 @@ impl ModuleLookahead {
         &mut self.optimizer
     }
 
-    /// How many parameters the last call had to copy, since they are used elsewhere, too.
+    /// How many parameters the last call copied: all in the first, and then those that are used elsewhere, too.
     pub fn copied(&self) -> usize {
         self.copied
     }
@@ -226,7 +230,9 @@ impl ModuleLookahead {
         module: M,
         gradients: GradientsParams,
     ) -> Result<(M, Vec<Option<Held>>), Error> {
-        let mut take = Take::new(&self.device, &self.places, gradients);
+        // Burn makes parameters in buffers of their own. Copies lie in its pools, where many share a buffer, and so a dispatch.
+        let copy = !self.is_pooled;
+        let mut take = Take::new(&self.device, &self.places, gradients, copy);
         let module = module.map(&mut take);
         let Take { weights, gradients, copied, problem, .. } = take;
         problem.map_or(Ok(()), Err)?;
@@ -235,8 +241,11 @@ impl ModuleLookahead {
             return Err(Error::Parameter { path, problem });
         }
         self.copied = copied;
-        let (there, present): (Vec<_>, Vec<_>) =
-            gradients.into_iter().enumerate().filter_map(|(place, gradient)| Some((place, gradient?))).unzip();
+        let (there, present): (Vec<_>, Vec<_>) = gradients
+            .into_iter()
+            .enumerate()
+            .filter_map(|(place, gradient)| Some((place, gradient?)))
+            .unzip();
         let memory: Vec<_> = weights.into_iter().flatten().chain(present).collect();
         let mut held = memory::hold(&memory)?;
         let mut gradients: Vec<_> = self.paths.iter().map(|_| None).collect();
@@ -251,6 +260,7 @@ impl ModuleLookahead {
             self.weights = weights;
         }
         self.held = held;
+        self.is_pooled = true;
         Ok((module, gradients))
     }
 
@@ -261,7 +271,8 @@ impl ModuleLookahead {
             return Ok(place);
         }
         let paths = self.paths.iter().map(String::as_str);
-        let named: Vec<_> = paths.zip(&slices).filter_map(|(path, slice)| Some((path, slice.clone()?))).collect();
+        let named: Vec<_> =
+            paths.zip(&slices).filter_map(|(path, slice)| Some((path, slice.clone()?))).collect();
         let borrowed = self.optimizer.borrow_gradients_blocking(&named)?;
         if self.gradients.len() == REMEMBERED {
             self.gradients.remove(0);

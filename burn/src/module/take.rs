@@ -22,6 +22,8 @@ pub(super) struct Take<'a> {
     /// Where in `weights` and `gradients` a parameter comes.
     places: &'a HashMap<ParamId, usize>,
     given: GradientsParams,
+    /// Whether all are to be copied.
+    copy: bool,
     path: Vec<String>,
     pub(super) weights: Vec<Option<CubeTensor>>,
     pub(super) gradients: Vec<Option<CubeTensor>>,
@@ -35,10 +37,11 @@ impl<'a> Take<'a> {
         device: &'a Device,
         places: &'a HashMap<ParamId, usize>,
         given: GradientsParams,
+        copy: bool,
     ) -> Self {
         let none = || places.iter().map(|_| None).collect();
         let (weights, gradients) = (none(), none());
-        Self { device, places, given, path: vec![], weights, gradients, copied: 0, problem: None }
+        Self { device, places, given, copy, path: vec![], weights, gradients, copied: 0, problem: None }
     }
 
     fn take<const D: usize>(
@@ -52,7 +55,7 @@ impl<'a> Take<'a> {
             check(&self.path, "a gradient", &gradient, self.device)?;
             self.gradients[place] = Some(memory::contiguous(gradient)?);
         }
-        let (weights, is_copy) = memory::unique(values)?;
+        let (weights, is_copy) = memory::unique(values, self.copy)?;
         self.copied += usize::from(is_copy);
         self.weights[place] = Some(weights.clone());
         Ok(memory::tensor(weights))

@@ -11,3 +11,4 @@ mod module;
 mod network;
 mod records;
 mod settings;
+mod slots;
