@@ -1,0 +1,8 @@
+//! What section 5 of "Lookahead Optimizer: k steps forward, 1 step back"
+//! ([Zhang, Lucas, Hinton, Ba, 2019](https://arxiv.org/abs/1907.08610)) trains, with [Burn](https://burn.dev):
+//! readers of its data sets, and of freely packaged ones that stand in for them, and its models.
+#![warn(missing_docs)]
+#![forbid(unsafe_code)]
+
+pub mod data;
+pub mod models;

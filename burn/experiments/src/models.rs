@@ -1,0 +1,9 @@
+//! The models of the paper's experiments, as the code bases that it names have them.
+
+pub mod block;
+pub mod dropout;
+pub mod lstm;
+pub mod recurrent;
+pub mod resnet;
+pub mod smoothing;
+pub mod transformer;

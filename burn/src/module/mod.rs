@@ -1,0 +1,283 @@
+//! Lookahead over a whole module, with the kernels of `lookahead-wgpu` in Burn's own memory.
+
+mod check;
+mod collect;
+mod context;
+mod memory;
+mod replace;
+mod take;
+
+use std::collections::HashMap;
+
+use burn::{
+    module::{Module, ParamId},
+    optim::GradientsParams,
+    tensor::{Device, wgpu::WgpuSetup},
+};
+use lookahead_wgpu::{Builder, DEFAULT_GROUP, Field, Gradients, Optimizer, Slice, Snapshot, wgpu};
+
+use crate::error::Error;
+use collect::Collect;
+use memory::Held;
+use replace::Replace;
+use take::Take;
+
+/// How many placements of gradients are remembered: Burn's memory pools come back to a few.
+const REMEMBERED: usize = 4;
+
+/// Lookahead over a whole module on Burn's wgpu, with the kernels of [`lookahead_wgpu`], which read gradients and write
+/// weights where Burn has them. Every rule and option of that crate's [`Builder`] goes.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use burn::{nn::LinearConfig, optim::GradientsParams, tensor::{Device, Distribution, Tensor}};
+/// use lookahead_burn::ModuleLookahead;
+/// use lookahead_wgpu::{Clip, Lookahead, Optimizer, rules::Adam};
+///
+/// // Before the first tensor: Burn gives away the queue of a device when it makes it, and never again.
+/// let (device, setup) = Device::wgpu_options().init_with_setup()?;
+/// let device = device.autodiff();
+/// let mut module = LinearConfig::new(4, 2).init(&device);
+/// let settings = Optimizer::builder(Adam::new(1e-3)).lookahead(Lookahead::new(5, 0.5)).clip(Clip::GlobalNorm(1.0));
+/// let mut optimizer = ModuleLookahead::new(settings, &module, &setup)?;
+/// for _ in 0..10 {
+///     let inputs = Tensor::<2>::random([8, 4], Distribution::Default, &device);
+///     let loss = module.forward(inputs).square().mean();
+///     let gradients = GradientsParams::from_grads(loss.backward(), &module);
+///     module = optimizer.step(module, gradients)?;
+/// }
+/// let evaluated = optimizer.slow(&module)?;
+/// # let _ = evaluated;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// - It trains the float parameters that require gradients when it is made. Each of them must have a gradient in every
+///   step, unless its group is [frozen](lookahead_wgpu::Optimizer::set_frozen): a step that skips a parameter is an error.
+/// - Burn's tensors are values. A parameter that is also used elsewhere, as in a clone of the module, is copied first, so
+///   that the other keeps its weights; all others are written in place.
+/// - Tensors are named by their paths in the module, as in `encoder.0.weight`, in groups, errors and checkpoints.
+/// - A call that fails does not give the module back: keep a clone where you go on after that.
+/// - Weights and gradients are f32 and on one device; tied parameters are refused.
+/// - In Burn's `Learner` the model's `TrainStep::optimize` can call it; the learner's own optimizer goes unused then, and the
+///   learner's clone of the model makes each step copy the weights.
+pub struct ModuleLookahead {
+    optimizer: Optimizer,
+    setup: WgpuSetup,
+    device: Device,
+    paths: Vec<String>,
+    places: HashMap<ParamId, usize>,
+    /// The weights of the last module that was given, which the optimizer may be asked for until the next.
+    held: Vec<Held>,
+    /// Where the optimizer has borrowed weights, and gradients over them.
+    weights: Vec<Slice>,
+    gradients: Vec<(Vec<Option<Slice>>, Gradients)>,
+    copied: usize,
+    /// Whether weights have been moved into Burn's pools.
+    is_pooled: bool,
+}
+
+impl std::fmt::Debug for ModuleLookahead {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ModuleLookahead").field("optimizer", &self.optimizer).finish_non_exhaustive()
+    }
+}
+
+impl ModuleLookahead {
+    /// Over the parameters of a module, all in one group.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Parameter`], [`Error::Burn`], and what [`Builder::build`] gives: [`lookahead_wgpu::Error::Device`] where the
+    /// setup is of another device than the module's.
+    pub fn new<M: Module>(builder: Builder, module: &M, setup: &WgpuSetup) -> Result<Self, Error> {
+        Self::in_groups(builder, module, setup, |_| DEFAULT_GROUP.to_owned())
+    }
+
+    /// Over the parameters of a module, each in the group that `group_of` gives for its path. Groups are the builder's.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn in_groups<M: Module>(
+        builder: Builder,
+        module: &M,
+        setup: &WgpuSetup,
+        group_of: impl Fn(&str) -> String,
+    ) -> Result<Self, Error> {
+        let mut collect = Collect::default();
+        module.visit(&mut collect);
+        let Collect { found, device, problem, .. } = collect;
+        problem.map_or(Ok(()), Err)?;
+        let memory: Vec<_> = found.iter().map(|parameter| parameter.weights.clone()).collect();
+        let held = memory::hold(&memory)?;
+        let weights: Vec<_> = held.iter().map(Held::slice).collect();
+        let builder = found.iter().zip(&weights).fold(builder, |builder, (parameter, slice)| {
+            let path = &parameter.path;
+            builder.borrowed_in(&group_of(path), path, &parameter.shape, slice.clone())
+        });
+        let optimizer = builder.build_blocking(&setup.device, &setup.queue)?;
+        let places = found.iter().zip(0..).map(|(parameter, place)| (parameter.id, place)).collect();
+        let paths = found.into_iter().map(|parameter| parameter.path).collect();
+        Ok(Self {
+            optimizer,
+            setup: setup.clone(),
+            // An optimizer of no tensors is not built.
+            device: device.unwrap_or_default(),
+            paths,
+            places,
+            held,
+            weights,
+            gradients: vec![],
+            copied: 0,
+            is_pooled: false,
+        })
+    }
+
+    /// One step with these gradients, with the sync in it where a cycle ends.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Parameter`] for parameters that are not as they were, [`lookahead_wgpu::Error::UnknownName`] for one without
+    /// a gradient, [`Error::Burn`], and what [`Optimizer::step_with`] gives.
+    pub fn step<M: Module>(&mut self, module: M, gradients: GradientsParams) -> Result<M, Error> {
+        let (module, gradients) = self.take(module, gradients)?;
+        let place = self.borrow(&gradients)?;
+        let mut encoder = self.encoder();
+        self.optimizer.step_with(&mut encoder, &self.gradients[place].1)?;
+        self.setup.queue.submit([encoder.finish()]);
+        Ok(module)
+    }
+
+    /// Syncs now and begins the next cycle: at the end of training, say.
+    ///
+    /// # Errors
+    ///
+    /// As [`step`](Self::step), and what [`Optimizer::sync_now`] gives.
+    pub fn sync<M: Module>(&mut self, module: M) -> Result<M, Error> {
+        let (module, _) = self.take(module, GradientsParams::new())?;
+        let mut encoder = self.encoder();
+        self.optimizer.sync_now(&mut encoder)?;
+        self.setup.queue.submit([encoder.finish()]);
+        Ok(module)
+    }
+
+    /// The module with its slow weights, by way of the host; module and optimizer stay as they are.
+    ///
+    /// # Errors
+    ///
+    /// What [`Optimizer::download`] gives.
+    pub fn slow<M: Module>(&self, module: &M) -> Result<M, Error> {
+        self.with(module, Field::SlowWeights)
+    }
+
+    /// The module with the [average](lookahead_wgpu::average) of its weights, by way of the host.
+    ///
+    /// # Errors
+    ///
+    /// As [`slow`](Self::slow).
+    pub fn average<M: Module>(&self, module: &M) -> Result<M, Error> {
+        self.with(module, Field::Average)
+    }
+
+    fn with<M: Module>(&self, module: &M, field: Field<'_>) -> Result<M, Error> {
+        // What follows the weights is theirs before the first step.
+        if self.optimizer.steps() == 0 {
+            return Ok(module.clone());
+        }
+        let values = |place: usize| Ok(self.optimizer.download_blocking(field, &self.paths[place])?);
+        let mut replace = Replace::new(&self.places, values);
+        let module = module.clone().map(&mut replace);
+        replace.problem.map_or(Ok(module), Err)
+    }
+
+    /// The module with a checkpoint's weights, on which training goes on where the checkpoint was taken:
+    /// `optimizer().export_blocking()` takes one, and [`Snapshot::save`] and [`Snapshot::load`] have it in safetensors.
+    ///
+    /// # Errors
+    ///
+    /// As [`step`](Self::step), and what [`Optimizer::import`] gives.
+    pub fn import<M: Module>(&mut self, module: M, snapshot: &Snapshot) -> Result<M, Error> {
+        let (module, _) = self.take(module, GradientsParams::new())?;
+        self.optimizer.import(snapshot)?;
+        Ok(module)
+    }
+
+    /// The optimizer, for what it counts and downloads. Its weights are those of the last module that a call gave.
+    pub fn optimizer(&self) -> &Optimizer {
+        &self.optimizer
+    }
+
+    /// The optimizer, for its settings: learning rate, k, alpha, frozen groups. What writes weights in it writes them in
+    /// place, in clones of the module, too: see [`import`](Self::import) for those.
+    pub fn optimizer_mut(&mut self) -> &mut Optimizer {
+        &mut self.optimizer
+    }
+
+    /// How many parameters the last call copied: all in the first, and then those that are used elsewhere, too.
+    pub fn copied(&self) -> usize {
+        self.copied
+    }
+
+    fn encoder(&self) -> wgpu::CommandEncoder {
+        let label = Some("lookahead-burn");
+        self.setup.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label })
+    }
+
+    /// Points the optimizer to the module's weights, and gives the memory of its gradients, by place.
+    fn take<M: Module>(
+        &mut self,
+        module: M,
+        gradients: GradientsParams,
+    ) -> Result<(M, Vec<Option<Held>>), Error> {
+        // Burn makes parameters in buffers of their own. Copies lie in its pools, where many share a buffer, and so a dispatch.
+        let copy = !self.is_pooled;
+        let mut take = Take::new(&self.device, &self.places, gradients, copy);
+        let module = module.map(&mut take);
+        let Take { weights, gradients, copied, problem, .. } = take;
+        problem.map_or(Ok(()), Err)?;
+        if let Some(place) = weights.iter().position(Option::is_none) {
+            let (path, problem) = (self.paths[place].clone(), "is not in this module".to_owned());
+            return Err(Error::Parameter { path, problem });
+        }
+        self.copied = copied;
+        let (there, present): (Vec<_>, Vec<_>) = gradients
+            .into_iter()
+            .enumerate()
+            .filter_map(|(place, gradient)| Some((place, gradient?)))
+            .unzip();
+        let memory: Vec<_> = weights.into_iter().flatten().chain(present).collect();
+        let mut held = memory::hold(&memory)?;
+        let mut gradients: Vec<_> = self.paths.iter().map(|_| None).collect();
+        for (place, gradient) in there.into_iter().zip(held.drain(self.paths.len()..)) {
+            gradients[place] = Some(gradient);
+        }
+        let weights: Vec<_> = held.iter().map(Held::slice).collect();
+        if weights != self.weights {
+            let named: Vec<_> = self.paths.iter().map(String::as_str).zip(weights.iter().cloned()).collect();
+            self.optimizer.borrow_weights_blocking(&named)?;
+            self.gradients.clear();
+            self.weights = weights;
+        }
+        self.held = held;
+        self.is_pooled = true;
+        Ok((module, gradients))
+    }
+
+    /// Which of `self.gradients` these are.
+    fn borrow(&mut self, gradients: &[Option<Held>]) -> Result<usize, Error> {
+        let slices: Vec<_> = gradients.iter().map(|gradient| gradient.as_ref().map(Held::slice)).collect();
+        if let Some(place) = self.gradients.iter().position(|(other, _)| *other == slices) {
+            return Ok(place);
+        }
+        let paths = self.paths.iter().map(String::as_str);
+        let named: Vec<_> =
+            paths.zip(&slices).filter_map(|(path, slice)| Some((path, slice.clone()?))).collect();
+        let borrowed = self.optimizer.borrow_gradients_blocking(&named)?;
+        if self.gradients.len() == REMEMBERED {
+            self.gradients.remove(0);
+        }
+        self.gradients.push((slices, borrowed));
+        Ok(self.gradients.len() - 1)
+    }
+}
