@@ -23,7 +23,9 @@ pub struct Shape {
     /// Threads that sum a row together, likewise; fewer where rows are short.
     pub row_lanes: u32,
     /// Pairs of borrowed buffers, one of weights and one of gradients, that a dispatch binds: from 1 to 8, of which a
-    /// device's limits allow as many as they do. Tensors that lie in buffers of their own take fewer dispatches then.
+    /// device's limits allow as many as they do. Tensors that lie in buffers of their own take fewer dispatches then; a CPU
+    /// is quickest with one.
+    #[serde(default = "one_pair")]
     pub pairs: u32,
 }
 
@@ -39,9 +41,10 @@ impl Shape {
     /// thread take 1.7 times as long there as one.
     pub const SWIFTSHADER: Self = Self { workgroup: 256, vec4s: 1, ..Self::CPU };
 
-    /// So many threads in a workgroup, each for so many groups of four values, `lanes` of which sum together.
+    /// So many threads in a workgroup, each for so many groups of four values, `lanes` of which sum together. Where each
+    /// sums alone, as is best on a CPU, a dispatch binds one pair of borrowed buffers, else eight.
     pub fn new(workgroup: u32, vec4s: u32, lanes: u32) -> Self {
-        Self { workgroup, vec4s, lanes, row_lanes: lanes.min(32), ..Self::GPU }
+        Self { workgroup, vec4s, lanes, row_lanes: lanes.min(32), pairs: if lanes == 1 { 1 } else { 8 } }
     }
 
     pub(crate) fn check(self) -> Result<(), Error> {
@@ -71,6 +74,11 @@ impl Shape {
         let useful = values.div_ceil(4).next_power_of_two().min(u64::from(self.row_lanes));
         Self { row_lanes: (useful as u32).max(1), ..self }
     }
+}
+
+/// What shapes had that were saved without it.
+fn one_pair() -> u32 {
+    1
 }
 
 impl Default for Shape {

@@ -90,8 +90,8 @@ async fn adapters(instance: &wgpu::Instance) -> Vec<wgpu::Adapter> {
     adapters
 }
 
-/// Storage buffers of a step over eight pairs of borrowed buffers, with all that there can be besides.
-const STORAGE_BUFFERS: u32 = 24;
+/// Storage buffers of a step over eight pairs of borrowed buffers, or seven where something is measured.
+const STORAGE_BUFFERS: u32 = 21;
 
 /// wgpu's defaults, with buffers as large as the adapter has them, and as many of them in a dispatch as a step may bind.
 fn limits(adapter: &wgpu::Adapter) -> wgpu::Limits {

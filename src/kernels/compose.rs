@@ -456,7 +456,7 @@ impl Recipe<'_> {
 }
 
 /// Every kernel that a rule can need with these options, cut like this: each access and policy. For checking a rule, or
-/// translating it ahead of time.
+/// translating it ahead of time; a device's limits may leave fewer [pairs](Shape::pairs) of borrowed buffers.
 pub fn all(rule: &dyn Rule, options: &Options, shape: Shape) -> Vec<Source> {
     use StatePolicy::{Interpolate, Maintain, Reset};
     let lookaheads = [None, Some(Maintain), Some(Interpolate), Some(Reset)]

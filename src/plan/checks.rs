@@ -9,7 +9,10 @@ use crate::{
         shape::Shape,
     },
     error::Error,
-    kernels::{Access, Recipe, Tensors, check_collisions, check_links, check_outer, check_transform},
+    kernels::{
+        Access, GRADIENTS_OF_PAIRS, Recipe, Tensors, check_collisions, check_links, check_outer,
+        check_transform,
+    },
     layout::{limits::Limits, params::ROWS, tensors::Layout},
     rules::Rule,
 };
@@ -131,10 +134,17 @@ fn storage_buffers(recipe: &Recipe<'_>, table: bool, pairs: u32) -> u64 {
     if recipe.measures().is_empty() { step } else { both + 2 }
 }
 
+/// Storage buffers that every device can bind that offers as many: native ones may count 24 buffers of all kinds, and
+/// three are uniform.
+const MOST_STORAGE_BUFFERS: u32 = 21;
+
 /// How many pairs of borrowed buffers all kernels can bind, at most those that their shape asks for.
 pub(super) fn pairs_within(limits: &Limits, recipes: &[Recipe<'_>]) -> u32 {
-    let offered = u64::from(limits.max_storage_buffers_per_shader_stage);
-    let fits = |pairs: &u32| recipes.iter().all(|recipe| storage_buffers(recipe, true, *pairs) <= offered);
+    let offered = u64::from(limits.max_storage_buffers_per_shader_stage.min(MOST_STORAGE_BUFFERS));
+    let has_bindings = |pairs: u32| GRADIENTS_OF_PAIRS + pairs <= limits.max_bindings_per_bind_group;
+    let fits = |pairs: &u32| {
+        has_bindings(*pairs) && recipes.iter().all(|recipe| storage_buffers(recipe, true, *pairs) <= offered)
+    };
     let most = recipes.iter().map(|recipe| recipe.shape.pairs).min().unwrap_or(1);
     (1..=most).rev().find(fits).unwrap_or(1)
 }

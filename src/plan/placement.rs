@@ -54,6 +54,11 @@ impl Placement {
         self.nothing[..count].iter().map(bound).collect()
     }
 
+    /// Whether a run has the kernels over several pairs of buffers.
+    fn has_several(&self) -> bool {
+        self.runs.iter().any(|run| matches!(run.access, Access::Several(_)))
+    }
+
     /// Adds a table with the bind group of a first pass over it.
     fn table(
         &mut self,
@@ -145,16 +150,8 @@ impl Joined {
 struct Taken {
     of: Vec<usize>,
     pairs: Vec<Joined>,
-}
-
-impl Taken {
-    fn of_one_pair(count: usize, joined: Joined) -> Self {
-        Self { of: vec![0; count], pairs: vec![joined] }
-    }
-
-    fn has_several(&self) -> bool {
-        self.pairs.len() > 1
-    }
+    /// The kernels are those over several pairs.
+    is_several: bool,
 }
 
 /// The values of a binding that no piece of a borrowed tensor takes. Its weights and its gradients may lie
@@ -262,12 +259,12 @@ impl Placer<'_> {
         let placed: Vec<_> = placed.collect();
         let mut rest = &placed[..];
         while let Some(first) = rest.first() {
-            let several = self.join_several(rest, limit);
-            let taken = match several.has_several() {
-                true => several,
-                false => {
+            let taken = match self.join_several(rest, limit) {
+                // One pair that is left over needs no kernels of its own.
+                taken if taken.pairs.len() > 1 || !taken.of.is_empty() && out.has_several() => taken,
+                _ => {
                     let (count, joined) = self.join(first, &rest[1..], limit)?;
-                    Taken::of_one_pair(count, joined)
+                    Taken { of: vec![0; count], pairs: vec![joined], is_several: false }
                 }
             };
             let (run, others) = rest.split_at(taken.of.len());
@@ -300,11 +297,18 @@ impl Placer<'_> {
     }
 
     /// As many parts as one run can take from the first on where each may be in another pair of buffers. What is written is
-    /// bound once, and nowhere else.
+    /// bound once, and nowhere else; what cannot be read four values at a time is in other runs than what can.
     fn join_several(&self, placed: &[Placed<'_>], limit: u64) -> Taken {
-        let mut taken = Taken { of: vec![], pairs: vec![] };
+        let mut taken = Taken { of: vec![], pairs: vec![], is_several: true };
         let mut heads: Vec<&Placed<'_>> = Vec::new();
+        let is_by_vec4s = |next: &Placed<'_>| {
+            let alone = Joined::of(false, ends(&next.weights), ends(&next.gradients), limit);
+            alone.and_then(|alone| self.by_vec4s(std::iter::once(next), alone, limit)).is_some()
+        };
         for next in placed {
+            if heads.first().is_some_and(|head| is_by_vec4s(head) != is_by_vec4s(next)) {
+                break;
+            }
             let (w, g) = (next.weights.buffer, next.gradients.buffer);
             let known = heads.iter().position(|head| (head.weights.buffer, head.gradients.buffer) == (w, g));
             let is_taken = |head: &&Placed<'_>| {
@@ -387,7 +391,7 @@ impl Placer<'_> {
             let weights = (weights.offset - pairs[pair].weights.0) / VALUE;
             let gradients = (gradients.offset - pairs[pair].gradients.0) / self.gradient_width();
             table.extend(self.segment(part, weights as u32, gradients as u32));
-            table.extend(taken.has_several().then_some(pair as u32));
+            table.extend(taken.is_several.then_some(pair as u32));
         }
         let range = |place: &Place, (start, end): (u64, u64)| Bound {
             buffer: Owner::Caller(place.buffer),
@@ -399,7 +403,7 @@ impl Placer<'_> {
             Some((range(&head.weights, joined.weights), range(&head.gradients, joined.gradients)))
         });
         let bound: Vec<_> = bound.collect();
-        let binds = match taken.has_several() {
+        let binds = match taken.is_several {
             true => self.several(width, &bound, out),
             false => Binds {
                 access: pairs[0].lie.access(width),

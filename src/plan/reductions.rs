@@ -76,7 +76,7 @@ pub(crate) struct Reduction {
     spans: HashMap<(usize, u64), u32>,
 }
 
-/// One range of the second pass: `Range` of `shaders/finish.wgsl`.
+/// One range of the second pass: `La_Range` of `shaders/parts/conclude.wgsl`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
 #[repr(C)]
 struct Range {

@@ -34,5 +34,6 @@ mod options;
 mod pipelines;
 mod readback;
 mod recording;
+mod several;
 mod transforms;
 mod twin;

@@ -84,7 +84,7 @@ fn la_take_window() {
 @group(1) @binding(3) var<storage, read> la_table: array<u32>;
 
 // `la_table` gives every block its segment, a run of one tensor's values with no gap.
-// words: first vec4, values, weights, gradients, tensor, the tensor's value, row length, row, pair of buffers
+// words: first vec4, values, weights, gradients, tensor, the tensor's value, row length, row, and of several pairs of buffers which
 const LA_SEGMENT = 8u;
 
 // The vec4 with which a thread enters a segment, the segment's place in `la_table`, and the number of the vec4's first

@@ -88,7 +88,7 @@ fn no_low_limit_is_a_panic() {
         ("max_non_sampler_bindings", |limits, to| limits.max_non_sampler_bindings = to),
     ];
     for (name, set) in lower {
-        for to in [0, 1, 2, 4, 63, 128, 2048, 65_535, 131_071] {
+        for to in [0, 1, 2, 4, 6, 16, 27, 63, 128, 2048, 65_535, 131_071] {
             let mut limits = Limits::defaults();
             set(&mut limits, to);
             let noop = Noop::with(limits);
