@@ -3,7 +3,7 @@
 //! be waited for there.
 #![allow(dead_code, unused_imports, unused_macros)] // each test file uses a part of it
 
-pub use lookahead_test_support::{begin_cases, read_slice_async, spared, submit};
+pub use lookahead_test_support::{begin_cases, buffer, read_slice_async, spared, submit};
 #[cfg(not(target_arch = "wasm32"))]
 pub use lookahead_test_support::{gpu, gpus, on_every_adapter, read_slice};
 use lookahead_wgpu::{

@@ -2,7 +2,7 @@
 
 #[cfg(not(target_arch = "wasm32"))]
 use crate::common::on_every_adapter;
-use crate::common::{download, export, largest_error, noise, spared, submit, widen, write_gradient};
+use crate::common::{buffer, download, export, largest_error, noise, spared, submit, widen, write_gradient};
 use lookahead_wgpu::{
     Accumulation, AdaptiveAlpha, Average, Clip, Error, Field, Group, Guard, Half, Lookahead, Optimizer,
     Options, Slice, StatePolicy,
@@ -91,15 +91,7 @@ impl Model {
     }
 
     async fn try_new(gpu: &Gpu, case: &Case) -> Result<Self, Error> {
-        let buffer = |values: u64| {
-            use wgpu::BufferUsages as Usages;
-            gpu.device.create_buffer(&wgpu::BufferDescriptor {
-                label: None,
-                size: 4 * values,
-                usage: Usages::STORAGE | Usages::COPY_DST | Usages::COPY_SRC,
-                mapped_at_creation: false,
-            })
-        };
+        let buffer = |values: u64| buffer(gpu, 4 * values);
         let slice = |buffer: &wgpu::Buffer, at: u64, len: u64| Slice::new(buffer, 4 * at, 4 * len);
         let lens: Vec<u64> = case.lens().into_iter().map(|len| len as u64).collect();
         let in_pool = lens.iter().filter(|_| case.home == Home::OnePool);

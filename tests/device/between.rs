@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::common::{counters, download, export, largest_error, noise, spared, submit, widen};
+use crate::common::{buffer, counters, download, export, largest_error, noise, spared, submit, widen};
 use lookahead_wgpu::{
     Accumulation, AdaptiveAlpha, Average, Builder, Clip, Error, Field, Gradients, Group, Guard, Lookahead,
     Optimizer, Options, Outer, Slice, StatePolicy,
@@ -47,12 +47,7 @@ impl<'a> Model<'a> {
             let gradient = optimizer.gradients("w").unwrap();
             return Self { gpu, optimizer, gradient, borrowed: None };
         }
-        let pool = gpu.device.create_buffer(&wgpu::BufferDescriptor {
-            label: None,
-            size: 1024,
-            usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
-            mapped_at_creation: false,
-        });
+        let pool = buffer(gpu, 1024);
         let size = 4 * LEN as u64;
         let (weights, gradient) = (Slice::new(&pool, 4, size), Slice::new(&pool, 516, size));
         let builder = builder.borrowed_in("body", "w", &[LEN], weights);

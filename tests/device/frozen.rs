@@ -1,6 +1,6 @@
 //! Borrowed tensors of a frozen group need no gradients: nothing depends on them, whatever the options.
 
-use crate::common::{noise, on_every_adapter, spared, submit};
+use crate::common::{buffer, noise, on_every_adapter, spared, submit};
 use lookahead_wgpu::{
     Accumulation, AdaptiveAlpha, Average, Builder, Clip, Error, Gradients, Group, Guard, Half, Lookahead,
     Optimizer, Options, Rule, Slice, Snapshot, StatePolicy,
@@ -8,7 +8,6 @@ use lookahead_wgpu::{
     gpu::Gpu,
     outer::Nesterov,
     rules::{AdaFactor, Adam, Lamb, Sgd},
-    wgpu,
 };
 
 /// Group, name, shape. The frozen ones lie between the others.
@@ -37,14 +36,7 @@ struct Model {
 
 impl Model {
     fn new(gpu: &Gpu, rule: &dyn Fn() -> Box<dyn Rule>, options: &Options, home: Home) -> Self {
-        let pool = || {
-            use wgpu::BufferUsages as Usages;
-            let usage = Usages::STORAGE | Usages::COPY_DST | Usages::COPY_SRC;
-            let descriptor =
-                wgpu::BufferDescriptor { label: None, size: 8192, usage, mapped_at_creation: false };
-            gpu.device.create_buffer(&descriptor)
-        };
-        let (one, two) = (pool(), pool());
+        let (one, two) = (buffer(gpu, 8192), buffer(gpu, 8192));
         let half = options.half_gradients;
         let width = if half.is_some() { 2 } else { 4 };
         let mut at = 0;

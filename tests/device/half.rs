@@ -1,9 +1,10 @@
 //! Half widths: the copy of the weights, half-width gradients, and slow weights in bf16, measured against f64.
 
-use crate::common::{download, largest_error, noise, read_slice_async, submit, widen, write_gradient};
+use crate::common::{
+    buffer, download, largest_error, noise, read_slice_async, submit, widen, write_gradient,
+};
 use lookahead_wgpu::{
     Field, Half, Lookahead, Optimizer, Slice, gpu::Gpu, rules::Adam, rules::AdamW, rules::Sgd, twin::Twin,
-    wgpu,
 };
 
 on_devices!(
@@ -107,24 +108,8 @@ async fn half_width_gradients_are_read_exactly(gpu: &Gpu) {
     for half in [Half::F16, Half::Bf16] {
         // Where tensors may start at any value, and where at multiples of four.
         for (home, unit) in [(0, 4), (1, 4), (2, 4), (1, 16), (2, 16)] {
-            let pool = gpu.device.create_buffer(&wgpu::BufferDescriptor {
-                label: None,
-                size: 1 << 16,
-                usage: wgpu::BufferUsages::STORAGE
-                    | wgpu::BufferUsages::COPY_DST
-                    | wgpu::BufferUsages::COPY_SRC,
-                mapped_at_creation: false,
-            });
-            let other = if home == 2 {
-                pool.clone()
-            } else {
-                gpu.device.create_buffer(&wgpu::BufferDescriptor {
-                    label: None,
-                    size: 1 << 16,
-                    usage: pool.usage(),
-                    mapped_at_creation: false,
-                })
-            };
+            let pool = buffer(gpu, 1 << 16);
+            let other = if home == 2 { pool.clone() } else { buffer(gpu, 1 << 16) };
             let mut builder = Optimizer::builder(Adam::new(0.01).eps(1e-4))
                 .lookahead(Lookahead::new(2, 0.5))
                 .half_gradients(half);

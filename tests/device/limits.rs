@@ -1,6 +1,6 @@
 //! Devices that offer little: the same model in many buffers and windows trains to the same bits.
 
-use crate::common::{noise, on_every_adapter, submit};
+use crate::common::{buffer, noise, on_every_adapter, submit};
 use lookahead_wgpu::{
     Field, Group, Lookahead, Optimizer, Shape, Slice, Snapshot, StatePolicy, gpu::Gpu, rules::Adam, wgpu,
 };
@@ -94,17 +94,7 @@ impl Home {
             return vec![];
         }
         let total: u64 = LENS.iter().map(|(.., len)| (4 * *len as u64).next_multiple_of(unit)).sum();
-        let pool = |size| {
-            gpu.device.create_buffer(&wgpu::BufferDescriptor {
-                label: None,
-                size,
-                usage: wgpu::BufferUsages::STORAGE
-                    | wgpu::BufferUsages::COPY_DST
-                    | wgpu::BufferUsages::COPY_SRC,
-                mapped_at_creation: false,
-            })
-        };
-        let (one, two) = (pool(2 * total + unit), pool(total));
+        let (one, two) = (buffer(gpu, 2 * total + unit), buffer(gpu, total));
         let mut at = 0;
         LENS.iter()
             .map(|(.., len)| {
@@ -113,7 +103,8 @@ impl Home {
                 let places = match self {
                     Self::Apart => {
                         let start = unit % 16;
-                        let slice = || Slice::new(&pool(start + size.next_multiple_of(16)), start, size);
+                        let slice =
+                            || Slice::new(&buffer(gpu, start + size.next_multiple_of(16)), start, size);
                         (slice(), slice())
                     }
                     Self::Near => (Slice::new(&one, 2 * at, size), Slice::new(&one, 2 * at + room, size)),

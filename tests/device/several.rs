@@ -1,6 +1,6 @@
 //! Tensors in several of the caller's buffers, as many in a dispatch as can be: the bits are those of the optimizer's own.
 
-use crate::common::{noise, submit};
+use crate::common::{buffer, noise, submit};
 use lookahead_wgpu::{
     Clip, Field, Half, Lookahead, Optimizer, Options, Rule, Shape, Slice, Snapshot,
     gpu::Gpu,
@@ -37,25 +37,14 @@ type Make = fn() -> Box<dyn Rule>;
 const BUFFER: u64 = 32 << 10;
 
 fn run(gpu: &Gpu, rule: Box<dyn Rule>, options: &Options, is_borrowed: bool) -> (Snapshot, usize) {
-    let buffers: Vec<_> = (0..9)
-        .map(|_| {
-            gpu.device.create_buffer(&wgpu::BufferDescriptor {
-                label: None,
-                size: BUFFER,
-                usage: wgpu::BufferUsages::STORAGE
-                    | wgpu::BufferUsages::COPY_DST
-                    | wgpu::BufferUsages::COPY_SRC,
-                mapped_at_creation: false,
-            })
-        })
-        .collect();
+    let buffers: Vec<_> = (0..9).map(|_| buffer(gpu, BUFFER)).collect();
     let bytes =
         |shape: &[usize], width: u64| (width * shape.iter().product::<usize>() as u64).next_multiple_of(4);
     let width = if options.half_gradients.is_some() { 2 } else { 4 };
     let mut builder = Optimizer::builder(rule).lookahead(Lookahead::new(2, 0.5)).options(options.clone());
-    for ((name, shape), [(buffer, offset), _]) in SHAPES.into_iter().zip(PLACES) {
+    for ((name, shape), [(number, offset), _]) in SHAPES.into_iter().zip(PLACES) {
         builder = match is_borrowed {
-            true => builder.borrowed(name, shape, Slice::new(&buffers[buffer], offset, bytes(shape, 4))),
+            true => builder.borrowed(name, shape, Slice::new(&buffers[number], offset, bytes(shape, 4))),
             false => builder.tensor(name, shape),
         };
     }
@@ -66,8 +55,8 @@ fn run(gpu: &Gpu, rule: Box<dyn Rule>, options: &Options, is_borrowed: bool) -> 
     let places: Vec<_> = SHAPES
         .into_iter()
         .zip(PLACES)
-        .map(|((name, shape), [_, (buffer, offset)])| {
-            (name, Slice::new(&buffers[buffer], offset, bytes(shape, width)))
+        .map(|((name, shape), [_, (number, offset)])| {
+            (name, Slice::new(&buffers[number], offset, bytes(shape, width)))
         })
         .collect();
     let gradients = is_borrowed.then(|| optimizer.borrow_gradients_blocking(&places).unwrap());

@@ -3,7 +3,9 @@
 #[cfg(not(target_arch = "wasm32"))]
 use crate::common::on_every_adapter;
 use crate::{
-    common::{download, largest_error, noise, read_slice_async, spared, submit, widen, write_gradient},
+    common::{
+        buffer, download, largest_error, noise, read_slice_async, spared, submit, widen, write_gradient,
+    },
     pairs,
 };
 use lookahead_wgpu::{
@@ -340,12 +342,7 @@ impl Model {
 /// Places for all tensors in the caller's buffers, with gaps between them.
 fn places(gpu: &Gpu, lens: &[usize], home: Home) -> Vec<(Slice, Slice)> {
     let buffer = |values: u64| {
-        let buffer = gpu.device.create_buffer(&wgpu::BufferDescriptor {
-            label: None,
-            size: 4 * values,
-            usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC,
-            mapped_at_creation: false,
-        });
+        let buffer = buffer(gpu, 4 * values);
         gpu.queue.write_buffer(&buffer, 0, bytemuck::cast_slice(&vec![MARK; values as usize]));
         buffer
     };

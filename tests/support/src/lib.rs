@@ -80,6 +80,17 @@ pub fn submit<T>(gpu: &Gpu, record: impl FnOnce(&mut wgpu::CommandEncoder) -> T)
     result
 }
 
+/// A buffer of the caller's, for weights or gradients, of so many bytes.
+pub fn buffer(gpu: &Gpu, size: u64) -> wgpu::Buffer {
+    use wgpu::BufferUsages as Usages;
+    gpu.device.create_buffer(&wgpu::BufferDescriptor {
+        label: None,
+        size,
+        usage: Usages::STORAGE | Usages::COPY_DST | Usages::COPY_SRC,
+        mapped_at_creation: false,
+    })
+}
+
 /// What a buffer holds now.
 #[cfg(not(target_arch = "wasm32"))]
 pub fn read_slice(gpu: &Gpu, slice: &Slice) -> Vec<f32> {
