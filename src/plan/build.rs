@@ -27,7 +27,7 @@ use crate::{
         shape::Shape,
     },
     error::{Error, list},
-    kernels::{Access, Binding, Recipe, Tensors},
+    kernels::{Access, Binding, Recipe, Tensors, Width},
     layout::{
         limits::{Bounds, Limits},
         params::{SLOT, flags},
@@ -112,6 +112,14 @@ impl Draft {
             (false, _) => &[Access::Owned],
             (true, 1) => &Access::OF_ONE_PAIR,
             (true, _) => &Access::BORROWED,
+        }
+    }
+
+    /// A swap of borrowed weights binds them alone, in the gradients' place, too: both are near each other.
+    fn accesses_of_swaps(&self) -> &'static [Access] {
+        match self.is_borrowed {
+            false => &[Access::Owned],
+            true => &[Access::Pooled(Width::Value), Access::Pooled(Width::Vec4)],
         }
     }
 
@@ -235,7 +243,7 @@ impl Draft {
                 }
             });
             let mut swap = |source: &dyn Fn(&Recipe<'_>) -> crate::kernels::Source| {
-                ByAccess::new(self.accesses(), |access| {
+                ByAccess::new(self.accesses_of_swaps(), |access| {
                     let mut layouts = layouts(access);
                     layouts[0] = None;
                     program.kernel(name, &source(&Recipe { access, ..*recipe }), &layouts)
