@@ -6,3 +6,6 @@
 
 pub mod data;
 pub mod models;
+pub mod run;
+pub mod task;
+pub mod tasks;

@@ -1,0 +1,2 @@
+//! The experiments of the Lookahead paper.
+fn main() {}
