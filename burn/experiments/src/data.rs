@@ -4,7 +4,7 @@ pub mod bible;
 pub mod cifar;
 pub mod corpus;
 pub mod error;
-mod files;
+pub(crate) mod files;
 pub mod help;
 mod html;
 pub mod idx;

@@ -6,6 +6,11 @@
 
 pub mod data;
 pub mod models;
+pub mod presets;
 pub mod run;
+pub mod runner;
+pub mod store;
+pub mod studies;
 pub mod task;
 pub mod tasks;
+pub mod train;

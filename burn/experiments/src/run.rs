@@ -1,4 +1,6 @@
 //! Runs: what is trained how, and what came of it.
 
+pub(crate) mod finite;
 pub mod method;
 pub mod record;
+pub mod trigger;

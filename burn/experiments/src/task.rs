@@ -3,6 +3,7 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 
+use crate::data::DataError;
 use crate::run::record::Scores;
 
 /// Which data a model is evaluated on.
@@ -28,10 +29,18 @@ pub trait Task {
 
     /// The loss of a step's batch. Steps are counted from 0 over all epochs, and come one after the other. The device's
     /// random numbers begin anew before each.
-    fn loss(&mut self, model: &Self::Model, step: u64) -> Tensor<1>;
+    ///
+    /// # Errors
+    ///
+    /// Data that are read as they are needed, and cannot be.
+    fn loss(&mut self, model: &Self::Model, step: u64) -> Result<Tensor<1>, DataError>;
 
     /// Scores of a model that is not trained ([`Module::valid`]).
-    fn evaluate(&self, model: &Self::Model, part: Part) -> Scores;
+    ///
+    /// # Errors
+    ///
+    /// As [`loss`](Self::loss).
+    fn evaluate(&self, model: &Self::Model, part: Part) -> Result<Scores, DataError>;
 
     /// What is carried from one step to the next, beside the model.
     fn memory(&self) -> Vec<TensorData> {
@@ -39,5 +48,5 @@ pub trait Task {
     }
 
     /// Takes back what [`memory`](Self::memory) gave.
-    fn recall(&mut self, _memory: Vec<TensorData>) {}
+    fn recall(&mut self, _memory: Vec<TensorData>, _device: &Device) {}
 }

@@ -1,1 +1,6 @@
 //! What the experiments train.
+
+pub mod images;
+pub mod language;
+pub mod order;
+pub mod pictures;

@@ -12,7 +12,7 @@ pub(super) fn name(path: &Path) -> String {
     path.display().to_string()
 }
 
-pub(super) fn unreadable(path: &Path, problem: &io::Error) -> DataError {
+pub(crate) fn unreadable(path: &Path, problem: &io::Error) -> DataError {
     DataError::Unreadable { file: name(path), reason: problem.to_string() }
 }
 

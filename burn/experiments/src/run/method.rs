@@ -10,7 +10,7 @@ use lookahead_wgpu::{
 use serde::{Deserialize, Serialize};
 
 /// An optimizer with its settings.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Method {
     /// The inner optimizer.
     pub inner: Inner,

@@ -1,7 +1,9 @@
 //! What came of a run.
 
+use lookahead_wgpu::Schedule;
 use serde::{Deserialize, Serialize};
 
+use super::finite;
 use super::method::Method;
 
 /// What is trained, how, and how long.
@@ -11,12 +13,50 @@ pub struct Run {
     pub preset: String,
     /// The optimizer.
     pub method: Method,
+    /// What becomes of the learning rate.
+    pub pace: Pace,
     /// How often the data are gone through.
     pub epochs: u32,
     /// Of weights, of the batches' order, of dropout.
     pub seed: u64,
     /// After which epoch the inner loop is looked into, if at all.
     pub probe: Option<u32>,
+}
+
+/// What becomes of the learning rate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pace {
+    /// Nothing.
+    Constant,
+    /// It is divided by `by` after each of these epochs.
+    Divided {
+        /// The epochs.
+        after: Vec<u32>,
+        /// The divisor.
+        by: u32,
+    },
+    /// It is multiplied by `width^-0.5 min(n^-0.5, n steps^-1.5)` in the n-th step (Vaswani et al., 2017).
+    Warmup {
+        /// The model's width.
+        width: u32,
+        /// Steps of the warm-up.
+        steps: u64,
+    },
+}
+
+impl Pace {
+    /// The optimizer's schedule, with so many steps an epoch.
+    pub fn schedule(&self, epoch_steps: u64) -> Schedule {
+        match self {
+            Self::Constant => Schedule::constant(),
+            Self::Divided { after, by } => {
+                let factor = f64::from(*by).recip();
+                Schedule::steps(after.iter().map(|&epoch| (u64::from(epoch) * epoch_steps, factor)))
+            }
+            Self::Warmup { width, steps } => Schedule::transformer(*width, *steps),
+        }
+    }
 }
 
 /// A run that is over.
@@ -26,7 +66,7 @@ pub struct Record {
     pub run: Run,
     /// Inner steps of an epoch.
     pub epoch_steps: u64,
-    /// After each epoch.
+    /// After each epoch, to the one in which the loss was no number any more.
     pub history: Vec<Point>,
     /// On what was held out, after the last epoch.
     pub test: Scores,
@@ -46,6 +86,7 @@ pub struct Point {
     /// The learning rate of the epoch's last step.
     pub rate: f64,
     /// The mean of the loss over the epoch's batches.
+    #[serde(with = "finite")]
     pub train_loss: f64,
     /// On what settings are chosen by: of the average of the weights where there is one, of the slow weights with
     /// Lookahead.
@@ -60,6 +101,7 @@ pub struct Point {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Scores {
     /// The mean loss: nats an image, or a word.
+    #[serde(with = "finite")]
     pub loss: f64,
     /// What the preset measures: accuracy in %, BLEU; none where it measures nothing but the loss, or not here.
     pub score: Option<f64>,

@@ -5,3 +5,4 @@ mod data;
 mod models;
 mod oracle;
 mod support;
+mod train;
