@@ -1,1 +1,3 @@
 //! What the experiments train.
+
+pub mod translation;

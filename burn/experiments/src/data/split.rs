@@ -14,9 +14,10 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// Of so many pairs (3 at least) one is for choosing settings, and one is held out. Which ones a hash of the source
-    /// says, so that no sentence with two translations is in two parts, and that a pair stays where it is when others
-    /// come or go. The parts' sizes are therefore not exact.
+    /// Of so many pairs (3 at least) about one is for choosing settings, and about one is held out: those that a hash
+    /// of the source says, so that no sentence with two translations is in two parts, and that a pair stays where it
+    /// is when others come or go. Sentences that differ by a word may well be in two parts; a text of so many alike as
+    /// LibreOffice's help is the easier for it.
     pub fn by_source(pairs: impl IntoIterator<Item = Pair>, of: u64) -> Self {
         let mut parts = Self::default();
         for pair in pairs {

@@ -1,7 +1,9 @@
 //! The tests, by subject.
 #![forbid(unsafe_code)]
 
+mod bleu;
 mod data;
 mod models;
 mod oracle;
 mod support;
+mod tasks;
