@@ -107,7 +107,7 @@ fn letters(counts: &[(String, i64)], most: usize) -> Vocabulary {
     for word in [PAD, UNKNOWN, BEGIN, END] {
         vocabulary.add(word);
     }
-    for (_, letter) in letters.into_iter().take(most / 2) {
+    for (_, letter) in letters.into_iter().take((most / 2).min(most.saturating_sub(4))) {
         vocabulary.add(&letter.to_string());
     }
     vocabulary

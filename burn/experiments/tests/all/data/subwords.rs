@@ -100,6 +100,7 @@ fn letters_leave_room() {
     let expected = "<pad> <unk> <bos> <eos> e ▁ w s t l es est";
     assert_eq!(vocabulary(&subwords).join(" "), expected);
     assert_eq!(parts(&subwords, "low"), "▁ l <unk> w");
+    assert_eq!([0, 5, 7].map(|most| Subwords::learn([TEXT], most).vocabulary().len()), [4, 5, 7]);
 }
 
 #[test]
