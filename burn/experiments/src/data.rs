@@ -13,7 +13,10 @@ pub mod images;
 pub mod pairs;
 pub mod penn;
 pub mod picture;
+pub mod split;
 pub mod stream;
+pub mod subwords;
+pub mod tokens;
 pub mod vocabulary;
 
 pub use error::DataError;

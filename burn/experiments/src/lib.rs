@@ -4,6 +4,7 @@
 #![warn(missing_docs)]
 #![forbid(unsafe_code)]
 
+pub mod bleu;
 pub mod data;
 pub mod models;
 pub mod presets;

@@ -7,14 +7,18 @@ use crate::data::bible::{Bible, KING_JAMES};
 use crate::data::cifar::{self, CIFAR_10, CIFAR_100};
 use crate::data::corpus::Corpus;
 use crate::data::penn::PENN_TREEBANK;
-use crate::data::{DataError, files, idx, imagenet};
+use crate::data::pairs::Pairs;
+use crate::data::split::Parts;
+use crate::data::{DataError, files, help, idx, imagenet};
 use crate::models::block::{Kind, Shortcut};
 use crate::models::lstm::LanguageModelConfig;
 use crate::models::resnet::{ResNetConfig, Stem};
+use crate::models::transformer::TransformerConfig;
 use crate::run::record::{Record, Run};
 use crate::tasks::images::{self, ImageTask};
 use crate::tasks::language::{self, LanguageTask};
 use crate::tasks::pictures::PictureTask;
+use crate::tasks::translation::{self, Translation};
 use crate::train::report::Event;
 use crate::train::{Place, Settings, TrainError, train};
 
@@ -50,9 +54,11 @@ enum What {
     ImageNet50,
     ImageNet152,
     Penn,
+    Wmt,
     Fashion,
     FashionBottleneck,
     Bible,
+    Help,
 }
 
 const fn preset(
@@ -66,7 +72,7 @@ const fn preset(
 }
 
 /// All presets.
-pub const ALL: [Preset; 8] = [
+pub const ALL: [Preset; 10] = [
     preset(
         "cifar10",
         "5.1, 5.5: ResNet-18 on CIFAR-10, batches of 128, moved and mirrored",
@@ -103,6 +109,13 @@ pub const ALL: [Preset; 8] = [
         What::Penn,
     ),
     preset(
+        "wmt14",
+        "5.4: the base Transformer on WMT14, English to German, 37,000 sub-words",
+        "the folder of train.en, train.de, valid.en, valid.de, test.en and test.de",
+        Measure::Bleu,
+        What::Wmt,
+    ),
+    preset(
         "fashion-mnist",
         "reduced 5.1, 5.5: ResNet-8 on 8,000 images of Fashion-MNIST in 14 x 14 pixels",
         "Fashion-MNIST's folder; by default that of Debian's dataset-fashion-mnist",
@@ -118,15 +131,22 @@ pub const ALL: [Preset; 8] = [
     ),
     preset(
         "bible",
-        "reduced 5.3: AWD-LSTM of 2 layers on 70,000 words of the King James Bible",
+        "reduced 5.3: AWD-LSTM of 2 layers on 50,000 words of the King James Bible",
         "what `bible -f Gen1:1-Rev22:21` prints, as a file; by default it is run (Debian's bible-kjv)",
         Measure::Perplexity,
         What::Bible,
     ),
+    preset(
+        "libreoffice-help",
+        "reduced 5.4: a Transformer of 2 layers on short paragraphs of LibreOffice's help, English to German",
+        "the folder of en-US and de; by default that of Debian's libreoffice-help-en-us and -de",
+        Measure::Bleu,
+        What::Help,
+    ),
 ];
 
-/// Of the text, that many of its first words are trained on, and half as many each are for choosing and testing.
-const BIBLE_WORDS: usize = 70_000;
+/// Of the text, that many of its first words are trained on, and a quarter as many each are for choosing and testing.
+const BIBLE_WORDS: usize = 50_000;
 
 impl Preset {
     /// By its name.
@@ -169,6 +189,7 @@ impl Preset {
                 let reading = language::Settings { batch: 80, length: 70, activation: 2.0, temporal: 1.0 };
                 train(LanguageTask::new(&corpus, model, reading)?, settings, place, observe)
             }
+            What::Wmt | What::Help => train(self.translation(data, seed)?, settings, place, observe),
             What::Fashion | What::FashionBottleneck => {
                 let set = idx::read(self.folder(data, "/usr/share/datasets/fashion-mnist")?)?;
                 let base = ResNetConfig { channels: 1, ..ResNetConfig::cifar_32(set.classes) };
@@ -203,6 +224,29 @@ impl Preset {
                 train(LanguageTask::new(&corpus, model, reading)?, settings, place, observe)
             }
         }
+    }
+
+    fn translation(self, data: Option<&Path>, seed: u64) -> Result<Translation, DataError> {
+        let (parts, words, longest, batch, model) = match self.kind {
+            What::Wmt => {
+                let folder = self.folder(data, "")?;
+                let part = |name: &str| {
+                    let [source, target] = ["en", "de"].map(|language| folder.join(format!("{name}.{language}")));
+                    Pairs::open(&source, &target)?.collect::<Result<Vec<_>, _>>()
+                };
+                let parts = Parts { train: part("train")?, valid: part("valid")?, test: part("test")? };
+                (parts, 37_000, 256, 512, TransformerConfig::base(37_000))
+            }
+            _ => {
+                let folder = self.folder(data, "/usr/share/libreoffice/help")?;
+                let pairs = help::pairs(&folder.join("en-US"), &folder.join("de"))?;
+                let base = TransformerConfig::base(2_000);
+                let model = TransformerConfig { features: 64, inner: 256, heads: 4, layers: 2, ..base };
+                (Parts::by_source(pairs, 40), 2_000, 16, 64, model)
+            }
+        };
+        let settings = translation::Settings { words, longest, batch, smoothing: 0.1, beam: 4, model, seed };
+        Translation::new(parts, settings)
     }
 
     fn folder<'a>(&self, data: Option<&'a Path>, default: &'static str) -> Result<&'a Path, DataError> {

@@ -136,14 +136,14 @@ impl Study {
         let divided = |after: &[u32], by| Pace::Divided { after: after.to_vec(), by };
         match self {
             Self::Images => {
-                let pace = if is_full { divided(&[60, 120, 160], 5) } else { divided(&[4, 7, 10], 5) };
-                let epochs = pick(200, 12);
+                let pace = if is_full { divided(&[60, 120, 160], 5) } else { divided(&[3, 6, 8], 5) };
+                let epochs = pick(200, 10);
                 let sgd = Method::new(SGD, 0.1).decay(5e-4);
                 let adamw = Method::new(Inner::AdamW, 3e-3).decay(1e-2);
                 let adamw = if is_full { Method { rate: 3e-4, decay: 1.0, ..adamw } } else { adamw };
                 let methods = [
                     sgd,
-                    sgd.average(Averaging::Ema),
+                    sgd.average(Averaging::Ema { decay: if is_full { 0.999 } else { 0.98 } }),
                     adamw,
                     sgd.lookahead(5, 0.8),
                     adamw.lookahead(5, 0.5),
@@ -164,7 +164,7 @@ impl Study {
                 methods
             }
             Self::Adaptive => {
-                let epochs = pick(200, 5);
+                let epochs = pick(200, 4);
                 let rates = if is_full { [1e-3, 1e-2] } else { [1e-3, 2e-2] };
                 let adam = |rate| Method::new(ADAM, rate);
                 let all = rates.map(|rate| {
@@ -200,7 +200,7 @@ impl Study {
                 all
             }
             Self::Language => {
-                let (epochs, decay) = (pick(750, 24), 1.2e-6);
+                let (epochs, decay) = (pick(750, 20), 1.2e-6);
                 let sgd = Method::new(PLAIN_SGD, if is_full { 30.0 } else { 10.0 }).decay(decay).clip(0.25);
                 let adam = Method::new(ADAM, if is_full { 1e-3 } else { 3e-3 }).decay(decay).clip(0.25);
                 let asgd = sgd.average(Averaging::Triggered);

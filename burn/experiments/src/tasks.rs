@@ -4,3 +4,4 @@ pub mod images;
 pub mod language;
 pub mod order;
 pub mod pictures;
+pub mod translation;

@@ -131,6 +131,9 @@ pub struct Train {
     /// Evaluate an average of the weights
     #[arg(long, value_enum)]
     average: Option<Average>,
+    /// The decay of the average `ema`
+    #[arg(long, default_value_t = 0.999)]
+    ema_decay: f64,
     /// Divide the learning rate after these epochs
     #[arg(long, value_name = "EPOCH", value_delimiter = ',', conflicts_with = "warmup")]
     divide_after: Vec<u32>,
@@ -175,7 +178,7 @@ enum Rule {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Average {
-    /// Exponential, decay 0.999
+    /// Exponential
     Ema,
     /// From where the validation loss stops to fall (NT-ASGD)
     Triggered,
@@ -208,7 +211,7 @@ impl Train {
             None => method,
         };
         method.average = self.average.map(|average| match average {
-            Average::Ema => Averaging::Ema,
+            Average::Ema => Averaging::Ema { decay: self.ema_decay },
             Average::Triggered => Averaging::Triggered,
         });
         let pace = match (self.warmup, self.divide_after.is_empty()) {

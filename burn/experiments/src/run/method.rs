@@ -60,11 +60,14 @@ pub struct Slow {
 }
 
 /// An average of the weights.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Averaging {
-    /// Exponential, with a decay of 0.999.
-    Ema,
+    /// Exponential.
+    Ema {
+        /// How much of the mean stays at each step.
+        decay: f64,
+    },
     /// From the first epoch on whose validation loss is above the least of all that came 5 and more before it (NT-ASGD;
     /// Merity, Keskar, Socher, 2017).
     Triggered,
@@ -114,7 +117,7 @@ impl Method {
             }
         }
         match self.average {
-            Some(Averaging::Ema) => builder = builder.average(Average::Ema { decay: 0.999 }),
+            Some(Averaging::Ema { decay }) => builder = builder.average(Average::Ema { decay }),
             // Begun anew when it is triggered.
             Some(Averaging::Triggered) => builder = builder.average(Average::Polyak { from: 0 }),
             None => {}
@@ -143,7 +146,7 @@ impl Method {
     pub fn name(&self) -> String {
         let inner = match (self.inner, self.average) {
             (Inner::Sgd { .. }, Some(Averaging::Triggered)) => "ASGD",
-            (Inner::Sgd { .. }, Some(Averaging::Ema)) => "Polyak",
+            (Inner::Sgd { .. }, Some(Averaging::Ema { .. })) => "Polyak",
             (Inner::Sgd { .. }, None) => "SGD",
             (Inner::Adam { .. }, _) => "Adam",
             (Inner::AdamW, _) => "AdamW",
@@ -169,6 +172,9 @@ impl fmt::Display for Method {
         }
         if let Some(Slow { k, alpha, .. }) = self.lookahead {
             write!(f, " k={k} alpha={alpha}")?;
+        }
+        if let Some(Averaging::Ema { decay }) = self.average {
+            write!(f, " ema={decay}")?;
         }
         match self.clip {
             Some(norm) => write!(f, " clip={norm}"),

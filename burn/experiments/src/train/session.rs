@@ -101,7 +101,7 @@ impl<T: Task> Session<T> {
             }
             None => {
                 let average = match run.method.average {
-                    Some(Averaging::Ema) => Stage::On,
+                    Some(Averaging::Ema { .. }) => Stage::On,
                     Some(Averaging::Triggered) | None => Stage::Off,
                 };
                 let (run, history) = (run.clone(), vec![]);

@@ -1,8 +1,10 @@
 //! The tests, by subject.
 #![forbid(unsafe_code)]
 
+mod bleu;
 mod data;
 mod models;
 mod oracle;
 mod support;
+mod tasks;
 mod train;

@@ -9,7 +9,10 @@ mod pairs;
 mod penn;
 mod picture;
 mod real;
+mod split;
 mod stream;
+mod subwords;
+mod tokens;
 mod vocabulary;
 
 use std::fs;

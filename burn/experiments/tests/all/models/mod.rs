@@ -1,8 +1,10 @@
 //! Models: how many parameters, which shapes, and that gradients reach all of them.
 
+mod beam;
 mod block;
 mod dropout;
 mod lstm;
+mod padded;
 mod resnet;
 mod smoothing;
 mod transformer;

@@ -1,0 +1,3 @@
+//! Tasks: their batches, losses and scores.
+
+mod translation;
