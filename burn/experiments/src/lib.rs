@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod data;
+pub mod draw;
 pub mod models;
 pub mod run;
 pub mod task;

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod data;
+mod draw;
 mod models;
 mod oracle;
 mod support;
