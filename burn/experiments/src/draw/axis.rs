@@ -8,26 +8,30 @@ pub struct Axis {
     pub from: f64,
     pub to: f64,
     pub scale: Scale,
+    /// Whether there is nothing between whole numbers.
+    pub is_whole: bool,
 }
 
 impl Axis {
     /// With an end that differs from its start, whatever these are.
     pub fn new(from: f64, to: f64, scale: Scale) -> Self {
-        match scale {
-            Scale::Linear if from < to => Self { from, to, scale },
+        let (from, to) = match scale {
+            Scale::Linear if from < to => (from, to),
             Scale::Linear => {
                 let margin = (from.abs() * 0.05).max(1e-3);
-                Self { from: from - margin, to: from + margin, scale }
+                (from - margin, to + margin)
             }
             Scale::Log => {
                 let from = if from > 0.0 { from } else { f64::MIN_POSITIVE };
-                if from < to {
-                    Self { from, to, scale }
-                } else {
-                    Self { from: from / 1.2, to: from * 1.2, scale }
-                }
+                if from < to { (from, to) } else { (from / 1.2, from * 1.2) }
             }
-        }
+        };
+        Self { from, to, scale, is_whole: false }
+    }
+
+    /// Of epochs or steps.
+    pub fn whole(from: f64, to: f64) -> Self {
+        Self { is_whole: true, ..Self::new(from, to, Scale::Linear) }
     }
 
     /// From 0 at its start to 1 at its end; not finite where the axis has no place for a value.
@@ -46,7 +50,8 @@ impl Axis {
                 return ticks.into_iter().map(|tick| (tick, number(tick))).collect();
             }
         }
-        let unit = round_unit((self.to - self.from) / most as f64);
+        let least = (self.to - self.from) / most as f64;
+        let unit = round_unit(if self.is_whole { least.max(1.0) } else { least });
         if !unit.is_finite() || unit <= 0.0 {
             return Vec::new();
         }
@@ -104,16 +109,13 @@ pub fn number(value: f64) -> String {
     if is_plain { format!("{}", value as f32) } else { format!("{:e}", value as f32) }
 }
 
-/// With three digits that count, or to one place where there are more before the point.
+/// As a cell has room for: with three digits that count, between 10 and 100 with four.
 pub fn figure(value: f64) -> String {
-    let size = value.abs();
-    match size {
-        _ if !value.is_finite() => value.to_string(),
+    match value.abs() {
         0.0 => "0".to_owned(),
-        _ if !(1e-3..1e5).contains(&size) => format!("{value:.1e}"),
-        _ => {
-            let digits = (2.0 - size.log10().floor()).clamp(0.0, 5.0) as usize;
-            format!("{value:.*}", if size >= 100.0 { 0 } else { digits })
-        }
+        size if !(1e-3..1e5).contains(&size) => format!("{value:.1e}"),
+        size if size >= 100.0 => format!("{value:.0}"),
+        size if size >= 10.0 => format!("{value:.2}"),
+        size => format!("{value:.*}", (2.0 - size.log10().floor()) as usize),
     }
 }

@@ -86,12 +86,8 @@ fn panel(
     })?;
     let epochs = curves.iter().flatten().map(|&(epoch, _)| f64::from(epoch));
     let (first, last) = (epochs.clone().fold(f64::INFINITY, f64::min), epochs.fold(0.0, f64::max));
-    // There is no epoch between two.
-    let x = if last - first < 2.0 {
-        Axis::new(first - 1.0, last + 1.0, Scale::Linear)
-    } else {
-        Axis::new(first, last, Scale::Linear)
-    };
+    let margin = if last - first < 2.0 { 1.0 } else { 0.0 };
+    let x = Axis::whole(first - margin, last + margin);
     let frame = Frame { left, right, top, bottom: f64::from(HEIGHT) - 84.0, x, y };
     frame.axes(picture, "epoch", &measure.label)?;
     for (curve, stroke) in curves.iter().zip(strokes) {

@@ -54,7 +54,9 @@ impl Frame {
         let middle = ((self.left + self.right) / 2.0, (self.top + self.bottom) / 2.0);
         picture.text((middle.0, self.bottom + 48.0), x_label, Text::new(MEDIUM, Side::Middle));
         let upright = Text { is_upright: true, ..Text::new(MEDIUM, Side::Middle) };
-        picture.text((self.left - TICK - widest - 24.0, middle.1), y_label, upright);
+        // Not beyond what is left beside a frame.
+        let x = self.left - (widest + 30.0).min(84.0);
+        picture.text((x, middle.1), y_label, upright);
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use super::error::DrawError;
 use super::frame::{MEDIUM, SMALL};
 use super::group::{by_method, is_diverged};
 use super::measure::{Measure, Scale};
-use super::picture::{Picture, Side, Stroke, Text};
+use super::picture::{self, Picture, Side, Stroke, Text};
 use super::spread::Spread;
 use crate::run::method::{Inner, Method};
 use crate::run::record::Record;
@@ -113,7 +113,7 @@ pub fn draw(records: &[Record], x: Setting, y: Setting, measure: &Measure) -> Re
     let upright = Text { is_upright: true, ..Text::new(MEDIUM, Side::Middle) };
     picture.text((24.0, top + map_height / 2.0), y.name(), upright);
     let bar = left + (map_width + gap) * maps.len() as f64;
-    colour_bar(&mut picture, &scale, &measure.label, [bar, top, top + map_height]);
+    colour_bar(&mut picture, &scale, &measure.label, [bar, top, top + map_height])?;
     Ok(picture)
 }
 
@@ -139,7 +139,7 @@ fn maps(
     measure: &Measure,
 ) -> Result<Vec<Map>, DrawError> {
     let mut maps: Vec<Map> = Vec::new();
-    let mut taken: Vec<(usize, usize, usize, &Method)> = Vec::new();
+    let mut taken: Vec<([usize; 3], String)> = Vec::new();
     for group in by_method(records) {
         let Some(first) = group.records.first() else { continue };
         let method = &first.run.method;
@@ -152,12 +152,11 @@ fn maps(
             places.iter().position(|place| setting.of(method) == Some(*place))
         };
         let (Some(column), Some(row)) = (place(x, columns), place(y, rows)) else { continue };
-        if let Some((.., other)) =
-            taken.iter().find(|taken| (taken.0, taken.1, taken.2) == (index, column, row))
-        {
-            return Err(DrawError::SameCell { first: other.to_string(), second: method.to_string() });
+        let at = [index, column, row];
+        if let Some((_, other)) = taken.iter().find(|(taken, _)| *taken == at) {
+            return Err(DrawError::SameCell { first: other.clone(), second: group.label });
         }
-        taken.push((index, column, row, method));
+        taken.push((at, group.label));
         maps[index].rows[row][column] = cell(&group.records, measure);
     }
     Ok(maps)
@@ -231,22 +230,31 @@ fn draw_cells(picture: &mut Picture, map: &Map, scale: &Axis, (left, top): (f64,
 }
 
 /// What colours mean, from below.
-pub(super) fn colour_bar(picture: &mut Picture, scale: &Axis, label: &str, [left, top, bottom]: [f64; 3]) {
+pub(super) fn colour_bar(
+    picture: &mut Picture,
+    scale: &Axis,
+    label: &str,
+    [left, top, bottom]: [f64; 3],
+) -> Result<(), DrawError> {
     const WIDTH: f64 = 22.0;
     const STEPS: usize = 64;
     let right = left + WIDTH;
     let step = (bottom - top) / STEPS as f64;
-    for i in 0..STEPS {
-        let y = bottom - step * i as f64;
-        picture.block((left, y - step), (right, y), colour::map((i as f64 + 0.5) / STEPS as f64));
+    // Each covers the lower part of those above it, so that there are no seams.
+    for i in (0..STEPS).rev() {
+        let top = bottom - step * (i + 1) as f64;
+        picture.block((left, top), (right, bottom), colour::map((i as f64 + 0.5) / STEPS as f64));
     }
     let around = vec![(left, top), (right, top), (right, bottom), (left, bottom), (left, top)];
     picture.line(around, Stroke::new(colour::INK, 1.3));
+    let mut widest = 0.0f64;
     for (tick, text) in scale.ticks((((bottom - top) / 45.0) as usize).clamp(3, 9)) {
         let y = bottom - (bottom - top) * scale.share(tick);
         picture.line(vec![(right, y), (right + 5.0, y)], Stroke::new(colour::INK, 1.3));
+        widest = widest.max(picture::width(&text, SMALL)?);
         picture.text((right + 10.0, y), text, Text::new(SMALL, Side::Left));
     }
     let upright = Text { is_upright: true, ..Text::new(MEDIUM, Side::Middle) };
-    picture.text((right + 78.0, (top + bottom) / 2.0), label, upright);
+    picture.text((right + widest + 32.0, (top + bottom) / 2.0), label, upright);
+    Ok(())
 }

@@ -51,8 +51,8 @@ fn is_same(one: &Record, other: &Record) -> bool {
 /// In words, as labels have them.
 fn settings(run: &Run) -> Vec<String> {
     let method = &run.method;
-    let mut settings =
-        vec![run.preset.clone(), format!("{} epochs", run.epochs), format!("lr = {}", method.rate)];
+    let epochs = if run.epochs == 1 { "1 epoch".to_owned() } else { format!("{} epochs", run.epochs) };
+    let mut settings = vec![run.preset.clone(), epochs, format!("lr = {}", method.rate)];
     match method.inner {
         Inner::Sgd { momentum } => settings.push(format!("momentum = {momentum}")),
         Inner::Adam { beta2, eps } => {

@@ -47,7 +47,7 @@ pub fn draw(record: &Record, measures: &[Measure]) -> Result<Picture, DrawError>
             right: left + each - 24.0,
             top,
             bottom: f64::from(HEIGHT) - 76.0,
-            x: Axis::new(first - margin, last + margin, Scale::Linear),
+            x: Axis::whole(first - margin, last + margin),
             y,
         };
         frame.axes(&mut picture, &format!("inner step after epoch {}", probe.epoch), &measure.label)?;

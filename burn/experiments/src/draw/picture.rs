@@ -184,10 +184,7 @@ impl Mark {
                 area.draw(&Polygon::new(places, colour.filled()))?;
             }
             Self::Block { corners, colour } => {
-                let [from, to] = corners;
-                // The drawing library's rectangles reach to the last pixel and include it.
-                let ((left, top), (right, bottom)) = (pixel(from), pixel(to));
-                area.draw(&Rectangle::new([(left, top), (right - 1, bottom - 1)], colour.filled()))?;
+                area.draw(&Rectangle::new(corners.map(|corner| pixel(&corner)), colour.filled()))?;
             }
             Self::Dot { at, radius, colour } => {
                 area.draw(&Circle::new(pixel(at), scaled(*radius), colour.filled()))?;

@@ -35,10 +35,10 @@ pub fn draw(record: &Record, measure: &Measure) -> Result<Picture, DrawError> {
     let scale = Axis::new(low, high, measure.scale);
 
     // Both axes have the same unit of length, and the whole must not be too narrow or too wide.
-    let (left, top) = (100.0, 30.0);
-    let height = f64::from(HEIGHT) - top - 80.0;
-    let width = (height * (x_to - x_from) / (y_to - y_from)).clamp(260.0, 1000.0);
-    let height = (width * (y_to - y_from) / (x_to - x_from)).clamp(120.0, height);
+    let (left, top) = (100.0, 56.0);
+    let height = f64::from(HEIGHT) - top - 94.0;
+    let width = (height * (x_to - x_from) / (y_to - y_from)).clamp(360.0, 1000.0);
+    let height = (width * (y_to - y_from) / (x_to - x_from)).clamp(160.0, height);
     let frame = Frame {
         left,
         right: (left + width).round(),
@@ -47,17 +47,18 @@ pub fn draw(record: &Record, measure: &Measure) -> Result<Picture, DrawError> {
         x: Axis::new(x_from, x_to, Scale::Linear),
         y: Axis::new(y_from, y_to, Scale::Linear),
     };
-    let words = frame.right + 170.0;
-    let whole = ((words + 260.0).ceil() as u32, (frame.bottom + 80.0) as u32);
+    let whole = ((frame.right + 165.0) as u32, (frame.bottom + 94.0) as u32);
     let mut picture = Picture::new(whole.0, whole.1);
-    // Units are distances of the first and the last fast weights.
     frame.axes(&mut picture, "along the cycle", "across")?;
     fill(&mut picture, &frame, &surface, &scale);
     draw_contours(&mut picture, &frame, &surface, &scale);
     draw_paths(&mut picture, &frame, plane);
     frame.border(&mut picture);
-    colour_bar(&mut picture, &scale, &measure.label, [frame.right + 30.0, frame.top, frame.bottom]);
-    draw_legend(&mut picture, (words, frame.top + 14.0), plane.slow.len() > 1);
+    colour_bar(&mut picture, &scale, &measure.label, [frame.right + 30.0, frame.top, frame.bottom])?;
+    draw_legend(&mut picture, (left, 28.0));
+    let style = Text::new(15.0, Side::Right).colour(colour::FAINT);
+    let words = "unit: distance from the first to the last fast weights";
+    picture.text((frame.right + 130.0, frame.bottom + 76.0), words, style);
     Ok(picture)
 }
 
@@ -75,7 +76,7 @@ fn surface<'a>(plane: &'a Plane, measure: &Measure) -> Result<Surface<'a>, DrawE
 /// The first and the last, if they rise.
 fn ends(coordinates: &[f64]) -> Option<(f64, f64)> {
     let (first, last) = (*coordinates.first()?, *coordinates.last()?);
-    (first < last).then_some((first, last))
+    (first < last && (last - first).is_finite()).then_some((first, last))
 }
 
 /// A level's share of the colours, so that there are as many as contours.
@@ -156,18 +157,14 @@ fn slow_dot(picture: &mut Picture, at: Place) {
     picture.dot(at, SLOW_DOT, SLOW_ON_MAP);
 }
 
-fn draw_legend(picture: &mut Picture, (x, y): Place, has_step: bool) {
-    let below = y + 40.0;
+fn draw_legend(picture: &mut Picture, (x, y): Place) {
     let entry = |label: &str| Entry { label: label.to_owned(), stroke: None, dot: None };
     picture.line(vec![(x, y), (x + 44.0, y)], Stroke::new(INK, 4.4));
     picture.line(vec![(x, y), (x + 44.0, y)], FAST_LINE);
     fast_dot(picture, (x + 22.0, y));
     sample(picture, (x, y), &entry("fast weights"));
-    picture.line(vec![(x, below), (x + 44.0, below)], SLOW_LINE);
-    slow_dot(picture, (x + 22.0, below));
-    sample(picture, (x, below), &entry(if has_step { "slow step" } else { "slow weights" }));
-    let style = Text::new(15.0, Side::Left).colour(colour::FAINT);
-    for (i, words) in ["unit: from the first to", "the last fast weights"].iter().enumerate() {
-        picture.text((x, below + 44.0 + 20.0 * i as f64), *words, style);
-    }
+    let x = x + 220.0;
+    picture.line(vec![(x, y), (x + 44.0, y)], SLOW_LINE);
+    slow_dot(picture, (x + 22.0, y));
+    sample(picture, (x, y), &entry("slow weights"));
 }
