@@ -30,16 +30,19 @@ pub fn draw(groups: &[Group<'_>], measures: &[Measure]) -> Result<Picture, DrawE
         };
         Entry { label, stroke: Some(stroke), dot: None }
     });
-    let top = 14.0 + legend(&mut picture, 12.0, 96.0, &entries.collect::<Vec<_>>())?;
+    let legend = legend(&mut picture, 12.0, 96.0, &entries.collect::<Vec<_>>())?;
+    // Panels keep their height where there are many methods.
+    picture.grow(legend - 60.0);
+    let (top, bottom) = (28.0 + legend, f64::from(picture.size().1) - 84.0);
     let note = note(groups);
     if !note.is_empty() {
         let style = Text::new(15.0, Side::Right).colour(colour::FAINT);
-        picture.text((f64::from(width) - 24.0, f64::from(HEIGHT) - 16.0), note, style);
+        picture.text((f64::from(width) - 24.0, bottom + 68.0), note, style);
     }
     let each = f64::from(width) / measures.len() as f64;
     for (i, measure) in measures.iter().enumerate() {
         let left = each * i as f64;
-        panel(&mut picture, groups, &strokes, measure, [left + 96.0, left + each - 24.0, top + 14.0])?;
+        panel(&mut picture, groups, &strokes, measure, [left + 96.0, left + each - 24.0, top, bottom])?;
     }
     Ok(picture)
 }
@@ -77,7 +80,7 @@ fn panel(
     groups: &[Group<'_>],
     strokes: &[Stroke],
     measure: &Measure,
-    [left, right, top]: [f64; 3],
+    [left, right, top, bottom]: [f64; 4],
 ) -> Result<(), DrawError> {
     let curves: Vec<_> = groups.iter().map(|group| group.by_epoch(measure.quantity)).collect();
     let y = y_axis(&curves, measure).ok_or_else(|| DrawError::NothingFinite {
@@ -88,7 +91,7 @@ fn panel(
     let (first, last) = (epochs.clone().fold(f64::INFINITY, f64::min), epochs.fold(0.0, f64::max));
     let margin = if last - first < 2.0 { 1.0 } else { 0.0 };
     let x = Axis::whole(first - margin, last + margin);
-    let frame = Frame { left, right, top, bottom: f64::from(HEIGHT) - 84.0, x, y };
+    let frame = Frame { left, right, top, bottom, x, y };
     frame.axes(picture, "epoch", &measure.label)?;
     for (curve, stroke) in curves.iter().zip(strokes) {
         let band = curve.iter().map(|(epoch, spread)| (f64::from(*epoch), spread.least, spread.greatest));

@@ -169,19 +169,35 @@ const ROW: f64 = 28.0;
 /// Entries side by side, in as many rows as it takes; returns how high they are.
 pub fn legend(picture: &mut Picture, top: f64, left: f64, entries: &[Entry]) -> Result<f64, DrawError> {
     let right = f64::from(picture.size().0) - 20.0;
-    let widths = entries.iter().map(|entry| picture::width(&entry.label, MEDIUM));
-    let widths = widths.collect::<Result<Vec<_>, _>>()?;
-    let column = SAMPLE + 10.0 + widths.iter().copied().fold(0.0, f64::max) + 30.0;
+    let mut labels = Vec::new();
+    let mut widest = 0.0f64;
+    for entry in entries {
+        let label = fit(&entry.label, right - left - SAMPLE - 10.0)?;
+        widest = widest.max(picture::width(&label, MEDIUM)?);
+        labels.push(label);
+    }
+    let column = SAMPLE + 10.0 + widest + 30.0;
     let columns = (((right - left + 30.0) / column) as usize).max(1);
     let rows = entries.len().div_ceil(columns);
     // As even as they can be.
     let columns = entries.len().div_ceil(rows.max(1)).max(1);
-    for (i, entry) in entries.iter().enumerate() {
+    for (i, (entry, label)) in entries.iter().zip(labels).enumerate() {
         let x = left + column * (i % columns) as f64;
         let y = top + ROW * ((i / columns) as f64 + 0.5);
-        sample(picture, (x, y), entry);
+        sample(picture, (x, y), &Entry { label, ..*entry });
     }
     Ok(ROW * rows as f64)
+}
+
+/// A label without the end that has no room.
+fn fit(label: &str, room: f64) -> Result<String, DrawError> {
+    let mut fitting = label.to_owned();
+    let mut kept = label.chars().count();
+    while kept > 1 && picture::width(&fitting, MEDIUM)? > room {
+        kept -= 1;
+        fitting = label.chars().take(kept).chain(['…']).collect();
+    }
+    Ok(fitting)
 }
 
 /// A line of a legend at a place.

@@ -86,17 +86,21 @@ pub fn draw(records: &[Record], x: Setting, y: Setting, measure: &Measure) -> Re
     let [from, to] = measure.range.unwrap_or([low, high]);
     let scale = Axis::new(from, to, measure.scale);
 
-    let cell = (84.0, 58.0);
     let (left, top) = (110.0, 48.0);
-    let map_width = cell.0 * columns.len() as f64;
-    let map_height = (cell.1 * rows.len() as f64).max(200.0);
-    let cell = (cell.0, map_height / rows.len() as f64);
-    let gap = 36.0;
-    let width = left + (map_width + gap) * maps.len() as f64 + 130.0;
+    let map_width = (84.0 * columns.len() as f64).max(200.0);
+    let map_height = (58.0 * rows.len() as f64).max(200.0);
+    let cell = (map_width / columns.len() as f64, map_height / rows.len() as f64);
+    // Names may be wider than maps.
+    let mut pitch = map_width;
+    for map in &maps {
+        pitch = pitch.max(picture::width(&map.name, MEDIUM)?);
+    }
+    let pitch = pitch + 36.0;
+    let width = left + pitch * maps.len() as f64 + 130.0;
     let height = top + map_height + 76.0;
     let mut picture = Picture::new(width.ceil() as u32, height.ceil() as u32);
     for (i, map) in maps.iter().enumerate() {
-        let left = left + (map_width + gap) * i as f64;
+        let left = left + pitch * i as f64 + (pitch - 36.0 - map_width) / 2.0;
         picture.text((left + map_width / 2.0, top - 24.0), &*map.name, Text::new(MEDIUM, Side::Middle));
         draw_cells(&mut picture, map, &scale, (left, top), cell);
         for (column, value) in columns.iter().enumerate() {
@@ -106,13 +110,14 @@ pub fn draw(records: &[Record], x: Setting, y: Setting, measure: &Measure) -> Re
         let below = (left + map_width / 2.0, top + map_height + 48.0);
         picture.text(below, x.name(), Text::new(MEDIUM, Side::Middle));
     }
+    let first = left + (pitch - 36.0 - map_width) / 2.0;
     for (row, value) in rows.iter().rev().enumerate() {
         let y = top + cell.1 * (row as f64 + 0.5);
-        picture.text((left - 10.0, y), number(*value), Text::new(SMALL, Side::Right));
+        picture.text((first - 10.0, y), number(*value), Text::new(SMALL, Side::Right));
     }
     let upright = Text { is_upright: true, ..Text::new(MEDIUM, Side::Middle) };
-    picture.text((24.0, top + map_height / 2.0), y.name(), upright);
-    let bar = left + (map_width + gap) * maps.len() as f64;
+    picture.text((first - 86.0, top + map_height / 2.0), y.name(), upright);
+    let bar = left + pitch * maps.len() as f64;
     colour_bar(&mut picture, &scale, &measure.label, [bar, top, top + map_height])?;
     Ok(picture)
 }

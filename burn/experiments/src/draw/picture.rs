@@ -88,6 +88,11 @@ impl Picture {
         Self { width, height, marks: Vec::new() }
     }
 
+    /// Adds room at the bottom.
+    pub(super) fn grow(&mut self, height: f64) {
+        self.height += height.max(0.0).ceil() as u32;
+    }
+
     /// Its width and height in pixels.
     pub fn size(&self) -> (u32, u32) {
         (self.width, self.height)

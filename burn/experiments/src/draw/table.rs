@@ -147,14 +147,14 @@ pub fn text(rows: &[Row], columns: &[Column], width: usize) -> String {
     let mut blocks: Vec<Vec<usize>> = Vec::new();
     let short = widths[0].min(LABEL);
     let mut used = usize::MAX;
-    for column in 1..widths.len() {
-        if used.saturating_add(2 + widths[column]) > width {
+    for (column, wide) in widths.iter().enumerate().skip(1) {
+        if used.saturating_add(2 + wide) > width {
             blocks.push(Vec::new());
             used = short;
         }
         if let Some(block) = blocks.last_mut() {
             block.push(column);
-            used += 2 + widths[column];
+            used += 2 + wide;
         }
     }
     let blocks = blocks.iter().map(|block| {

@@ -53,6 +53,18 @@ fn one_epoch() {
 }
 
 #[test]
+fn many_methods_with_long_names() {
+    let rates = (1..=20).map(|i| 0.0123 * f64::from(i));
+    let method = |rate: f64| sgd(rate, rate).decay(rate).adaptive((rate * 1000.0) as u32, rate).clip(rate);
+    let records: Vec<_> = rates.map(|rate| trained(&method(rate), 0, 30, 0.2)).collect();
+    let picture = curves::draw(&by_method(&records), &[accuracy()]).unwrap();
+    check(&picture);
+    // Names that are cut short, one a row, above a panel of the usual height.
+    assert!(picture.size().1 > 1000);
+    assert_eq!(picture.svg().unwrap().matches("…").count(), 20);
+}
+
+#[test]
 fn a_run_that_diverges_ends_and_is_named() {
     let [alone, with] = methods();
     let nan = f64::NAN;
