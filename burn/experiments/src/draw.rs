@@ -4,6 +4,7 @@
 
 mod axis;
 mod colour;
+mod colour_bar;
 mod contour;
 pub mod curves;
 mod error;
@@ -12,6 +13,7 @@ mod frame;
 pub mod grid;
 mod group;
 pub mod inner_loop;
+mod legend;
 mod measure;
 mod picture;
 pub mod plane;

@@ -3,8 +3,9 @@
 use super::axis::{Axis, round_out};
 use super::colour;
 use super::error::DrawError;
-use super::frame::{Entry, Frame, legend};
+use super::frame::Frame;
 use super::group::Group;
+use super::legend::{self, Entry};
 use super::measure::{Measure, Scale};
 use super::picture::{Picture, Side, Stroke, Text};
 use super::spread::{Spread, quantile};
@@ -30,7 +31,7 @@ pub fn draw(groups: &[Group<'_>], measures: &[Measure]) -> Result<Picture, DrawE
         };
         Entry { label, stroke: Some(stroke), dot: None }
     });
-    let legend = legend(&mut picture, 12.0, 96.0, &entries.collect::<Vec<_>>())?;
+    let legend = legend::draw(&mut picture, 12.0, 96.0, &entries.collect::<Vec<_>>())?;
     // Panels keep their height where there are many methods.
     picture.grow(legend - 60.0);
     let (top, bottom) = (28.0 + legend, f64::from(picture.size().1) - 84.0);

@@ -2,6 +2,7 @@
 
 use super::axis::{Axis, figure, number};
 use super::colour;
+use super::colour_bar;
 use super::error::DrawError;
 use super::frame::{MEDIUM, SMALL};
 use super::group::{by_method, is_diverged};
@@ -118,7 +119,7 @@ pub fn draw(records: &[Record], x: Setting, y: Setting, measure: &Measure) -> Re
     let upright = Text { is_upright: true, ..Text::new(MEDIUM, Side::Middle) };
     picture.text((first - 86.0, top + map_height / 2.0), y.name(), upright);
     let bar = left + pitch * maps.len() as f64;
-    colour_bar(&mut picture, &scale, &measure.label, [bar, top, top + map_height])?;
+    colour_bar::draw(&mut picture, &scale, &measure.label, [bar, top, top + map_height])?;
     Ok(picture)
 }
 
@@ -232,34 +233,4 @@ fn draw_cells(picture: &mut Picture, map: &Map, scale: &Axis, (left, top): (f64,
     }
     let around = vec![(left, top), (right, top), (right, bottom), (left, bottom), (left, top)];
     picture.line(around, Stroke::new(colour::INK, 1.3));
-}
-
-/// What colours mean, from below.
-pub(super) fn colour_bar(
-    picture: &mut Picture,
-    scale: &Axis,
-    label: &str,
-    [left, top, bottom]: [f64; 3],
-) -> Result<(), DrawError> {
-    const WIDTH: f64 = 22.0;
-    const STEPS: usize = 64;
-    let right = left + WIDTH;
-    let step = (bottom - top) / STEPS as f64;
-    // Each covers the lower part of those above it, so that there are no seams.
-    for i in (0..STEPS).rev() {
-        let top = bottom - step * (i + 1) as f64;
-        picture.block((left, top), (right, bottom), colour::map((i as f64 + 0.5) / STEPS as f64));
-    }
-    let around = vec![(left, top), (right, top), (right, bottom), (left, bottom), (left, top)];
-    picture.line(around, Stroke::new(colour::INK, 1.3));
-    let mut widest = 0.0f64;
-    for (tick, text) in scale.ticks((((bottom - top) / 45.0) as usize).clamp(3, 9)) {
-        let y = bottom - (bottom - top) * scale.share(tick);
-        picture.line(vec![(right, y), (right + 5.0, y)], Stroke::new(colour::INK, 1.3));
-        widest = widest.max(picture::width(&text, SMALL)?);
-        picture.text((right + 10.0, y), text, Text::new(SMALL, Side::Left));
-    }
-    let upright = Text { is_upright: true, ..Text::new(MEDIUM, Side::Middle) };
-    picture.text((right + widest + 32.0, (top + bottom) / 2.0), label, upright);
-    Ok(())
 }

@@ -3,7 +3,8 @@
 use super::axis::{Axis, round_out};
 use super::colour::{FAINT, FAST, SLOW};
 use super::error::DrawError;
-use super::frame::{Entry, Frame, legend};
+use super::frame::Frame;
+use super::legend::{self, Entry};
 use super::measure::{Measure, Scale};
 use super::picture::{Picture, Stroke};
 use crate::run::record::{Inside, Record};
@@ -31,7 +32,7 @@ pub fn draw(record: &Record, measures: &[Measure]) -> Result<Picture, DrawError>
             dot: Some((SLOW, 7.0)),
         },
     ];
-    let top = 28.0 + legend(&mut picture, 12.0, 96.0, &entries)?;
+    let top = 28.0 + legend::draw(&mut picture, 12.0, 96.0, &entries)?;
     let each = f64::from(width) / measures.len() as f64;
     for (i, measure) in measures.iter().enumerate() {
         let left = each * i as f64;

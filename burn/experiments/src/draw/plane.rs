@@ -2,10 +2,11 @@
 
 use super::axis::Axis;
 use super::colour::{self, INK, PAPER, SLOW_ON_MAP};
+use super::colour_bar;
 use super::contour::Surface;
 use super::error::DrawError;
-use super::frame::{Entry, Frame, sample};
-use super::grid::colour_bar;
+use super::frame::Frame;
+use super::legend::{Entry, sample};
 use super::measure::{Measure, Scale};
 use super::picture::{Picture, Place, Side, Stroke, Text};
 use crate::run::record::{Plane, Record};
@@ -54,7 +55,7 @@ pub fn draw(record: &Record, measure: &Measure) -> Result<Picture, DrawError> {
     draw_contours(&mut picture, &frame, &surface, &scale);
     draw_paths(&mut picture, &frame, plane);
     frame.border(&mut picture);
-    colour_bar(&mut picture, &scale, &measure.label, [frame.right + 30.0, frame.top, frame.bottom])?;
+    colour_bar::draw(&mut picture, &scale, &measure.label, [frame.right + 30.0, frame.top, frame.bottom])?;
     draw_legend(&mut picture, (left, 28.0));
     let style = Text::new(15.0, Side::Right).colour(colour::FAINT);
     let words = "unit: distance from the first to the last fast weights";
