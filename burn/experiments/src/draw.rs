@@ -1,6 +1,7 @@
 //! Figures, tables and files from runs that are over.
 //!
-//! Each figure is made from records and comes as a [`Picture`], which [`files::figure`] writes as PNG and SVG.
+//! Each figure is made from records and comes as a [`Picture`], which [`files::figure`] writes as PNG and
+//! SVG.
 
 mod axis;
 mod colour;

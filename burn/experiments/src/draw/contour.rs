@@ -19,7 +19,8 @@ impl Surface<'_> {
         value.is_finite().then_some(value)
     }
 
-    /// Straight lines where the value is this one (marching triangles: unlike squares, they are never ambiguous).
+    /// Straight lines where the value is this one (marching triangles: unlike squares, they are never
+    /// ambiguous).
     pub fn contour(&self, level: f64) -> Vec<[(f64, f64); 2]> {
         let mut lines = Vec::new();
         for (rows, y) in self.values.windows(2).zip(self.y.windows(2)) {

@@ -117,8 +117,8 @@ fn panel(
     Ok(())
 }
 
-/// What is reached after a tenth of the epochs, without the outermost few, so that the first steep epochs and a run
-/// that fails do not flatten the rest.
+/// What is reached after a tenth of the epochs, without the outermost few, so that the first steep epochs and
+/// a run that fails do not flatten the rest.
 fn y_axis(curves: &[Vec<(u32, Spread)>], measure: &Measure) -> Option<Axis> {
     let is_shown = |value: &f64| measure.scale == Scale::Linear || *value > 0.0;
     let values = |from: u32| {

@@ -66,8 +66,8 @@ pub fn steps(records: &[Record]) -> Result<String, DrawError> {
     })
 }
 
-/// Every place of planes, and the paths on them, as CSV: the column `what` says `plane`, `fast` or `slow`; paths have no
-/// scores.
+/// Every place of planes, and the paths on them, as CSV: the column `what` says `plane`, `fast` or `slow`;
+/// paths have no scores.
 pub fn planes(records: &[Record]) -> Result<String, DrawError> {
     let titles = ["after_epoch", "what", "x", "y", "loss", "perplexity", "score"];
     table(records, &titles, |record| {

@@ -63,8 +63,8 @@ struct Map {
     rows: Vec<Vec<Cell>>,
 }
 
-/// Draws what the last epoch came to, the mean over seeds: a map for each `Method::name()`, in the order in which these
-/// come first.
+/// Draws what the last epoch came to, the mean over seeds: a map for each `Method::name()`, in the order in
+/// which these come first.
 pub fn draw(records: &[Record], x: Setting, y: Setting, measure: &Measure) -> Result<Picture, DrawError> {
     if records.is_empty() {
         return Err(DrawError::NoRuns(format!("{} by {}", x.name(), y.name())));

@@ -17,8 +17,8 @@ pub struct Group<'a> {
     pub records: Vec<&'a Record>,
 }
 
-/// Records by what differs in more than the seed, in the order in which they come first. Labels are methods' names and,
-/// where several groups have the same, the settings in which they differ.
+/// Records by what differs in more than the seed, in the order in which they come first. Labels are methods'
+/// names and, where several groups have the same, the settings in which they differ.
 pub fn by_method(records: &[Record]) -> Vec<Group<'_>> {
     let mut groups: Vec<Group<'_>> = Vec::new();
     for record in records {
@@ -93,8 +93,8 @@ impl Group<'_> {
         self.records.iter().any(|record| record.run.method.lookahead.is_some())
     }
 
-    /// By epoch, over all seeds. It ends before the first epoch at which a seed has no finite value; epochs at which
-    /// one did not measure are left out.
+    /// By epoch, over all seeds. It ends before the first epoch at which a seed has no finite value; epochs
+    /// at which one did not measure are left out.
     pub fn by_epoch(&self, quantity: Quantity) -> Vec<(u32, Spread)> {
         let mut epochs: BTreeMap<u32, Vec<Option<f64>>> = BTreeMap::new();
         for point in self.records.iter().flat_map(|record| &record.history) {

@@ -15,7 +15,8 @@ use super::error::DrawError;
 pub type Place = (f64, f64);
 
 const FONT: &str = "sans-serif";
-/// Drawn larger by this factor: bitmaps are averaged, so that lines are smooth, and vector graphics have finer places.
+/// Drawn larger by this factor: bitmaps are averaged, so that lines are smooth, and vector graphics have
+/// finer places.
 const SCALE: u32 = 3;
 
 /// A drawn figure.

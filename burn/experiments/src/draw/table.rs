@@ -132,8 +132,8 @@ pub fn markdown(rows: &[Row], columns: &[Column]) -> String {
     [title, rule].into_iter().chain(lines).collect()
 }
 
-/// As text, with lines of this width at most: labels are cut short, and where that is not enough, columns go below each
-/// other.
+/// As text, with lines of this width at most: labels are cut short, and where that is not enough, columns go
+/// below each other.
 pub fn text(rows: &[Row], columns: &[Column], width: usize) -> String {
     /// Of a label, at least.
     const LABEL: usize = 16;
