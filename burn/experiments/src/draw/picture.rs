@@ -174,15 +174,12 @@ impl Mark {
         match self {
             Self::Line { places, stroke } => {
                 let style = stroke.colour.stroke_width(scaled(stroke.width).max(1) as u32);
-                let places: Vec<_> = places.iter().map(pixel).collect();
-                match stroke.dash {
-                    None => area.draw(&PathElement::new(places, style))?,
-                    Some(lengths) => {
-                        let [dash, gap] = lengths.map(|length| scaled(length).max(1) as u32);
-                        for element in DashedLineSeries::new(places, dash, gap, style) {
-                            area.draw(&element)?;
-                        }
-                    }
+                let parts = match stroke.dash {
+                    None => vec![places.clone()],
+                    Some(lengths) => dashes(places, lengths),
+                };
+                for part in parts {
+                    area.draw(&PathElement::new(part.iter().map(pixel).collect::<Vec<_>>(), style))?;
                 }
             }
             Self::Area { places, colour } => {
@@ -213,6 +210,38 @@ impl Mark {
         }
         Ok(())
     }
+}
+
+/// A line's dashes. (The drawing library's never end where two places are the same.)
+fn dashes(places: &[Place], lengths: [f64; 2]) -> Vec<Vec<Place>> {
+    let mut parts: Vec<Vec<Place>> = Vec::new();
+    let mut part: Vec<Place> = places.iter().copied().take(1).collect();
+    let (mut is_dash, mut left) = (true, lengths[0]);
+    for pair in places.windows(2) {
+        let (mut from, to) = (pair[0], pair[1]);
+        loop {
+            let length = (to.0 - from.0).hypot(to.1 - from.1);
+            // Not a number ends it, too.
+            if length.is_nan() || length <= left {
+                left -= length;
+                break;
+            }
+            let share = left / length;
+            from = (from.0 + (to.0 - from.0) * share, from.1 + (to.1 - from.1) * share);
+            part.push(from);
+            if is_dash {
+                parts.push(std::mem::take(&mut part));
+            }
+            is_dash = !is_dash;
+            left = if is_dash { lengths[0] } else { lengths[1] };
+            part = vec![from];
+        }
+        part.push(to);
+    }
+    if is_dash && part.len() > 1 {
+        parts.push(part);
+    }
+    parts
 }
 
 /// How wide a text is, in pixels.

@@ -42,6 +42,15 @@ fn what_is_not_finite_has_none() {
 }
 
 #[test]
+fn equal_scores() {
+    let mut record = looked_into();
+    if let Some(probe) = &mut record.probe {
+        probe.steps.iter_mut().for_each(|inside| inside.scores.score = Some(90.0));
+    }
+    check(&draw(&record, &[accuracy()]).unwrap());
+}
+
+#[test]
 fn what_cannot_be_drawn() {
     let mut record = looked_into();
     assert!(matches!(draw(&record, &[]), Err(DrawError::Panels(0))));
