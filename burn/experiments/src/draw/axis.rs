@@ -15,6 +15,8 @@ pub struct Axis {
 impl Axis {
     /// With an end that differs from its start, whatever these are.
     pub fn new(from: f64, to: f64, scale: Scale) -> Self {
+        // A margin may have made an end infinite, which is without end of ticks.
+        let (from, to) = (from.max(f64::MIN), to.min(f64::MAX));
         let (from, to) = match scale {
             Scale::Linear if from < to => (from, to),
             Scale::Linear => {
@@ -60,7 +62,10 @@ impl Axis {
         let first = ((self.from - slack) / unit).ceil();
         let ticks = (0..=most).map(|i| (first + i as f64) * unit);
         // Adding zero makes a negative zero positive.
-        ticks.filter(|tick| *tick <= self.to + slack).map(|tick| (tick, fixed(tick + 0.0, digits))).collect()
+        ticks
+            .filter(|tick| tick.is_finite() && *tick <= self.to + slack)
+            .map(|tick| (tick, fixed(tick + 0.0, digits)))
+            .collect()
     }
 
     fn log_ticks(&self, most: usize) -> Vec<f64> {
@@ -106,7 +111,11 @@ fn fixed(value: f64, digits: usize) -> String {
 pub fn number(value: f64) -> String {
     let is_plain = value == 0.0 || (1e-3..1e5).contains(&value.abs());
     // What a tick's value has beyond single precision is rounding.
-    if is_plain { format!("{}", value as f32) } else { format!("{:e}", value as f32) }
+    match value as f32 {
+        short if is_plain => format!("{short}"),
+        short if short.is_finite() => format!("{short:e}"),
+        _ => format!("{value:.0e}"),
+    }
 }
 
 /// As a cell has room for: with three digits that count, between 10 and 100 with four.

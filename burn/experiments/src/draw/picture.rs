@@ -259,7 +259,8 @@ fn register_font() -> Result<(), DrawError> {
 }
 
 fn scaled(length: f64) -> i32 {
-    (length * f64::from(SCALE)).round() as i32
+    // The drawing library adds to places: what is far outside stays far from overflow.
+    (length * f64::from(SCALE)).round().clamp(-1e6, 1e6) as i32
 }
 
 fn pixel(place: &Place) -> (i32, i32) {

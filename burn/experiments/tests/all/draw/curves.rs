@@ -80,6 +80,14 @@ fn a_run_that_diverges_ends_and_is_named() {
 }
 
 #[test]
+fn the_greatest_numbers() {
+    let records = [record(&sgd(0.1, 0.9), 0, &[1.0, f64::MAX, f64::MAX], &[])];
+    for measure in [loss(), Measure::new(Quantity::TrainLoss, "training loss")] {
+        check(&curves::draw(&by_method(&records), &[measure]).unwrap());
+    }
+}
+
+#[test]
 fn what_cannot_be_drawn() {
     assert_eq!(curves::draw(&[], &[loss()]).unwrap_err().to_string(), "no runs for curves");
     let records = [record(&sgd(0.1, 0.9), 0, &[f64::NAN, -1.0], &[])];
