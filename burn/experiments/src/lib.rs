@@ -6,6 +6,7 @@
 
 pub mod bleu;
 pub mod data;
+pub mod draw;
 pub mod models;
 pub mod presets;
 pub mod run;

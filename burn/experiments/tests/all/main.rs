@@ -3,6 +3,7 @@
 
 mod bleu;
 mod data;
+mod draw;
 mod models;
 mod oracle;
 mod support;
