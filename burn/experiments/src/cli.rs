@@ -1,6 +1,7 @@
 //! The command line.
 
 mod arguments;
+mod output;
 mod show;
 
 use std::error::Error;
@@ -142,7 +143,7 @@ fn study_all(
         let mut bars = Bars::new(study, jobs);
         let records = runner.run(&runs, &store, &mut |standing| bars.tell(standing))?;
         bars.end();
-        show::study(study, &records, &machine.out)?;
+        output::write(study, &records, &machine.out)?;
     }
     Ok(())
 }

@@ -1,6 +1,5 @@
 //! What people see: progress, and what came of it.
 
-use std::error::Error;
 use std::path::Path;
 
 use experiments::presets::{Measure, Preset};
@@ -75,6 +74,8 @@ pub fn summary(preset: Preset, record: &Record, path: &Path) -> String {
 
 /// The progress of several runs.
 pub struct Bars {
+    name: String,
+    done: usize,
     all: ProgressBar,
     each: Vec<ProgressBar>,
 }
@@ -90,10 +91,14 @@ impl Bars {
             bar.set_style(style("  {bar:20} {percent:>3} % {msg}"));
             bar
         });
-        Self { all, each: each.collect() }
+        Self { name: study.names().join(", "), done: 0, all, each: each.collect() }
     }
 
     pub fn tell(&mut self, standing: &Standing) {
+        if self.all.is_hidden() && standing.done > self.done {
+            eprintln!("{}: {} of {} runs", self.name, standing.done, standing.runs);
+        }
+        self.done = standing.done;
         self.all.set_length(standing.runs as u64);
         self.all.set_position(standing.done as u64);
         for (index, bar) in self.each.iter().enumerate() {
@@ -107,9 +112,4 @@ impl Bars {
         self.each.iter().for_each(ProgressBar::finish_and_clear);
         self.all.finish();
     }
-}
-
-/// Draws a study, and prints its table.
-pub fn study(_: Study, _: &[Record], _: &Path) -> Result<(), Box<dyn Error>> {
-    Ok(())
 }

@@ -156,7 +156,7 @@ fn settings(run: &Run, device: &str) -> [String; SETTINGS.len()] {
         Inner::AdaFactor => ("ada_factor", None, None, None),
     };
     let average = match method.average {
-        Some(Averaging::Ema) => "ema",
+        Some(Averaging::Ema { .. }) => "ema",
         Some(Averaging::Triggered) => "triggered",
         None => "",
     };

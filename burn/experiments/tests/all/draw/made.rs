@@ -1,7 +1,7 @@
 //! Records that no training made.
 
 use experiments::run::method::{Inner, Method};
-use experiments::run::record::{Inside, Plane, Point, Probe, Record, Run, Scores};
+use experiments::run::record::{Inside, Pace, Plane, Point, Probe, Record, Run, Scores};
 
 pub const SGD: Inner = Inner::Sgd { momentum: 0.9 };
 
@@ -24,7 +24,8 @@ pub fn record(method: &Method, seed: u64, losses: &[f64], scores: &[f64]) -> Rec
     Record {
         run: Run {
             preset: "made".into(),
-            method: method.clone(),
+            method: *method,
+            pace: Pace::Constant,
             epochs: losses.len() as u32,
             seed,
             probe: None,
