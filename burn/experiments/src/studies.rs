@@ -200,8 +200,8 @@ impl Study {
                 all
             }
             Self::Language => {
-                let (epochs, decay) = (pick(750, 20), 1.2e-6);
-                let sgd = Method::new(PLAIN_SGD, if is_full { 30.0 } else { 10.0 }).decay(decay).clip(0.25);
+                let (epochs, decay) = (pick(750, 16), 1.2e-6);
+                let sgd = Method::new(PLAIN_SGD, if is_full { 30.0 } else { 20.0 }).decay(decay).clip(0.25);
                 let adam = Method::new(ADAM, if is_full { 1e-3 } else { 3e-3 }).decay(decay).clip(0.25);
                 let asgd = sgd.average(Averaging::Triggered);
                 let all = [sgd, adam, asgd].map(|it| [it, it.lookahead(5, 0.5)]).concat();
@@ -211,14 +211,14 @@ impl Study {
                 let adam = Method::new(TRANSFORMER_ADAM, 1.0);
                 let adafactor = Method::new(Inner::AdaFactor, if is_full { 10.0 } else { 3.0 });
                 let all = [adam, adafactor, adam.lookahead(5, 0.5)];
-                all.map(|it| (it, self.warmup(is_full), pick(20, 8), None)).to_vec()
+                all.map(|it| (it, self.warmup(is_full), pick(20, 6), None)).to_vec()
             }
             Self::Rates => {
                 let mut all = Vec::new();
                 for rate in [0.5, 1.0, 2.0] {
                     let adam = Method::new(TRANSFORMER_ADAM, rate);
                     all.extend(
-                        [adam, adam.lookahead(5, 0.5)].map(|it| (it, self.warmup(is_full), pick(20, 8), None)),
+                        [adam, adam.lookahead(5, 0.5)].map(|it| (it, self.warmup(is_full), pick(20, 6), None)),
                     );
                 }
                 all
