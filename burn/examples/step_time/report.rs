@@ -48,7 +48,7 @@ impl Report {
         samples: &Samples,
     ) -> Self {
         let parameters = shapes.iter().map(|shape| shape.iter().product::<usize>()).sum();
-        let row = |(one, of): (&Box<dyn Contender>, &Vec<f64>)| {
+        let row = |(one, of): (&dyn Contender, &Vec<f64>)| {
             let seconds = median(of);
             let bytes = one.bytes() * parameters as f64;
             // Ours come first, those without a clone before the one with it.
@@ -74,7 +74,7 @@ impl Report {
             tensors: shapes.len(),
             parameters,
             k: K,
-            rows: contenders.iter().zip(samples).map(row).collect(),
+            rows: contenders.iter().map(AsRef::as_ref).zip(samples).map(row).collect(),
         }
     }
 
