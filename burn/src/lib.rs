@@ -11,14 +11,14 @@
 //!
 //! # Features
 //!
-//! - `wgpu` (on by default): [`ModuleLookahead`], natively: a step of it may wait, which a browser's page cannot.
+//! - `wgpu` (on by default): [`ModuleLookahead`]. A browser's page cannot wait, and has its `async` calls alone.
 //! - `fusion` (on by default): to be given where Burn has it.
 #![warn(missing_docs)]
 #![forbid(unsafe_code)]
 
 mod error;
 mod lookahead;
-#[cfg(all(feature = "wgpu", not(target_arch = "wasm32")))]
+#[cfg(feature = "wgpu")]
 mod module;
 
 pub use error::Error;
@@ -28,7 +28,7 @@ pub use lookahead::{
     state::LookaheadState,
 };
 pub use lookahead_wgpu::{self, StatePolicy};
-#[cfg(all(feature = "wgpu", not(target_arch = "wasm32")))]
+#[cfg(feature = "wgpu")]
 pub use module::ModuleLookahead;
 
 /// The README's examples are compiled and run with the documentation's.

@@ -5,6 +5,7 @@ use crate::{
     config::precision::decode,
     engine::{
         Engine, Usage,
+        slice::Slice,
         transfer::{Source, copy_back},
     },
     error::Error,
@@ -44,6 +45,17 @@ impl<E: Engine> Optimizer<E> {
     #[cfg(not(target_arch = "wasm32"))]
     pub fn download_blocking(&self, field: Field<'_>, tensor: &str) -> Result<Vec<f32>, Error> {
         pollster::block_on(self.download(field, tensor))
+    }
+
+    /// Where a field of a tensor is to be read now, to copy it on the device: [`buffers`](Self::buffers), or the weights as
+    /// long as slow weights and average have yet to begin there, as in a group that has always been frozen. The slices hold
+    /// its values one after the other.
+    ///
+    /// # Errors
+    ///
+    /// As [`download`](Self::download), and [`Error::Range`] where borrowed weights lack the usage `COPY_SRC`.
+    pub fn readable(&self, field: Field<'_>, tensor: &str) -> Result<Vec<Slice<E::Buffer>>, Error> {
+        Ok(self.source(field, self.plan.layout.find(tensor)?)?.slices)
     }
 
     /// Where a field of a tensor is to be read now.

@@ -3,6 +3,7 @@
 mod adapters;
 mod apt;
 mod bundle;
+mod burn;
 mod chromium;
 mod command;
 mod demo;
@@ -42,6 +43,12 @@ Examples:
   cargo xtask web --port 0        serve on a port that is free
   cargo xtask web --build         build only: web/dist/page and web/dist/package
   cargo xtask web --test          build, then run the tests in Chromium";
+
+const BURN_EXAMPLES: &str = "\
+Examples:
+  cargo xtask burn                install lavapipe if there is no adapter, then run everything
+  cargo xtask burn --no-fusion    the library alone, without Burn's fusion
+  cargo xtask burn --no-install   install nothing";
 
 const PEERS_EXAMPLES: &str = "\
 Examples:
@@ -105,6 +112,16 @@ enum Command {
     /// and its driver, and nothing else.
     #[command(verbatim_doc_comment)]
     Bundle,
+    /// Run the tests of lookahead-burn: Lookahead in Burn, and the experiments
+    ///
+    /// Library, documentation and experiments of the workspace in burn/, in release
+    /// mode, on Burn's CPU backend and on its wgpu backend with any adapter. On Debian
+    /// and Ubuntu lavapipe is installed when there is none.
+    ///
+    /// Builds hundreds of crates the first time, about 10 minutes on two cores, and
+    /// needs Rust 1.95.
+    #[command(after_help = BURN_EXAMPLES, verbatim_doc_comment)]
+    Burn(Burn),
     /// Time this library's steps beside those of its peers, on this machine
     ///
     /// Native, on one adapter: WGSL written by hand, and Burn with fusion and without.
@@ -171,6 +188,15 @@ struct Web {
 }
 
 #[derive(Args)]
+struct Burn {
+    /// Without Burn's fusion, which its default features have: another build, of the library alone
+    #[arg(long)]
+    no_fusion: bool,
+    #[command(flatten)]
+    install: Install,
+}
+
+#[derive(Args)]
 struct Install {
     /// Install nothing: say what is missing and how to install it
     #[arg(long)]
@@ -188,6 +214,7 @@ fn main() -> ExitCode {
         }
         Command::Demo(install) => exit(demo::run(!install.no_install)),
         Command::Bundle => exit(bundle::run()),
+        Command::Burn(burn) => exit(burn::run(!burn.install.no_install, !burn.no_fusion)),
         Command::Peers(peers) => exit(peers::run(&peers.into())),
         Command::Web(web) => {
             let then = match (web.build, web.test) {

@@ -11,7 +11,7 @@ use burn_cubecl::{
     kernel::into_contiguous,
     tensor::CubeTensor,
 };
-use lookahead_wgpu::Slice;
+use lookahead_wgpu::{Slice, wgpu};
 
 use crate::error::Error;
 
@@ -43,6 +43,21 @@ pub(super) fn hold(tensors: &[CubeTensor]) -> Result<Vec<Held>, Error> {
     };
     // Where a thread of the device's does it, that is asked once, not once a tensor.
     first.client.exclusive(|| tensors.iter().map(hold).collect()).map_err(burn)?
+}
+
+/// Copies what lies in these slices, one after the other, to the place of a tensor that is held.
+pub(super) fn copy(encoder: &mut wgpu::CommandEncoder, sources: &[Slice], target: &Slice) {
+    let mut offset = target.offset;
+    for source in sources {
+        encoder.copy_buffer_to_buffer(
+            &source.buffer,
+            source.offset,
+            &target.buffer,
+            offset,
+            Some(source.size),
+        );
+        offset += source.size;
+    }
 }
 
 fn burn(problem: impl Display) -> Error {

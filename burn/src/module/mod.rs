@@ -1,5 +1,7 @@
 //! Lookahead over a whole module, with the kernels of `lookahead-wgpu` in Burn's own memory.
 
+#[cfg(not(target_arch = "wasm32"))]
+mod blocking;
 mod check;
 mod collect;
 mod context;
@@ -19,7 +21,7 @@ use lookahead_wgpu::{Builder, DEFAULT_GROUP, Field, Gradients, Optimizer, Slice,
 use crate::error::Error;
 use collect::Collect;
 use memory::Held;
-use replace::Replace;
+use replace::{Replace, Values};
 use take::Take;
 
 /// How many placements of gradients are remembered: Burn's memory pools come back to a few.
@@ -66,6 +68,8 @@ pub struct ModuleLookahead {
     setup: WgpuSetup,
     device: Device,
     paths: Vec<String>,
+    /// How many values each parameter has.
+    lens: Vec<usize>,
     places: HashMap<ParamId, usize>,
     /// The weights of the last module that was given, which the optimizer may be asked for until the next.
     held: Vec<Held>,
@@ -73,6 +77,7 @@ pub struct ModuleLookahead {
     weights: Vec<Slice>,
     gradients: Vec<(Vec<Option<Slice>>, Gradients)>,
     copied: usize,
+    dispatches: usize,
     /// Whether weights have been moved into Burn's pools.
     is_pooled: bool,
 }
@@ -90,16 +95,20 @@ impl ModuleLookahead {
     ///
     /// [`Error::Parameter`], [`Error::Burn`], and what [`Builder::build`] gives: [`lookahead_wgpu::Error::Device`] where the
     /// setup is of another device than the module's.
-    pub fn new<M: Module>(builder: Builder, module: &M, setup: &WgpuSetup) -> Result<Self, Error> {
-        Self::in_groups(builder, module, setup, |_| DEFAULT_GROUP.to_owned())
+    pub async fn new_async<M: Module>(
+        builder: Builder,
+        module: &M,
+        setup: &WgpuSetup,
+    ) -> Result<Self, Error> {
+        Self::in_groups_async(builder, module, setup, |_| DEFAULT_GROUP.to_owned()).await
     }
 
     /// Over the parameters of a module, each in the group that `group_of` gives for its path. Groups are the builder's.
     ///
     /// # Errors
     ///
-    /// As [`new`](Self::new).
-    pub fn in_groups<M: Module>(
+    /// As [`new_async`](Self::new_async).
+    pub async fn in_groups_async<M: Module>(
         builder: Builder,
         module: &M,
         setup: &WgpuSetup,
@@ -116,8 +125,9 @@ impl ModuleLookahead {
             let path = &parameter.path;
             builder.borrowed_in(&group_of(path), path, &parameter.shape, slice.clone())
         });
-        let optimizer = builder.build_blocking(&setup.device, &setup.queue)?;
+        let optimizer = builder.build(&setup.device, &setup.queue).await?;
         let places = found.iter().zip(0..).map(|(parameter, place)| (parameter.id, place)).collect();
+        let lens = found.iter().map(|parameter| parameter.shape.iter().product()).collect();
         let paths = found.into_iter().map(|parameter| parameter.path).collect();
         Ok(Self {
             optimizer,
@@ -125,11 +135,13 @@ impl ModuleLookahead {
             // An optimizer of no tensors is not built.
             device: device.unwrap_or_default(),
             paths,
+            lens,
             places,
             held,
             weights,
             gradients: vec![],
             copied: 0,
+            dispatches: 0,
             is_pooled: false,
         })
     }
@@ -140,11 +152,13 @@ impl ModuleLookahead {
     ///
     /// [`Error::Parameter`] for parameters that are not as they were, [`lookahead_wgpu::Error::UnknownName`] for one without
     /// a gradient, [`Error::Burn`], and what [`Optimizer::step_with`] gives.
-    pub fn step<M: Module>(&mut self, module: M, gradients: GradientsParams) -> Result<M, Error> {
-        let (module, gradients) = self.take(module, gradients)?;
-        let place = self.borrow(&gradients)?;
+    pub async fn step_async<M: Module>(&mut self, module: M, gradients: GradientsParams) -> Result<M, Error> {
+        let (module, gradients) = self.take(module, gradients).await?;
+        let place = self.borrow(&gradients).await?;
         let mut encoder = self.encoder();
-        self.optimizer.step_with(&mut encoder, &self.gradients[place].1)?;
+        let gradients = &self.gradients[place].1;
+        self.optimizer.step_with(&mut encoder, gradients)?;
+        self.dispatches = gradients.dispatches();
         self.setup.queue.submit([encoder.finish()]);
         Ok(module)
     }
@@ -153,52 +167,68 @@ impl ModuleLookahead {
     ///
     /// # Errors
     ///
-    /// As [`step`](Self::step), and what [`Optimizer::sync_now`] gives.
-    pub fn sync<M: Module>(&mut self, module: M) -> Result<M, Error> {
-        let (module, _) = self.take(module, GradientsParams::new())?;
+    /// As [`step_async`](Self::step_async), and what [`Optimizer::sync_now`] gives.
+    pub async fn sync_async<M: Module>(&mut self, module: M) -> Result<M, Error> {
+        let (module, _) = self.take(module, GradientsParams::new()).await?;
         let mut encoder = self.encoder();
         self.optimizer.sync_now(&mut encoder)?;
         self.setup.queue.submit([encoder.finish()]);
         Ok(module)
     }
 
-    /// The module with its slow weights, by way of the host; module and optimizer stay as they are.
+    /// The module with its slow weights; module and optimizer stay as they are. They are copied on the device. Those in bf16
+    /// go by way of the host.
     ///
     /// # Errors
     ///
-    /// What [`Optimizer::download`] gives.
-    pub fn slow<M: Module>(&self, module: &M) -> Result<M, Error> {
-        self.with(module, Field::SlowWeights)
+    /// What [`Optimizer::readable`] and [`Optimizer::download`] give, and [`Error::Burn`].
+    pub async fn slow_async<M: Module>(&self, module: &M) -> Result<M, Error> {
+        self.with(module, Field::SlowWeights).await
     }
 
-    /// The module with the [average](lookahead_wgpu::average) of its weights, by way of the host.
+    /// The module with the [average](lookahead_wgpu::average) of its weights, copied on the device.
     ///
     /// # Errors
     ///
-    /// As [`slow`](Self::slow).
-    pub fn average<M: Module>(&self, module: &M) -> Result<M, Error> {
-        self.with(module, Field::Average)
+    /// As [`slow_async`](Self::slow_async).
+    pub async fn average_async<M: Module>(&self, module: &M) -> Result<M, Error> {
+        self.with(module, Field::Average).await
     }
 
-    fn with<M: Module>(&self, module: &M, field: Field<'_>) -> Result<M, Error> {
-        // What follows the weights is theirs before the first step.
-        if self.optimizer.steps() == 0 {
-            return Ok(module.clone());
+    async fn with<M: Module>(&self, module: &M, field: Field<'_>) -> Result<M, Error> {
+        let mut values = Vec::new();
+        for ((path, len), weights) in self.paths.iter().zip(&self.lens).zip(&self.weights) {
+            let slices = self.optimizer.readable(field, path)?;
+            values.push(if slices.iter().map(|slice| slice.size).sum::<u64>() != 4 * *len as u64 {
+                Values::Given(self.optimizer.download(field, path).await?)
+            } else if slices.iter().all(|slice| slice == weights) {
+                // Slow weights and average begin with the first step.
+                Values::Kept
+            } else {
+                Values::At(slices)
+            });
         }
-        let values = |place: usize| Ok(self.optimizer.download_blocking(field, &self.paths[place])?);
         let mut replace = Replace::new(&self.places, values);
         let module = module.clone().map(&mut replace);
-        replace.problem.map_or(Ok(module), Err)
+        replace.problem.map_or(Ok(()), Err)?;
+        let (sources, targets): (Vec<_>, Vec<_>) = replace.copies.into_iter().unzip();
+        let held = memory::hold(&targets)?;
+        let mut encoder = self.encoder();
+        for (sources, target) in sources.iter().zip(&held) {
+            memory::copy(&mut encoder, sources, &target.slice());
+        }
+        self.setup.queue.submit([encoder.finish()]);
+        Ok(module)
     }
 
     /// The module with a checkpoint's weights, on which training goes on where the checkpoint was taken:
-    /// `optimizer().export_blocking()` takes one, and [`Snapshot::save`] and [`Snapshot::load`] have it in safetensors.
+    /// `optimizer().export()` takes one, and [`Snapshot::to_bytes`] and [`Snapshot::from_bytes`] have it in safetensors.
     ///
     /// # Errors
     ///
-    /// As [`step`](Self::step), and what [`Optimizer::import`] gives.
-    pub fn import<M: Module>(&mut self, module: M, snapshot: &Snapshot) -> Result<M, Error> {
-        let (module, _) = self.take(module, GradientsParams::new())?;
+    /// As [`step_async`](Self::step_async), and what [`Optimizer::import`] gives.
+    pub async fn import_async<M: Module>(&mut self, module: M, snapshot: &Snapshot) -> Result<M, Error> {
+        let (module, _) = self.take(module, GradientsParams::new()).await?;
         self.optimizer.import(snapshot)?;
         Ok(module)
     }
@@ -209,7 +239,7 @@ impl ModuleLookahead {
     }
 
     /// The optimizer, for its settings: learning rate, k, alpha, frozen groups. What writes weights in it writes them in
-    /// place, in clones of the module, too: see [`import`](Self::import) for those.
+    /// place, in clones of the module, too: see [`import_async`](Self::import_async) for those.
     pub fn optimizer_mut(&mut self) -> &mut Optimizer {
         &mut self.optimizer
     }
@@ -219,13 +249,18 @@ impl ModuleLookahead {
         self.copied
     }
 
+    /// How many dispatches the last step was, those of reductions and of the guard aside.
+    pub fn dispatches(&self) -> usize {
+        self.dispatches
+    }
+
     fn encoder(&self) -> wgpu::CommandEncoder {
         let label = Some("lookahead-burn");
         self.setup.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label })
     }
 
     /// Points the optimizer to the module's weights, and gives the memory of its gradients, by place.
-    fn take<M: Module>(
+    async fn take<M: Module>(
         &mut self,
         module: M,
         gradients: GradientsParams,
@@ -255,7 +290,7 @@ impl ModuleLookahead {
         let weights: Vec<_> = held.iter().map(Held::slice).collect();
         if weights != self.weights {
             let named: Vec<_> = self.paths.iter().map(String::as_str).zip(weights.iter().cloned()).collect();
-            self.optimizer.borrow_weights_blocking(&named)?;
+            self.optimizer.borrow_weights(&named).await?;
             self.gradients.clear();
             self.weights = weights;
         }
@@ -265,7 +300,7 @@ impl ModuleLookahead {
     }
 
     /// Which of `self.gradients` these are.
-    fn borrow(&mut self, gradients: &[Option<Held>]) -> Result<usize, Error> {
+    async fn borrow(&mut self, gradients: &[Option<Held>]) -> Result<usize, Error> {
         let slices: Vec<_> = gradients.iter().map(|gradient| gradient.as_ref().map(Held::slice)).collect();
         if let Some(place) = self.gradients.iter().position(|(other, _)| *other == slices) {
             return Ok(place);
@@ -273,7 +308,7 @@ impl ModuleLookahead {
         let paths = self.paths.iter().map(String::as_str);
         let named: Vec<_> =
             paths.zip(&slices).filter_map(|(path, slice)| Some((path, slice.clone()?))).collect();
-        let borrowed = self.optimizer.borrow_gradients_blocking(&named)?;
+        let borrowed = self.optimizer.borrow_gradients(&named).await?;
         if self.gradients.len() == REMEMBERED {
             self.gradients.remove(0);
         }

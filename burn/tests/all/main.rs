@@ -7,8 +7,14 @@ mod groups;
 mod learner;
 mod missing;
 #[cfg(feature = "wgpu")]
+mod models;
+#[cfg(feature = "wgpu")]
 mod module;
 mod network;
 mod records;
 mod settings;
 mod slots;
+#[cfg(feature = "wgpu")]
+mod slow;
+#[cfg(feature = "wgpu")]
+mod training;

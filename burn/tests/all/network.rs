@@ -70,7 +70,7 @@ impl Network {
 }
 
 /// Values in (-0.5, 0.5) that f32 has exactly.
-fn noise(len: usize, seed: usize) -> Vec<f64> {
+pub fn noise(len: usize, seed: usize) -> Vec<f64> {
     let mut state = seed as u32 * 7919 + 17;
     let mut next = || {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
