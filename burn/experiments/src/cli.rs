@@ -40,14 +40,17 @@ pub fn run() -> Result<(), Box<dyn Error>> {
 fn list(json: bool) -> Result<(), Box<dyn Error>> {
     let mut out = io::stdout().lock();
     if json {
-        let presets = presets::ALL.map(|it| serde_json::json!({ "name": it.name, "about": it.about, "data": it.data }));
-        let studies = Study::ALL.map(|it| serde_json::json!({
-            "names": it.names(),
-            "title": it.title(),
-            "full": it.presets(Size::Full),
-            "reduced": it.presets(Size::Reduced),
-            "reduced_runs": it.runs(Size::Reduced, 3).len(),
-        }));
+        let presets =
+            presets::ALL.map(|it| serde_json::json!({ "name": it.name, "about": it.about, "data": it.data }));
+        let studies = Study::ALL.map(|it| {
+            serde_json::json!({
+                "names": it.names(),
+                "title": it.title(),
+                "full": it.presets(Size::Full),
+                "reduced": it.presets(Size::Reduced),
+                "reduced_runs": it.runs(Size::Reduced, 3).len(),
+            })
+        });
         writeln!(out, "{}", serde_json::json!({ "presets": presets, "studies": studies }))?;
         return Ok(());
     }
@@ -55,7 +58,10 @@ fn list(json: bool) -> Result<(), Box<dyn Error>> {
     for preset in presets::ALL {
         writeln!(out, "  {:<25} {}\n  {:<25} --data: {}", preset.name, preset.about, "", preset.data)?;
     }
-    writeln!(out, "\nFigures and tables, for `study`, with their presets (full; reduced, with runs at 3 seeds):")?;
+    writeln!(
+        out,
+        "\nFigures and tables, for `study`, with their presets (full; reduced, with runs at 3 seeds):"
+    )?;
     for study in Study::ALL {
         let (full, reduced) = (study.presets(Size::Full), study.presets(Size::Reduced));
         let runs = study.runs(Size::Reduced, 3).len();
@@ -74,7 +80,10 @@ fn study(name: &str) -> Result<Study, String> {
 
 fn preset(name: &str) -> Result<Preset, String> {
     Preset::find(name).ok_or_else(|| {
-        format!("there is no preset `{name}`: {} are there", presets::ALL.map(|preset| preset.name).join(", "))
+        format!(
+            "there is no preset `{name}`: {} are there",
+            presets::ALL.map(|preset| preset.name).join(", ")
+        )
     })
 }
 

@@ -6,8 +6,8 @@ use std::process::Command;
 use crate::data::bible::{Bible, KING_JAMES};
 use crate::data::cifar::{self, CIFAR_10, CIFAR_100};
 use crate::data::corpus::Corpus;
-use crate::data::penn::PENN_TREEBANK;
 use crate::data::pairs::Pairs;
+use crate::data::penn::PENN_TREEBANK;
 use crate::data::split::Parts;
 use crate::data::{DataError, files, help, idx, imagenet};
 use crate::models::block::{Kind, Shortcut};
@@ -168,9 +168,7 @@ impl Preset {
     ) -> Result<Record, TrainError> {
         let Run { seed, .. } = settings.run;
         match self.kind {
-            What::Cifar10 => {
-                train(cifar(&CIFAR_10, self.folder(data, "")?, seed)?, settings, place, observe)
-            }
+            What::Cifar10 => train(cifar(&CIFAR_10, self.folder(data, "")?, seed)?, settings, place, observe),
             What::Cifar100 => {
                 train(cifar(&CIFAR_100, self.folder(data, "")?, seed)?, settings, place, observe)
             }
@@ -231,7 +229,8 @@ impl Preset {
             What::Wmt => {
                 let folder = self.folder(data, "")?;
                 let part = |name: &str| {
-                    let [source, target] = ["en", "de"].map(|language| folder.join(format!("{name}.{language}")));
+                    let [source, target] =
+                        ["en", "de"].map(|language| folder.join(format!("{name}.{language}")));
                     Pairs::open(&source, &target)?.collect::<Result<Vec<_>, _>>()
                 };
                 let parts = Parts { train: part("train")?, valid: part("valid")?, test: part("test")? };
@@ -285,7 +284,8 @@ fn bible(data: Option<&Path>) -> Result<Corpus, DataError> {
                 std::fs::write(file.path(), &printed.stdout)?;
                 Ok(file)
             });
-            let file = file.map_err(|problem| files::unreadable(&PathBuf::from("a temporary file"), &problem))?;
+            let file =
+                file.map_err(|problem| files::unreadable(&PathBuf::from("a temporary file"), &problem))?;
             format.read(file.path())?
         }
     };

@@ -52,8 +52,13 @@ pub struct Runner {
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 enum Told {
-    Begin { step: u64, steps: u64 },
-    Step { step: u64 },
+    Begin {
+        step: u64,
+        steps: u64,
+    },
+    Step {
+        step: u64,
+    },
     #[serde(other)]
     Other,
 }
@@ -93,8 +98,7 @@ impl Runner {
                 waiting.push_back(index);
             }
         }
-        let mut standing =
-            Standing { done: runs.len() - waiting.len(), runs: runs.len(), under_way: vec![] };
+        let mut standing = Standing { done: runs.len() - waiting.len(), runs: runs.len(), under_way: vec![] };
         observe(&standing);
         let (sender, receiver) = channel();
         let mut working: Vec<Working> = vec![];
@@ -130,7 +134,8 @@ impl Runner {
         }
         let mut records = Vec::new();
         for run in runs {
-            let missing = || RunnerError::Failed { run: run.method.to_string(), reason: "it left no record".into() };
+            let missing =
+                || RunnerError::Failed { run: run.method.to_string(), reason: "it left no record".into() };
             records.push(store.load(run)?.ok_or_else(missing)?);
         }
         Ok(records)
@@ -147,9 +152,8 @@ impl Runner {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn();
-        let mut child = started.map_err(|source| {
-            RunnerError::Start { program: self.program.display().to_string(), source }
-        })?;
+        let mut child = started
+            .map_err(|source| RunnerError::Start { program: self.program.display().to_string(), source })?;
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let guard = Guard(child);
         let thread_name = name.clone();
@@ -161,7 +165,9 @@ impl Runner {
                 let _ = stderr.map(|mut stderr| stderr.read_to_string(&mut text));
                 text
             });
-            for line in stdout.into_iter().flat_map(|stdout| BufReader::new(stdout).lines()).map_while(Result::ok) {
+            for line in
+                stdout.into_iter().flat_map(|stdout| BufReader::new(stdout).lines()).map_while(Result::ok)
+            {
                 if let Ok(told) = serde_json::from_str(&line)
                     && sender.send(Message::Told(index, told)).is_err()
                 {
@@ -173,7 +179,9 @@ impl Runner {
             let reason = said.trim().lines().last().unwrap_or("it said nothing").to_owned();
             let result = match guard.0.wait() {
                 Ok(status) if status.success() => Ok(()),
-                Ok(status) => Err(RunnerError::Failed { run: thread_name, reason: format!("{reason} ({status})") }),
+                Ok(status) => {
+                    Err(RunnerError::Failed { run: thread_name, reason: format!("{reason} ({status})") })
+                }
                 Err(problem) => Err(RunnerError::Failed { run: thread_name, reason: problem.to_string() }),
             };
             // Nobody listens any more where another run failed.

@@ -78,7 +78,9 @@ impl Study {
     /// What it shows.
     pub fn title(self) -> &'static str {
         match self {
-            Self::Inner => "the inner loop: accuracy on the plane of a cycle, and after every fast step and sync",
+            Self::Inner => {
+                "the inner loop: accuracy on the plane of a cycle, and after every fast step and sync"
+            }
             Self::Adaptive => "fixed and adaptive alpha, at two learning rates",
             Self::Images => "convergence on images",
             Self::Schedule => "fewer epochs by a faster schedule",
@@ -167,9 +169,8 @@ impl Study {
                 let epochs = pick(200, 4);
                 let rates = if is_full { [1e-3, 1e-2] } else { [1e-3, 2e-2] };
                 let adam = |rate| Method::new(ADAM, rate);
-                let all = rates.map(|rate| {
-                    [adam(rate), adam(rate).lookahead(5, 0.5), adam(rate).adaptive(5, 0.2)]
-                });
+                let all =
+                    rates.map(|rate| [adam(rate), adam(rate).lookahead(5, 0.5), adam(rate).adaptive(5, 0.2)]);
                 all.concat().into_iter().map(|method| (method, Pace::Constant, epochs, None)).collect()
             }
             Self::Inner => {
@@ -183,7 +184,9 @@ impl Study {
                 for rate in [0.01, 0.03, 0.1, 0.3] {
                     for momentum in [0.0, 0.5, 0.9] {
                         let sgd = Method::new(Inner::Sgd { momentum }, rate).decay(5e-4);
-                        all.extend([sgd, sgd.lookahead(5, 0.5)].map(|it| (it, pace.clone(), pick(200, 3), None)));
+                        all.extend(
+                            [sgd, sgd.lookahead(5, 0.5)].map(|it| (it, pace.clone(), pick(200, 3), None)),
+                        );
                     }
                 }
                 all
@@ -218,7 +221,8 @@ impl Study {
                 for rate in [0.5, 1.0, 2.0] {
                     let adam = Method::new(TRANSFORMER_ADAM, rate);
                     all.extend(
-                        [adam, adam.lookahead(5, 0.5)].map(|it| (it, self.warmup(is_full), pick(20, 6), None)),
+                        [adam, adam.lookahead(5, 0.5)]
+                            .map(|it| (it, self.warmup(is_full), pick(20, 6), None)),
                     );
                 }
                 all

@@ -4,12 +4,12 @@ use std::error::Error;
 use std::io::{self, Write};
 use std::path::Path;
 
-use experiments::draw::{Measure, Quantity, by_method, curves};
 use experiments::draw::files;
 use experiments::draw::grid::{self, Setting};
 use experiments::draw::inner_loop;
 use experiments::draw::plane;
 use experiments::draw::table::{self, Column};
+use experiments::draw::{Measure, Quantity, by_method, curves};
 use experiments::run::record::Record;
 use experiments::studies::Study;
 

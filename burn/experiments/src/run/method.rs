@@ -131,9 +131,7 @@ impl Method {
     fn rule(&self) -> Box<dyn Rule> {
         let Self { rate, decay, .. } = *self;
         match self.inner {
-            Inner::Sgd { momentum } => {
-                Box::new(Sgd::new(rate).momentum(momentum).weight_decay(decay))
-            }
+            Inner::Sgd { momentum } => Box::new(Sgd::new(rate).momentum(momentum).weight_decay(decay)),
             Inner::Adam { beta2, eps } => {
                 Box::new(Adam::new(rate).betas(0.9, beta2).eps(eps).weight_decay(decay))
             }

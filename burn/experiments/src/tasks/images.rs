@@ -67,7 +67,9 @@ impl ImageTask {
         let [_, height, width] = self.shape;
         let area = height * width;
         let tables = self.moments.iter().map(|&(mean, deviation)| {
-            std::array::from_fn::<f32, 256, _>(|byte| ((byte as f64 / 255.0 - mean) / deviation.max(1e-6)) as f32)
+            std::array::from_fn::<f32, 256, _>(|byte| {
+                ((byte as f64 / 255.0 - mean) / deviation.max(1e-6)) as f32
+            })
         });
         let tables: Vec<_> = tables.collect();
         let mut inputs = Vec::with_capacity(which.len() * tables.len() * area);
@@ -75,17 +77,25 @@ impl ImageTask {
             let image = &images.pixels[index * tables.len() * area..];
             let change = change();
             for (plane, table) in image.chunks_exact(area).zip(&tables) {
-                inputs.extend((0..area).map(|at| match change.source(at / width, at % width, height, width) {
-                    Some((row, column)) => table[usize::from(plane[row * width + column])],
-                    // Black, as He et al. pad.
-                    None => table[0],
+                inputs.extend((0..area).map(|at| {
+                    match change.source(at / width, at % width, height, width) {
+                        Some((row, column)) => table[usize::from(plane[row * width + column])],
+                        // Black, as He et al. pad.
+                        None => table[0],
+                    }
                 }));
             }
         }
         inputs
     }
 
-    fn tensors(&self, images: &Images, which: &[usize], inputs: Vec<f32>, device: &Device) -> (Tensor<4>, Tensor<1, Int>) {
+    fn tensors(
+        &self,
+        images: &Images,
+        which: &[usize],
+        inputs: Vec<f32>,
+        device: &Device,
+    ) -> (Tensor<4>, Tensor<1, Int>) {
         let [channels, height, width] = self.shape;
         let labels: Vec<i32> = which.iter().map(|&index| i32::from(images.labels[index])).collect();
         let count = which.len();

@@ -57,7 +57,10 @@ impl PictureTask {
 }
 
 /// Decodes on all cores: the values of one picture after those of the other.
-fn decode(entries: &[&Entry], cut: impl Fn(usize, RgbImage) -> Vec<u8> + Sync) -> Result<Vec<f32>, DataError> {
+fn decode(
+    entries: &[&Entry],
+    cut: impl Fn(usize, RgbImage) -> Vec<u8> + Sync,
+) -> Result<Vec<f32>, DataError> {
     let workers = thread::available_parallelism().map_or(1, NonZero::get);
     let share = entries.len().div_ceil(workers).max(1);
     let cut = &cut;
@@ -67,7 +70,8 @@ fn decode(entries: &[&Entry], cut: impl Fn(usize, RgbImage) -> Vec<u8> + Sync) -
                 let mut values = Vec::new();
                 for (index, entry) in entries.iter().enumerate() {
                     let bytes = cut(worker * share + index, picture::decode(&entry.path)?);
-                    for (plane, (mean, deviation)) in bytes.chunks_exact((SIDE * SIDE) as usize).zip(MOMENTS) {
+                    for (plane, (mean, deviation)) in bytes.chunks_exact((SIDE * SIDE) as usize).zip(MOMENTS)
+                    {
                         values.extend(plane.iter().map(|&byte| (f32::from(byte) / 255.0 - mean) / deviation));
                     }
                 }

@@ -66,7 +66,8 @@ impl Checkpoint {
     pub fn save(&self, path: &Path) -> Result<(), TrainError> {
         let unfit = |problem: String| TrainError::Checkpoint { path: path.to_owned(), problem };
         let optimizer = self.optimizer.to_bytes()?;
-        let mut tensors = vec![(OPTIMIZER.to_owned(), view(Dtype::U8, vec![optimizer.len()], &optimizer, path)?)];
+        let mut tensors =
+            vec![(OPTIMIZER.to_owned(), view(Dtype::U8, vec![optimizer.len()], &optimizer, path)?)];
         for (kind, all) in [(UNTRAINED, &self.untrained), (MEMORY, &self.memory)] {
             for (index, data) in all.iter().enumerate() {
                 let shape = data.shape().to_vec();
@@ -106,7 +107,12 @@ impl Checkpoint {
     }
 }
 
-fn view<'a>(dtype: Dtype, shape: Vec<usize>, bytes: &'a [u8], path: &Path) -> Result<TensorView<'a>, TrainError> {
+fn view<'a>(
+    dtype: Dtype,
+    shape: Vec<usize>,
+    bytes: &'a [u8],
+    path: &Path,
+) -> Result<TensorView<'a>, TrainError> {
     TensorView::new(dtype, shape, bytes)
         .map_err(|problem| TrainError::Checkpoint { path: path.to_owned(), problem: problem.to_string() })
 }

@@ -40,9 +40,11 @@ impl Host {
             layout.trained.iter().map(|it| slice(it.start, it.len)).collect::<Vec<_>>()
         };
         gpu.queue.write_buffer(&weights, 0, bytemuck::cast_slice(&layout.take(module)));
-        let builder = layout.trained.iter().zip(slices(&weights)).fold(builder, |builder, (it, slice)| {
-            builder.borrowed(&it.path, &it.shape, slice)
-        });
+        let builder = layout
+            .trained
+            .iter()
+            .zip(slices(&weights))
+            .fold(builder, |builder, (it, slice)| builder.borrowed(&it.path, &it.shape, slice));
         let optimizer = builder.build_blocking(&gpu.device, &gpu.queue)?;
         let paths = layout.trained.iter().map(|it| it.path.as_str());
         let named: Vec<_> = paths.zip(slices(&gradients)).collect();
@@ -91,7 +93,10 @@ impl Host {
             let _ = sender.send(result);
         });
         let lost = |reason: String| TrainError::Device { reason };
-        self.gpu.device.poll(wgpu::PollType::wait_indefinitely()).map_err(|problem| lost(problem.to_string()))?;
+        self.gpu
+            .device
+            .poll(wgpu::PollType::wait_indefinitely())
+            .map_err(|problem| lost(problem.to_string()))?;
         match receiver.recv() {
             Ok(Ok(())) => {}
             Ok(Err(problem)) => return Err(lost(problem.to_string())),

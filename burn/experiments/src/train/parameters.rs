@@ -116,6 +116,7 @@ impl ModuleVisitor for Take<'_> {
 
 /// The numbers of a module that are not trained, as running means are.
 pub fn untrained<M: Module>(module: &M) -> Vec<TensorData> {
+    settle(module);
     let mut visitor = Untrained(vec![]);
     module.visit(&mut visitor);
     visitor.0
@@ -123,9 +124,16 @@ pub fn untrained<M: Module>(module: &M) -> Vec<TensorData> {
 
 /// A module with these numbers where it is not trained; none where they do not fit.
 pub fn with_untrained<M: Module>(module: M, numbers: Vec<TensorData>) -> Option<M> {
+    settle(&module);
     let mut mapper = PutUntrained { numbers: numbers.into_iter(), fits: true };
     let module = module.map(&mut mapper);
     (mapper.fits && mapper.numbers.next().is_none()).then_some(module)
+}
+
+/// Burn holds the last update of a running mean back, and neither shows it to visitors nor forgets it when another value
+/// is put in its place, until it is asked for the module without gradients.
+fn settle<M: Module>(module: &M) {
+    drop(module.valid());
 }
 
 struct Untrained(Vec<TensorData>);

@@ -15,8 +15,8 @@ use super::probe::{CYCLES, probe};
 use super::report::Event;
 use super::stepper::{Place, Stepper};
 use crate::run::method::Averaging;
-use crate::run::trigger::is_stuck;
 use crate::run::record::{Point, Record, Run, Scores};
+use crate::run::trigger::is_stuck;
 use crate::task::{Part, Task};
 
 /// How a run is gone about.
@@ -221,7 +221,8 @@ impl<T: Task> Session<T> {
 
 /// A seed for a step: other seeds and other steps have others (SplitMix64).
 fn mixed(seed: u64, step: u64) -> u64 {
-    let mut z = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(step).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mut z =
+        seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(step).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 30)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)
 }

@@ -12,7 +12,7 @@ use super::host::Host;
 /// Where the model is, and the optimizer.
 pub enum Place {
     /// The model on the CPU, by Burn's `flex`, and the optimizer on wgpu's best adapter.
-    Cpu(Gpu),
+    Cpu(Box<Gpu>),
     /// Both on wgpu, in the same memory.
     Wgpu(Box<WgpuSetup>, Device),
 }
@@ -24,7 +24,7 @@ impl Place {
     ///
     /// [`lookahead_wgpu::Error::NoAdapter`].
     pub fn cpu(adapter: Option<&str>) -> Result<Self, TrainError> {
-        Ok(Self::Cpu(Gpu::open_blocking(adapter)?))
+        Ok(Self::Cpu(Box::new(Gpu::open_blocking(adapter)?)))
     }
 
     /// The model on wgpu. To be called once, before any other use of Burn's device.
@@ -72,7 +72,7 @@ impl Stepper {
     /// What the optimizer's builder gives.
     pub fn new<M: Module>(builder: Builder, module: &M, place: Place) -> Result<Self, TrainError> {
         Ok(Self(match place {
-            Place::Cpu(gpu) => Form::Host(Box::new(Host::new(builder, module, gpu)?)),
+            Place::Cpu(gpu) => Form::Host(Box::new(Host::new(builder, module, *gpu)?)),
             Place::Wgpu(setup, _) => {
                 Form::Module(Box::new(ModuleLookahead::new(builder, module, &setup)?), setup)
             }

@@ -14,7 +14,9 @@ const SETTINGS: &str =
 #[test]
 fn points_have_settings_in_columns() {
     let with = sgd(0.1, 0.9).decay(0.0005).lookahead(5, 0.8);
-    let adam = Method::new(Inner::Adam { beta2: 0.98, eps: 1e-9 }, 0.001).clip(0.25).average(Averaging::Ema);
+    let adam = Method::new(Inner::Adam { beta2: 0.98, eps: 1e-9 }, 0.001)
+        .clip(0.25)
+        .average(Averaging::Ema { decay: 0.98 });
     let records = [record(&with, 3, &[0.0, f64::NAN], &[50.0]), record(&adam, 4, &[0.0], &[])];
     let columns = "epoch,epoch_lr,train_loss,valid_loss,valid_perplexity,valid_score,is_average,seconds";
     let expected = format!(

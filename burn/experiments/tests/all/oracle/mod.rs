@@ -3,7 +3,9 @@
 mod reference;
 
 use burn::module::Module;
-use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer, SgdConfig, momentum::MomentumConfig};
+use burn::optim::{
+    AdamConfig, GradientsParams, ModuleOptimizer, Optimizer, SgdConfig, momentum::MomentumConfig,
+};
 use burn::tensor::{Device, Tensor};
 use experiments::models::block::{Kind, Shortcut};
 use experiments::models::lstm::LanguageModelConfig;
@@ -11,6 +13,9 @@ use experiments::models::recurrent::State;
 use experiments::models::resnet::{ResNetConfig, Stem};
 use experiments::models::smoothing::cross_entropy;
 use experiments::models::transformer::TransformerConfig;
+use experiments::run::method::{Inner, Method};
+use experiments::run::record::Pace;
+use experiments::train::{Place, Stepper};
 use lookahead_burn::Lookahead;
 use reference::Reference;
 
@@ -21,22 +26,41 @@ const BATCHES: usize = 4;
 /// Of losses and weights, relative.
 const TOLERANCE: f64 = 1e-4;
 
-/// Trains from the initial weights on, and compares every loss, and the weights after the last step, which is a sync.
-/// `is_free` tells weights that have no influence on the loss.
+/// Trains from the initial weights on, and compares every loss, and the weights after the last step, which is a sync:
+/// with Lookahead in Burn's tensor operations around `inner`, and with `method` by the kernels. `is_free` tells weights
+/// that have no influence on the loss.
 fn follows<M: Module>(
     reference: &Reference,
-    model: M,
-    mut optimizer: ModuleOptimizer,
-    rate: f64,
+    make: impl Fn() -> M,
+    inner: impl Optimizer,
+    method: Method,
     is_free: impl Fn(&str) -> bool,
     mut loss: impl FnMut(&M, usize) -> Tensor<1>,
 ) {
-    let mut model = reference.load(model);
+    let mut burn: ModuleOptimizer = Lookahead::new(inner, K, ALPHA).expect("settings").into();
+    let model = reference.load(make());
+    let step = |model, gradients| burn.step(method.rate, model, gradients);
+    trained(reference, model, step, &is_free, &mut loss);
+    let model = reference.load(make());
+    let builder = method.lookahead(K, ALPHA).builder(Pace::Constant.schedule(1));
+    let mut ours =
+        Stepper::new(builder, &model, Place::cpu(None).expect("an adapter")).expect("an optimizer");
+    let step = |model, gradients| ours.step(model, gradients).expect("a step");
+    trained(reference, model, step, &is_free, &mut loss);
+}
+
+fn trained<M: Module>(
+    reference: &Reference,
+    mut model: M,
+    mut step: impl FnMut(M, GradientsParams) -> M,
+    is_free: impl Fn(&str) -> bool,
+    loss: &mut impl FnMut(&M, usize) -> Tensor<1>,
+) {
     let mut worst = 0f64;
-    for (step, expected) in reference.losses().iter().enumerate() {
-        let loss = loss(&model, step);
+    for (index, expected) in reference.losses().iter().enumerate() {
+        let loss = loss(&model, index);
         let gradients = GradientsParams::from_grads(loss.backward(), &model);
-        model = optimizer.step(rate, model, gradients);
+        model = step(model, gradients);
         let found = loss.into_scalar::<f64>();
         worst = worst.max((found - expected).abs() / expected.abs());
     }
@@ -47,9 +71,12 @@ fn follows<M: Module>(
     assert!(distance < TOLERANCE, "`{path}` differs by {distance:e}");
 }
 
-fn adam() -> ModuleOptimizer {
-    let inner = AdamConfig::new().with_epsilon(1e-8).build();
-    Lookahead::new(inner, K, ALPHA).expect("settings").into()
+fn adam() -> impl Optimizer {
+    AdamConfig::new().with_epsilon(1e-8).build()
+}
+
+fn method(rate: f64) -> Method {
+    Method::new(Inner::Adam { beta2: 0.999, eps: 1e-8 }, rate)
 }
 
 fn device() -> Device {
@@ -71,12 +98,11 @@ fn a_residual_network_follows_pytorch() {
     };
     let momentum = MomentumConfig::new().with_momentum(0.9).with_dampening(0.0);
     let inner = SgdConfig::new().with_momentum(Some(momentum)).build();
-    let optimizer = Lookahead::new(inner, K, ALPHA).expect("settings").into();
     follows(
         &reference,
-        config.init(&device),
-        optimizer,
-        0.02,
+        || config.init(&device),
+        inner,
+        Method::new(Inner::Sgd { momentum: 0.9 }, 0.02),
         |_| false,
         |model, step| {
             let logits = model.forward(reference.floats("images", step, &device));
@@ -94,9 +120,9 @@ fn a_language_model_follows_pytorch() {
     let mut memory = Vec::new();
     follows(
         &reference,
-        config.without_dropout().init(&device),
+        || config.clone().without_dropout().init(&device),
         adam(),
-        0.01,
+        method(0.01),
         |_| false,
         |model, step| {
             if step % BATCHES == 0 {
@@ -121,10 +147,17 @@ fn a_transformer_follows_pytorch() {
         TransformerConfig { features: 8, inner: 16, heads: 2, layers: 2, dropout: 0.0, longest: 16, ..base };
     // A softmax does not see the keys' biases: their gradients are rounding errors, which Adam magnifies.
     let is_free = |path: &str| path.ends_with("key.bias");
-    follows(&reference, config.init(&device), adam(), 0.003, is_free, |model, step| {
-        let [source, target] = ["source", "target"].map(|name| reference.numbers(name, step, &device));
-        let logits = model.forward(source, target).flatten::<2>(0, 1);
-        let labels = reference.numbers::<2>("labels", step, &device).flatten(0, 1);
-        cross_entropy(logits, labels, 0.1, Some(0))
-    });
+    follows(
+        &reference,
+        || config.init(&device),
+        adam(),
+        method(0.003),
+        is_free,
+        |model, step| {
+            let [source, target] = ["source", "target"].map(|name| reference.numbers(name, step, &device));
+            let logits = model.forward(source, target).flatten::<2>(0, 1);
+            let labels = reference.numbers::<2>("labels", step, &device).flatten(0, 1);
+            cross_entropy(logits, labels, 0.1, Some(0))
+        },
+    );
 }

@@ -181,7 +181,8 @@ fn the_loss_is_a_mean_over_words() {
 fn scores_do_not_depend_on_the_batches() {
     let tasks = [1, 3, 100].map(|batch| task(Settings { batch, beam: 2, ..settings() }));
     let model = tasks[0].model(&device()).valid();
-    let [first, second, third] = tasks.each_ref().map(|task| task.evaluate(&model, Part::Test).expect("scores"));
+    let [first, second, third] =
+        tasks.each_ref().map(|task| task.evaluate(&model, Part::Test).expect("scores"));
     for other in [second, third] {
         assert!((first.loss - other.loss).abs() < 1e-5, "{first:?} {other:?}");
         assert_eq!(first.score, other.score);
@@ -189,7 +190,8 @@ fn scores_do_not_depend_on_the_batches() {
     // Before training all words are about as probable; smoothing is of the training alone.
     let words = tasks[0].subwords().vocabulary().len() as f64;
     assert!((first.loss - words.ln()).abs() < 1.0, "{first:?}");
-    let smoothed = task(Settings { smoothing: 0.5, ..settings() }).evaluate(&model, Part::Valid).expect("scores");
+    let smoothed =
+        task(Settings { smoothing: 0.5, ..settings() }).evaluate(&model, Part::Valid).expect("scores");
     assert!((smoothed.loss - tasks[0].evaluate(&model, Part::Valid).expect("scores").loss).abs() < 1e-5);
 }
 

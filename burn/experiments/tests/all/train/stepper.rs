@@ -53,7 +53,8 @@ fn weights_and_slow_weights_are_burns() {
     let mut theirs = ours.clone();
     let method = Method::new(Inner::Adam { beta2: 0.999, eps: 1e-8 }, 0.01).lookahead(5, 0.5);
     let place = Place::cpu(None).expect("an adapter");
-    let mut stepper = Stepper::new(method.builder(Pace::Constant.schedule(1)), &ours, place).expect("an optimizer");
+    let mut stepper =
+        Stepper::new(method.builder(Pace::Constant.schedule(1)), &ours, place).expect("an optimizer");
     let inner = AdamConfig::new().with_epsilon(1e-8).build();
     let mut burn: ModuleOptimizer = Lookahead::new(inner, 5, 0.5).expect("settings").into();
     for step in 0..63 {
