@@ -28,10 +28,18 @@ pub fn run() -> Result<(), Box<dyn Error>> {
         Command::Train(arguments) => train(arguments),
         Command::Study { names, full, seeds, jobs, machine } => {
             let size = if full { Size::Full } else { Size::Reduced };
-            let studies = match names.iter().any(|name| name == "all") {
+            let mut studies = match names.iter().any(|name| name == "all") {
                 true => Study::ALL.to_vec(),
                 false => names.iter().map(|name| study(name)).collect::<Result<_, _>>()?,
             };
+            // A figure and its table are one.
+            let mut seen = vec![];
+            studies.retain(|study| {
+                !seen.contains(study) && {
+                    seen.push(*study);
+                    true
+                }
+            });
             study_all(&studies, size, seeds, jobs, &machine)
         }
     }

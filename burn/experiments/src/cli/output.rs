@@ -9,7 +9,7 @@ use experiments::draw::grid::{self, Setting};
 use experiments::draw::inner_loop;
 use experiments::draw::plane;
 use experiments::draw::table::{self, Column};
-use experiments::draw::{Measure, Quantity, by_method, curves};
+use experiments::draw::{Group, Measure, Quantity, by_method, curves};
 use experiments::run::record::Record;
 use experiments::studies::Study;
 
@@ -87,16 +87,34 @@ fn figure(study: Study, name: &str, records: &[Record], stem: &Path) -> Result<(
 fn tables(study: Study, records: &[Record], stem: &Path) -> Result<(), Box<dyn Error>> {
     let columns = match study {
         Study::Language => [Column::TestPerplexity, Column::BestPerplexity],
-        Study::Translation => [Column::TestScore, Column::TestLoss],
-        _ => [Column::TestScore, Column::TestLoss],
+        Study::Translation => [Column::TestBleu, Column::TestLoss],
+        _ => [Column::TestAccuracy, Column::TestLoss],
     };
     let groups = by_method(records);
     let rows = table::rows(&groups)?;
     writeln!(io::stdout(), "{}", table::text(&rows, &columns, WIDTH))?;
+    if study == Study::Schedule {
+        reached(&groups)?;
+    }
     files::save(&named(stem, ".md"), table::markdown(&rows, &columns).as_bytes())?;
     files::save(&named(stem, ".json"), &serde_json::to_vec_pretty(&rows)?)?;
     files::save(&named(stem, ".csv"), files::tests(records)?.as_bytes())?;
     Ok(())
+}
+
+/// Prints how soon the best that all methods come to is reached by each.
+fn reached(groups: &[Group<'_>]) -> Result<(), Box<dyn Error>> {
+    let best = |group: &Group<'_>| {
+        let means = group.by_epoch(Quantity::ValidScore).into_iter().map(|(_, spread)| spread.mean);
+        means.fold(f64::NEG_INFINITY, f64::max)
+    };
+    let level = groups.iter().map(best).fold(f64::INFINITY, f64::min);
+    let mut out = io::stdout().lock();
+    writeln!(out, "Epochs to a mean validation score of {level:.2}:")?;
+    for reach in table::epochs_to_reach(groups, Quantity::ValidScore, level)? {
+        writeln!(out, "  {reach}")?;
+    }
+    Ok(writeln!(out)?)
 }
 
 /// A path with more at its end.

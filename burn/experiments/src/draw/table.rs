@@ -45,8 +45,10 @@ pub enum Column {
     TestLoss,
     /// Its exponential.
     TestPerplexity,
-    /// The score on what was held out.
-    TestScore,
+    /// Correctly classified images of those held out, in %.
+    TestAccuracy,
+    /// BLEU on what was held out.
+    TestBleu,
     /// The least validation loss.
     BestLoss,
     /// The least validation perplexity.
@@ -60,7 +62,8 @@ impl Column {
         match self {
             Self::TestLoss => "test loss",
             Self::TestPerplexity => "test perplexity",
-            Self::TestScore => "test score",
+            Self::TestAccuracy => "test accuracy (%)",
+            Self::TestBleu => "test BLEU",
             Self::BestLoss => "best valid. loss",
             Self::BestPerplexity => "best valid. perplexity",
             Self::BestScore => "best valid. score",
@@ -71,7 +74,7 @@ impl Column {
         match self {
             Self::TestLoss => row.test_loss,
             Self::TestPerplexity => row.test_perplexity,
-            Self::TestScore => row.test_score,
+            Self::TestAccuracy | Self::TestBleu => row.test_score,
             Self::BestLoss => row.best_loss,
             Self::BestPerplexity => row.best_perplexity,
             Self::BestScore => row.best_score,

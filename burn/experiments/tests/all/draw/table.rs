@@ -43,16 +43,16 @@ fn means_and_spreads() {
 fn as_markdown_and_as_text() {
     let records = records();
     let rows = rows(&by_method(&records)).unwrap();
-    let columns = [Column::TestLoss, Column::TestScore, Column::BestScore];
+    let columns = [Column::TestLoss, Column::TestAccuracy, Column::BestScore];
     let expected = "\
-| method | runs | test loss | test score | best valid. score |
+| method | runs | test loss | test accuracy (%) | best valid. score |
 |---|---:|---:|---:|---:|
 | SGD | 3, 1 diverged | 1.5000 ± 0.7071 | 68.00 ± 2.83 | 73.00 ± 9.90 |
 | Lookahead(SGD) | 1 | 0.2500 | 90.00 | 90.00 |
 ";
     assert_eq!(markdown(&rows, &columns), expected);
     let expected = "\
-method                   runs        test loss    test score  best valid. score
+method                   runs        test loss    test accuracy (%)  best valid. score
 SGD             3, 1 diverged  1.5000 ± 0.7071  68.00 ± 2.83       73.00 ± 9.90
 Lookahead(SGD)              1           0.2500         90.00              90.00
 ";
@@ -64,17 +64,17 @@ fn text_fits() {
     let mut records = records();
     records.push(record(&sgd(0.1, 0.9).adaptive(5, 0.5), 0, &[1.0], &[]));
     let rows = rows(&by_method(&records)).unwrap();
-    let columns = [Column::TestLoss, Column::TestPerplexity, Column::TestScore, Column::BestPerplexity];
+    let columns = [Column::TestLoss, Column::TestPerplexity, Column::TestAccuracy, Column::BestPerplexity];
     for width in [60, 80] {
         let text = text(&rows, &columns, width);
         assert!(text.lines().all(|line| line.chars().count() <= width), "{text}");
         assert!(text.contains("Lookahead(SGD),…") || text.contains("Lookahead(SGD), a"), "{text}");
-        assert!(text.contains("best valid. perplexity") && text.contains("test score"), "{text}");
+        assert!(text.contains("best valid. perplexity") && text.contains("test accuracy (%)"), "{text}");
     }
     // A score that nobody measured.
-    assert!(text(&rows, &[Column::TestScore], 80).lines().any(|line| line.ends_with(" -")));
+    assert!(text(&rows, &[Column::TestAccuracy], 80).lines().any(|line| line.ends_with(" -")));
     // Too narrow for anything: still all there.
-    assert!(text(&rows, &columns, 0).contains("test score"));
+    assert!(text(&rows, &columns, 0).contains("test accuracy (%)"));
 }
 
 #[test]
