@@ -52,9 +52,9 @@ fn as_markdown_and_as_text() {
 ";
     assert_eq!(markdown(&rows, &columns), expected);
     let expected = "\
-method                   runs        test loss    test accuracy (%)  best valid. score
-SGD             3, 1 diverged  1.5000 ± 0.7071  68.00 ± 2.83       73.00 ± 9.90
-Lookahead(SGD)              1           0.2500         90.00              90.00
+method                   runs        test loss  test accuracy (%)  best valid. score
+SGD             3, 1 diverged  1.5000 ± 0.7071       68.00 ± 2.83       73.00 ± 9.90
+Lookahead(SGD)              1           0.2500              90.00              90.00
 ";
     assert_eq!(text(&rows, &columns, 100), expected);
 }

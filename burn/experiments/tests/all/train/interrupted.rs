@@ -80,6 +80,16 @@ fn language_goes_on_bit_for_bit() {
 }
 
 #[test]
+fn the_model_may_be_on_wgpu() {
+    let data = tempfile::tempdir().expect("a folder");
+    made::images(data.path());
+    let arguments = ["fashion-mnist", "--rate", "0.05", "--k", "3", "--epochs", "2", "--device", "wgpu"];
+    let record = record(data.path(), &arguments, &[3]);
+    let losses: Vec<f64> = record.history.iter().map(|point| point.train_loss).collect();
+    assert!(losses.len() == 2 && losses[1] < losses[0] && losses[0] < 3.0, "{losses:?}");
+}
+
+#[test]
 fn a_diverged_run_ends_with_a_record() {
     let data = tempfile::tempdir().expect("a folder");
     made::images(data.path());
