@@ -4,9 +4,9 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use crate::replace::replace;
 use crate::run::record::{Pace, Record, Run};
 use crate::train::TrainError;
-use crate::train::checkpoint::write;
 
 /// A folder of runs.
 #[derive(Debug, Clone)]
@@ -65,7 +65,7 @@ impl Store {
         let path = self.record(&record.run);
         let text = serde_json::to_vec_pretty(record)
             .map_err(|problem| TrainError::Checkpoint { path: path.clone(), problem: problem.to_string() })?;
-        write(&path, &text)?;
+        replace(&path, &text).map_err(TrainError::file(&path))?;
         match fs::remove_file(self.checkpoint(&record.run)) {
             Err(problem) if problem.kind() != ErrorKind::NotFound => Err(TrainError::file(&path)(problem)),
             _ => Ok(()),

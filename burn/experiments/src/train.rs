@@ -1,6 +1,6 @@
 //! Training: steps, evaluation, checkpoints.
 
-pub(crate) mod checkpoint;
+mod checkpoint;
 mod error;
 mod host;
 mod parameters;

@@ -1,10 +1,10 @@
 //! Files: CSV, JSON, PNG and SVG. A file is there whole, or as it was before.
 
-use std::io::Write;
 use std::path::Path;
 
 use super::error::DrawError;
 use super::picture::Picture;
+use crate::replace::replace;
 use crate::run::method::{Averaging, Inner};
 use crate::run::record::{Record, Run, Scores};
 
@@ -108,23 +108,7 @@ pub fn figure(stem: &Path, picture: &Picture) -> Result<(), DrawError> {
 
 /// Writes a file, and makes its folder where there is none.
 pub fn save(path: &Path, content: &[u8]) -> Result<(), DrawError> {
-    let write = || {
-        let folder = match path.parent() {
-            Some(folder) if folder != Path::new("") => folder,
-            _ => Path::new("."),
-        };
-        std::fs::create_dir_all(folder)?;
-        let mut builder = tempfile::Builder::new();
-        // As other files have them: those of temporary files are for their owner alone.
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let mut file = builder.tempfile_in(folder)?;
-        file.write_all(content)?;
-        file.as_file().sync_all()?;
-        file.persist(path)?;
-        Ok(())
-    };
-    write().map_err(|problem| DrawError::Write { file: path.display().to_string(), problem })
+    replace(path, content).map_err(|problem| DrawError::Write { file: path.display().to_string(), problem })
 }
 
 fn table(

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::path::Path;
 
 use burn::tensor::{DType, TensorData};
@@ -12,6 +12,7 @@ use safetensors::{SafeTensors, serialize};
 use serde::{Deserialize, Serialize};
 
 use super::error::TrainError;
+use crate::replace::replace;
 use crate::run::record::{Point, Probe, Run};
 
 /// Where a run is.
@@ -77,7 +78,7 @@ impl Checkpoint {
         let progress = serde_json::to_string(&self.progress).map_err(|problem| unfit(problem.to_string()))?;
         let metadata = HashMap::from([(PROGRESS.to_owned(), progress)]);
         let bytes = serialize(tensors, Some(metadata)).map_err(|problem| unfit(problem.to_string()))?;
-        write(path, &bytes)
+        replace(path, &bytes).map_err(TrainError::file(path))
     }
 
     /// Reads it; none where there is none.
@@ -119,13 +120,4 @@ fn view<'a>(
 
 fn data(tensor: &TensorView<'_>) -> TensorData {
     TensorData::from_bytes_vec(tensor.data().to_vec(), tensor.shape().to_vec(), DType::F32)
-}
-
-/// Writes a file whole or not at all, and on the disk before it is there under its name.
-pub fn write(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(TrainError::file(folder))?;
-    file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(TrainError::file(path))?;
-    file.persist(path).map_err(|problem| TrainError::file(path)(problem.error))?;
-    Ok(())
 }
