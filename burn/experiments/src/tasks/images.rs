@@ -89,18 +89,16 @@ impl ImageTask {
         inputs
     }
 
-    fn tensors(
+    /// Images of one part as a network's input, and their labels.
+    fn batch(
         &self,
         images: &Images,
         which: &[usize],
-        inputs: Vec<f32>,
+        change: impl FnMut() -> Change,
         device: &Device,
     ) -> (Tensor<4>, Tensor<1, Int>) {
-        let [channels, height, width] = self.shape;
-        let labels: Vec<i32> = which.iter().map(|&index| i32::from(images.labels[index])).collect();
-        let count = which.len();
-        let inputs = TensorData::new(inputs, [count, channels, height, width]);
-        (Tensor::from_data(inputs, device), Tensor::from_data(TensorData::new(labels, [count]), device))
+        let labels = which.iter().map(|&index| i32::from(images.labels[index])).collect();
+        tensors(self.inputs(images, which, change), labels, self.shape, device)
     }
 }
 
@@ -152,8 +150,7 @@ impl Task for ImageTask {
             }
             None => Change::default(),
         };
-        let inputs = self.inputs(&self.train, &which, change);
-        let (inputs, labels) = self.tensors(&self.train, &which, inputs, &model.output.weight.device());
+        let (inputs, labels) = self.batch(&self.train, &which, change, &model.output.weight.device());
         Ok(cross_entropy(model.forward(inputs), labels, 0.0, None))
     }
 
@@ -166,14 +163,25 @@ impl Task for ImageTask {
         let (mut loss, mut right) = (0.0, 0);
         let all: Vec<usize> = (0..images.len()).collect();
         for which in all.chunks(self.settings.batch.max(1)) {
-            let inputs = self.inputs(images, which, Change::default);
-            let (inputs, labels) = self.tensors(images, which, inputs, &device);
+            let (inputs, labels) = self.batch(images, which, Change::default, &device);
             let sums = score(model.forward(inputs), labels);
             (loss, right) = (loss + sums.0, right + sums.1);
         }
         let count = images.len() as f64;
         Ok(Scores { loss: loss / count, score: Some(100.0 * right as f64 / count) })
     }
+}
+
+/// A batch of images of this shape, and its labels.
+pub(super) fn tensors(
+    values: Vec<f32>,
+    labels: Vec<i32>,
+    [channels, height, width]: [usize; 3],
+    device: &Device,
+) -> (Tensor<4>, Tensor<1, Int>) {
+    let count = labels.len();
+    let images = TensorData::new(values, [count, channels, height, width]);
+    (Tensor::from_data(images, device), Tensor::from_data(TensorData::new(labels, [count]), device))
 }
 
 /// The sum of a batch's losses, and how many of its images are put into the right class.

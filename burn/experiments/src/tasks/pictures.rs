@@ -3,13 +3,13 @@
 use std::num::NonZero;
 use std::thread;
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor};
 use image::RgbImage;
 use image::imageops::{self, FilterType};
 use rand::RngExt;
 use rand::rngs::StdRng;
 
-use super::images::score;
+use super::images::{score, tensors};
 use super::order::{Order, generator};
 use crate::data::imagenet::{Entry, Listing};
 use crate::data::{DataError, picture};
@@ -107,11 +107,9 @@ fn random_part(picture: &RgbImage, random: &mut StdRng) -> Vec<u8> {
     (0..3).flat_map(|channel| part.pixels().map(move |pixel| pixel.0[channel])).collect()
 }
 
-fn tensors(values: Vec<f32>, entries: &[&Entry], device: &Device) -> (Tensor<4>, Tensor<1, Int>) {
-    let (count, side) = (entries.len(), SIDE as usize);
-    let labels: Vec<i32> = entries.iter().map(|entry| entry.label as i32).collect();
-    let pictures = TensorData::new(values, [count, 3, side, side]);
-    (Tensor::from_data(pictures, device), Tensor::from_data(TensorData::new(labels, [count]), device))
+fn batch(values: Vec<f32>, entries: &[&Entry], device: &Device) -> (Tensor<4>, Tensor<1, Int>) {
+    let labels = entries.iter().map(|entry| entry.label as i32).collect();
+    tensors(values, labels, [3, SIDE as usize, SIDE as usize], device)
 }
 
 impl Task for PictureTask {
@@ -132,7 +130,7 @@ impl Task for PictureTask {
         let cut = |index: usize, picture: RgbImage| {
             random_part(&picture, &mut generator(seed ^ ((index as u64) << 48), !step))
         };
-        let (pictures, labels) = tensors(decode(&entries, cut)?, &entries, &model.output.weight.device());
+        let (pictures, labels) = batch(decode(&entries, cut)?, &entries, &model.output.weight.device());
         Ok(cross_entropy(model.forward(pictures), labels, 0.0, None))
     }
 
@@ -142,7 +140,7 @@ impl Task for PictureTask {
         let all: Vec<&Entry> = self.listing.test.iter().collect();
         for entries in all.chunks(self.batch) {
             let values = decode(entries, |_, picture| picture::centre(&picture, SHORTER, SIDE))?;
-            let (pictures, labels) = tensors(values, entries, &device);
+            let (pictures, labels) = batch(values, entries, &device);
             let sums = score(model.forward(pictures), labels);
             (loss, right) = (loss + sums.0, right + sums.1);
         }
