@@ -145,6 +145,12 @@ impl Twin {
         self.average_start = self.steps;
     }
 
+    /// One call of the optimizer's `begin_average`.
+    pub fn begin_average(&mut self) {
+        self.average.clone_from(&self.weights);
+        self.average_start = self.steps;
+    }
+
     /// One call of the optimizer's `step`, at this learning rate.
     pub fn step(&mut self, gradients: &[Vec<f64>], learning_rate: f64) {
         let micro_batches = self.options.micro_batches();

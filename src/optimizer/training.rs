@@ -255,6 +255,23 @@ impl<E: Engine> Optimizer<E> {
         Ok(())
     }
 
+    /// Begins the [average](crate::average) anew with the next step, which is its step 0; until then it is a copy of the
+    /// weights as they are now. Nothing else changes: cycles go on where they are, which [`init_synced`](Self::init_synced)
+    /// begins anew. For averages that begin when something has come to pass, as
+    /// [`NonMonotone`](crate::average::NonMonotone) tells it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownName`] where no average is kept; [`Error::Swapped`].
+    pub fn begin_average(&mut self, encoder: &mut E::Encoder) -> Result<(), Error> {
+        self.plan.check_average("begin_average")?;
+        self.plan.check_not_swapped("begin_average")?;
+        self.plan.begin_average(&mut self.event);
+        self.play_own(encoder)?;
+        self.plan.average_begun();
+        Ok(())
+    }
+
     /// Exchanges fast and slow weights in place, so that kernels bound to the weights evaluate the slow
     /// ones. Call it again before the next step. No memory is needed, and no bit of either is lost.
     ///
@@ -286,13 +303,7 @@ impl<E: Engine> Optimizer<E> {
     /// [`Error::UnknownName`] where no average is kept; [`Error::Swapped`] while the slow weights are in the
     /// weights' place.
     pub fn swap_average(&mut self, encoder: &mut E::Encoder) -> Result<(), Error> {
-        if self.plan.options.average.is_none() {
-            return Err(Error::UnknownName {
-                what: "average",
-                name: "swap_average".to_owned(),
-                known: "none: build with `average`".to_owned(),
-            });
-        }
+        self.plan.check_average("swap_average")?;
         if self.plan.state.swapped == Some(Swapped::Slow) {
             return Err(Error::Swapped { call: "swap_average" });
         }

@@ -225,7 +225,7 @@ impl Plan {
     fn guard_control(&self, index: usize, event: &Event, decoupled: f32, count: u64) -> GuardControl {
         let Some(guard) = &self.guard else { return GuardControl::default() };
         let group = &self.state.groups[index];
-        let has_lookahead = group.lookahead.is_some();
+        let has_lookahead = group.lookahead.is_some() && !event.keeps_cycle(index);
         let gradient_at = self.gradient_at().filter(|_| has_lookahead);
         let bits = [
             (!group.frozen, kind::UPDATES),

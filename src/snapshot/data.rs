@@ -25,7 +25,8 @@ pub struct Snapshot {
     pub since_rescaled: u32,
     /// Micro-batches accumulated for the next step.
     pub accumulated: u32,
-    /// Steps taken when the average was begun: 0, or those before the last [`init_synced`](Optimizer::init_synced).
+    /// Steps taken when the average was begun: 0, or those before the last [`init_synced`](Optimizer::init_synced) or
+    /// [`begin_average`](Optimizer::begin_average).
     pub average_start: u64,
     /// The outer step's name.
     pub outer: String,

@@ -15,6 +15,7 @@ mod runs;
 mod adafactor;
 mod adapters;
 mod autotune;
+mod average;
 mod between;
 mod checkpoint;
 mod custom_rule;

@@ -262,6 +262,12 @@ impl Optimizer {
         self.submit("initSynced", encoder, |optimizer, encoder| optimizer.init_synced(encoder))
     }
 
+    /// Begins the average anew with the next step; until then it is a copy of the weights. Cycles go on where they are.
+    #[wasm_bindgen(js_name = beginAverage)]
+    pub fn begin_average(&self, encoder: Option<PageEncoder>) -> Result<(), Problem> {
+        self.submit("beginAverage", encoder, |optimizer, encoder| optimizer.begin_average(encoder))
+    }
+
     /// Exchanges the weights with the slow ones, for an evaluation by kernels of your own; a second call exchanges
     /// them back. Steps and reads are refused meanwhile.
     #[wasm_bindgen(js_name = swapSlow)]

@@ -194,6 +194,21 @@ export interface Counters {
     groups: { name: string; count: number; position: number }[];
 }
 
+/**
+ * The non-monotone trigger of NT-ASGD (Merity, Keskar, Socher, 2017): an average begins at the first evaluation whose loss is above
+ * the least of those that came more than n evaluations before it.
+ */
+export class NonMonotone {
+    /** With this n: 5 where it is left out. */
+    constructor(n?: number);
+    /** Takes the loss of the next evaluation, and tells, once, that `optimizer.beginAverage()` is due. NaN counts as no loss. */
+    observe(loss: number): boolean;
+    readonly hasTriggered: boolean;
+    /** What `from` takes, to be saved beside a checkpoint: the same as the Rust crate's. */
+    toJSON(): { interval: number; least: number | null; recent: (number | null)[]; has_triggered: boolean };
+    static from(saved: ReturnType<NonMonotone["toJSON"]>): NonMonotone;
+}
+
 /** What is thrown, and what promises are rejected with. */
 export class LookaheadError extends Error {
     private constructor();

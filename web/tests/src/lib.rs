@@ -7,6 +7,8 @@ mod common;
 
 #[path = "../../../tests/device/adafactor.rs"]
 mod adafactor;
+#[path = "../../../tests/device/average.rs"]
+mod average;
 #[path = "../../../tests/device/between.rs"]
 mod between;
 #[path = "../../../tests/device/golden.rs"]
@@ -46,8 +48,9 @@ use serde_json::json;
 use wasm_bindgen::{JsError, prelude::wasm_bindgen};
 
 /// The files whose tests run here, besides [`GOLDEN`].
-const FILES: [(&str, &[(&str, DeviceTest)]); 8] = [
+const FILES: [(&str, &[(&str, DeviceTest)]); 9] = [
     ("adafactor", adafactor::TESTS),
+    ("average", average::TESTS),
     ("between", between::TESTS),
     ("guard", guard::TESTS),
     ("half", half::TESTS),
