@@ -218,7 +218,8 @@ impl<E: Engine> Optimizer<E> {
 
     /// Synchronises now and begins the next cycle: at the end of training, say. An adaptive alpha has no gradient
     /// then, and the fixed one is taken. Groups without Lookahead are left alone, and so are those that have taken no
-    /// step since their last sync: nothing has moved there, so that two calls in a row do what one does.
+    /// step since their last sync: nothing has moved there, so that two calls in a row do what one does. A round of
+    /// [tasks](crate::Lookahead::tasks) ends with those that there are, the one under way among them as far as it came.
     ///
     /// # Errors
     ///
@@ -237,9 +238,10 @@ impl<E: Engine> Optimizer<E> {
     }
 
     /// What follows the weights starts again from them: the slow weights as their copy with the outer step's buffers at
-    /// zero and a new cycle, and an [average](crate::average) as if this were its step 0. To be called after weights
-    /// were loaded or written once training has begun: else the slow weights would pull them back, and the average
-    /// would remember the old ones. The rule's state is kept. The first step does this by itself.
+    /// zero and a new cycle (of [tasks](crate::Lookahead::tasks), a new round), and an [average](crate::average) as if this
+    /// were its step 0. To be called after weights were loaded or written once training has begun: else the slow weights
+    /// would pull them back, and the average would remember the old ones. The rule's state is kept. The first step does
+    /// this by itself.
     ///
     /// # Errors
     ///

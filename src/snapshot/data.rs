@@ -52,7 +52,7 @@ pub struct GroupSnapshot {
     pub policy: Option<StatePolicy>,
     /// Inner steps since the state was last initialised.
     pub count: u64,
-    /// Steps since the last sync.
+    /// Steps since the last sync, over all [tasks](crate::Lookahead::tasks) of a round.
     pub position: u32,
     /// The slow weights have been initialised.
     pub initialised: bool,

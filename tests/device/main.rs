@@ -36,5 +36,6 @@ mod pipelines;
 mod readback;
 mod recording;
 mod several;
+mod tasks;
 mod transforms;
 mod twin;

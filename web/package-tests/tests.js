@@ -959,13 +959,30 @@ const tests = {
     optimizer.destroy();
   },
 
+  async 'moves the slow weights towards the mean of several tasks'() {
+    const optimizer = await create({ rule: { name: 'sgd', lr: 0.5 }, lookahead: { k: 2, alpha: 0.5, tasks: 3 } });
+    const ends = [];
+    for (let task = 0; task < 3; task++) {
+      for (let step = 0; step < 2; step++) {
+        assert(optimizer.task() === task && optimizer.position() === step, `${optimizer.task()}, ${optimizer.position()}`);
+        for (const [name, values] of Object.entries(parts(START))) optimizer.setGradient(name, values.map((value) => value * (task + 1)));
+        optimizer.step();
+      }
+      ends.push(START.map((value) => value - 2 * 0.5 * value * (task + 1)));
+    }
+    const mean = START.map((_, i) => (ends[0][i] + ends[1][i] + ends[2][i]) / 3);
+    near(await row(optimizer), START.map((value, i) => 0.5 * (value + mean[i])), 'half of the way to their mean');
+    assert(optimizer.task() === 0 && (await optimizer.counters()).groups[0].task === 0, 'the next round');
+    optimizer.destroy();
+  },
+
   async 'counts without a guard, too, and by group'() {
     const groups = [{ name: 'biases', k: 2 }];
     const tensors = [{ name: 'w', shape: [2] }, { name: 'b', shape: [2], group: 'biases' }];
     const optimizer = await Optimizer.create({ rule: { name: 'sgd', lr: 1 }, lookahead: { k: 4 }, groups, tensors });
     for (let step = 0; step < 3; step++) optimizer.step();
     const counting = optimizer.counters();
-    const of = (name, position) => ({ name, count: 3, position });
+    const of = (name, position) => ({ name, count: 3, position, task: 0 });
     const found = JSON.stringify(await counting);
     assert(found === JSON.stringify({ steps: 3, skipped: 0, lossScale: 1, groups: [of('default', 3), of('biases', 1)] }), found);
     optimizer.destroy();

@@ -30,6 +30,7 @@ const CALLS = {
   swapAverage: { encoder },
   load: { checkpoint: bytes, options: maybeObject },
   position: { group },
+  task: { group },
   learningRate: { group },
   setLearningRate: { lr: number, group },
   setK: { k: number, group },

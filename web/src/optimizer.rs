@@ -339,6 +339,12 @@ impl Optimizer {
         Ok(self.shared()?.position(group_name(&group))?)
     }
 
+    /// Which task of its round, from 0, the next step of a group belongs to (the default one where left out), with
+    /// `lookahead: { tasks }`.
+    pub fn task(&self, group: Option<String>) -> Result<u32, Problem> {
+        Ok(self.shared()?.task(group_name(&group))?)
+    }
+
     /// Steps taken and skipped, and how far each group is, as the GPU counts them: with a guard it alone knows.
     /// Steps are refused until it is done.
     #[wasm_bindgen(unchecked_return_type = "Promise<Counters>")]
@@ -350,6 +356,7 @@ impl Optimizer {
                     ("name", name.into()),
                     ("count", (group.count as f64).into()),
                     ("position", group.position.into()),
+                    ("task", group.task.into()),
                 ])
             });
             Ok(object([

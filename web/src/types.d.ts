@@ -85,8 +85,11 @@ export interface OptimizerOptions {
      * its buffers (usage `STORAGE`; weights with `COPY_SRC` to be read and `COPY_DST` to be set).
      */
     tensors: { name: string; shape: number[]; group?: string; weights?: Place; gradients?: Place }[];
-    /** Left out: the rule alone. k is 5, alpha 0.5 and the policy "maintain" where left out. */
-    lookahead?: { k?: number; alpha?: number; policy?: "maintain" | "interpolate" | "reset" };
+    /**
+     * Left out: the rule alone. k is 5, alpha 0.5 and the policy "maintain" where left out. `tasks`: cycles of a round, each for a
+     * task, after which the slow weights move towards the mean of theirs (Reptile); 1, where left out, is Lookahead.
+     */
+    lookahead?: { k?: number; alpha?: number; policy?: "maintain" | "interpolate" | "reset"; tasks?: number };
     /** Groups of tensors with settings of their own. */
     groups?: {
         name: string;
@@ -175,6 +178,7 @@ export type Field =
     | "average"
     | "fisher"
     | "accumulated"
+    | "task_mean"
     | `state.${string}`
     | `slow_state.${string}`
     | `outer.${string}`;
@@ -190,8 +194,11 @@ export interface Counters {
     skipped: number;
     /** The loss scale, 1 without loss scaling. */
     lossScale: number;
-    /** Of each group: inner steps since its state was last initialised, and steps since its last sync. */
-    groups: { name: string; count: number; position: number }[];
+    /**
+     * Of each group: inner steps since its state was last initialised, steps since its last sync, and the task of its round,
+     * from 0, that the next step belongs to.
+     */
+    groups: { name: string; count: number; position: number; task: number }[];
 }
 
 /**
