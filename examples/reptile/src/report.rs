@@ -75,9 +75,9 @@ pub fn figure(arguments: &Arguments, sample: &Sample, rows: &[Row]) -> Figure {
                 mark: Mark::Dots,
                 points,
             },
-            line("learned weights", Colour::Fast, Mark::Line, |row| row.before),
-            line("and fitted", Colour::Lookahead, Mark::Line, |row| row.after),
-            line("first ones, fitted", Colour::Alone, Mark::Line, |row| row.after_from_first),
+            line("learned weights, before", Colour::Fast, Mark::Line, |row| row.before),
+            line("learned weights, fitted", Colour::Lookahead, Mark::Line, |row| row.after),
+            line("first weights, fitted", Colour::Alone, Mark::Line, |row| row.after_from_first),
         ],
         border: None,
         caption: vec![
