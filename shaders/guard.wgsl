@@ -67,6 +67,9 @@ struct La_Decision {
     gradient_scale: f32,
     steps: u32,
     row: u32,     // of the count, in the tables
+#if tasks
+    task: u32,    // of its round, which ends if one does
+#end
 }
 
 var<workgroup> la_bad: atomic<u32>;
@@ -153,6 +156,10 @@ fn la_decide_once(gradient_is_bad: bool, update_is_bad: bool) {
     var synced = false;
     var position = la_guard[state + LA_GROUP_POSITION];
     var count = la_guard[state + LA_GROUP_COUNT];
+#if tasks
+    // A cycle here is a round of several tasks, of k steps each. A command may come between two of them.
+    let task = select(position / k + 1u, 0u, commanded && position % k == 0u);
+#end
     if commanded {
         if (kind & LA_LOOKAHEAD) != 0u {
             // At the start of a cycle nothing has moved.
@@ -183,10 +190,19 @@ fn la_decide_once(gradient_is_bad: bool, update_is_bad: bool) {
             if (kind & LA_LOOKAHEAD) != 0u && ((kind & LA_UPDATES) != 0u || position > 0u) {
                 position += 1u;
             }
+#if tasks
+            if (kind & LA_LOOKAHEAD) != 0u && position >= k * la_word(LA_AT_TASKS) {
+                first |= LA_SYNC;
+                synced = true;
+            } else if (kind & LA_LOOKAHEAD) != 0u && position > 0u && position % k == 0u {
+                first |= LA_TASK;
+            }
+#else
             if (kind & (LA_LOOKAHEAD | LA_SYNCHRONISED)) == LA_LOOKAHEAD && position >= k {
                 if (kind & LA_ADAPTIVE) != 0u { second = LA_SYNC; } else { first |= LA_SYNC; }
                 synced = true;
             }
+#end
         }
         if average_weight >= 0.0 {
             if second != 0u { second |= LA_AVERAGE; } else { first |= LA_AVERAGE; }
@@ -201,6 +217,9 @@ fn la_decide_once(gradient_is_bad: bool, update_is_bad: bool) {
         la_number(LA_AT_GRADIENT_SCALE) * bitcast<f32>(la_guard[LA_GUARD_UNSCALE]),
         steps,
         la_count_row(count),
+#if tasks
+        task,
+#end
     );
 #if !preview
     if synced {
@@ -209,6 +228,11 @@ fn la_decide_once(gradient_is_bad: bool, update_is_bad: bool) {
             count = 0u;
         }
     }
+#if tasks
+    if (first & LA_TASK) != 0u && (kind & LA_RESETS) != 0u {
+        count = 0u;
+    }
+#end
     la_guard[state + LA_GROUP_COUNT] = count;
     la_guard[state + LA_GROUP_POSITION] = position;
 
@@ -254,6 +278,9 @@ fn la_tell(phase: u32, at: u32) {
         case LA_AT_GRADIENT_SCALE: { word = bitcast<u32>(told.gradient_scale); }
         case LA_AT_AVERAGE_WEIGHT: { word = bitcast<u32>(told.average_weight); }
         case LA_AT_STEP: { word = told.steps; }
+#if tasks
+        case LA_AT_TASK: { word = told.task; }
+#end
         case LA_AT_CURVATURE: { word = la_tables[told.row + LA_ROW_CURVATURE]; }
         default: {}
     }

@@ -61,6 +61,10 @@ fn la_step_at(at: u32) {
 #if lookahead
     if la_does(LA_SYNC) {
         after = la_sync(i, before, after);
+#if tasks
+    } else if la_does(LA_TASK) {
+        after = la_end_task(i, before, after);
+#end
     } else if la_does(LA_INIT) {
         la_init(i, before);
     }

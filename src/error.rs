@@ -217,7 +217,7 @@ pub enum Error {
         /// The tensors.
         tensors: String,
     },
-    /// k or alpha may change between cycles only.
+    /// k or alpha may change between cycles only, of several tasks between rounds.
     #[error(
         "{what} can change between cycles only, and the group `{group}` is at step {position} of \
          {k}; wait for the sync or call `sync_now` first"
@@ -227,9 +227,9 @@ pub enum Error {
         what: &'static str,
         /// The group.
         group: String,
-        /// Steps taken in this cycle.
+        /// Steps taken in this cycle or round.
         position: u32,
-        /// The cycle's length.
+        /// The cycle's length, or the round's.
         k: u32,
     },
     /// A step has some of its micro-batches.

@@ -17,7 +17,7 @@ use crate::{
         transform::Context,
     },
     kernels::{Access, Recipe, Tensors},
-    layout::params::flags,
+    layout::params::{flags, tasks},
     plan::cycle::CycleState,
     rules::{Rule, Slot, Step, WeightDecay},
 };
@@ -58,6 +58,8 @@ pub struct Twin {
     pub average: Vec<Vec<f64>>,
     /// The sum of the micro-batches' gradients so far.
     pub accumulated: Vec<Vec<f64>>,
+    /// The mean of the weights that the tasks of a round have come to.
+    pub task_mean: Vec<Vec<f64>>,
     /// The adaptive alphas of the last sync: one, or one a tensor.
     pub alphas: Vec<Option<f64>>,
 }
@@ -91,7 +93,8 @@ impl Twin {
             fisher: zeros.clone(),
             curvature: zeros.clone(),
             average: weights.clone(),
-            accumulated: zeros,
+            accumulated: zeros.clone(),
+            task_mean: zeros,
             alphas: vec![],
             weights,
         }
@@ -135,6 +138,19 @@ impl Twin {
         self.micro_batches = 0;
     }
 
+    /// One call of the optimizer's `sync_now`, at this learning rate.
+    pub fn sync_now(&mut self, learning_rate: f64) {
+        let Some(lookahead) = self.lookahead.filter(|_| self.cycle.position > 0) else { return };
+        self.alphas.clear();
+        self.sync(&lookahead, self.cycle.task(&lookahead, true), learning_rate);
+        self.cycle.synced(&lookahead);
+    }
+
+    /// The number of the task of its round that the next step belongs to, from 0.
+    pub fn task(&self) -> u32 {
+        self.lookahead.map_or(0, |lookahead| self.cycle.task(&lookahead, false) - 1)
+    }
+
     /// One call of the optimizer's `init_synced`.
     pub fn init_synced(&mut self) {
         self.slow_weights.clone_from(&self.weights);
@@ -142,6 +158,12 @@ impl Twin {
         let slots = initial(&self.options.outer.slots());
         self.outer.iter_mut().flatten().for_each(|outer| outer.clone_from(&slots));
         (self.cycle.init, self.cycle.position) = (false, 0);
+        self.average_start = self.steps;
+    }
+
+    /// One call of the optimizer's `begin_average`.
+    pub fn begin_average(&mut self) {
+        self.average.clone_from(&self.weights);
         self.average_start = self.steps;
     }
 
@@ -185,7 +207,14 @@ impl Twin {
             let count = self.cycle.count + u64::from(phases[0] & flags::UPDATE != 0);
             self.alphas = adaptive
                 .map_or(vec![], |adaptive| self.find_alphas(&adaptive, &total, gradient_scale, count));
-            self.sync(&lookahead, learning_rate);
+            self.sync(&lookahead, self.cycle.task(&lookahead, false), learning_rate);
+        }
+        if let Some(lookahead) = self.lookahead
+            && phases[0] & tasks::TASK != 0
+        {
+            self.take_task(self.cycle.task(&lookahead, false));
+            self.weights.clone_from(&self.slow_weights);
+            self.reset_state(&lookahead);
         }
         if let Some(average_weight) =
             self.options.average.and_then(|average| average.weight(self.steps - self.average_start))
@@ -242,11 +271,38 @@ impl Twin {
         }
     }
 
-    fn sync(&mut self, lookahead: &Lookahead, learning_rate: f64) {
+    /// Takes the weights into the mean of the tasks, of which this is the so-and-so-many-th; 0: there is none.
+    fn take_task(&mut self, number: u32) {
+        if number > 0 {
+            for (mean, weight) in self.task_mean.iter_mut().flatten().zip(self.weights.iter().flatten()) {
+                let before = if number == 1 { 0.0 } else { *mean };
+                *mean = before + (weight - before) / f64::from(number);
+            }
+        }
+    }
+
+    /// What the end of a task or cycle does to the state with the policy reset.
+    fn reset_state(&mut self, lookahead: &Lookahead) {
+        if lookahead.policy.resets() {
+            let initial = initial(&self.rule.slots());
+            self.state.iter_mut().flatten().for_each(|state| state.clone_from(&initial));
+            self.fisher.iter_mut().for_each(|fisher| fisher.fill(0.0));
+            self.moments.iter_mut().flatten().flatten().for_each(|value| *value = 0.0);
+        }
+    }
+
+    /// `task`: the number of the one that ends; 0: none does.
+    fn sync(&mut self, lookahead: &Lookahead, task: u32, learning_rate: f64) {
         let found = |alphas: &[Option<f64>], tensor: usize| {
             let alpha = if alphas.len() == 1 { alphas[0] } else { alphas.get(tensor).copied().flatten() };
             alpha.unwrap_or(lookahead.alpha)
         };
+        // What it ends with is not kept: the next round's first task begins it anew.
+        let task_mean = self.task_mean.clone();
+        if lookahead.has_tasks() {
+            self.take_task(task);
+            std::mem::swap(&mut self.weights, &mut self.task_mean);
+        }
         for tensor in 0..self.weights.len() {
             let alpha = found(&self.alphas, tensor);
             for index in 0..self.weights[tensor].len() {
@@ -264,13 +320,10 @@ impl Twin {
                     *slow += alpha * (*fast - *slow);
                     *fast = *slow;
                 }
-            } else if lookahead.policy.resets() {
-                let initial = initial(&self.rule.slots());
-                state.iter_mut().for_each(|state| state.clone_from(&initial));
-                self.fisher[tensor].fill(0.0);
-                moments.iter_mut().flatten().for_each(|value| *value = 0.0);
             }
         }
+        self.task_mean = task_mean;
+        self.reset_state(lookahead);
     }
 
     fn fisher_decay(&self) -> f64 {
@@ -323,11 +376,11 @@ impl Twin {
         vec![alpha(sums.fold([0.0; 2], |a, b| [a[0] + b[0], a[1] + b[1]]))]
     }
 
-    /// Calls of `step` in a cycle.
+    /// Calls of `step` in a cycle, or a round of tasks.
     pub fn calls_in_a_cycle(&self) -> u32 {
         let at = self.options.adaptive.map(|adaptive| adaptive.gradient);
         let extra = u32::from(at == Some(GradientAt::Synchronised));
-        self.lookahead.map_or(1, |lookahead| lookahead.k + extra) * self.options.micro_batches()
+        self.lookahead.map_or(1, |lookahead| lookahead.round() + extra) * self.options.micro_batches()
     }
 
     /// What the rule is given, of the sum of the micro-batches' gradients.

@@ -90,9 +90,7 @@ fn of(recipe: &Recipe<'_>, which: Which) -> Vec<Source> {
         Which::MomentFold => is_factored.then(|| kernels::moments(recipe.shape)[0].clone()),
         Which::MomentMeans => is_factored.then(|| kernels::moments(recipe.shape)[1].clone()),
         Which::MomentRoots => is_factored.then(|| kernels::moments(recipe.shape)[2].clone()),
-        Which::MomentSync => {
-            lookahead.filter(|_| is_factored).and_then(|lookahead| kernels::sync_moments(lookahead.policy))
-        }
+        Which::MomentSync => lookahead.filter(|_| is_factored).and_then(kernels::sync_moments),
         Which::Guard => options.guard.map(|guard| match guard.checks_updates {
             true => recipe.decide(Decision::Tried),
             false => recipe.decide(Decision::AtOnce),

@@ -29,9 +29,15 @@ fn la_sync(
 ) {
     la_take_control();
     let at = group.x + group.y * groups.x;
+#if tasks
+    if at >= arrayLength(&la_tasks) || !la_does(LA_SYNC | LA_TASK) {
+        return;
+    }
+#else
     if at >= arrayLength(&la_tasks) || !la_does(LA_SYNC) {
         return;
     }
+#end
     let task = la_tasks[at];
     for (var j = local; j < task.count; j += LA_WORKGROUP) {
         la_sync_entry(task, j);

@@ -61,6 +61,9 @@ const LA_FISHER_AT = ${fisher_at}u;
 const LA_CURVATURE_AT = ${curvature_at}u;
 const LA_AVERAGE_AT = ${average_at}u;
 const LA_ACCUMULATED_AT = ${accumulated_at}u;
+#if tasks
+const LA_TASK_MEAN_AT = ${task_mean_at}u;
+#end
 
 fn la_plane(index: u32, i: u32) -> u32 {
     return index * la_window.stride + i;

@@ -41,17 +41,55 @@ fn la_init(i: u32, before: vec4f) {
 #end
 }
 
+#if tasks
+// Reptile: the mean of the weights that the tasks of a round have come to, this one's among them, if there is one.
+fn la_task_mean(i: u32, after: vec4f) -> vec4f {
+    if control.task == 1u {
+        return after;
+    }
+    let mean = la_planes[la_plane(LA_TASK_MEAN_AT, i)];
+    if control.task == 0u {
+        return mean;
+    }
+    return mean + (after - mean) / f32(control.task);
+}
+
+// A task ends and its round does not: the slow weights stay, and the next task starts at them.
+fn la_end_task(i: u32, before: vec4f, after: vec4f) -> vec4f {
+    la_planes[la_plane(LA_TASK_MEAN_AT, i)] = la_task_mean(i, after);
+#if syncs_state
+    la_sync_state(i);
+#end
+    if la_does(LA_INIT) {
+        la_init(i, before);
+        return before;
+    }
+    return la_load_slow(i);
+}
+
+#end
 fn la_sync(i: u32, before: vec4f, after: vec4f) -> vec4f {
     var phi = before;
     if !la_does(LA_INIT) {
         phi = la_load_slow(i);
     }
+#if tasks
+    let theta = la_task_mean(i, after);
+#if outer_slots
+    la_load_outer(i);
+    let synced = outer(phi, theta, la_pull(i));
+    la_store_outer(i);
+#else
+    let synced = outer(phi, theta, la_pull(i));
+#end
+#else
 #if outer_slots
     la_load_outer(i);
     let synced = outer(phi, after, la_pull(i));
     la_store_outer(i);
 #else
     let synced = outer(phi, after, la_pull(i));
+#end
 #end
     la_store_slow(i, synced);
 #if syncs_state

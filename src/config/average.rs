@@ -3,7 +3,7 @@
 //! | average | formula after step t, from 0 | as |
 //! |---|---|---|
 //! | [`Average::Ema`] | `mean <- decay mean + (1 - decay) w` | `torch.optim.swa_utils.get_ema_multi_avg_fn` |
-//! | [`Average::Polyak`] | the mean of w after steps from, from + 1, ... | Polyak-Ruppert; `torch.optim.ASGD` with `t0 = from` |
+//! | [`Average::Polyak`] | the mean of w after steps from, from + 1, ... | Polyak-Ruppert; `torch.optim.ASGD` with `t0 = from - 1` |
 //! | [`Average::Swa`] | the mean of w after steps from, from + every, ... | SWA (Izmailov et al., 2018) |
 //!
 //! With or without Lookahead. The average is one more buffer of the weights' size, and is written by the step itself,
@@ -33,7 +33,17 @@
 //! Steps that a guard skips do not count. Steps are counted from 0, or from the last
 //! [`init_synced`](crate::Optimizer::init_synced), which begins the average anew: call it after weights were loaded in mid-training,
 //! or the average remembers the old ones. Of a frozen group the average goes on, towards the weights as they stay.
+//!
+//! # An average whose beginning is not known beforehand
+//!
+//! [`begin_average`](crate::Optimizer::begin_average) begins the average anew, and leaves all else as it is: the next step
+//! is its step 0, from which `from` and `every` are counted, and until then it is a copy of the weights. When that is to be
+//! may be found from the losses, as NT-ASGD does: [`NonMonotone`] is its trigger. What averages over steps 0 to the trigger
+//! is forgotten then; [`with_slow`](crate::Optimizer::with_slow) or the weights themselves are evaluated before.
 
+mod non_monotone;
+
+pub use non_monotone::NonMonotone;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -54,7 +64,7 @@ pub enum Average {
         decay: f64,
     },
     /// Polyak-Ruppert: the mean of the weights after every step from step `from` on, counted from 0
-    /// (`torch.optim.ASGD` with `t0 = from`).
+    /// (`torch.optim.ASGD` with `t0 = from - 1`, `lambd = 0` and `alpha = 0`).
     Polyak {
         /// The first step whose weights count.
         #[serde(default)]

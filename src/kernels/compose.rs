@@ -113,6 +113,8 @@ const VALUES: &[&str] = &[
     "slow_bf16",
     "swaps_slow",
     "table",
+    "task_mean_at",
+    "tasks",
     "together",
     "syncs_state",
     "transforms",
@@ -314,7 +316,7 @@ impl Recipe<'_> {
     }
 
     /// Where the planes are.
-    fn plane_values(&self) -> [(&'static str, u32); 8] {
+    fn plane_values(&self) -> [(&'static str, u32); 9] {
         let planes = self.planes();
         [
             ("planes", planes.count()),
@@ -325,6 +327,7 @@ impl Recipe<'_> {
             ("curvature_at", planes.curvature_at().unwrap_or(0)),
             ("average_at", planes.average_at()),
             ("accumulated_at", planes.accumulated_at()),
+            ("task_mean_at", planes.task_mean_at()),
         ]
         .map(|(name, value)| (name, value as u32))
     }
@@ -345,7 +348,7 @@ impl Recipe<'_> {
     }
 
     /// What Lookahead does, and where its alpha is from.
-    fn lookahead_flags(&self) -> [(&'static str, bool); 9] {
+    fn lookahead_flags(&self) -> [(&'static str, bool); 10] {
         let planes = self.planes();
         let policy = self.lookahead.map(|lookahead| lookahead.policy);
         let (interpolates, resets) =
@@ -354,6 +357,7 @@ impl Recipe<'_> {
         let curvature = adaptive.map(|adaptive| adaptive.curvature);
         [
             ("lookahead", self.lookahead.is_some()),
+            ("tasks", self.has_tasks()),
             ("interpolates", interpolates),
             ("syncs_state", !planes.slots.is_empty() && (interpolates || resets)),
             ("fisher", planes.fisher),
@@ -394,24 +398,27 @@ pub fn moments(shape: Shape) -> [Source; 3] {
 }
 
 /// What a sync does to the second moments that are the driver's, if anything.
-pub fn sync_moments(policy: StatePolicy) -> Option<Source> {
-    if policy == StatePolicy::Maintain {
+pub fn sync_moments(lookahead: &Lookahead) -> Option<Source> {
+    if lookahead.policy == StatePolicy::Maintain {
         return None;
     }
-    let interpolates = policy == StatePolicy::Interpolate;
-    let kernel = Kernel::new("moments/sync", "la_sync").flags([("interpolates", interpolates)]);
+    let interpolates = lookahead.policy == StatePolicy::Interpolate;
+    let kernel = Kernel::new("moments/sync", "la_sync")
+        .flags([("interpolates", interpolates), ("tasks", lookahead.has_tasks())]);
     Some(kernel.compose("sync of second moments".to_owned()))
 }
 
 /// The kernel that decides whether a step is taken. `concludes`: it does the second pass of the reduction just before
-/// ([`Decision::after`]) as well, for gradients that are `scaled` as [`finish`] says, and this shape.
-pub fn decide(decision: Decision, concludes: Option<(bool, Shape)>) -> Source {
+/// ([`Decision::after`]) as well, for gradients that are `scaled` as [`finish`] says, and this shape. `has_tasks`: rounds have
+/// several tasks.
+pub fn decide(decision: Decision, concludes: Option<(bool, Shape)>, has_tasks: bool) -> Source {
     let mut kernel = Kernel::new("guard", "la_decide").flags([
         ("preview", decision == Decision::Preview),
         ("tried", decision == Decision::Tried),
         ("concludes", concludes.is_some()),
         ("reads_norms", decision == Decision::Tried || concludes.is_none()),
         ("reads_tried", decision == Decision::Tried && concludes.is_none()),
+        ("tasks", has_tasks),
     ]);
     if let Some((scaled, shape)) = concludes {
         let measure = decision.after();
@@ -425,7 +432,8 @@ impl Recipe<'_> {
     /// The kernel that decides on a step of this group, where it is the only one and the device binds enough: at once
     /// with the second pass just before, where it can.
     pub fn decide(&self, decision: Decision) -> Source {
-        decide(decision, self.decides_at_once().then(|| (self.options.norm_is_scaled(), self.shape)))
+        let concludes = self.decides_at_once().then(|| (self.options.norm_is_scaled(), self.shape));
+        decide(decision, concludes, self.has_tasks())
     }
 
     /// Every kernel that a group of these settings needs.
@@ -437,7 +445,7 @@ impl Recipe<'_> {
         if self.is_factored() {
             sources.push(self.sums());
             sources.extend(moments(self.shape));
-            sources.extend(self.lookahead.and_then(|lookahead| sync_moments(lookahead.policy)));
+            sources.extend(self.lookahead.and_then(sync_moments));
         }
         if self.lookahead.is_some() && !options.slow_bf16 {
             sources.push(self.swap_slow());
@@ -446,7 +454,7 @@ impl Recipe<'_> {
             sources.push(self.swap_average());
         }
         if options.guard.is_some() {
-            sources.extend(Decision::ALL.map(|decision| decide(decision, None)));
+            sources.extend(Decision::ALL.map(|decision| decide(decision, None, self.has_tasks())));
             if self.decides_at_once() {
                 sources.extend(Decision::ALL.map(|decision| self.decide(decision)));
             }

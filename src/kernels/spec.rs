@@ -160,6 +160,11 @@ impl Recipe<'_> {
         Planes::new(self.rule, self.lookahead, self.options)
     }
 
+    /// A round has several tasks.
+    pub(crate) fn has_tasks(&self) -> bool {
+        self.lookahead.is_some_and(Lookahead::has_tasks)
+    }
+
     /// The driver keeps the rule's second moment.
     pub(crate) fn is_factored(&self) -> bool {
         self.rule.factored(1).is_some()

@@ -25,6 +25,8 @@ pub enum Field<'a> {
     Average,
     /// The sum of the micro-batches' gradients so far.
     Accumulated,
+    /// The mean of the weights that the tasks of a round have come to so far, where a round has several.
+    TaskMean,
 }
 
 impl std::fmt::Display for Field<'_> {
@@ -42,6 +44,7 @@ impl std::fmt::Display for Field<'_> {
             Self::Curvature => f.write_str("curvature"),
             Self::Average => f.write_str("average"),
             Self::Accumulated => f.write_str("accumulated"),
+            Self::TaskMean => f.write_str("task_mean"),
         }
     }
 }
@@ -58,6 +61,7 @@ impl<'a> Field<'a> {
             ("curvature", _) => Self::Curvature,
             ("average", _) => Self::Average,
             ("accumulated", _) => Self::Accumulated,
+            ("task_mean", _) => Self::TaskMean,
             (_, Some(("state", slot))) => Self::State(slot),
             (_, Some(("slow_state", slot))) => Self::SlowState(slot),
             (_, Some(("outer", slot))) => Self::Outer(slot),

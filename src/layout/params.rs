@@ -65,7 +65,7 @@ impl Word for [u32; 2] {
     const ALIGN: usize = 4;
 }
 
-impl Word for [u32; 3] {
+impl Word for [u32; 1] {
     const WGSL: &'static str = "";
     const ALIGN: usize = 4;
 }
@@ -170,8 +170,10 @@ words! {
         fisher: [f32; 2],
         /// the curvature: 1 / bias correction, and eps
         curvature: [f32; 2],
+        /// of a round of several: the number of the task that ends, from 1; 0: none is under way
+        task: u32,
         /// up to the next multiple of 16 bytes
-        padding: [u32; 2],
+        padding: [u32; 1],
         /// the state slots' initial values
         initial: [f32; MAX_SLOTS],
         /// read by the guard alone
@@ -210,8 +212,10 @@ words! {
         interval: u32,
         /// where the group's tables start, in words
         table: u32,
+        /// tasks of a round, where there are several
+        tasks: u32,
         /// up to the next multiple of 16 bytes
-        padding: [u32; 3],
+        padding: [u32; 2],
     }
 }
 
@@ -236,6 +240,17 @@ numbers! {
         ACCUMULATED = 128,
     }
 }
+
+numbers! {
+    /// Bits of [`Control::flags`] that only rounds of several tasks have, and only their kernels know.
+    tasks: u32 {
+        /// a task ends, and not its round: only take the weights into the mean, and return to the slow ones
+        TASK = 256,
+    }
+}
+
+/// Fields that only kernels of rounds of several tasks know.
+const OF_TASKS: [&str; 2] = ["task", "tasks"];
 
 numbers! {
     /// Bits of [`GuardControl::kind`].
@@ -353,16 +368,20 @@ pub(crate) static CONTROL_WGSL: LazyLock<String> = LazyLock::new(|| {
     for Member { name, ty, about, .. } in Control::MEMBERS.iter().filter(|member| !member.ty.is_empty()) {
         // What comes from here on few kernels read.
         text += if *name == "guard" { "#if transforms\n" } else { "" };
-        let _ = writeln!(text, "    {:27} // {}", format!("{name}: {ty},"), about.trim());
+        let line = format!("    {:27} // {}\n", format!("{name}: {ty},"), about.trim());
+        text += &if OF_TASKS.contains(name) { of_tasks(&line) } else { line };
     }
-    text + "#end\n}\n" + &constants("// Bits of its flags.", "LA_", flags::TABLE)
+    text + "#end\n}\n"
+        + &constants("// Bits of its flags.", "LA_", flags::TABLE)
+        + &of_tasks(&constants("// Of rounds of several tasks.", "LA_", tasks::TABLE))
 });
 
 /// The guard's words: flags, controls, state and tables.
 pub(crate) static GUARD_WGSL: LazyLock<String> = LazyLock::new(|| {
-    let words = |members: &[Member], start: usize| -> Vec<Constant> {
+    let words = |members: &[Member], start: usize, are_of_tasks: bool| -> Vec<Constant> {
         let named = members.iter().filter(|member| member.name != "padding" && member.name != "guard");
         named
+            .filter(|member| OF_TASKS.contains(&member.name) == are_of_tasks)
             .map(|member| Constant {
                 name: member.name,
                 value: ((start + member.offset) / 4) as u32,
@@ -382,18 +401,39 @@ pub(crate) static GUARD_WGSL: LazyLock<String> = LazyLock::new(|| {
     ];
     [
         constants("// Slots of the control ring, and tables.", "LA_", &slot),
-        constants("// Words of a slot: of the control block,", "LA_AT_", &words(Control::MEMBERS, 0)),
-        constants("// and of what the guard alone reads.", "LA_AT_", &words(GuardControl::MEMBERS, guard)),
+        constants("// Words of a slot: of the control block,", "LA_AT_", &words(Control::MEMBERS, 0, false)),
+        constants(
+            "// and of what the guard alone reads.",
+            "LA_AT_",
+            &words(GuardControl::MEMBERS, guard, false),
+        ),
         constants("// Bits of LA_AT_KIND.", "LA_", kind::TABLE),
         constants("// Bits of LA_AT_FLAGS.", "LA_", flags::TABLE),
         constants("// Words of the state,", "LA_GUARD_", guard_state::TABLE),
         constants("// and of a group in it.", "LA_GROUP_", group::TABLE),
         constants("// Words of the tables' rows: of a step, and of a count.", "LA_ROW_", row::TABLE),
+        of_tasks(
+            &[
+                constants("// Of rounds of several tasks.", "LA_", tasks::TABLE),
+                constants("// Words of a slot.", "LA_AT_", &words(Control::MEMBERS, 0, true)),
+                constants(
+                    "// And of the guard's part.",
+                    "LA_AT_",
+                    &words(GuardControl::MEMBERS, guard, true),
+                ),
+            ]
+            .concat(),
+        ),
     ]
     .join("")
     .trim_start()
     .to_owned()
 });
+
+/// What only kernels of rounds of several tasks have, as the preprocessor takes it.
+fn of_tasks(text: &str) -> String {
+    format!("#if tasks\n{text}#end\n")
+}
 
 fn constants(title: &str, prefix: &str, table: &[Constant]) -> String {
     let mut text = format!("\n{title}\n");
@@ -408,10 +448,15 @@ fn constants(title: &str, prefix: &str, table: &[Constant]) -> String {
 mod tests {
     use super::*;
 
+    /// With all that a kernel may have.
+    fn without_directives(text: &str) -> String {
+        text.lines().filter(|line| !line.starts_with('#')).map(|line| format!("{line}\n")).collect()
+    }
+
     /// naga lays the struct out as Rust does.
     #[test]
     fn offsets_are_those_of_wgsl() {
-        let whole = CONTROL_WGSL.replace("#if transforms\n", "").replace("#end\n", "");
+        let whole = without_directives(&CONTROL_WGSL);
         let text = format!("{whole}\n@group(0) @binding(0) var<uniform> control: La_Control;");
         let module = naga::front::wgsl::parse_str(&text).unwrap();
         let (_, found) =
@@ -431,7 +476,7 @@ mod tests {
     /// Each word has one name, and bits do not overlap.
     #[test]
     fn words_and_bits_are_told_apart() {
-        let module = naga::front::wgsl::parse_str(&GUARD_WGSL).unwrap();
+        let module = naga::front::wgsl::parse_str(&without_directives(&GUARD_WGSL)).unwrap();
         let value = |name: &str| {
             let (_, constant) =
                 module.constants.iter().find(|(_, constant)| constant.name.as_deref() == Some(name)).unwrap();
@@ -451,7 +496,7 @@ mod tests {
             }
         }
         assert_eq!((value("LA_AT_KIND"), value("LA_AT_TABLE"), value("LA_SLOT_WORDS")), (28, 40, 128));
-        for table in [flags::TABLE, kind::TABLE] {
+        for table in [[flags::TABLE, tasks::TABLE].concat(), kind::TABLE.to_vec()] {
             let bits: Vec<u32> = table.iter().map(|bit| bit.value).collect();
             assert!(bits.iter().all(|bit| bit.count_ones() == 1), "{bits:?}");
             assert_eq!(bits.iter().sum::<u32>(), bits.iter().fold(0, |all, bit| all | bit), "{bits:?}");

@@ -22,6 +22,8 @@ pub(crate) struct Planes {
     pub average: bool,
     /// The sum of the micro-batches' gradients so far.
     pub accumulated: bool,
+    /// The mean of the weights that the tasks of a round came to.
+    pub task_mean: bool,
     /// The slot that holds the second moment.
     moment: Option<usize>,
 }
@@ -42,6 +44,7 @@ impl Planes {
             given: curvature == Some(Curvature::Given),
             average: options.average.is_some(),
             accumulated: options.accumulate.is_some(),
+            task_mean: lookahead.is_some_and(Lookahead::has_tasks),
             slots,
             moment,
         }
@@ -71,9 +74,13 @@ impl Planes {
         self.average_at() + usize::from(self.average)
     }
 
+    pub fn task_mean_at(&self) -> usize {
+        self.accumulated_at() + usize::from(self.accumulated)
+    }
+
     /// How many there are.
     pub fn count(&self) -> usize {
-        self.accumulated_at() + usize::from(self.accumulated)
+        self.task_mean_at() + usize::from(self.task_mean)
     }
 
     /// The plane of the curvature, if there is one.
@@ -103,6 +110,7 @@ impl Planes {
             (self.given, Field::Curvature),
             (self.average, Field::Average),
             (self.accumulated, Field::Accumulated),
+            (self.task_mean, Field::TaskMean),
         ];
         let others = others.into_iter().filter(|(there, _)| *there).map(|(_, field)| field);
         slots.chain(copies).chain(outer).chain(others).collect()

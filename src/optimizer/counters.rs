@@ -2,7 +2,7 @@
 
 use super::training::Optimizer;
 use crate::{
-    config::precision::decode,
+    config::{lookahead::Lookahead, precision::decode},
     engine::{Buffer, Engine, slice::Slice, transfer::copy_back},
     error::Error,
     layout::guard_state::{Cycle, GuardState},
@@ -28,8 +28,10 @@ pub struct Counters {
 pub struct GroupCounters {
     /// Inner steps since the state was last initialised.
     pub count: u64,
-    /// Steps since the last sync.
+    /// Steps since the last sync; of a round of several tasks, since the task under way began.
     pub position: u32,
+    /// Which task of its round the next step belongs to, from 0 to [`tasks`](crate::Lookahead::tasks) - 1.
+    pub task: u32,
 }
 
 impl<E: Engine> Optimizer<E> {
@@ -47,7 +49,23 @@ impl<E: Engine> Optimizer<E> {
             }
             None => self.host_state(),
         };
-        Ok(guard_state.into())
+        Ok(self.counted(guard_state))
+    }
+
+    /// What a guard's state tells, whose positions are those of rounds.
+    fn counted(&self, guard_state: GuardState) -> Counters {
+        let groups = self.plan.state.groups.iter().zip(guard_state.groups.iter().zip(&guard_state.cycles));
+        let groups = groups.map(|(group, (&(count, position), cycle))| {
+            let (task, position) = split(group.lookahead.as_ref(), cycle.k, position);
+            GroupCounters { count, position, task }
+        });
+        Counters {
+            steps: guard_state.steps,
+            skipped: guard_state.skipped,
+            loss_scale: guard_state.scale,
+            since_rescaled: guard_state.tracker,
+            groups: groups.collect(),
+        }
     }
 
     /// [`Self::counters`], waiting for it.
@@ -153,15 +171,7 @@ fn alphas(results: &[f32]) -> Vec<Option<f32>> {
     results.chunks_exact(2).map(|result| (result[0] > 0.0).then_some(result[0])).collect()
 }
 
-impl From<GuardState> for Counters {
-    fn from(guard_state: GuardState) -> Self {
-        let group = |&(count, position): &(u64, u32)| GroupCounters { count, position };
-        Self {
-            steps: guard_state.steps,
-            skipped: guard_state.skipped,
-            loss_scale: guard_state.scale,
-            since_rescaled: guard_state.tracker,
-            groups: guard_state.groups.iter().map(group).collect(),
-        }
-    }
+/// The task, from 0, and the position in it, of a position in a round whose tasks are of k steps.
+pub(super) fn split(lookahead: Option<&Lookahead>, k: u32, position: u32) -> (u32, u32) {
+    if lookahead.is_some_and(Lookahead::has_tasks) { (position / k, position % k) } else { (0, position) }
 }

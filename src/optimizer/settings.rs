@@ -1,6 +1,6 @@
 //! What can be read and changed while an optimizer is at work.
 
-use super::training::Optimizer;
+use super::{counters::split, training::Optimizer};
 use crate::{
     config::{alpha::GradientAt, group::check_factor, lookahead::Lookahead},
     engine::{Engine, slice::Slice},
@@ -28,14 +28,32 @@ impl<E: Engine> Optimizer<E> {
     }
 
     /// Steps of a group since its last sync, from 0 to k - 1 (to k with an adaptive alpha whose gradient is
-    /// taken at theta_k). At 0 fast and slow weights are equal, but for the rounding of bf16.
+    /// taken at theta_k). At 0 fast and slow weights are equal, but for the rounding of bf16. Of a round of several
+    /// [tasks](Lookahead::tasks), steps since its task under way began.
     ///
     /// # Errors
     ///
     /// As [`Self::step_count`].
     pub fn position(&self, group: &str) -> Result<u32, Error> {
         self.check_unguarded("position")?;
-        Ok(self.plan.group(group)?.cycle.position)
+        Ok(self.place_in_round(group)?.1)
+    }
+
+    /// Which [task](Lookahead::tasks) of its round a group's next step belongs to, from 0 to n - 1: whose gradients it is to
+    /// be given. 0 without Lookahead.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::step_count`]; with a guard [`counters`](Self::counters) tells it.
+    pub fn task(&self, group: &str) -> Result<u32, Error> {
+        self.check_unguarded("task")?;
+        Ok(self.place_in_round(group)?.0)
+    }
+
+    fn place_in_round(&self, group: &str) -> Result<(u32, u32), Error> {
+        let group = self.plan.group(group)?;
+        let lookahead = group.lookahead.as_ref();
+        Ok(split(lookahead, lookahead.map_or(1, |lookahead| lookahead.k), group.cycle.position))
     }
 
     /// Refuses what a guard cannot follow: with the policy reset, or with an adaptive alpha whose gradient is taken
@@ -79,12 +97,12 @@ impl<E: Engine> Optimizer<E> {
         self.plan.layout.tensors.iter().map(|tensor| (tensor.name.as_str(), tensor.shape.as_slice()))
     }
 
-    /// Changes k, from the next cycle on. With a guard, which alone knows where a cycle ends, it may be called at
-    /// any time.
+    /// Changes k, from the next cycle on, or the next round of [tasks](Lookahead::tasks). With a guard, which alone knows
+    /// where a cycle ends, it may be called at any time.
     ///
     /// # Errors
     ///
-    /// [`Error::MidCycle`] within a cycle; [`Error::Hyperparameter`], [`Error::NoLookahead`],
+    /// [`Error::MidCycle`] within a cycle or round; [`Error::Hyperparameter`], [`Error::NoLookahead`],
     /// [`Error::UnknownName`]; [`Error::Guarded`] with a guard and the policy reset, or an adaptive alpha whose
     /// gradient is taken at theta_k.
     pub fn set_k(&mut self, group: &str, k: u32) -> Result<(), Error> {
@@ -112,7 +130,7 @@ impl<E: Engine> Optimizer<E> {
         let Some(mut lookahead) = group.lookahead else {
             return Err(Error::NoLookahead { of: format!("the group `{}`", group.name) });
         };
-        let (position, k) = (group.cycle.position, lookahead.k);
+        let (position, k) = (group.cycle.position, lookahead.round());
         if position != 0 && !guarded {
             return Err(Error::MidCycle { what, group: group.name.clone(), position, k });
         }

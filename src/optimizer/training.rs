@@ -218,7 +218,8 @@ impl<E: Engine> Optimizer<E> {
 
     /// Synchronises now and begins the next cycle: at the end of training, say. An adaptive alpha has no gradient
     /// then, and the fixed one is taken. Groups without Lookahead are left alone, and so are those that have taken no
-    /// step since their last sync: nothing has moved there, so that two calls in a row do what one does.
+    /// step since their last sync: nothing has moved there, so that two calls in a row do what one does. A round of
+    /// [tasks](crate::Lookahead::tasks) ends with those that there are, the one under way among them as far as it came.
     ///
     /// # Errors
     ///
@@ -237,9 +238,10 @@ impl<E: Engine> Optimizer<E> {
     }
 
     /// What follows the weights starts again from them: the slow weights as their copy with the outer step's buffers at
-    /// zero and a new cycle, and an [average](crate::average) as if this were its step 0. To be called after weights
-    /// were loaded or written once training has begun: else the slow weights would pull them back, and the average
-    /// would remember the old ones. The rule's state is kept. The first step does this by itself.
+    /// zero and a new cycle (of [tasks](crate::Lookahead::tasks), a new round), and an [average](crate::average) as if this
+    /// were its step 0. To be called after weights were loaded or written once training has begun: else the slow weights
+    /// would pull them back, and the average would remember the old ones. The rule's state is kept. The first step does
+    /// this by itself.
     ///
     /// # Errors
     ///
@@ -252,6 +254,23 @@ impl<E: Engine> Optimizer<E> {
         self.plan.init_synced(&mut self.event);
         self.play_own(encoder)?;
         self.plan.synced_anew();
+        Ok(())
+    }
+
+    /// Begins the [average](crate::average) anew with the next step, which is its step 0; until then it is a copy of the
+    /// weights as they are now. Nothing else changes: cycles go on where they are, which [`init_synced`](Self::init_synced)
+    /// begins anew. For averages that begin when something has come to pass, as
+    /// [`NonMonotone`](crate::average::NonMonotone) tells it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownName`] where no average is kept; [`Error::Swapped`].
+    pub fn begin_average(&mut self, encoder: &mut E::Encoder) -> Result<(), Error> {
+        self.plan.check_average("begin_average")?;
+        self.plan.check_not_swapped("begin_average")?;
+        self.plan.begin_average(&mut self.event);
+        self.play_own(encoder)?;
+        self.plan.average_begun();
         Ok(())
     }
 
@@ -286,13 +305,7 @@ impl<E: Engine> Optimizer<E> {
     /// [`Error::UnknownName`] where no average is kept; [`Error::Swapped`] while the slow weights are in the
     /// weights' place.
     pub fn swap_average(&mut self, encoder: &mut E::Encoder) -> Result<(), Error> {
-        if self.plan.options.average.is_none() {
-            return Err(Error::UnknownName {
-                what: "average",
-                name: "swap_average".to_owned(),
-                known: "none: build with `average`".to_owned(),
-            });
-        }
+        self.plan.check_average("swap_average")?;
         if self.plan.state.swapped == Some(Swapped::Slow) {
             return Err(Error::Swapped { call: "swap_average" });
         }

@@ -30,7 +30,7 @@ use crate::{
     kernels::{Access, Binding, Recipe, Tensors, Width},
     layout::{
         limits::{Bounds, Limits},
-        params::{SLOT, flags},
+        params::{SLOT, flags, tasks},
         tensors::{Layout, Tensor, TensorSpec, Window},
         units::VALUE,
     },
@@ -386,6 +386,7 @@ fn guarded_flags(recipe: &Recipe<'_>) -> u32 {
     let all = [
         (true, flags::UPDATE),
         (recipe.lookahead.is_some(), flags::SYNC),
+        (recipe.has_tasks(), tasks::TASK),
         (options.average.is_some(), flags::AVERAGE),
         (options.accumulate.is_some(), flags::ACCUMULATED),
     ];
@@ -411,6 +412,9 @@ fn steady_flags(recipe: &Recipe<'_>) -> Vec<u32> {
     let gradient_at = options.adaptive.map(|adaptive| adaptive.gradient);
     for average in averages {
         known.push(flags::UPDATE | average);
+        if recipe.has_tasks() {
+            known.push(flags::UPDATE | tasks::TASK | average);
+        }
         match (recipe.lookahead, gradient_at) {
             (None, _) => {}
             (Some(_), None) => known.push(flags::UPDATE | flags::SYNC | average),

@@ -39,6 +39,7 @@ pub(super) fn check_options(
     }
     if let Some(adaptive) = options.adaptive {
         check_curvature(adaptive, groups)?;
+        check_tasks(lookahead)?;
     }
     if options.tries_updates() {
         check_tries(groups)?;
@@ -47,6 +48,18 @@ pub(super) fn check_options(
         check_resets(groups)?;
     }
     Ok(())
+}
+
+/// Refuses several tasks with an adaptive alpha: each has weights and a gradient of its own.
+fn check_tasks(lookahead: Option<&Lookahead>) -> Result<(), Error> {
+    match lookahead.filter(|lookahead| lookahead.has_tasks()) {
+        None => Ok(()),
+        Some(lookahead) => Err(Error::Hyperparameter {
+            name: "tasks".to_owned(),
+            value: f64::from(lookahead.tasks),
+            allowed: "1 with an adaptive alpha, which takes one gradient at one task's weights",
+        }),
+    }
 }
 
 /// Refuses what only Lookahead has.

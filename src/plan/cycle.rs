@@ -2,7 +2,7 @@
 
 use crate::{
     config::{alpha::GradientAt, lookahead::Lookahead},
-    layout::params::flags,
+    layout::params::{flags, tasks},
 };
 
 /// Where a group stands: the host's half of the schedule.
@@ -10,7 +10,8 @@ use crate::{
 pub(crate) struct CycleState {
     /// Inner steps since the state was last initialised.
     pub count: u64,
-    /// Steps since the last sync; 0 where there is nothing to synchronise, as in a frozen group after its sync.
+    /// Steps since the last sync, over all tasks of a round; 0 where there is nothing to synchronise, as in a frozen group
+    /// after its sync.
     pub position: u32,
     /// The next dispatch copies the fast weights to the slow ones first.
     pub init: bool,
@@ -41,9 +42,17 @@ impl CycleState {
         match adaptive {
             Some(GradientAt::Synchronised) if self.position >= lookahead.k => [init, flags::SYNC],
             Some(GradientAt::LastStep) if self.position + 1 >= lookahead.k => [update | init, flags::SYNC],
-            None if self.position + 1 >= lookahead.k => [update | init | flags::SYNC, 0],
+            None if self.position + 1 >= lookahead.round() => [update | init | flags::SYNC, 0],
+            None if (self.position + 1).is_multiple_of(lookahead.k) => [update | init | tasks::TASK, 0],
             _ => [update | init, 0],
         }
+    }
+
+    /// The number of the task under way in its round, from 1. `between`: for a sync between two steps, for which there is none
+    /// between two tasks either; 0 then.
+    pub fn task(&self, lookahead: &Lookahead, between: bool) -> u32 {
+        let is_none = between && self.position.is_multiple_of(lookahead.k);
+        if is_none { 0 } else { self.position / lookahead.k + 1 }
     }
 
     /// What a sync between steps does: at the start of a cycle no weight has moved, and an outer step's momentum
@@ -65,6 +74,9 @@ impl CycleState {
             self.synced(lookahead);
         } else if done & flags::UPDATE != 0 || self.position > 0 {
             self.position += 1;
+            if done & tasks::TASK != 0 && lookahead.policy.resets() {
+                self.count = 0;
+            }
         }
     }
 
@@ -162,6 +174,37 @@ mod tests {
         assert_eq!(cycle.next_sync(), 0);
         let (_, cycle) = fused(Some(lookahead), false, 4);
         assert_eq!(cycle.next_sync(), flags::SYNC | flags::FIXED);
+    }
+
+    #[test]
+    fn a_round_has_several_tasks() {
+        const TASK: u32 = flags::UPDATE | tasks::TASK;
+        let lookahead = Lookahead::new(2, 0.5).tasks(3);
+        let (bits, cycle) = fused(Some(lookahead), false, 8);
+        assert_eq!(bits, [FIRST, TASK, 1, TASK, 1, SYNC, 1, TASK]);
+        assert_eq!((cycle.count, cycle.position), (8, 2));
+        let (bits, _) = fused(Some(lookahead.k(1)), false, 4);
+        assert_eq!(bits, [FIRST | TASK, TASK, SYNC, TASK]);
+        let (_, cycle) = fused(Some(lookahead.policy(StatePolicy::Reset)), false, 5);
+        assert_eq!((cycle.count, cycle.position), (1, 5));
+        let at = |position| CycleState { count: 0, position, init: false };
+        let numbers = |between| [0, 1, 2, 3, 4, 5].map(|position| at(position).task(&lookahead, between));
+        assert_eq!(numbers(false), [1, 1, 2, 2, 3, 3]);
+        assert_eq!(numbers(true), [0, 1, 0, 2, 0, 3]);
+    }
+
+    #[test]
+    fn a_group_frozen_within_a_round_ends_it_and_rests() {
+        let lookahead = Lookahead::new(2, 0.5).tasks(2);
+        let (_, mut cycle) = fused(Some(lookahead), false, 1);
+        let bits: Vec<Phases> = (0..5)
+            .map(|_| {
+                let phases = cycle.next_step(Some(&lookahead), None, true);
+                cycle.step_taken(phases, Some(&lookahead));
+                phases
+            })
+            .collect();
+        assert_eq!(bits, [[tasks::TASK, 0], [0, 0], [flags::SYNC, 0], [0, 0], [0, 0]]);
     }
 
     #[test]

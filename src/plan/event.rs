@@ -28,6 +28,11 @@ pub(crate) struct Event {
 }
 
 impl Event {
+    /// The average starts, and a group's cycle goes on.
+    pub fn keeps_cycle(&self, group: usize) -> bool {
+        self.command == kind::START && self.phases[group][0] & flags::INIT == 0
+    }
+
     /// Begins anew, keeping what the phases take.
     fn begin(&mut self) -> &mut Vec<Phases> {
         let mut phases = std::mem::take(&mut self.phases);
@@ -157,6 +162,17 @@ impl Plan {
         if self.options.average.is_some() {
             self.state.average_start = self.state.steps;
         }
+    }
+
+    /// The average alone starts again, as a copy of the weights.
+    pub(crate) fn begin_average(&self, event: &mut Event) {
+        event.begin().extend(self.state.groups.iter().map(|_| [flags::AVERAGE, 0]));
+        (event.average_weight, event.command) = (Some(1.0), kind::START);
+    }
+
+    /// After that.
+    pub(crate) fn average_begun(&mut self) {
+        self.state.average_start = self.state.steps;
     }
 
     /// After weights were exchanged with these, or back.

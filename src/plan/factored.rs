@@ -317,8 +317,7 @@ impl FactoredMoments {
         let passes = kernels::moments(program.shape);
         let mut kernel = |source| program.kernel("second moments", &source, &both);
         let [fold, means, roots] = passes.map(&mut kernel);
-        let policy = recipes[0].lookahead.map(|lookahead| lookahead.policy);
-        let sync = policy.and_then(kernels::sync_moments).map(kernel);
+        let sync = recipes[0].lookahead.and_then(kernels::sync_moments).map(kernel);
 
         let (sheets, total) = sheets(layout, &factoring, program.shape);
         limits.check_binding(VALUE * total, || "the sums of squared gradients".to_owned())?;

@@ -93,7 +93,8 @@ impl GuardPlan {
         let tables = zeros("lookahead guard tables", 4 * words, Usage::WRITTEN);
         let own = [guard_state, live, tables];
         let scaled = options.norm_is_scaled();
-        let mut decider = |decision| Decider::new(program, decision, own, reductions, scaled);
+        let has_tasks = groups.iter().any(|group| group.planes.task_mean);
+        let mut decider = |decision| Decider::new(program, decision, own, reductions, (scaled, has_tasks));
         let tries = options.tries_updates();
         let decide = decider(if tries { Decision::Tried } else { Decision::AtOnce });
         let previews = tries || options.measures_what_is_told();
@@ -137,13 +138,13 @@ impl GuardPlan {
 }
 
 impl Decider {
-    /// `own`: the guard's state, live controls and tables.
+    /// `own`: the guard's state, live controls and tables. Whether gradients are scaled, and rounds have several tasks.
     fn new(
         program: &mut Program,
         decision: Decision,
         own: [Id<Buffer>; 3],
         reductions: &Reductions,
-        scaled: bool,
+        (scaled, has_tasks): (bool, bool),
     ) -> Self {
         let conclusion = reductions.find(decision.after()).and_then(Reduction::conclusion);
         let concludes = conclusion.map(|_| (scaled, reductions.shape()));
@@ -162,7 +163,7 @@ impl Decider {
         let bind_group = program.groups.push(bind_group);
         let mut layouts = vec![Some(program.control), Some(layout)];
         layouts.extend(conclusion.map(|(layout, _)| Some(layout)));
-        let kernel = program.kernel("guard", &kernels::decide(decision, concludes), &layouts);
+        let kernel = program.kernel("guard", &kernels::decide(decision, concludes, has_tasks), &layouts);
         Self { kernel, bind_group, conclusion: conclusion.map(|(_, bind_group)| bind_group) }
     }
 }

@@ -113,7 +113,8 @@ impl fmt::Display for Plan {
         more(f, kernels.iter().count())?;
         writeln!(f, "memory:\n{}", self.memory())?;
         let traffic = self.traffic();
-        write!(f, "bytes a step: {}; a sync, on top: {}", traffic.step, traffic.sync)
+        write!(f, "bytes a step: {}; a sync, on top: {}", traffic.step, traffic.sync)?;
+        if traffic.task > 0 { write!(f, "; a task's end: {}", traffic.task) } else { Ok(()) }
     }
 }
 

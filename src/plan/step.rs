@@ -7,12 +7,12 @@ use super::{
     whole::{Plan, Swapped},
 };
 use crate::{
-    config::{alpha::GradientAt, transform::Transform},
+    config::{alpha::GradientAt, lookahead::Lookahead, transform::Transform},
     error::Error,
     kernels::{Measure, check_coefficients, check_transform_coefficients},
     layout::{
         guard_state::tables,
-        params::{Control, GuardControl, ROWS, flags, kind},
+        params::{Control, GuardControl, ROWS, flags, kind, tasks},
     },
     rules::{MAX_SLOTS, WeightDecay},
 };
@@ -214,18 +214,25 @@ impl Plan {
             step: self.state.steps as u32,
             fisher: [fisher as f32, (1.0 - fisher) as f32],
             curvature: self.curvature_settings(index, count),
-            padding: [0; 2],
+            task: if group.planes.task_mean { self.task(index, event) } else { 0 },
+            padding: [0; 1],
             initial,
             guard: self.guard_control(index, event, decoupled, count),
             transforms: self.options.coefficients(),
         }
     }
 
+    /// The number of the task that ends with an event, if one does.
+    fn task(&self, index: usize, event: &Event) -> u32 {
+        let group = &self.state.groups[index];
+        group.lookahead.map_or(0, |lookahead| group.cycle.task(&lookahead, !event.is_step))
+    }
+
     /// What a guard is told of a group.
     fn guard_control(&self, index: usize, event: &Event, decoupled: f32, count: u64) -> GuardControl {
         let Some(guard) = &self.guard else { return GuardControl::default() };
         let group = &self.state.groups[index];
-        let has_lookahead = group.lookahead.is_some();
+        let has_lookahead = group.lookahead.is_some() && !event.keeps_cycle(index);
         let gradient_at = self.gradient_at().filter(|_| has_lookahead);
         let bits = [
             (!group.frozen, kind::UPDATES),
@@ -248,6 +255,7 @@ impl Plan {
             count: count as u32,
             hypers: group.hypers,
             results: norm.map_or(0, |norm| norm.ranges),
+            tasks: group.lookahead.filter(Lookahead::has_tasks).map_or(0, |lookahead| lookahead.tasks),
             ..guard.control_words(index)
         }
     }
@@ -437,7 +445,8 @@ impl Recorder<'_> {
         let Some(moments) = &plan.reductions.moments else { return };
         for group in self.groups() {
             let bits = event.phases[group][phase];
-            let is_due = if self.guarded { phase == 0 || self.syncs(group) } else { bits & flags::SYNC != 0 };
+            let ends = bits & (flags::SYNC | tasks::TASK) != 0;
+            let is_due = if self.guarded { phase == 0 || self.syncs(group) } else { ends };
             if is_due {
                 let control = self.control_of(group, phase, true);
                 self.out.dispatches.extend(moments.sync(group, control));

@@ -15,6 +15,8 @@ pub struct Traffic {
     pub step: u64,
     /// In a step that ends the cycle, on top.
     pub sync: u64,
+    /// In a step that ends a task and not its round, on top, where a round has several.
+    pub task: u64,
 }
 
 /// What there is of one tensor, in bytes.
@@ -33,7 +35,7 @@ struct Bytes {
 impl Plan {
     /// The bytes that one step must move.
     pub fn traffic(&self) -> Traffic {
-        let mut traffic = Traffic { step: 0, sync: 0 };
+        let mut traffic = Traffic { step: 0, sync: 0, task: 0 };
         for (index, tensor) in self.layout.tensors.iter().enumerate() {
             let bytes = self.bytes_of(index, tensor);
             let average = self.state.groups[tensor.group].planes.average;
@@ -43,6 +45,9 @@ impl Plan {
             } else {
                 traffic.step += self.step_bytes(tensor, &bytes);
                 traffic.sync += self.sync_bytes(tensor, &bytes);
+                // The slow weights are read, and the mean is read and written.
+                let has_tasks = self.state.groups[tensor.group].planes.task_mean;
+                traffic.task += u64::from(has_tasks) * (bytes.slow + 2 * bytes.value);
             }
         }
         traffic
@@ -102,6 +107,7 @@ impl Plan {
         let alpha = of.value + of.slow + of.gradient + of.value + 2 * of.value;
         2 * of.slow
             + state
+            + of.value * u64::from(group.planes.task_mean)
             + 2 * of.value * group.planes.outer.len() as u64
             + self.takes(tensor.group, Measure::Alpha) * alpha
     }

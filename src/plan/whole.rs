@@ -177,6 +177,17 @@ impl Plan {
         if self.state.swapped.is_some() { Err(Error::Swapped { call }) } else { Ok(()) }
     }
 
+    pub(crate) fn check_average(&self, call: &'static str) -> Result<(), Error> {
+        if self.options.average.is_some() {
+            return Ok(());
+        }
+        Err(Error::UnknownName {
+            what: "average",
+            name: call.to_owned(),
+            known: "none: build with `average`".to_owned(),
+        })
+    }
+
     pub(crate) fn check_lookahead(&self) -> Result<(), Error> {
         if self.slow.is_empty() {
             return Err(Error::NoLookahead { of: "the optimizer".to_owned() });

@@ -25,7 +25,8 @@ pub struct Snapshot {
     pub since_rescaled: u32,
     /// Micro-batches accumulated for the next step.
     pub accumulated: u32,
-    /// Steps taken when the average was begun: 0, or those before the last [`init_synced`](Optimizer::init_synced).
+    /// Steps taken when the average was begun: 0, or those before the last [`init_synced`](Optimizer::init_synced) or
+    /// [`begin_average`](Optimizer::begin_average).
     pub average_start: u64,
     /// The outer step's name.
     pub outer: String,
@@ -51,7 +52,7 @@ pub struct GroupSnapshot {
     pub policy: Option<StatePolicy>,
     /// Inner steps since the state was last initialised.
     pub count: u64,
-    /// Steps since the last sync.
+    /// Steps since the last sync, over all [tasks](crate::Lookahead::tasks) of a round.
     pub position: u32,
     /// The slow weights have been initialised.
     pub initialised: bool,

@@ -438,9 +438,17 @@ impl<E: Engine> Optimizer<E> {
                 1.0 - one_minus_alpha
             ));
         }
+        let k_there = from.cycle.filter(|_| guarded).map_or(there.k, |cycle| cycle.k);
+        if next.has_tasks() && from.position > 0 && k != k_there {
+            findings.add(format!(
+                "the group `{name}` is in the middle of a round of tasks of {k_there} steps, and of {k} here"
+            ));
+        }
         // A cycle whose alpha takes a gradient at theta_k has one more step.
         let gradient = self.plan.options.adaptive.map(|adaptive| adaptive.gradient);
-        let k = k.saturating_add(u32::from(gradient == Some(GradientAt::Synchronised)));
+        let k = k
+            .saturating_mul(next.tasks)
+            .saturating_add(u32::from(gradient == Some(GradientAt::Synchronised)));
         if from.position >= k {
             let position = from.position;
             findings.add(format!("the group `{name}` is at step {position} of a cycle of {k} here"));
@@ -489,6 +497,7 @@ impl<E: Engine> Optimizer<E> {
             keeps_average: self.plan.options.average.is_some(),
             differences,
             accumulated: snapshot.accumulated,
+            is_first_task: group.position < group.cycle.map(|cycle| cycle.k).or(group.k).unwrap_or(1),
         };
         let fields = self.plan.fields_of(index).into_iter().filter_map(|field| {
             let len = self.plan.field_len(field, index);
@@ -513,6 +522,8 @@ struct Case<'a, 'b> {
     keeps_average: bool,
     differences: &'b Differences,
     accumulated: u32,
+    /// No task of its round has ended, so that nothing hangs on their mean.
+    is_first_task: bool,
 }
 
 impl<'a> Case<'a, '_> {
@@ -529,6 +540,7 @@ impl<'a> Case<'a, '_> {
             Field::Outer(_) => self.begins_lookahead || self.differences.outer,
             Field::Average => self.differences.begins_average,
             Field::Accumulated => self.accumulated == 0,
+            Field::TaskMean => self.is_first_task,
             Field::Fisher | Field::Curvature => true,
             Field::Weights | Field::Gradients | Field::HalfWeights | Field::State(_) => false,
         }
@@ -583,6 +595,7 @@ impl<'a> Case<'a, '_> {
             Some(Field::Outer(_)) => self.ends_lookahead || self.differences.outer,
             Some(Field::Average) => !self.keeps_average,
             Some(Field::Accumulated) => self.accumulated == 0,
+            Some(Field::TaskMean) => self.ends_lookahead || self.is_first_task,
             Some(Field::Fisher | Field::Curvature) => {
                 if !self.ends_lookahead {
                     let name = &self.from.name;

@@ -31,8 +31,9 @@ pub enum Weights {
 /// # }
 /// ```
 ///
-/// A [guard](crate::guard) without loss scaling and [accumulation](crate::Accumulation) between two steps change no
-/// value: they may be there or not without an option.
+/// A [guard](crate::guard) without loss scaling, [accumulation](crate::Accumulation) between two steps and
+/// [tasks](crate::Lookahead::tasks) before the first of a round has ended change no value: they may be there or not without
+/// an option.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ImportOptions {

@@ -487,6 +487,9 @@ pub async fn run_options(gpu: &Gpu, case: &pairs::Case, seed: u64) {
         if case.options.average.is_some() {
             close(Field::Average, tensor, &twin.average[tensor]).await;
         }
+        if case.lookahead.is_some_and(|lookahead| lookahead.tasks > 1) {
+            close(Field::TaskMean, tensor, &twin.task_mean[tensor]).await;
+        }
     }
     model.assert_neighbours_untouched().await;
 }

@@ -232,6 +232,19 @@ pub fn of_options(halves: bool) -> Vec<Case> {
     cases(&sizes(halves), go_together).iter().map(|values| case(values)).collect()
 }
 
+/// Cases of rounds of two tasks with what goes with them: every other one of all whose state is not interpolated, with a
+/// fixed alpha.
+pub fn of_tasks(halves: bool) -> Vec<Case> {
+    let mut cases = of_options(halves);
+    let policy = |case: &Case| case.lookahead.map(|lookahead| lookahead.policy);
+    cases.retain(|case| matches!(policy(case), Some(StatePolicy::Maintain | StatePolicy::Reset)));
+    for case in &mut cases {
+        case.options.adaptive = None;
+        case.lookahead = case.lookahead.map(|lookahead| lookahead.tasks(2));
+    }
+    cases.into_iter().step_by(2).collect()
+}
+
 fn case(values: &[usize]) -> Case {
     let kind = rules::kinds().nth(values[RULE]).unwrap();
     let is_on = |switch: usize| values[SWITCHES + switch] == 1;

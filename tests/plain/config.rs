@@ -31,6 +31,10 @@ fn reads<T: DeserializeOwned + std::fmt::Debug>(written: Value, settings: &T) {
 fn settings_come_back() {
     let lookahead = Lookahead::new(6, 0.25).policy(StatePolicy::Interpolate);
     comes_back(&lookahead, json!({ "k": 6, "alpha": 0.25, "policy": "interpolate" }));
+    comes_back(
+        &Lookahead::default().tasks(3),
+        json!({ "k": 5, "alpha": 0.5, "policy": "maintain", "tasks": 3 }),
+    );
     comes_back(&Clip::None, json!("none"));
     comes_back(&Clip::Value(0.5), json!({ "value": 0.5 }));
     comes_back(&Clip::GlobalNorm(0.5), json!({ "global_norm": 0.5 }));
@@ -179,7 +183,7 @@ fn typescript_knows_every_option() {
     let names = [
         fields(Options::default().transform(lookahead_wgpu::transform::Centralise)),
         ["centralise", "clip", "gradient_noise", "eta", "gamma", "seed"].map(str::to_owned).to_vec(),
-        fields(Lookahead::default()),
+        fields(Lookahead::default().tasks(2)),
         fields(Group::new("a").hyperparameter("eps", 0.5)),
         fields(Guard::default()),
         fields(LossScale::default()),

@@ -16,6 +16,7 @@ mod groups;
 mod lengths;
 mod limits;
 mod memory;
+mod non_monotone;
 mod plan;
 mod readback;
 mod recording;

@@ -65,3 +65,21 @@ fn lookahead_adds_one_copy_of_the_parameters_and_nothing_else() {
         }
     }
 }
+
+/// A round of several tasks keeps their mean, and reads and writes it at their ends.
+#[test]
+fn tasks_add_one_more_copy() {
+    let (device, queue) = wgpu::Device::noop(&wgpu::DeviceDescriptor::default());
+    let build = |tasks: u32| {
+        let builder = Optimizer::builder(Adam::new(0.1)).lookahead(Lookahead::default().tasks(tasks));
+        let builder = builder.tensor("a", &[30, 20]).tensor("b", &[128]).tensor("c", &[1]);
+        builder.build_blocking(&device, &queue).unwrap()
+    };
+    let (one, two) = (build(1), build(2));
+    assert_eq!(two.memory(), Memory { task_mean: 4 * VALUES, ..one.memory() });
+    assert!(two.memory().to_string().contains("task mean"));
+    let bytes = 4 * (600 + 128 + 1);
+    let (one, two) = (one.traffic(), two.traffic());
+    assert_eq!((one.task, two.task), (0, 3 * bytes));
+    assert_eq!((two.step, two.sync), (one.step, one.sync + bytes));
+}

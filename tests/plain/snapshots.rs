@@ -97,7 +97,7 @@ fn kept() -> Vec<(&'static str, Source)> {
         ("partial_alpha", recipe("adam", maintain, &everything, owned, |it| it.partial(Measure::Alpha))),
         ("finish_rows", kernels::finish(Measure::Rows, false, Shape::CPU)),
         ("moments_sums_adafactor", recipe("adafactor", None, &plain(), owned, |it| it.sums())),
-        ("guard_tried", kernels::decide(Decision::Tried, None)),
-        ("guard_concludes_norm", kernels::decide(Decision::AtOnce, Some((true, Shape::GPU)))),
+        ("guard_tried", kernels::decide(Decision::Tried, None, false)),
+        ("guard_concludes_norm", kernels::decide(Decision::AtOnce, Some((true, Shape::GPU)), false)),
     ]
 }

@@ -50,7 +50,17 @@ fn of_access(case: &pairs::Case, access: Access) -> Vec<Source> {
 
 /// The kernels of settings in all pairs, each text once.
 pub fn all() -> impl Iterator<Item = Source> {
-    let sources = pairs::of_options(true).into_iter().flat_map(|case| of(&case));
+    distinct(pairs::of_options(true))
+}
+
+/// Those of rounds of several tasks.
+#[allow(dead_code)] // not in every test file
+pub fn of_tasks() -> impl Iterator<Item = Source> {
+    distinct(pairs::of_tasks(true))
+}
+
+fn distinct(cases: Vec<pairs::Case>) -> impl Iterator<Item = Source> {
+    let sources = cases.into_iter().flat_map(|case| of(&case));
     let distinct: BTreeMap<String, Source> = sources.map(|source| (source.wgsl.clone(), source)).collect();
     assert!(distinct.len() > 100, "{} kernels", distinct.len());
     distinct.into_values()

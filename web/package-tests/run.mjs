@@ -150,7 +150,7 @@ test('npm packs the module, its types, and the licences', async () => {
   const [{ files }] = JSON.parse(stdout);
   assert.deepEqual(files.map(({ path }) => path).sort(), ['LICENSE-APACHE', 'LICENSE-MIT', 'README.md', 'arguments.js',
     'device.js', 'error.js', 'fit.js', 'glue.js', 'instance.js', 'jax.d.ts', 'jax.js', 'lookahead_wgpu.d.ts', 'lookahead_wgpu.js', 'lookahead_wgpu_bg.wasm', 'module.js',
-    'package.json', 'tfjs.d.ts', 'tfjs.js', 'wasm.js']);
+    'package.json', 'tfjs.d.ts', 'tfjs.js', 'trigger.js', 'wasm.js']);
 });
 
 test('TypeScript finds the types right, and wrong options wrong', async () => {

@@ -1,6 +1,6 @@
 // What `run.mjs` runs in the browser. A test returns a remark, or nothing.
 
-import init, { initSync, LookaheadError, Optimizer } from 'lookahead-wgpu';
+import init, { initSync, LookaheadError, NonMonotone, Optimizer } from 'lookahead-wgpu';
 import * as bits from './bits.js';
 import { assert, difference, near, thrown } from './check.js';
 import { golden } from './golden.js';
@@ -905,6 +905,10 @@ const tests = {
       [() => lookahead.setK(NaN), 'Hyperparameter', /^k = NaN is not allowed/],
       [() => optimizer.swapSlow(), 'NoLookahead', /./],
       [() => optimizer.swapAverage(), 'UnknownName', /there is no average .*: build with `average`/],
+      [() => optimizer.beginAverage(), 'UnknownName', /there is no average .*: build with `average`/],
+      [() => new NonMonotone(0.5), 'Argument', /^the interval of `NonMonotone` must be a whole number from 0, and is 0.5$/],
+      [() => new NonMonotone().observe('1'), 'Argument', /^`loss` of `observe` must be a number, and is the text "1"$/],
+      [() => NonMonotone.from({ interval: 1 }), 'Argument', /^`saved` of `from` must be what `toJSON` of a `NonMonotone` gave$/],
     ];
     const failures = [];
     for (const [call, kind, message] of cases) {
@@ -921,13 +925,64 @@ const tests = {
     return `${cases.length} cases`;
   },
 
+  async 'begins an average when a trigger fires'() {
+    // As the published rule says, of every evaluation.
+    const fires = (losses, n, t) => losses.slice(0, Math.max(t - n, 0)).some((loss) => losses[t] > loss);
+    let seed = 1;
+    const random = () => { seed = (seed * 48271) % 2147483647; return seed % 20; };
+    for (let n = 0; n < 6; n++) {
+      for (let round = 0; round < 20; round++) {
+        const losses = Array.from({ length: 12 }, (_, t) => 40 - 3 * t + random());
+        let trigger = new NonMonotone(n);
+        const found = losses.map((loss) => {
+          trigger = NonMonotone.from(JSON.parse(JSON.stringify(trigger)));
+          return trigger.observe(loss);
+        });
+        const first = losses.findIndex((_, t) => fires(losses, n, t));
+        assert(found.indexOf(true) === first && found.filter(Boolean).length === Number(first >= 0), `${n}: ${losses}`);
+        assert(trigger.hasTriggered === first >= 0, 'has triggered');
+      }
+    }
+    assert(!new NonMonotone(0).observe(NaN) && new NonMonotone().toJSON().interval === 5, 'no loss, and the paper\'s n');
+    const optimizer = await create({ rule: { name: 'sgd', lr: 0.1 }, lookahead: { k: 3 }, average: { polyak: {} } });
+    await train(optimizer, 4);
+    optimizer.beginAverage();
+    assert(optimizer.position() === 1, 'the cycle goes on');
+    same(await row(optimizer, (name) => optimizer.read('average', name)), await row(optimizer), 'a copy');
+    const after = [];
+    for (let step = 0; step < 3; step++) {
+      await train(optimizer, 1);
+      after.push(await row(optimizer));
+    }
+    const mean = after[0].map((_, i) => after.reduce((sum, weights) => sum + weights[i], 0) / 3);
+    near(await row(optimizer, (name) => optimizer.read('average', name)), mean, 'the mean since then');
+    optimizer.destroy();
+  },
+
+  async 'moves the slow weights towards the mean of several tasks'() {
+    const optimizer = await create({ rule: { name: 'sgd', lr: 0.5 }, lookahead: { k: 2, alpha: 0.5, tasks: 3 } });
+    const ends = [];
+    for (let task = 0; task < 3; task++) {
+      for (let step = 0; step < 2; step++) {
+        assert(optimizer.task() === task && optimizer.position() === step, `${optimizer.task()}, ${optimizer.position()}`);
+        for (const [name, values] of Object.entries(parts(START))) optimizer.setGradient(name, values.map((value) => value * (task + 1)));
+        optimizer.step();
+      }
+      ends.push(START.map((value) => value - 2 * 0.5 * value * (task + 1)));
+    }
+    const mean = START.map((_, i) => (ends[0][i] + ends[1][i] + ends[2][i]) / 3);
+    near(await row(optimizer), START.map((value, i) => 0.5 * (value + mean[i])), 'half of the way to their mean');
+    assert(optimizer.task() === 0 && (await optimizer.counters()).groups[0].task === 0, 'the next round');
+    optimizer.destroy();
+  },
+
   async 'counts without a guard, too, and by group'() {
     const groups = [{ name: 'biases', k: 2 }];
     const tensors = [{ name: 'w', shape: [2] }, { name: 'b', shape: [2], group: 'biases' }];
     const optimizer = await Optimizer.create({ rule: { name: 'sgd', lr: 1 }, lookahead: { k: 4 }, groups, tensors });
     for (let step = 0; step < 3; step++) optimizer.step();
     const counting = optimizer.counters();
-    const of = (name, position) => ({ name, count: 3, position });
+    const of = (name, position) => ({ name, count: 3, position, task: 0 });
     const found = JSON.stringify(await counting);
     assert(found === JSON.stringify({ steps: 3, skipped: 0, lossScale: 1, groups: [of('default', 3), of('biases', 1)] }), found);
     optimizer.destroy();

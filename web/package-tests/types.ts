@@ -1,7 +1,7 @@
 // Options and calls as TypeScript knows them. It is compiled, never run.
 
 import init, {
-  initSync, LookaheadError, Optimizer, type Counters, type Field, type LoadOptions, type Numbers, type OptimizerOptions, type OwnRule,
+  initSync, LookaheadError, NonMonotone, Optimizer, type Counters, type Field, type LoadOptions, type Numbers, type OptimizerOptions, type OwnRule,
   type Place, type Rule,
   type Schedule, type Source,
 } from 'lookahead-wgpu';
@@ -81,6 +81,10 @@ export async function train(): Promise<number[]> {
   const [k, flushed, accumulated]: [number | undefined, boolean, number] = [optimizer.k(), optimizer.flush(), optimizer.discard()];
   const [norms, alphas]: [number[], (number | null)[]] = [await optimizer.gradientNorms(), await optimizer.alphas()];
   console.log(k, flushed, accumulated, norms, alphas);
+  const trigger = NonMonotone.from(new NonMonotone().toJSON());
+  if (trigger.observe(0.5) && trigger.hasTriggered) optimizer.beginAverage(encoder);
+  // @ts-expect-error A loss is a number.
+  trigger.observe('low');
   const numbers: number[] = [optimizer.steps, optimizer.position(), await optimizer.skipped(), optimizer.learningRate('biases')];
   optimizer.lost().then((why: string) => console.log(why, policy, slow, state));
   try {

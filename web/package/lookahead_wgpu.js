@@ -5,8 +5,9 @@ import { Opening } from './device.js';
 import { LookaheadError } from './error.js';
 import { Instance } from './instance.js';
 import { compiled, compiledBefore, compiledNow } from './module.js';
+import { NonMonotone } from './trigger.js';
 
-export { LookaheadError };
+export { LookaheadError, NonMonotone };
 
 /** What each call of the module's optimizer takes. A test compares the names with those of the types. */
 const CALLS = {
@@ -24,10 +25,12 @@ const CALLS = {
   discard: {},
   syncNow: { encoder },
   initSynced: { encoder },
+  beginAverage: { encoder },
   swapSlow: { encoder },
   swapAverage: { encoder },
   load: { checkpoint: bytes, options: maybeObject },
   position: { group },
+  task: { group },
   learningRate: { group },
   setLearningRate: { lr: number, group },
   setK: { k: number, group },

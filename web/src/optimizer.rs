@@ -262,6 +262,12 @@ impl Optimizer {
         self.submit("initSynced", encoder, |optimizer, encoder| optimizer.init_synced(encoder))
     }
 
+    /// Begins the average anew with the next step; until then it is a copy of the weights. Cycles go on where they are.
+    #[wasm_bindgen(js_name = beginAverage)]
+    pub fn begin_average(&self, encoder: Option<PageEncoder>) -> Result<(), Problem> {
+        self.submit("beginAverage", encoder, |optimizer, encoder| optimizer.begin_average(encoder))
+    }
+
     /// Exchanges the weights with the slow ones, for an evaluation by kernels of your own; a second call exchanges
     /// them back. Steps and reads are refused meanwhile.
     #[wasm_bindgen(js_name = swapSlow)]
@@ -333,6 +339,12 @@ impl Optimizer {
         Ok(self.shared()?.position(group_name(&group))?)
     }
 
+    /// Which task of its round, from 0, the next step of a group belongs to (the default one where left out), with
+    /// `lookahead: { tasks }`.
+    pub fn task(&self, group: Option<String>) -> Result<u32, Problem> {
+        Ok(self.shared()?.task(group_name(&group))?)
+    }
+
     /// Steps taken and skipped, and how far each group is, as the GPU counts them: with a guard it alone knows.
     /// Steps are refused until it is done.
     #[wasm_bindgen(unchecked_return_type = "Promise<Counters>")]
@@ -344,6 +356,7 @@ impl Optimizer {
                     ("name", name.into()),
                     ("count", (group.count as f64).into()),
                     ("position", group.position.into()),
+                    ("task", group.task.into()),
                 ])
             });
             Ok(object([

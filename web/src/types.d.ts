@@ -85,8 +85,11 @@ export interface OptimizerOptions {
      * its buffers (usage `STORAGE`; weights with `COPY_SRC` to be read and `COPY_DST` to be set).
      */
     tensors: { name: string; shape: number[]; group?: string; weights?: Place; gradients?: Place }[];
-    /** Left out: the rule alone. k is 5, alpha 0.5 and the policy "maintain" where left out. */
-    lookahead?: { k?: number; alpha?: number; policy?: "maintain" | "interpolate" | "reset" };
+    /**
+     * Left out: the rule alone. k is 5, alpha 0.5 and the policy "maintain" where left out. `tasks`: cycles of a round, each for a
+     * task, after which the slow weights move towards the mean of theirs (Reptile); 1, where left out, is Lookahead.
+     */
+    lookahead?: { k?: number; alpha?: number; policy?: "maintain" | "interpolate" | "reset"; tasks?: number };
     /** Groups of tensors with settings of their own. */
     groups?: {
         name: string;
@@ -175,6 +178,7 @@ export type Field =
     | "average"
     | "fisher"
     | "accumulated"
+    | "task_mean"
     | `state.${string}`
     | `slow_state.${string}`
     | `outer.${string}`;
@@ -190,8 +194,26 @@ export interface Counters {
     skipped: number;
     /** The loss scale, 1 without loss scaling. */
     lossScale: number;
-    /** Of each group: inner steps since its state was last initialised, and steps since its last sync. */
-    groups: { name: string; count: number; position: number }[];
+    /**
+     * Of each group: inner steps since its state was last initialised, steps since its last sync, and the task of its round,
+     * from 0, that the next step belongs to.
+     */
+    groups: { name: string; count: number; position: number; task: number }[];
+}
+
+/**
+ * The non-monotone trigger of NT-ASGD (Merity, Keskar, Socher, 2017): an average begins at the first evaluation whose loss is above
+ * the least of those that came more than n evaluations before it.
+ */
+export class NonMonotone {
+    /** With this n: 5 where it is left out. */
+    constructor(n?: number);
+    /** Takes the loss of the next evaluation, and tells, once, that `optimizer.beginAverage()` is due. NaN counts as no loss. */
+    observe(loss: number): boolean;
+    readonly hasTriggered: boolean;
+    /** What `from` takes, to be saved beside a checkpoint: the same as the Rust crate's. */
+    toJSON(): { interval: number; least: number | null; recent: (number | null)[]; has_triggered: boolean };
+    static from(saved: ReturnType<NonMonotone["toJSON"]>): NonMonotone;
 }
 
 /** What is thrown, and what promises are rejected with. */

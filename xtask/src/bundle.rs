@@ -52,7 +52,9 @@ pub fn run() -> Result<(), BundleError> {
     copy(&benches.join("peers/pytorch.py"), &folder.join("pytorch.py"))?;
     let golden = workspace.root.join("tests/golden");
     for file in fs::read_dir(&golden).into_iter().flatten().flatten() {
-        if file.path().extension().is_some_and(|extension| extension == "json") {
+        let is_json = file.path().extension().is_some_and(|extension| extension == "json");
+        // Files of another form, with their script beside them, are inside the tests.
+        if is_json && !file.path().with_extension("py").exists() {
             copy(&file.path(), &folder.join("golden").join(file.file_name()))?;
         }
     }

@@ -3,4 +3,3 @@
 pub(crate) mod finite;
 pub mod method;
 pub mod record;
-pub mod trigger;

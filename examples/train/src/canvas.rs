@@ -54,7 +54,7 @@ fn average(pixels: &[u8]) -> Vec<u8> {
 
 /// Short for every size.
 pub fn number(value: f64) -> String {
-    let is_plain = value == 0.0 || (1e-3..1e5).contains(&value);
+    let is_plain = value == 0.0 || (1e-3..1e5).contains(&value.abs());
     // What f64 adds to a tick's value beyond f32 is rounding.
     if is_plain { format!("{}", value as f32) } else { format!("{:e}", value as f32) }
 }

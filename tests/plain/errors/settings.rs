@@ -1,7 +1,7 @@
 //! Hyperparameters, at the start and while training.
 
 use lookahead_wgpu::{
-    AdaptiveAlpha, Average, Builder, Clip, Error, Group, Lookahead, Optimizer, Rule, Schedule,
+    AdaptiveAlpha, Average, Builder, Clip, Error, Group, Lookahead, Optimizer, Rule, Schedule, StatePolicy,
     outer::{HeavyBall, Nesterov, SlowMo},
     rules::{
         AdaBelief, AdaFactor, Adadelta, Adagrad, Adam, AdamW, Adamax, Lamb, Lars, Lion, NAdam, RAdam, Ranger,
@@ -24,6 +24,24 @@ fn k_and_alpha_outside_their_ranges() {
     let group = lookahead(5, 0.5).group(Group::new("head").k(0));
     check(noop.refuse(group), "Hyperparameter", &["k = 0"]);
     noop.build(lookahead(1, 1.0));
+}
+
+#[test]
+fn tasks_that_a_round_cannot_have() {
+    let noop = Noop::new();
+    let refuse = |lookahead: Lookahead| noop.refuse(sgd().lookahead(lookahead).tensor("w", &[1]));
+    check(refuse(Lookahead::default().tasks(0)), "Hyperparameter", &["tasks = 0", "at least 1"]);
+    check(refuse(Lookahead::default().tasks(1 << 24)), "Hyperparameter", &["below 2^24"]);
+    check(refuse(Lookahead::new(1 << 30, 0.5).tasks(4)), "Hyperparameter", &["tasks = 4", "below 2^32"]);
+    let interpolated = Lookahead::default().policy(StatePolicy::Interpolate).tasks(2);
+    check(refuse(interpolated), "Hyperparameter", &["tasks = 2", "1 with the policy interpolate"]);
+    let adaptive = sgd().lookahead(Lookahead::default().tasks(2)).adaptive(AdaptiveAlpha::new(0.1));
+    check(
+        noop.refuse(adaptive.tensor("w", &[1])),
+        "Hyperparameter",
+        &["tasks = 2", "1 with an adaptive alpha"],
+    );
+    noop.build(sgd().lookahead(Lookahead::default().tasks(2)).tensor("w", &[1]));
 }
 
 #[test]

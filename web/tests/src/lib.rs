@@ -7,6 +7,8 @@ mod common;
 
 #[path = "../../../tests/device/adafactor.rs"]
 mod adafactor;
+#[path = "../../../tests/device/average.rs"]
+mod average;
 #[path = "../../../tests/device/between.rs"]
 mod between;
 #[path = "../../../tests/device/golden.rs"]
@@ -23,6 +25,8 @@ mod options;
 mod runs;
 #[path = "../../../tests/sources/mod.rs"]
 mod sources;
+#[path = "../../../tests/device/tasks.rs"]
+mod tasks;
 #[path = "../../../tests/device/transforms.rs"]
 mod transforms;
 #[path = "../../../tests/device/twin.rs"]
@@ -46,13 +50,15 @@ use serde_json::json;
 use wasm_bindgen::{JsError, prelude::wasm_bindgen};
 
 /// The files whose tests run here, besides [`GOLDEN`].
-const FILES: [(&str, &[(&str, DeviceTest)]); 8] = [
+const FILES: [(&str, &[(&str, DeviceTest)]); 10] = [
     ("adafactor", adafactor::TESTS),
+    ("average", average::TESTS),
     ("between", between::TESTS),
     ("guard", guard::TESTS),
     ("half", half::TESTS),
     ("lookahead", lookahead::TESTS),
     ("options", options::TESTS),
+    ("tasks", tasks::TESTS),
     ("transforms", transforms::TESTS),
     ("twin", twin::TESTS),
 ];
@@ -116,7 +122,7 @@ pub fn kernels() -> String {
         Some(Access::Several(_)) => source.wgsl.matches("var<storage").count() <= 8,
         _ => true,
     };
-    let kernels = sources::all().filter(fits).map(|source| {
+    let kernels = sources::all().chain(sources::of_tasks()).filter(fits).map(|source| {
         let constants = sources::constants(&source);
         json!({ "name": source.name, "entry": source.entry, "wgsl": source.wgsl, "constants": constants })
     });

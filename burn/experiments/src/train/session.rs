@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::Device;
-use lookahead_wgpu::DEFAULT_GROUP;
+use lookahead_wgpu::{DEFAULT_GROUP, average::NonMonotone};
 
 use super::checkpoint::{Checkpoint, Progress, Stage};
 use super::error::TrainError;
@@ -16,7 +16,6 @@ use super::report::Event;
 use super::stepper::{Place, Stepper};
 use crate::run::method::Averaging;
 use crate::run::record::{Point, Record, Run, Scores};
-use crate::run::trigger::is_stuck;
 use crate::task::{Part, Task};
 
 /// How a run is gone about.
@@ -145,14 +144,19 @@ impl<T: Task> Session<T> {
             is_average: self.progress.average == Stage::On,
             seconds: self.seconds(),
         };
-        let before: Vec<_> = self.progress.history.iter().map(|point| point.valid.loss).collect();
-        let is_triggered = self.settings.run.method.average == Some(Averaging::Triggered);
-        if is_triggered && self.progress.average == Stage::Off && is_stuck(&before, valid.loss) {
-            self.progress.average = Stage::Due;
-        }
         self.progress.loss = 0.0;
         self.progress.history.push(point);
+        let is_triggered = self.settings.run.method.average == Some(Averaging::Triggered);
+        if is_triggered && self.progress.average == Stage::Off && self.is_stuck() {
+            self.progress.average = Stage::Due;
+        }
         Ok(point)
+    }
+
+    /// Whether the validation loss of some epoch so far has fired NT-ASGD's trigger.
+    fn is_stuck(&self) -> bool {
+        let mut trigger = NonMonotone::default();
+        self.progress.history.iter().any(|point| trigger.observe(point.valid.loss))
     }
 
     /// The model to be evaluated.

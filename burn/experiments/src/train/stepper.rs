@@ -130,7 +130,7 @@ impl Stepper {
         }
     }
 
-    /// Begins the average anew, where a cycle of Lookahead ends: then the slow weights are the fast ones, and stay so.
+    /// Begins the average anew with the next step.
     ///
     /// # Errors
     ///
@@ -139,12 +139,12 @@ impl Stepper {
         match &mut self.0 {
             Form::Host(host) => {
                 let mut encoder = host.encoder();
-                host.optimizer_mut().init_synced(&mut encoder)?;
+                host.optimizer_mut().begin_average(&mut encoder)?;
                 host.submit(encoder);
             }
             Form::Module(optimizer, setup) => {
                 let mut encoder = setup.device.create_command_encoder(&Default::default());
-                optimizer.optimizer_mut().init_synced(&mut encoder)?;
+                optimizer.optimizer_mut().begin_average(&mut encoder)?;
                 setup.queue.submit([encoder.finish()]);
             }
         }

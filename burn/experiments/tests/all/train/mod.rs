@@ -5,4 +5,3 @@ mod made;
 mod order;
 mod stepper;
 mod studies;
-mod trigger;
