@@ -8,7 +8,7 @@
 //! | `round-00000012.rank-3.safetensors` | every other rank | its `Snapshot`: the inner state that differs |
 //! | `round-00000012.kept-3.safetensors` | every rank, with [`Wire::Int8`](crate::Wire::Int8) | what it has yet to send |
 //!
-//! Each is replaced at once, as [`Snapshot::save`] does, and rank 0's is written when all others are on the disk: it says
+//! Each is replaced at once, as [`Snapshot::save_over`] does (a damaged one is in nobody's way), and rank 0's is written when all others are on the disk: it says
 //! that the round is there, and of how many ranks. A process that is killed at any moment leaves the round before as it
 //! was.
 
@@ -49,7 +49,7 @@ impl Workers {
     /// # Errors
     ///
     /// [`Error::MidRound`]; [`Error::Diverged`] where ranks do not have the same weights; what [`Optimizer::export`] and
-    /// [`Snapshot::save`] give; [`Error::Elsewhere`] where another rank could not save: the rounds before are there then.
+    /// [`Snapshot::save_over`] give; [`Error::Elsewhere`] where another rank could not save: the rounds before are there then.
     pub fn save(&self, optimizer: &Optimizer, folder: impl AsRef<Path>) -> Result<(), Error> {
         let folder = folder.as_ref();
         let position = optimizer.steps() - self.started;
@@ -62,7 +62,7 @@ impl Workers {
         let mine = self.save_mine(optimizer, folder);
         let (snapshot, ..) = agree(&self.world, "saving", mine, |_| ready())?;
         let committed = match rank {
-            0 => snapshot.save(folder.join(commit_name(round, self.size()))).map_err(Error::from),
+            0 => snapshot.save_over(folder.join(commit_name(round, self.size()))).map_err(Error::from),
             _ => Ok(()),
         };
         agree(&self.world, "saving", committed, |()| ready())?;
@@ -82,7 +82,7 @@ impl Workers {
             save_kept(&folder.join(kept_name(round, rank)), &kept, &self.mean.kept)?;
         }
         if rank != 0 {
-            snapshot.save(folder.join(rank_name(round, rank)))?;
+            snapshot.save_over(folder.join(rank_name(round, rank)))?;
         }
         Ok(snapshot)
     }
@@ -182,6 +182,14 @@ fn kept_name(round: u64, rank: usize) -> String {
     format!("round-{round:08}.kept-{rank}.safetensors")
 }
 
+/// A file of a round.
+struct File {
+    path: PathBuf,
+    round: u64,
+    /// Of how many ranks the round is, where this commits it.
+    ranks: Option<usize>,
+}
+
 /// The round of a file's name, and of how many ranks it is where it commits the round.
 fn parsed(name: &str) -> Option<(u64, Option<usize>)> {
     let mut parts = name.strip_prefix("round-")?.strip_suffix(".safetensors")?.split('.');
@@ -198,13 +206,13 @@ fn parsed(name: &str) -> Option<(u64, Option<usize>)> {
 fn committed(folder: &Path) -> Result<Vec<(u64, usize)>, Error> {
     let files = files(folder).map_err(|problem| file_error("reading the folder", folder, &problem))?;
     let mut rounds: Vec<(u64, usize)> =
-        files.iter().filter_map(|(_, (round, ranks))| Some((*round, (*ranks)?))).collect();
+        files.iter().filter_map(|file| Some((file.round, file.ranks?))).collect();
     rounds.sort_unstable_by(|a, b| b.cmp(a));
     Ok(rounds)
 }
 
 /// The files of rounds in a folder, which may not be there.
-fn files(folder: &Path) -> io::Result<Vec<(PathBuf, (u64, Option<usize>))>> {
+fn files(folder: &Path) -> io::Result<Vec<File>> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(problem) if problem.kind() == io::ErrorKind::NotFound => return Ok(vec![]),
@@ -213,8 +221,8 @@ fn files(folder: &Path) -> io::Result<Vec<(PathBuf, (u64, Option<usize>))>> {
     let mut files = Vec::new();
     for entry in entries {
         let entry = entry?;
-        if let Some(found) = entry.file_name().to_str().and_then(parsed) {
-            files.push((entry.path(), found));
+        if let Some((round, ranks)) = entry.file_name().to_str().and_then(parsed) {
+            files.push(File { path: entry.path(), round, ranks });
         }
     }
     Ok(files)
@@ -224,11 +232,11 @@ fn files(folder: &Path) -> io::Result<Vec<(PathBuf, (u64, Option<usize>))>> {
 fn remove_old(folder: &Path) {
     let Ok(rounds) = committed(folder) else { return };
     let (Some(oldest), Ok(files)) = (rounds.get(ROUNDS - 1), files(folder)) else { return };
-    let mut old: Vec<_> = files.into_iter().filter(|(_, (round, _))| *round < oldest.0).collect();
+    let mut old: Vec<_> = files.into_iter().filter(|file| file.round < oldest.0).collect();
     // What commits a round goes first, so that none is there in parts.
-    old.sort_by_key(|(_, (_, ranks))| ranks.is_none());
-    for (path, _) in old {
-        let _ = fs::remove_file(path);
+    old.sort_by_key(|file| file.ranks.is_none());
+    for file in old {
+        let _ = fs::remove_file(file.path);
     }
 }
 
@@ -316,7 +324,7 @@ mod tests {
         assert_eq!(committed(folder.path()).unwrap(), [(5, 2), (3, 2), (2, 2), (1, 2)]);
         remove_old(folder.path());
         assert_eq!(committed(folder.path()).unwrap(), [(5, 2), (3, 2)]);
-        let rounds: Vec<u64> = files(folder.path()).unwrap().iter().map(|(_, (round, _))| *round).collect();
+        let rounds: Vec<u64> = files(folder.path()).unwrap().iter().map(|file| file.round).collect();
         assert!(rounds.iter().all(|round| *round >= 3) && rounds.len() == 8);
         assert!(folder.path().join("mine.txt").exists());
     }

@@ -7,7 +7,7 @@ use lookahead_mpi::{Mode, Wire};
 use train::rule::RuleName;
 
 const EXAMPLES: &str = "\
-Examples (as root mpirun wants --allow-run-as-root, and with more ranks than cores --oversubscribe):
+Examples:
   One worker, which is Lookahead on one machine:
     cargo run --release --example train_workers
   Four, with local steps and a mean once in 16 of them:
@@ -17,7 +17,9 @@ Examples (as root mpirun wants --allow-run-as-root, and with more ranks than cor
   Plain data parallel training, gradients exchanged in each step:
     mpirun -n 4 target/release/examples/train_workers --mode gradients
   A run that survives being killed; give the same line again:
-    mpirun -n 4 target/release/examples/train_workers --checkpoint run";
+    mpirun -n 4 target/release/examples/train_workers --checkpoint run
+
+As root mpirun wants --allow-run-as-root, and with more ranks than cores --oversubscribe.";
 
 /// Trains a multi-layer perceptron on handwritten digits, on several workers.
 ///
