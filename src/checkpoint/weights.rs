@@ -10,7 +10,7 @@ use super::{
     names::without_wrappers,
 };
 use crate::{
-    engine::{Engine, Usage, transfer::read},
+    engine::{Engine, Usage},
     error::{Error, list},
     layout::field::Field,
     optimizer::Optimizer,
@@ -80,9 +80,7 @@ impl<E: Engine> Optimizer<E> {
     ///
     /// What [`download`](Self::download) gives; [`Error::Checkpoint`] where a tensor is called `__metadata__`.
     pub async fn export_weights(&self, field: Field<'_>) -> Result<Vec<u8>, Error> {
-        let sources = (0..self.plan.layout.tensors.len()).map(|tensor| self.source(field, tensor));
-        let values = read(&self.engine, sources.collect::<Result<_, _>>()?).await?;
-        self.encode_weights(&values)
+        self.encode_weights(&self.download_all(field).await?)
     }
 
     /// [`export_weights`](Self::export_weights), waiting for it.

@@ -6,7 +6,7 @@ use crate::{
     engine::{
         Engine, Usage,
         slice::Slice,
-        transfer::{Source, copy_back},
+        transfer::{Source, copy_back, read},
     },
     error::Error,
     layout::field::Field,
@@ -45,6 +45,27 @@ impl<E: Engine> Optimizer<E> {
     #[cfg(not(target_arch = "wasm32"))]
     pub fn download_blocking(&self, field: Field<'_>, tensor: &str) -> Result<Vec<f32>, Error> {
         pollster::block_on(self.download(field, tensor))
+    }
+
+    /// One field of every tensor, in the order of [`tensors`](Self::tensors), by one submit and with one wait for each
+    /// 64 MiB, however many there are: as they are once all that was submitted is done.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::download`].
+    pub async fn download_all(&self, field: Field<'_>) -> Result<Vec<Vec<f32>>, Error> {
+        let sources = (0..self.plan.layout.tensors.len()).map(|tensor| self.source(field, tensor));
+        read(&self.engine, sources.collect::<Result<_, _>>()?).await
+    }
+
+    /// [`Self::download_all`], waiting for it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::download`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn download_all_blocking(&self, field: Field<'_>) -> Result<Vec<Vec<f32>>, Error> {
+        pollster::block_on(self.download_all(field))
     }
 
     /// Where a field of a tensor is to be read now, to copy it on the device: [`buffers`](Self::buffers), or the weights as

@@ -225,9 +225,28 @@ impl<E: Engine> Optimizer<E> {
     ///
     /// [`Error::NoLookahead`], [`Error::Swapped`], [`Error::LearningRate`].
     pub fn sync_now(&mut self, encoder: &mut E::Encoder) -> Result<(), Error> {
+        self.sync_at(self.plan.state.steps, "sync_now", encoder)
+    }
+
+    /// [`sync_now`](Self::sync_now) as the last step's own sync would have been: at that step's learning rate, which
+    /// [`SlowMo`](crate::outer::SlowMo) divides by, where `sync_now` takes the next step's. With a period that no cycle
+    /// reaches, k = `u32::MAX`, syncs come where this is called and nowhere else, and between a cycle's last step and its
+    /// sync there is room for something else: the mean of the fast weights over several workers, say. Without that
+    /// something a run has the same bits as with the sync in the step, but for an [average](crate::average), which takes
+    /// in the weights of each step before this.
+    ///
+    /// # Errors
+    ///
+    /// As [`sync_now`](Self::sync_now).
+    pub fn sync_last_step(&mut self, encoder: &mut E::Encoder) -> Result<(), Error> {
+        self.sync_at(self.plan.state.steps.saturating_sub(1), "sync_last_step", encoder)
+    }
+
+    /// A sync between steps, at the learning rate of this one.
+    fn sync_at(&mut self, step: u64, call: &'static str, encoder: &mut E::Encoder) -> Result<(), Error> {
         self.plan.check_lookahead()?;
-        self.plan.check_not_swapped("sync_now")?;
-        let factor = self.plan.checked_factor()?;
+        self.plan.check_not_swapped(call)?;
+        let factor = self.plan.check_factor_of(&self.plan.state.schedule, step)?;
         if self.plan.guard.is_some() {
             self.start(encoder)?;
         }

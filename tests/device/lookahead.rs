@@ -1,10 +1,11 @@
 //! The algorithm's contract, and the faults that other implementations have: each has a test here that
 //! fails when the fault is put in.
 
-use crate::common::{download, export, noise, read_slice_async, submit, write_gradient};
+use crate::common::{counters, download, export, noise, read_slice_async, submit, write_gradient};
 use lookahead_wgpu::{
-    DEFAULT_GROUP, Error, Field, Group, Lookahead, Optimizer, Rule, Schedule, Snapshot, StatePolicy,
+    DEFAULT_GROUP, Error, Field, Group, Guard, Lookahead, Optimizer, Rule, Schedule, Snapshot, StatePolicy,
     gpu::Gpu,
+    outer::SlowMo,
     rules::{Adam, Sgd},
 };
 
@@ -26,6 +27,7 @@ on_devices!(
     the_schedule_reaches_the_rule_at_every_step,
     a_frozen_group_is_synchronised,
     sync_now_ends_the_cycle_early,
+    a_sync_after_the_last_step_is_that_steps_own,
     k_and_alpha_change_between_cycles,
 );
 
@@ -344,6 +346,41 @@ async fn sync_now_ends_the_cycle_early(gpu: &Gpu) {
     let mut fresh = build(gpu, Sgd::new(0.1), Some(Lookahead::default())).await;
     submit(gpu, |encoder| fresh.sync_now(encoder)).unwrap();
     assert_eq!((fast(&fresh).await, slow(&fresh).await), (noise(LEN, 1), noise(LEN, 1)));
+}
+
+// Fault: the learning rate of the step to come, which SlowMo sees.
+async fn a_sync_after_the_last_step_is_that_steps_own(gpu: &Gpu) {
+    for (policy, guarded) in StatePolicy::ALL.into_iter().zip([false, true, false]) {
+        let built = async |k| {
+            let mut builder = Optimizer::builder(Adam::new(0.1))
+                .lookahead(Lookahead::new(k, 0.5).policy(policy))
+                .outer(SlowMo { momentum: 0.7 })
+                .schedule(Schedule::custom(|step| 0.7f64.powi(step as i32)))
+                .tensor("w", &[LEN]);
+            if guarded {
+                builder = builder.guard(Guard::default());
+            }
+            let builder = builder.pipelines(&gpu.pipelines);
+            let mut optimizer = builder.build(&gpu.device, &gpu.queue).await.unwrap();
+            optimizer.upload("w", &noise(LEN, 1)).unwrap();
+            optimizer
+        };
+        let (mut fused, mut between) = (built(3).await, built(u32::MAX).await);
+        train(gpu, &mut fused, 0..8);
+        for steps in [0..3, 3..6, 6..8] {
+            if steps.start > 0 {
+                submit(gpu, |encoder| between.sync_last_step(encoder)).unwrap();
+            }
+            train(gpu, &mut between, steps);
+        }
+        for field in
+            [Field::Weights, Field::SlowWeights, Field::State("exp_avg"), Field::Outer("slow_momentum")]
+        {
+            let (one, other) = (fused.download_all(field).await, between.download_all(field).await);
+            assert_eq!(one, other, "{field} with {policy:?}");
+        }
+        assert_eq!(counters(&fused).await.groups, counters(&between).await.groups);
+    }
 }
 
 async fn k_and_alpha_change_between_cycles(gpu: &Gpu) {

@@ -88,6 +88,9 @@ fn everything_ends_under_any_executor() {
         assert_eq!(expected.1, 3);
         assert!(expected.2[0].is_some());
         assert_eq!(expected.0[0], expected.3.tensors[1].fields[0].1);
+        let all = ends("download_all", || pollster::block_on(optimizer.download_all(Field::SlowWeights)));
+        let slow = expected.3.tensors.iter().map(|tensor| tensor.field(Field::SlowWeights).unwrap());
+        assert!(all.unwrap().iter().map(Vec::as_slice).eq(slow));
         let found = ends("block_on", || block_on(everything(optimizer)));
         assert_eq!(found, expected);
         let found = ends("LocalPool", || LocalPool::new().run_until(everything(optimizer)));

@@ -7,6 +7,7 @@ mod burn;
 mod chromium;
 mod command;
 mod demo;
+mod mpi;
 mod msrv;
 mod node;
 mod output;
@@ -49,6 +50,11 @@ Examples:
   cargo xtask burn                install lavapipe if there is no adapter, then run everything
   cargo xtask burn --no-fusion    the library alone, without Burn's fusion
   cargo xtask burn --no-install   install nothing";
+
+const MPI_EXAMPLES: &str = "\
+Examples:
+  cargo xtask mpi                 install Open MPI, libclang and lavapipe if they are missing, then run everything
+  cargo xtask mpi --no-install    install nothing";
 
 const PEERS_EXAMPLES: &str = "\
 Examples:
@@ -122,6 +128,14 @@ enum Command {
     /// needs Rust 1.95.
     #[command(after_help = BURN_EXAMPLES, verbatim_doc_comment)]
     Burn(Burn),
+    /// Run the tests of lookahead-mpi: Lookahead over many machines
+    ///
+    /// Library, documentation and the program train_workers of the workspace in mpi/, on
+    /// up to four processes of this machine and any adapter. On Debian and Ubuntu Open MPI
+    /// and libclang, which its bindings are made with, are installed when they are not
+    /// there, and lavapipe when there is no adapter.
+    #[command(after_help = MPI_EXAMPLES, verbatim_doc_comment)]
+    Mpi(Install),
     /// Time this library's steps beside those of its peers, on this machine
     ///
     /// Native, on one adapter: WGSL written by hand, and Burn with fusion and without.
@@ -215,6 +229,7 @@ fn main() -> ExitCode {
         Command::Demo(install) => exit(demo::run(!install.no_install)),
         Command::Bundle => exit(bundle::run()),
         Command::Burn(burn) => exit(burn::run(!burn.install.no_install, !burn.no_fusion)),
+        Command::Mpi(install) => exit(mpi::run(!install.no_install)),
         Command::Peers(peers) => exit(peers::run(&peers.into())),
         Command::Web(web) => {
             let then = match (web.build, web.test) {

@@ -74,6 +74,7 @@ fn while_fast_and_slow_weights_are_exchanged() {
     let told = |call: &str| format!("{call} is not possible while the weights are exchanged");
     check(optimizer.step(&mut encoder).unwrap_err(), "Swapped", &[&told("step"), "call `swap_slow`"]);
     check(optimizer.sync_now(&mut encoder).unwrap_err(), "Swapped", &[&told("sync_now")]);
+    check(optimizer.sync_last_step(&mut encoder).unwrap_err(), "Swapped", &[&told("sync_last_step")]);
     check(optimizer.init_synced(&mut encoder).unwrap_err(), "Swapped", &[&told("init_synced")]);
     check(optimizer.upload("w", &[0.0; 3]).unwrap_err(), "Swapped", &[&told("upload")]);
     check(optimizer.import(&snapshot).unwrap_err(), "Swapped", &[&told("import")]);
@@ -99,6 +100,7 @@ fn slow_weights_of_a_rule_alone() {
     check(download, "NoLookahead", &["the tensor `w`"]);
     let told = ["the optimizer has no slow weights", "built without `lookahead`"];
     check(optimizer.sync_now(&mut encoder).unwrap_err(), "NoLookahead", &told);
+    check(optimizer.sync_last_step(&mut encoder).unwrap_err(), "NoLookahead", &told);
     check(optimizer.init_synced(&mut encoder).unwrap_err(), "NoLookahead", &told);
     check(optimizer.swap_slow(&mut encoder).unwrap_err(), "NoLookahead", &told);
     optimizer.step(&mut encoder).unwrap();

@@ -1,0 +1,152 @@
+//! The command line.
+
+use std::{fmt, path::PathBuf};
+
+use clap::{Parser, ValueEnum, builder::RangedU64ValueParser};
+use lookahead_mpi::{Mode, Wire};
+use train::rule::RuleName;
+
+const EXAMPLES: &str = "\
+Examples:
+  One worker, which is Lookahead on one machine:
+    cargo run --release --example train_workers
+  Four, with local steps and a mean once in 16 of them:
+    mpirun -n 4 target/release/examples/train_workers --period 16
+  DiLoCo: AdamW inside, Nesterov outside, eight bits a value on the wire:
+    mpirun -n 4 target/release/examples/train_workers --outer nesterov --alpha 0.7 --wire int8
+  Plain data parallel training, gradients exchanged in each step:
+    mpirun -n 4 target/release/examples/train_workers --mode gradients
+  A run that survives being killed; give the same line again:
+    mpirun -n 4 target/release/examples/train_workers --checkpoint run
+
+As root mpirun wants --allow-run-as-root, and with more ranks than cores --oversubscribe.";
+
+/// Trains a multi-layer perceptron on handwritten digits, on several workers.
+///
+/// Each rank has a share of the images and a device of its own. The same seed and number of ranks give the same run.
+#[derive(Debug, Parser)]
+#[command(name = "train_workers", after_help = EXAMPLES)]
+pub struct Arguments {
+    /// Passes of each rank over its share of the images
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub epochs: u32,
+    /// Images of a rank's batch
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub batch: u32,
+    /// What is exchanged
+    #[arg(long, value_enum, default_value_t = ModeName::Local)]
+    pub mode: ModeName,
+    /// Steps of a round, at least 1: Lookahead's k, DiLoCo's H
+    #[arg(long, default_value_t = 8, value_parser = RangedU64ValueParser::<u32>::new().range(1..=1_000_000))]
+    pub period: u32,
+    /// The slow step size: DiLoCo's outer learning rate
+    #[arg(long, default_value_t = 1.0)]
+    pub alpha: f64,
+    /// The outer step
+    #[arg(long, value_enum, default_value_t = OuterName::Interpolation)]
+    pub outer: OuterName,
+    /// The outer step's momentum
+    #[arg(long, default_value_t = 0.5)]
+    pub momentum: f64,
+    /// The format of what is sent
+    #[arg(long, value_enum, default_value_t = WireName::F32)]
+    pub wire: WireName,
+    /// The inner optimizer
+    #[arg(long, value_enum, default_value = "adamw")]
+    pub rule: RuleName,
+    /// Its learning rate; its own default where none is given
+    #[arg(long, value_name = "RATE")]
+    pub lr: Option<f64>,
+    /// Chooses the first weights and the order of the images
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Save rounds in DIR, which all ranks see, and go on from the last one there
+    #[arg(long, value_name = "DIR")]
+    pub checkpoint: Option<PathBuf>,
+    /// Tell of (and save) every Nth round only; 1 by default, 20 where gradients are exchanged
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub every: Option<u64>,
+    /// The adapter whose name, driver or backend contains TEXT, in any case
+    #[arg(long, value_name = "TEXT")]
+    pub adapter: Option<String>,
+    /// Print one line of JSON instead of the table
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Arguments {
+    /// Whether a round has a row of its own.
+    pub fn tells(&self, round: u64) -> bool {
+        let every = self.every.unwrap_or(if self.mode == ModeName::Gradients { 20 } else { 1 });
+        round.is_multiple_of(every)
+    }
+}
+
+impl fmt::Display for Arguments {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { mode, period, outer, alpha, wire, rule, .. } = self;
+        match mode {
+            ModeName::Local => {
+                write!(f, "{rule} for {period} steps a round, {} with alpha {alpha}, ", name(*outer))?;
+            }
+            ModeName::Gradients => write!(f, "{rule} on the mean gradient, ")?,
+        }
+        write!(f, "{} on the wire", name(*wire))
+    }
+}
+
+fn name(value: impl ValueEnum) -> String {
+    value.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+}
+
+/// What is exchanged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ModeName {
+    /// Weights, at the end of each round
+    Local,
+    /// Gradients, in each step
+    Gradients,
+}
+
+impl From<ModeName> for Mode {
+    fn from(mode: ModeName) -> Self {
+        match mode {
+            ModeName::Local => Self::Local,
+            ModeName::Gradients => Self::Gradients,
+        }
+    }
+}
+
+/// The outer step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OuterName {
+    /// Lookahead's own; with alpha = 1 the mean itself (Local SGD)
+    Interpolation,
+    /// SGD with momentum
+    HeavyBall,
+    /// DiLoCo's
+    Nesterov,
+    /// SlowMo's
+    SlowMo,
+}
+
+/// The format of what is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum WireName {
+    F32,
+    Bf16,
+    F16,
+    /// With a scale for 128 values, and what is lost kept and sent later
+    Int8,
+}
+
+impl From<WireName> for Wire {
+    fn from(wire: WireName) -> Self {
+        match wire {
+            WireName::F32 => Self::F32,
+            WireName::Bf16 => Self::Bf16,
+            WireName::F16 => Self::F16,
+            WireName::Int8 => Self::Int8,
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Trains a digit classifier on several workers, with local steps or with gradients exchanged.
+
+mod arguments;
+mod digits;
+mod table;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use lookahead_mpi::{
+    Error, Outcome, Workers,
+    mpi::{self, topology::SimpleCommunicator, traits::Communicator},
+};
+use lookahead_wgpu::{
+    Lookahead, Optimizer,
+    gpu::Gpu,
+    outer::{HeavyBall, Interpolation, Nesterov, SlowMo},
+};
+use train::{data::DataError, device::ModelError};
+
+use arguments::{Arguments, OuterName};
+use digits::Digits;
+use table::{Row, Table};
+
+/// What can go wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    #[error(transparent)]
+    Workers(#[from] Error),
+    #[error(transparent)]
+    Optimizer(#[from] lookahead_wgpu::Error),
+    #[error(transparent)]
+    Data(#[from] DataError),
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    #[error("{ranks} ranks have no image each: the digits have {images} to train on; start fewer")]
+    TooMany { ranks: usize, images: usize },
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let Some(universe) = mpi::initialize() else {
+        eprintln!("error: MPI has begun already");
+        return ExitCode::FAILURE;
+    };
+    let world = universe.world();
+    match run(&arguments, world) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error on rank {}: {error}", universe.world().rank());
+            // The others may wait for this one.
+            universe.world().abort(1)
+        }
+    }
+}
+
+fn run(arguments: &Arguments, world: SimpleCommunicator) -> Result<(), TrainError> {
+    let (rank, ranks) = (world.rank() as usize, world.size() as usize);
+    let gpu = Gpu::open_blocking(arguments.adapter.as_deref())?;
+    let mut optimizer = optimizer(arguments, &gpu)?;
+    digits::upload_first_weights(&mut optimizer, arguments.seed)?;
+    let builder = Workers::builder(world).period(arguments.period).mode(arguments.mode.into());
+    let mut workers = builder.wire(arguments.wire.into()).build(&mut optimizer, &gpu.device, &gpu.queue)?;
+    let mut digits = Digits::new(&gpu, &optimizer, arguments, rank, ranks)?;
+    let mut table = Table::new(rank == 0 && !arguments.json);
+    table.begin(&format!("{ranks} ranks on {}, {arguments}", gpu.label()));
+    if let Some(folder) = &arguments.checkpoint
+        && let Some(restored) = workers.restore(&mut optimizer, folder)?
+    {
+        table.say(&format!("from round {} of {} ranks", restored.round, restored.ranks));
+        restored.passed_over.iter().for_each(|problem| table.say(&format!("passed over {problem}")));
+    }
+    let total = u64::from(arguments.epochs) * digits.steps();
+    let mut begun = optimizer.steps();
+    while optimizer.steps() < total {
+        let before = optimizer.steps();
+        let encoder = digits.record(&gpu, before);
+        let mut report = workers.step(&mut optimizer, encoder)?;
+        let is_last = optimizer.steps() == total;
+        if report.is_none() && is_last {
+            report = Some(workers.round(&mut optimizer)?);
+        }
+        let Some(report) = report else { continue };
+        // A step that was discarded is not taken again with the same images: its gradient would be no better.
+        let is_stuck = optimizer.steps() == before && report.outcome != Outcome::Synchronised;
+        let is_told = arguments.tells(report.round) || is_last;
+        if is_told || is_stuck {
+            let loss = workers.mean(digits.loss(&gpu)?);
+            table.row(Row { report: report.clone(), loss, begun });
+            begun = optimizer.steps();
+        } else {
+            table.add(&report);
+        }
+        if is_stuck {
+            break;
+        }
+        if let Some(folder) = &arguments.checkpoint
+            && (is_last || is_told)
+        {
+            workers.save(&optimizer, folder)?;
+        }
+    }
+    let hash = workers.check(&optimizer)?;
+    let accuracy = digits.accuracy(&gpu)?;
+    if rank == 0 {
+        table.end(arguments.json, ranks, accuracy, hash);
+    }
+    Ok(())
+}
+
+fn optimizer(arguments: &Arguments, gpu: &Gpu) -> Result<Optimizer, TrainError> {
+    let rate = arguments.lr.unwrap_or_else(|| arguments.rule.default_learning_rate());
+    let momentum = arguments.momentum;
+    let builder = Optimizer::builder(arguments.rule.rule(rate));
+    let builder = builder.lookahead(Lookahead::new(arguments.period, arguments.alpha));
+    let builder = match arguments.outer {
+        OuterName::Interpolation => builder.outer(Interpolation),
+        OuterName::HeavyBall => builder.outer(HeavyBall { momentum }),
+        OuterName::Nesterov => builder.outer(Nesterov { momentum }),
+        OuterName::SlowMo => builder.outer(SlowMo { momentum }),
+    };
+    let builder = digits::network()?
+        .parameters()
+        .iter()
+        .fold(builder, |builder, parameter| builder.tensor(&parameter.name, &parameter.shape));
+    Ok(builder.pipelines(&gpu.pipelines).build_blocking(&gpu.device, &gpu.queue)?)
+}
