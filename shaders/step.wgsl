@@ -37,7 +37,11 @@ fn la_step_at(at: u32) {
     // All but the last micro-batch only add their gradient to a plane.
     if la_does(LA_ACCUMULATE) {
         let at = la_plane(LA_ACCUMULATED_AT, i);
+#if variance_reduced
+        la_planes[at] = select(la_planes[at], vec4f(), la_does(LA_FRESH)) + la_given_gradient(i, place);
+#else
         la_planes[at] = select(la_planes[at], vec4f(), la_does(LA_FRESH)) + la_load_gradient(place);
+#end
         return;
     }
 #end

@@ -58,6 +58,10 @@ pub struct Twin {
     pub average: Vec<Vec<f64>>,
     /// The sum of the micro-batches' gradients so far.
     pub accumulated: Vec<Vec<f64>>,
+    /// The mini-batch's gradient at the slow weights, which the caller gives for variance reduction.
+    pub snapshot_gradients: Vec<Vec<f64>>,
+    /// The whole objective's gradient there.
+    pub full_gradients: Vec<Vec<f64>>,
     /// The adaptive alphas of the last sync: one, or one a tensor.
     pub alphas: Vec<Option<f64>>,
 }
@@ -91,7 +95,9 @@ impl Twin {
             fisher: zeros.clone(),
             curvature: zeros.clone(),
             average: weights.clone(),
-            accumulated: zeros,
+            accumulated: zeros.clone(),
+            snapshot_gradients: zeros.clone(),
+            full_gradients: zeros,
             alphas: vec![],
             weights,
         }
@@ -148,9 +154,9 @@ impl Twin {
     /// One call of the optimizer's `step`, at this learning rate.
     pub fn step(&mut self, gradients: &[Vec<f64>], learning_rate: f64) {
         let micro_batches = self.options.micro_batches();
-        let mut total = gradients.to_vec();
+        let mut total = self.reduced(gradients);
         if micro_batches > 1 {
-            for (sum, gradient) in self.accumulated.iter_mut().flatten().zip(gradients.iter().flatten()) {
+            for (sum, gradient) in self.accumulated.iter_mut().flatten().zip(total.iter().flatten()) {
                 *sum = if self.micro_batches == 0 { *gradient } else { *sum + gradient };
             }
             self.micro_batches += 1;
@@ -161,6 +167,18 @@ impl Twin {
             total.clone_from(&self.accumulated);
         }
         self.take_step(total, micro_batches, learning_rate);
+    }
+
+    /// The gradients, less those at the slow weights and with the full ones there.
+    fn reduced(&self, gradients: &[Vec<f64>]) -> Vec<Vec<f64>> {
+        let mut given = gradients.to_vec();
+        if self.options.variance_reduced {
+            let there = self.snapshot_gradients.iter().flatten().zip(self.full_gradients.iter().flatten());
+            for (gradient, (snapshot, full)) in given.iter_mut().flatten().zip(there) {
+                *gradient = *gradient - snapshot + full;
+            }
+        }
+        given
     }
 
     /// Takes a step with the sum of so many micro-batches' gradients.

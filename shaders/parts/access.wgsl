@@ -61,6 +61,10 @@ const LA_FISHER_AT = ${fisher_at}u;
 const LA_CURVATURE_AT = ${curvature_at}u;
 const LA_AVERAGE_AT = ${average_at}u;
 const LA_ACCUMULATED_AT = ${accumulated_at}u;
+#if variance_reduced
+const LA_SNAPSHOT_GRADIENTS_AT = ${snapshot_gradients_at}u;
+const LA_FULL_GRADIENTS_AT = ${full_gradients_at}u;
+#end
 
 fn la_plane(index: u32, i: u32) -> u32 {
     return index * la_window.stride + i;

@@ -82,6 +82,7 @@ const VALUES: &[&str] = &[
     "first_pass",
     "fisher",
     "fisher_at",
+    "full_gradients_at",
     "half_gradients",
     "half_weights",
     "lacks_hyper",
@@ -111,6 +112,7 @@ const VALUES: &[&str] = &[
     "several",
     "slots",
     "slow_bf16",
+    "snapshot_gradients_at",
     "swaps_slow",
     "table",
     "together",
@@ -122,6 +124,7 @@ const VALUES: &[&str] = &[
     "uses_bf16",
     "uses_f16",
     "values",
+    "variance_reduced",
     "vec4s",
 ];
 
@@ -301,6 +304,7 @@ impl Recipe<'_> {
                 ("row_means", self.centralises()),
                 ("values", self.asks_for_places()),
                 ("average", planes.average),
+                ("variance_reduced", planes.reduced),
             ])
             .values(self.plane_values())
             .values([("vec4s", self.shape.vec4s), ("pairs", self.shape.pairs)])
@@ -314,7 +318,7 @@ impl Recipe<'_> {
     }
 
     /// Where the planes are.
-    fn plane_values(&self) -> [(&'static str, u32); 8] {
+    fn plane_values(&self) -> [(&'static str, u32); 10] {
         let planes = self.planes();
         [
             ("planes", planes.count()),
@@ -325,6 +329,8 @@ impl Recipe<'_> {
             ("curvature_at", planes.curvature_at().unwrap_or(0)),
             ("average_at", planes.average_at()),
             ("accumulated_at", planes.accumulated_at()),
+            ("snapshot_gradients_at", planes.snapshot_gradients_at()),
+            ("full_gradients_at", planes.full_gradients_at()),
         ]
         .map(|(name, value)| (name, value as u32))
     }

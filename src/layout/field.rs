@@ -25,6 +25,11 @@ pub enum Field<'a> {
     Average,
     /// The sum of the micro-batches' gradients so far.
     Accumulated,
+    /// The gradient of the step's mini-batch at the slow weights, which the caller wrote, for
+    /// [variance reduction](crate::variance_reduction).
+    SnapshotGradients,
+    /// The gradient of the whole objective at the slow weights, which the caller wrote, for the same.
+    FullGradients,
 }
 
 impl std::fmt::Display for Field<'_> {
@@ -42,6 +47,8 @@ impl std::fmt::Display for Field<'_> {
             Self::Curvature => f.write_str("curvature"),
             Self::Average => f.write_str("average"),
             Self::Accumulated => f.write_str("accumulated"),
+            Self::SnapshotGradients => f.write_str("snapshot_gradients"),
+            Self::FullGradients => f.write_str("full_gradients"),
         }
     }
 }
@@ -58,6 +65,8 @@ impl<'a> Field<'a> {
             ("curvature", _) => Self::Curvature,
             ("average", _) => Self::Average,
             ("accumulated", _) => Self::Accumulated,
+            ("snapshot_gradients", _) => Self::SnapshotGradients,
+            ("full_gradients", _) => Self::FullGradients,
             (_, Some(("state", slot))) => Self::State(slot),
             (_, Some(("slow_state", slot))) => Self::SlowState(slot),
             (_, Some(("outer", slot))) => Self::Outer(slot),

@@ -22,6 +22,8 @@ pub(crate) struct Planes {
     pub average: bool,
     /// The sum of the micro-batches' gradients so far.
     pub accumulated: bool,
+    /// The mini-batch's gradient at the slow weights and the full one there, which the caller writes.
+    pub reduced: bool,
     /// The slot that holds the second moment.
     moment: Option<usize>,
 }
@@ -42,6 +44,7 @@ impl Planes {
             given: curvature == Some(Curvature::Given),
             average: options.average.is_some(),
             accumulated: options.accumulate.is_some(),
+            reduced: options.variance_reduced && lookahead.is_some(),
             slots,
             moment,
         }
@@ -71,9 +74,17 @@ impl Planes {
         self.average_at() + usize::from(self.average)
     }
 
+    pub fn snapshot_gradients_at(&self) -> usize {
+        self.accumulated_at() + usize::from(self.accumulated)
+    }
+
+    pub fn full_gradients_at(&self) -> usize {
+        self.snapshot_gradients_at() + usize::from(self.reduced)
+    }
+
     /// How many there are.
     pub fn count(&self) -> usize {
-        self.accumulated_at() + usize::from(self.accumulated)
+        self.full_gradients_at() + usize::from(self.reduced)
     }
 
     /// The plane of the curvature, if there is one.
@@ -103,6 +114,8 @@ impl Planes {
             (self.given, Field::Curvature),
             (self.average, Field::Average),
             (self.accumulated, Field::Accumulated),
+            (self.reduced, Field::SnapshotGradients),
+            (self.reduced, Field::FullGradients),
         ];
         let others = others.into_iter().filter(|(there, _)| *there).map(|(_, field)| field);
         slots.chain(copies).chain(outer).chain(others).collect()

@@ -38,6 +38,22 @@ impl<E: Engine> Optimizer<E> {
         Ok(self.plan.group(group)?.cycle.position)
     }
 
+    /// Whether the slow weights are others than at the last step, so that with
+    /// [variance reduction](crate::variance_reduction) the gradient of the whole objective is to be written anew into
+    /// [`full_gradients`](Self::full_gradients) before the next one: at the start of training, after a sync of any group (its
+    /// tensors are a part of the weights at which all gradients are taken), and after
+    /// [`init_synced`](Self::init_synced). False between the micro-batches of a step.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoLookahead`]; [`Error::Guarded`] where a guard may have skipped steps: there a group's position in
+    /// [`counters`](Self::counters) is 0 at the start of its cycle.
+    pub fn full_gradients_due(&self) -> Result<bool, Error> {
+        self.plan.check_lookahead()?;
+        self.check_unguarded("full_gradients_due")?;
+        Ok(self.plan.state.slow_weights_moved && self.plan.state.accumulated == 0)
+    }
+
     /// Refuses what a guard cannot follow: with the policy reset, or with an adaptive alpha whose gradient is taken
     /// at theta_k, the counts that the host tells it go in cycles, and must go in the GPU's.
     fn check_lockstep(&self, group: &str, call: &'static str) -> Result<(), Error> {

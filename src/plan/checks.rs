@@ -7,6 +7,7 @@ use crate::{
         lookahead::Lookahead,
         options::Options,
         shape::Shape,
+        variance_reduction,
     },
     error::Error,
     kernels::{
@@ -37,6 +38,7 @@ pub(super) fn check_options(
     if lookahead.is_none() {
         check_alone(options)?;
     }
+    variance_reduction::check(options)?;
     if let Some(adaptive) = options.adaptive {
         check_curvature(adaptive, groups)?;
     }
@@ -55,6 +57,7 @@ fn check_alone(options: &Options) -> Result<(), Error> {
         (options.adaptive.is_some(), "an adaptive alpha"),
         (options.slow_bf16, "`slow_bf16`"),
         (!options.outer.is_interpolation(), "an outer step"),
+        (options.variance_reduced, "variance reduction"),
     ];
     match all.into_iter().find(|(asked, _)| *asked) {
         Some((_, of)) => Err(Error::NoLookahead { of: of.to_owned() }),

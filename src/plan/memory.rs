@@ -28,6 +28,8 @@ pub struct Memory {
     pub average: u64,
     /// The sum of micro-batches' gradients.
     pub accumulated: u64,
+    /// The gradients at the slow weights, of the mini-batch and of the whole objective, for variance reduction.
+    pub variance_reduction: u64,
     /// The half-width copy of the weights.
     pub half_weights: u64,
     /// The control ring, the guard's tables, and what reductions need: not a multiple of the parameters, but for
@@ -53,6 +55,7 @@ impl Memory {
             + self.curvature
             + self.average
             + self.accumulated
+            + self.variance_reduction
             + self.half_weights
             + self.controls
     }
@@ -71,6 +74,7 @@ impl std::fmt::Display for Memory {
             ("curvature", self.curvature),
             ("average", self.average),
             ("accumulated", self.accumulated),
+            ("reduction", self.variance_reduction),
             ("half weights", self.half_weights),
             ("controls", self.controls),
         ];
@@ -119,6 +123,7 @@ impl Plan {
                 Field::Fisher | Field::Curvature => memory.curvature += bytes,
                 Field::Average => memory.average += bytes,
                 Field::Accumulated => memory.accumulated += bytes,
+                Field::SnapshotGradients | Field::FullGradients => memory.variance_reduction += bytes,
                 Field::Weights | Field::Gradients | Field::SlowWeights | Field::HalfWeights => {}
             }
         }

@@ -20,6 +20,7 @@ pub struct Traffic {
 /// What there is of one tensor, in bytes.
 struct Bytes {
     value: u64,
+    /// The gradient, and those that correct it.
     gradient: u64,
     slow: u64,
     /// Read and written.
@@ -55,7 +56,7 @@ impl Plan {
         let value = bytes(tensor.len, None);
         Bytes {
             value,
-            gradient: bytes(tensor.len, self.options.half_gradients),
+            gradient: bytes(tensor.len, self.options.half_gradients) + 2 * value * u64::from(planes.reduced),
             slow: bytes(tensor.len, self.options.slow_half()),
             state: 2 * value * planes.slots.len() as u64,
             moment: moments.iter().sum(),

@@ -9,6 +9,8 @@
 mod common;
 #[path = "../pairs/mod.rs"]
 mod pairs;
+#[path = "../golden/reduced/mod.rs"]
+mod regression;
 #[path = "../golden/mod.rs"]
 mod runs;
 
@@ -37,3 +39,4 @@ mod recording;
 mod several;
 mod transforms;
 mod twin;
+mod variance_reduction;

@@ -22,3 +22,4 @@ mod recording;
 mod rules;
 mod snapshots;
 mod translate;
+mod variance_reduction;
