@@ -47,11 +47,14 @@ fn la_step_at(at: u32) {
 #end
     let before = la_load_weights(place);
     var after = before;
-#if syncs_state
+#if anchored
+    la_take_anchor(i, before);
+#end
+#if moves_state
     la_load_state(i);
 #end
     if la_does(LA_UPDATE) {
-#if !syncs_state
+#if !moves_state
         la_load_state(i);
 #end
         let g = la_gradient(i, place);
@@ -77,7 +80,7 @@ fn la_step_at(at: u32) {
     }
 #end
     la_store_weights(place, after);
-#if syncs_state
+#if moves_state
     la_store_state(i);
 #else
     if la_does(LA_UPDATE) {

@@ -219,7 +219,7 @@ impl Twin {
     fn update(&mut self, total: Vec<Vec<f64>>, gradient_scale: f64, learning_rate: f64) {
         let weight_decay = self.rule.weight_decay();
         let decay = if let WeightDecay::Direction(factor) = weight_decay { factor } else { 0.0 };
-        let step = Step { count: self.cycle.count + 1, learning_rate, decay, trust: 1.0 };
+        let step = Step { count: self.cycle.count + 1, learning_rate, decay, trust: 1.0, anchor: 0.0 };
         let fisher = self.fisher_decay();
         let l2 = if let WeightDecay::L2(factor) = weight_decay { factor } else { 0.0 };
         let gradients = self.transformed(total, gradient_scale);
@@ -255,6 +255,7 @@ impl Twin {
                     _ => weight,
                 };
                 let state = &mut self.state[tensor][index];
+                step.anchor = self.slow_weights[tensor][index];
                 weights[index] = self.rule.update(&step, shrunk, decayed[index], state);
             }
         }
@@ -268,11 +269,12 @@ impl Twin {
         for tensor in 0..self.weights.len() {
             let alpha = found(&self.alphas, tensor);
             for index in 0..self.weights[tensor].len() {
-                let (phi, theta) = (self.slow_weights[tensor][index], self.weights[tensor][index]);
+                let (phi, weight) = (self.slow_weights[tensor][index], self.weights[tensor][index]);
+                let theta = self.rule.snapshot(weight, &mut self.state[tensor][index]);
                 let outer = &mut self.outer[tensor][index];
                 let synced = self.options.outer.step(phi, theta, alpha, learning_rate, outer);
                 self.slow_weights[tensor][index] = synced;
-                self.weights[tensor][index] = synced;
+                self.weights[tensor][index] = self.rule.shifted(weight, phi, synced);
             }
             let (state, slow) = (&mut self.state[tensor], &mut self.slow_state[tensor]);
             let (moments, slow_moments) = (&mut self.moments[tensor], &mut self.slow_moments[tensor]);

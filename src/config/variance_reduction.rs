@@ -16,6 +16,9 @@
 //! iterate, which is SVRG as it is run (its Option I), with `alpha < 1` Lookahead whose inner steps are SVRG's. The rule may be any; theory is
 //! of plain [`Sgd`](crate::rules::Sgd). k is the number of steps of an epoch, one to five times n over the size of a mini-batch.
 //!
+//! [`Katyusha`](crate::rules::Katyusha) accelerates it, by a pull-back towards the snapshot at every step. There the
+//! weights that the caller sees are not the slow ones after a sync either: take gradients where they are, as ever.
+//!
 //! # What the caller does
 //!
 //! With [`Builder::variance_reduced`](crate::Builder::variance_reduced) there are two more planes of f32 beside the rule's

@@ -78,6 +78,16 @@ pub fn check(rule: &dyn Rule) -> Result<(), Error> {
     if rule.trust().is_some() {
         text.check_signature("measure", &weights, "vec4f")?;
     }
+    if rule.anchored() {
+        if rule.trust().is_some() || rule.factored(1).is_some() {
+            let problem =
+                "reads the slow weights and has a trust ratio or a second moment of the driver's; take one";
+            return Err(broken(problem.to_owned()));
+        }
+        text.check_signature("snapshot", &[], "vec4f")?;
+        let moved = [("w", "vec4f"), ("before", "vec4f"), ("after", "vec4f")];
+        text.check_signature("shifted", &moved, "vec4f")?;
+    }
     text.check_slots("state", slots.len())?;
     #[cfg(feature = "validate")]
     super::validate::check(rule)?;

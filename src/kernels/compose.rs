@@ -67,6 +67,7 @@ const VALUES: &[&str] = &[
     "adaptive",
     "aligned",
     "alpha_by_tensor",
+    "anchored",
     "average",
     "average_at",
     "concludes",
@@ -95,6 +96,7 @@ const VALUES: &[&str] = &[
     "long_rows",
     "lookahead",
     "measure_stores",
+    "moves_state",
     "outer_at",
     "outer_slots",
     "owned",
@@ -351,17 +353,20 @@ impl Recipe<'_> {
     }
 
     /// What Lookahead does, and where its alpha is from.
-    fn lookahead_flags(&self) -> [(&'static str, bool); 9] {
+    fn lookahead_flags(&self) -> [(&'static str, bool); 11] {
         let planes = self.planes();
         let policy = self.lookahead.map(|lookahead| lookahead.policy);
         let (interpolates, resets) =
             (policy == Some(StatePolicy::Interpolate), policy == Some(StatePolicy::Reset));
+        let syncs_state = !planes.slots.is_empty() && (interpolates || resets);
         let adaptive = self.options.adaptive.filter(|_| self.lookahead.is_some());
         let curvature = adaptive.map(|adaptive| adaptive.curvature);
         [
             ("lookahead", self.lookahead.is_some()),
             ("interpolates", interpolates),
-            ("syncs_state", !planes.slots.is_empty() && (interpolates || resets)),
+            ("syncs_state", syncs_state),
+            ("anchored", self.rule.anchored()),
+            ("moves_state", syncs_state || self.rule.anchored()),
             ("fisher", planes.fisher),
             ("resets_fisher", planes.fisher && resets),
             ("adaptive", adaptive.is_some()),
@@ -467,10 +472,12 @@ pub fn all(rule: &dyn Rule, options: &Options, shape: Shape) -> Vec<Source> {
     use StatePolicy::{Interpolate, Maintain, Reset};
     let lookaheads = [None, Some(Maintain), Some(Interpolate), Some(Reset)]
         .map(|policy| policy.map(|policy| Lookahead::default().policy(policy)));
+    // All that can be around a rule that reads the slow weights.
+    let lookaheads = if rule.anchored() { lookaheads[1..2].to_vec() } else { lookaheads.to_vec() };
     let recipes = Access::all().flat_map(|access| {
         let recipe =
             move |lookahead| Recipe { rule, lookahead, options, access, shape, tensors: Tensors::default() };
-        lookaheads.each_ref().map(|lookahead| recipe(lookahead.as_ref()))
+        lookaheads.iter().map(move |lookahead| recipe(lookahead.as_ref()))
     });
     recipes.flat_map(|recipe| recipe.sources()).collect()
 }

@@ -28,7 +28,8 @@ impl<E: Engine> Optimizer<E> {
     }
 
     /// Steps of a group since its last sync, from 0 to k - 1 (to k with an adaptive alpha whose gradient is
-    /// taken at theta_k). At 0 fast and slow weights are equal, but for the rounding of bf16.
+    /// taken at theta_k). At 0 fast and slow weights are equal, but for the rounding of bf16
+    /// and for a rule that is [anchored](crate::Rule::anchored).
     ///
     /// # Errors
     ///

@@ -4,7 +4,7 @@ use super::group::GroupState;
 use crate::{
     config::{
         alpha::{AdaptiveAlpha, Curvature},
-        lookahead::Lookahead,
+        lookahead::{Lookahead, StatePolicy},
         options::Options,
         shape::Shape,
         variance_reduction,
@@ -39,6 +39,7 @@ pub(super) fn check_options(
         check_alone(options)?;
     }
     variance_reduction::check(options)?;
+    groups.iter().try_for_each(|group| check_anchored(group, options))?;
     if let Some(adaptive) = options.adaptive {
         check_curvature(adaptive, groups)?;
     }
@@ -65,6 +66,28 @@ fn check_alone(options: &Options) -> Result<(), Error> {
     }
 }
 
+/// Refuses what a rule does not go with whose steps read the slow weights.
+fn check_anchored(group: &GroupState, options: &Options) -> Result<(), Error> {
+    if !group.rule.anchored() {
+        return Ok(());
+    }
+    let rule = group.rule.name().to_owned();
+    let Some(lookahead) = group.lookahead else {
+        return Err(Error::NoLookahead {
+            of: format!("the rule `{rule}`, whose steps read the slow weights,"),
+        });
+    };
+    let problem = if lookahead.policy != StatePolicy::Maintain {
+        format!("goes on over a sync with its state, and the policy is {:?}; take Maintain", lookahead.policy)
+    } else if options.adaptive.is_some() {
+        "says itself what the slow weights move towards, of which no adaptive alpha is known; leave it out"
+            .to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(Error::Rule { rule, problem })
+}
+
 /// Refuses a curvature that is a rule's second moment, of a rule that keeps none.
 fn check_curvature(adaptive: AdaptiveAlpha, groups: &[GroupState]) -> Result<(), Error> {
     let is_moment = matches!(adaptive.curvature, Curvature::Raw | Curvature::Root);
@@ -84,6 +107,7 @@ fn check_curvature(adaptive: AdaptiveAlpha, groups: &[GroupState]) -> Result<(),
 fn check_tries(groups: &[GroupState]) -> Result<(), Error> {
     let kept = |rule: &dyn Rule| match rule.trust() {
         Some(trust) if trust.measure_stores => Some("moves its state on before the trust ratio is known"),
+        _ if rule.anchored() => Some("reads the slow weights, which are not there when updates are tried"),
         _ if rule.factored(1).is_some() => {
             Some("has second moments that the driver moves on before the update")
         }

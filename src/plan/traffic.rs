@@ -82,6 +82,7 @@ impl Plan {
         2 * of.value
             + total
             + of.state
+            + of.slow * u64::from(group.rule.anchored())
             + others * (of.gradient + 2 * accumulated)
             + (has(Measure::Norm) + has(Measure::Rows)) * total
             + has(Measure::Trust) * (of.value + total + (of.state / 2) * (1 + stored))
@@ -101,7 +102,8 @@ impl Plan {
         let state = if lookahead.policy.keeps_slow_state() { of.state + 4 * of.moment } else { 0 };
         // Weights, slow weights, gradient and curvature are read, then the sync reads and writes the weights.
         let alpha = of.value + of.slow + of.gradient + of.value + 2 * of.value;
-        2 * of.slow
+        // The step of a rule that is anchored has read the slow weights already.
+        (2 - u64::from(group.rule.anchored())) * of.slow
             + state
             + 2 * of.value * group.planes.outer.len() as u64
             + self.takes(tensor.group, Measure::Alpha) * alpha

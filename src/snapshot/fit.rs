@@ -207,16 +207,14 @@ impl<E: Engine> Optimizer<E> {
             groups: groups.iter().map(|group| (group.cycle.count, group.cycle.position)).collect(),
             cycles,
         };
-        let schedule = snapshot.schedule.clone().filter(|_| !options.keep_settings);
         let begins = |group: &GroupFit| group.cycle.position == 0 && !group.frozen;
-        let slow_weights_moved = differences.begins_reduction || groups.iter().any(begins);
         Ok(Fit {
+            slow_weights_moved: differences.begins_reduction || groups.iter().any(begins),
             tensors,
             groups,
             guard: guard_state,
             accumulated: snapshot.accumulated,
-            slow_weights_moved,
-            schedule,
+            schedule: snapshot.schedule.clone().filter(|_| !options.keep_settings),
         })
     }
 
@@ -301,13 +299,7 @@ impl<E: Engine> Optimizer<E> {
             }
             _ => {}
         }
-        if differences.begins_reduction && !snapshot.tensors.is_empty() {
-            findings.differs(Change::BeginVarianceReduction, || "it has no full gradients".to_owned());
-        }
-        if has_full && !self.plan.options.variance_reduced {
-            let differ = || "it has full gradients, and variance is not reduced here".to_owned();
-            findings.differs(Change::EndVarianceReduction, differ);
-        }
+        self.reduction_differs(snapshot, has_full, findings);
         self.loss_scaling_differs(snapshot, &mut differences, findings);
         differences
     }
@@ -323,6 +315,20 @@ impl<E: Engine> Optimizer<E> {
             if !self.plan.options.outer.is_interpolation() {
                 findings.differs(Change::BeginOuter, differ);
             }
+        }
+    }
+
+    /// `has`: the snapshot has full gradients.
+    fn reduction_differs(&self, snapshot: &Snapshot, has: bool, findings: &mut Findings<'_>) {
+        match (has, self.plan.options.variance_reduced) {
+            (false, true) if !snapshot.tensors.is_empty() => {
+                findings.differs(Change::BeginVarianceReduction, || "it has no full gradients".to_owned());
+            }
+            (true, false) => {
+                let differ = || "it has full gradients, and variance is not reduced here".to_owned();
+                findings.differs(Change::EndVarianceReduction, differ);
+            }
+            _ => {}
         }
     }
 

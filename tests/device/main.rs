@@ -28,6 +28,7 @@ mod golden;
 mod groups;
 mod guard;
 mod half;
+mod katyusha;
 mod limits;
 mod lookahead;
 mod lost;

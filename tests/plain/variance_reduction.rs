@@ -1,9 +1,10 @@
 //! Variance reduction, as far as no device is needed: what goes with it, when the full gradient is due, what it takes.
 
 use lookahead_wgpu::{
-    Accumulation, Builder, Error, Field, Group, Guard, Limits, Lookahead, LossScale, Optimizer, Options,
-    kernels::{Access, Recipe, Tensors},
-    rules::Sgd,
+    Accumulation, AdaptiveAlpha, Builder, Error, Field, Group, Guard, Limits, Lookahead, LossScale,
+    Optimizer, Options, Rule, StatePolicy,
+    kernels::{self, Access, Recipe, Tensors},
+    rules::{Katyusha, Sgd, Slot, Step},
     wgpu::{CommandEncoder, Device, DeviceDescriptor, Queue},
 };
 
@@ -158,4 +159,79 @@ fn only_kernels_that_take_gradients_have_it() {
     for entry in ["la_step", "la_partial"] {
         assert!(of(entry).contains("la_planes[la_plane(LA_FULL_GRADIENTS_AT, i)]"), "{entry}");
     }
+}
+
+/// A rule whose steps read the slow weights needs them, and says itself what a sync does.
+#[test]
+fn what_katyusha_goes_with() {
+    let katyusha = || Optimizer::builder(Katyusha::new(0.1)).tensor("w", &[3]);
+    let refused = |builder: Builder| builder.plan(&Limits::default()).map(drop).unwrap_err();
+    let told = |error: Error, word: &str| assert!(error.to_string().contains(word), "{error}");
+    let alone = refused(katyusha());
+    assert!(matches!(alone, Error::NoLookahead { .. }), "{alone:?}");
+    told(alone, "the rule `katyusha`");
+    for policy in [StatePolicy::Interpolate, StatePolicy::Reset] {
+        told(refused(katyusha().lookahead(Lookahead::new(5, 1.0).policy(policy))), "take Maintain");
+    }
+    let around = || katyusha().lookahead(Lookahead::new(5, 1.0));
+    told(refused(around().adaptive(AdaptiveAlpha::new(0.1))), "no adaptive alpha");
+    told(refused(around().guard(Guard::default().check_updates())), "leave `check_updates` out");
+    for (rule, told_of) in [
+        (Katyusha::new(0.1).tau1(0.0), "tau1 = 0"),
+        (Katyusha::new(0.1).tau1(0.7).tau2(0.4), "tau2 = 0.4"),
+        (Katyusha::new(0.1).sigma(-1.0), "sigma = -1"),
+    ] {
+        let builder = Optimizer::builder(rule).lookahead(Lookahead::new(5, 1.0)).tensor("w", &[3]);
+        told(refused(builder), told_of);
+    }
+    let plan = around().variance_reduced().plan(&Limits::default()).unwrap();
+    // Weights and three slots are read and written, three gradients and the slow weights are read.
+    assert_eq!(plan.traffic().step, 3 * 4 * (2 + 6 + 3 + 1));
+    assert_eq!(plan.traffic().sync, 3 * 4);
+}
+
+/// A rule of a user's that lacks what a sync calls.
+#[derive(Debug)]
+struct Unfinished(&'static str);
+
+impl Rule for Unfinished {
+    fn name(&self) -> &str {
+        "unfinished"
+    }
+    fn wgsl(&self) -> &str {
+        self.0
+    }
+    fn slots(&self) -> Vec<Slot> {
+        vec![]
+    }
+    fn learning_rate(&self) -> f64 {
+        0.1
+    }
+    fn hyper(&self, _: u64, _: &mut Vec<f32>) {}
+    fn update(&self, step: &Step, weight: f64, gradient: f64, _: &mut [f64]) -> f64 {
+        weight - step.learning_rate * gradient + step.anchor
+    }
+    fn anchored(&self) -> bool {
+        true
+    }
+    fn check(&self) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+#[test]
+fn an_anchored_rule_of_ones_own() {
+    const UPDATE: &str =
+        "fn update(w: vec4f, g: vec4f) -> vec4f { return w - control.lr * g + la_anchor; }\n";
+    const SNAPSHOT: &str = "fn snapshot() -> vec4f { return la_anchor; }\n";
+    const SHIFTED: &str = "fn shifted(w: vec4f, before: vec4f, after: vec4f) -> vec4f { return after; }\n";
+    let check = |parts: &[&str]| kernels::check(&Unfinished(parts.concat().leak()));
+    check(&[UPDATE, SNAPSHOT, SHIFTED]).unwrap();
+    let lacking = check(&[UPDATE, SHIFTED]).unwrap_err().to_string();
+    assert!(lacking.contains("has no `fn snapshot() -> vec4f` in its WGSL"), "{lacking}");
+    let lacking = check(&[UPDATE, SNAPSHOT]).unwrap_err().to_string();
+    assert!(
+        lacking.contains("has no `fn shifted(w: vec4f, before: vec4f, after: vec4f) -> vec4f`"),
+        "{lacking}"
+    );
 }

@@ -17,7 +17,8 @@ is one pass over the mini-batches.
 
 RUST_LOG=debug shows what wgpu does.";
 
-/// Distance to the minimum of a logistic regression by passes over the data: SGD, Lookahead, SVRG, and Lookahead over SVRG.
+/// Distance to the minimum of a logistic regression by passes over the data: SGD, Lookahead, SVRG, Lookahead over
+/// SVRG, and Katyusha.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "logistic", after_help = EXAMPLES)]
 pub struct Arguments {

@@ -1,4 +1,4 @@
-//! Variance reduction on the GPU: SGD, Lookahead and SVRG, one within the other, on a logistic regression whose minimum is
+//! Variance reduction on the GPU: SGD, Lookahead, SVRG and Katyusha on a logistic regression whose minimum is
 //! known.
 
 pub mod arguments;

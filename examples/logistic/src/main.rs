@@ -1,4 +1,4 @@
-//! Variance reduction on the GPU: SGD, Lookahead and SVRG, one within the other, on a logistic regression.
+//! Variance reduction on the GPU: SGD, Lookahead, SVRG and Katyusha on a logistic regression.
 //!
 //! ```text
 //! cargo run --release -p logistic

@@ -1,6 +1,9 @@
 //! The methods that are compared.
 
-use lookahead_wgpu::{Builder, Lookahead, Optimizer, rules::Sgd};
+use lookahead_wgpu::{
+    Builder, Lookahead, Optimizer,
+    rules::{Katyusha, Sgd},
+};
 use theory::plot::Colour;
 
 /// A method.
@@ -10,10 +13,12 @@ pub enum Method {
     Lookahead,
     Svrg,
     LookaheadOverSvrg,
+    Katyusha,
 }
 
 impl Method {
-    pub const ALL: [Self; 4] = [Self::Sgd, Self::Lookahead, Self::Svrg, Self::LookaheadOverSvrg];
+    pub const ALL: [Self; 5] =
+        [Self::Sgd, Self::Lookahead, Self::Svrg, Self::LookaheadOverSvrg, Self::Katyusha];
 
     /// In figure and table.
     pub fn name(self) -> &'static str {
@@ -22,6 +27,7 @@ impl Method {
             Self::Lookahead => "Lookahead(SGD)",
             Self::Svrg => "SVRG",
             Self::LookaheadOverSvrg => "Lookahead(SVRG)",
+            Self::Katyusha => "Katyusha",
         }
     }
 
@@ -31,6 +37,7 @@ impl Method {
             Self::Lookahead => Colour::Lookahead,
             Self::Svrg => Colour::Second,
             Self::LookaheadOverSvrg => Colour::Fast,
+            Self::Katyusha => Colour::Third,
         }
     }
 
@@ -39,17 +46,22 @@ impl Method {
         match self {
             Self::Sgd => 1,
             Self::Lookahead => 5,
-            Self::Svrg | Self::LookaheadOverSvrg => steps,
+            Self::Svrg | Self::LookaheadOverSvrg | Self::Katyusha => steps,
         }
     }
 
-    /// The optimizer, at this learning rate.
-    pub fn builder(self, rate: f64, k: u32) -> Builder {
+    /// The optimizer, at this learning rate, on a loss of this strong convexity.
+    pub fn builder(self, rate: f64, sigma: f64, k: u32) -> Builder {
+        if self == Self::Katyusha {
+            // The paper's constants, of the smoothness 1/(3 rate).
+            let rule = Katyusha::of((3.0 * rate).recip(), sigma, k);
+            return Optimizer::builder(rule).lookahead(Lookahead::new(k, 1.0)).variance_reduced();
+        }
         let builder = Optimizer::builder(Sgd::new(rate));
         match self {
             Self::Sgd => builder,
             Self::Lookahead => builder.lookahead(Lookahead::new(k, 0.5)),
-            Self::Svrg => builder.lookahead(Lookahead::new(k, 1.0)).variance_reduced(),
+            Self::Svrg | Self::Katyusha => builder.lookahead(Lookahead::new(k, 1.0)).variance_reduced(),
             Self::LookaheadOverSvrg => builder.lookahead(Lookahead::new(k, 0.5)).variance_reduced(),
         }
     }

@@ -56,7 +56,7 @@ pub fn run(
     let Settings { passes, batch, rate, lambda, .. } = *settings;
     let gradients = Gradients::new(gpu, data, &settings.batches(data), batch, lambda);
     let (steps, samples) = (settings.steps(data), data.samples() as f64);
-    let builder = method.builder(rate, method.k(steps)).tensor(TENSOR, &[FEATURES]);
+    let builder = method.builder(rate, lambda, method.k(steps)).tensor(TENSOR, &[FEATURES]);
     let mut optimizer = builder.pipelines(&gpu.pipelines).build_blocking(&gpu.device, &gpu.queue)?;
     let weights = optimizer.weights(TENSOR)?;
     let mut each = vec![gradients.at(gpu, false, &weights, &optimizer.gradients(TENSOR)?)];
@@ -94,7 +94,9 @@ fn point(
     optimizer: &Optimizer,
     minimum: &[f64; FEATURES],
 ) -> Result<Point, Error> {
-    let weights = optimizer.download_blocking(Field::Weights, TENSOR)?;
+    // Katyusha's result are the slow weights, which others' are, too, at the end of a cycle.
+    let field = if method == Method::Sgd { Field::Weights } else { Field::SlowWeights };
+    let weights = optimizer.download_blocking(field, TENSOR)?;
     let squares = weights.iter().zip(minimum).map(|(w, least)| (f64::from(*w) - least).powi(2));
     let least: f64 = minimum.iter().map(|value| value * value).sum();
     Ok(Point { method: method.name(), passes, distance: (squares.sum::<f64>() / least).sqrt() })

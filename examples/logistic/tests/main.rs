@@ -56,10 +56,11 @@ fn methods_that_reduce_variance_converge() {
     let data = Data::read().unwrap();
     let least = minimum(&data, SETTINGS.lambda);
     let last = |method| run(gpu(), &data, &least, &SETTINGS, method).unwrap().pop().unwrap();
-    let [sgd, lookahead, svrg, over] = Method::ALL.map(last);
+    let [sgd, lookahead, svrg, over, katyusha] = Method::ALL.map(last);
     assert!(sgd.distance > 5e-3 && lookahead.distance > 1e-3, "{sgd:?} {lookahead:?}");
-    assert!(svrg.distance < 1e-4 && over.distance < 0.1, "{svrg:?} {over:?}");
-    for point in [sgd, lookahead, svrg, over] {
+    assert!(svrg.distance < 1e-3 && katyusha.distance < 1e-3, "{svrg:?} {katyusha:?}");
+    assert!(over.distance < 0.1, "{over:?}");
+    for point in [sgd, lookahead, svrg, over, katyusha] {
         assert!((27.0..=33.0).contains(&point.passes), "{point:?}");
     }
 }

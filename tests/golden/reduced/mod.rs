@@ -1,7 +1,10 @@
 //! Logistic regression with an L2 term on scikit-learn's breast-cancer data, and trajectories on it in f64 of which
 //! `reduced.py` says what they are.
 
-use lookahead_wgpu::{Builder, Lookahead, Optimizer, rules::Sgd};
+use lookahead_wgpu::{
+    Builder, Lookahead, Optimizer,
+    rules::{Katyusha, Sgd},
+};
 use rand::{RngExt, SeedableRng};
 use serde::Deserialize;
 
@@ -86,6 +89,8 @@ pub struct Run {
     pub name: String,
     /// None for plain descent.
     alpha: Option<f64>,
+    /// tau1, tau2 and sigma; plain descent within the cycles where it is not there.
+    katyusha: Option<[f64; 3]>,
     /// The weights after so many steps.
     pub x: Vec<(usize, Vec<f64>)>,
 }
@@ -99,7 +104,12 @@ impl Recorded {
 impl Run {
     /// The optimizer of a run.
     pub fn builder(&self, recorded: &Recorded) -> Builder {
-        let builder = Optimizer::builder(Sgd::new(recorded.rate));
+        let builder = match self.katyusha {
+            Some([tau1, tau2, sigma]) => {
+                Optimizer::builder(Katyusha::new(recorded.rate).tau1(tau1).tau2(tau2).sigma(sigma))
+            }
+            None => Optimizer::builder(Sgd::new(recorded.rate)),
+        };
         match self.alpha {
             Some(alpha) => builder.lookahead(Lookahead::new(recorded.k, alpha)).variance_reduced(),
             None => builder,

@@ -1,4 +1,4 @@
-"""Trajectories of SVRG, of Lookahead over it and of plain descent in f64, from the papers' formulas: reduced.json.
+"""Trajectories of SVRG, of Lookahead over it, of Katyusha and of plain descent in f64, from the papers' formulas: reduced.json.
 
     python3 tests/golden/reduced/reduced.py
 
@@ -7,7 +7,8 @@ feature with mean 0 and variance 1, and a feature that is 1:
 
     f(w) = 1/n sum_i log(1 + exp(-y_i x_i w)) + lambda/2 |w|^2
 
-SVRG is Johnson and Zhang's (2013), Option I, with mini-batches: g = g_i(w) - g_i(w~) + mu.
+SVRG is Johnson and Zhang's (2013), Option I, with mini-batches: g = g_i(w) - g_i(w~) + mu. Katyusha is Allen-Zhu's (2017),
+Algorithm 1 with psi = 0 and Option II; what is kept of it is the next x, at which the caller takes gradients.
 """
 
 import json
@@ -66,6 +67,23 @@ def svrg(batches, alpha):
         yield w
 
 
+def katyusha(batches, tau1, tau2, sigma):
+    snapshot = y = z = np.zeros(X.shape[1])
+    alpha = RATE / tau1
+    for t, batch in enumerate(batches):
+        if t % K == 0:
+            mu, ys = full(snapshot), []
+        x = tau1 * z + tau2 * snapshot + (1 - tau1 - tau2) * y
+        g = mu + gradient(x, batch) - gradient(snapshot, batch)
+        before, z = z, z - alpha * g
+        y = x + tau1 * (z - before)
+        ys.append(y)
+        if t % K == K - 1:
+            weights = (1 + alpha * sigma) ** np.arange(K)
+            snapshot = weights @ np.array(ys) / weights.sum()
+        yield tau1 * z + tau2 * snapshot + (1 - tau1 - tau2) * y
+
+
 def kept(trajectory):
     """Every tenth step, and those around a sync."""
     rows = [[t, [float(f"{value:.12g}") for value in w]] for t, w in enumerate(trajectory, 1)]
@@ -77,6 +95,8 @@ runs = [
     {"name": "descent", "alpha": None, "x": kept(descent(batches))},
     {"name": "svrg", "alpha": 1.0, "x": kept(svrg(batches, 1.0))},
     {"name": "lookahead over svrg", "alpha": 0.5, "x": kept(svrg(batches, 0.5))},
+    {"name": "katyusha", "alpha": 1.0, "katyusha": [0.3, 0.4, 2.0], "x": kept(katyusha(batches, 0.3, 0.4, 2.0))},
+    {"name": "katyusha of the paper", "alpha": 1.0, "katyusha": [0.5, 0.5, LAMBDA], "x": kept(katyusha(batches, 0.5, 0.5, LAMBDA))},
 ]
 recorded = {
     "lambda": LAMBDA,
