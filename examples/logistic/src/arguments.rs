@@ -23,7 +23,7 @@ RUST_LOG=debug shows what wgpu does.";
 #[command(name = "logistic", after_help = EXAMPLES)]
 pub struct Arguments {
     /// Passes over the data
-    #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, default_value_t = 150, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub passes: u32,
     /// Samples of a mini-batch
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=569))]
