@@ -37,17 +37,24 @@ fn la_step_at(at: u32) {
     // All but the last micro-batch only add their gradient to a plane.
     if la_does(LA_ACCUMULATE) {
         let at = la_plane(LA_ACCUMULATED_AT, i);
+#if variance_reduced
+        la_planes[at] = select(la_planes[at], vec4f(), la_does(LA_FRESH)) + la_given_gradient(i, place);
+#else
         la_planes[at] = select(la_planes[at], vec4f(), la_does(LA_FRESH)) + la_load_gradient(place);
+#end
         return;
     }
 #end
     let before = la_load_weights(place);
     var after = before;
-#if syncs_state
+#if anchored
+    la_take_anchor(i, before);
+#end
+#if moves_state
     la_load_state(i);
 #end
     if la_does(LA_UPDATE) {
-#if !syncs_state
+#if !moves_state
         la_load_state(i);
 #end
         let g = la_gradient(i, place);
@@ -77,7 +84,7 @@ fn la_step_at(at: u32) {
     }
 #end
     la_store_weights(place, after);
-#if syncs_state
+#if moves_state
     la_store_state(i);
 #else
     if la_does(LA_UPDATE) {

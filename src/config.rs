@@ -15,3 +15,4 @@ pub mod precision;
 pub(crate) mod schedule;
 pub(crate) mod shape;
 pub mod transform;
+pub mod variance_reduction;

@@ -41,6 +41,7 @@
 //! | f16 and bf16 without `shader-f16` | [`precision`] |
 //! | clipping, noise, and transformations of the gradient of your own | [`Clip`], [`transform`] |
 //! | accumulation over micro-batches | [`Accumulation`] |
+//! | variance reduction (SVRG), with the slow weights as its snapshot | [`variance_reduction`] |
 //! | the training state in files, and PyTorch's | [`checkpoint`], [`Snapshot`] |
 //! | weights and gradients in buffers of yours | [`Builder::borrowed`], [`Slice`] |
 //! | memory, bytes moved and limits, before there is a device | [`Builder::plan`], [`Plan`], [`Memory`], [`Traffic`] |
@@ -103,6 +104,7 @@ pub use config::{
     schedule::Schedule,
     shape::Shape,
     transform::{self, Transform},
+    variance_reduction,
 };
 pub use engine::{Engine, Usage};
 pub use error::{Error, check_hyperparameter};

@@ -25,6 +25,7 @@
 //! | [`Lamb`] | `d = trust (m^ / (sqrt(v^) + eps) + decay w)` | `exp_avg`, `exp_avg_sq` | 28 | in the direction | `optax.lamb` | [2020][lamb] |
 //! | [`AdaFactor`] | `d = scale g / sqrt(r c / mean(r)); r, c` the means of `g^2` by row and by column | none | 12 | decoupled | `optax.adafactor` | [2018][adafactor] |
 //! | [`AdaFactor`] with momentum | the mean of `lr d` for `lr d` | `exp_avg` | 20 | decoupled | the same | [2018][adafactor] |
+//! | [`Katyusha`] | `z <- z - lr/tau1 g; y <- w - lr g; w <- tau1 z + tau2 phi + (1 - tau1 - tau2) y`, phi the slow weights | `z`, `mean`, `mean_weight` | 40 | L2 | its paper | [2017][katyusha] |
 //!
 //! Bytes are what a step without a sync moves for each weight: the weight, read and written, its gradient,
 //! read, and the slots, read and written. The trust ratios of LARS and LAMB, AdaFactor's sums and the norms of
@@ -48,6 +49,7 @@
 //! [lars]: https://arxiv.org/abs/1708.03888
 //! [lamb]: https://arxiv.org/abs/1904.00962
 //! [adafactor]: https://arxiv.org/abs/1804.04235
+//! [katyusha]: https://arxiv.org/abs/1603.05953
 //!
 //! # A rule of one's own
 //!
@@ -65,6 +67,7 @@
 //! | `state[0]`, `state[1]`, ... | the slots, to be read and written, each a `vec4f` |
 //! | `trust` | the tensor's trust ratio, in `update` of a rule that has a [`Trust`] |
 //! | `la_trusted(v)` | `trust * v`, right where the ratio itself lies below f32's range, too |
+//! | `la_anchor` | the slow weights, in a rule that is [anchored](Rule::anchored) |
 //! | `la_is_nan(v)` | which of four values are NaN, a `vec4<bool>`; `v != v` may be optimised away |
 //! | `la_sign(v)`, `la_min(a, b)`, `la_max(a, b)`, `la_clamp(v, low, high)` | as WGSL's of `vec4f`, but a NaN stays one, as in PyTorch; WGSL leaves open what its own give |
 //!
@@ -95,10 +98,12 @@ pub use rule::{Factored, MAX_HYPER, MAX_SLOTS, Rule, SecondMoment, Slot, Step, T
 pub(crate) use rule::{check_learning_rate, maximum, minimum};
 pub use settings::Settings;
 
-/// Lists the rules: the file of each and its types. This line is all that a rule needs besides its two files.
+/// Lists the rules, those that read the slow weights first: the file of each and its types. This line is all that a rule needs besides its two files.
 macro_rules! rules {
-    ($($file:ident: $($rule:ident),+;)+) => {
+    (anchored $anchored_file:ident: $anchored:ident; $($file:ident: $($rule:ident),+;)+) => {
         $(mod $file; pub use $file::{$($rule),+};)+
+        mod $anchored_file;
+        pub use $anchored_file::$anchored;
 
         /// Every rule of this crate.
         ///
@@ -111,8 +116,11 @@ macro_rules! rules {
         /// ```
         pub static ALL: &[&Entry] = &[$($(&<$rule as Listed>::ENTRY),+),+];
 
-        /// The rule of [`ALL`] with this name and these settings, by serde: the fields of its type, each of which may be
-        /// left out where it has a default.
+        /// The rules of this crate whose steps read the slow weights, so that they need Lookahead around them.
+        pub static ANCHORED: &[&Entry] = &[&<$anchored as Listed>::ENTRY];
+
+        /// The rule of [`ALL`] or [`ANCHORED`] with this name and these settings, by serde: the fields of its type, each of
+        /// which may be left out where it has a default.
         ///
         /// ```
         /// # fn main() -> Result<(), serde_json::Error> {
@@ -130,6 +138,9 @@ macro_rules! rules {
             $($(if name == <$rule as Listed>::ENTRY.name {
                 return Ok(Box::new(<$rule as Deserialize>::deserialize(settings)?));
             })+)+
+            if name == <$anchored as Listed>::ENTRY.name {
+                return Ok(Box::new(<$anchored as Deserialize>::deserialize(settings)?));
+            }
             Err(de::Error::custom(unknown(name)))
         }
 
@@ -142,12 +153,17 @@ macro_rules! rules {
             $($(if let Some(rule) = any.downcast_ref::<$rule>() {
                 return Settings::of(<$rule as Listed>::ENTRY.name, rule);
             })+)+
+            if let Some(rule) = any.downcast_ref::<$anchored>() {
+                return Settings::of(<$anchored as Listed>::ENTRY.name, rule);
+            }
             None
         }
     };
 }
 
 rules! {
+    anchored
+    katyusha: Katyusha;
     sgd: Sgd;
     adagrad: Adagrad;
     rmsprop: RmsProp;
@@ -163,7 +179,7 @@ rules! {
     adafactor: AdaFactor;
 }
 
-/// The kinds of all rules: what differs in its WGSL, its slots or its name.
+/// The kinds of all rules of [`ALL`]: what differs in its WGSL, its slots or its name.
 pub fn kinds() -> impl Iterator<Item = &'static Kind> {
     ALL.iter().flat_map(|entry| entry.kinds)
 }
@@ -177,11 +193,11 @@ pub fn kind(name: &str) -> Option<&'static Kind> {
 /// they did.
 pub(crate) fn asks_count(rule: &str) -> bool {
     let has = |entry: &&&Entry| entry.kinds.iter().any(|kind| kind.name == rule);
-    ALL.iter().find(has).is_none_or(|entry| entry.asks_count)
+    ALL.iter().chain(ANCHORED).find(has).is_none_or(|entry| entry.asks_count)
 }
 
 fn unknown(name: &str) -> String {
-    let names: Vec<_> = ALL.iter().map(|entry| format!("`{}`", entry.name)).collect();
+    let names: Vec<_> = ALL.iter().chain(ANCHORED).map(|entry| format!("`{}`", entry.name)).collect();
     format!("there is no rule `{name}`; there are: {}", names.join(", "))
 }
 

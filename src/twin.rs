@@ -60,6 +60,10 @@ pub struct Twin {
     pub accumulated: Vec<Vec<f64>>,
     /// The mean of the weights that the tasks of a round have come to.
     pub task_mean: Vec<Vec<f64>>,
+    /// The mini-batch's gradient at the slow weights, which the caller gives for variance reduction.
+    pub snapshot_gradients: Vec<Vec<f64>>,
+    /// The whole objective's gradient there.
+    pub full_gradients: Vec<Vec<f64>>,
     /// The adaptive alphas of the last sync: one, or one a tensor.
     pub alphas: Vec<Option<f64>>,
 }
@@ -94,7 +98,9 @@ impl Twin {
             curvature: zeros.clone(),
             average: weights.clone(),
             accumulated: zeros.clone(),
-            task_mean: zeros,
+            task_mean: zeros.clone(),
+            snapshot_gradients: zeros.clone(),
+            full_gradients: zeros,
             alphas: vec![],
             weights,
         }
@@ -170,9 +176,9 @@ impl Twin {
     /// One call of the optimizer's `step`, at this learning rate.
     pub fn step(&mut self, gradients: &[Vec<f64>], learning_rate: f64) {
         let micro_batches = self.options.micro_batches();
-        let mut total = gradients.to_vec();
+        let mut total = self.reduced(gradients);
         if micro_batches > 1 {
-            for (sum, gradient) in self.accumulated.iter_mut().flatten().zip(gradients.iter().flatten()) {
+            for (sum, gradient) in self.accumulated.iter_mut().flatten().zip(total.iter().flatten()) {
                 *sum = if self.micro_batches == 0 { *gradient } else { *sum + gradient };
             }
             self.micro_batches += 1;
@@ -183,6 +189,18 @@ impl Twin {
             total.clone_from(&self.accumulated);
         }
         self.take_step(total, micro_batches, learning_rate);
+    }
+
+    /// The gradients, less those at the slow weights and with the full ones there.
+    fn reduced(&self, gradients: &[Vec<f64>]) -> Vec<Vec<f64>> {
+        let mut given = gradients.to_vec();
+        if self.options.variance_reduced {
+            let there = self.snapshot_gradients.iter().flatten().zip(self.full_gradients.iter().flatten());
+            for (gradient, (snapshot, full)) in given.iter_mut().flatten().zip(there) {
+                *gradient = *gradient - snapshot + full;
+            }
+        }
+        given
     }
 
     /// Takes a step with the sum of so many micro-batches' gradients.
@@ -230,7 +248,7 @@ impl Twin {
     fn update(&mut self, total: Vec<Vec<f64>>, gradient_scale: f64, learning_rate: f64) {
         let weight_decay = self.rule.weight_decay();
         let decay = if let WeightDecay::Direction(factor) = weight_decay { factor } else { 0.0 };
-        let step = Step { count: self.cycle.count + 1, learning_rate, decay, trust: 1.0 };
+        let step = Step { count: self.cycle.count + 1, learning_rate, decay, trust: 1.0, anchor: 0.0 };
         let fisher = self.fisher_decay();
         let l2 = if let WeightDecay::L2(factor) = weight_decay { factor } else { 0.0 };
         let gradients = self.transformed(total, gradient_scale);
@@ -266,6 +284,7 @@ impl Twin {
                     _ => weight,
                 };
                 let state = &mut self.state[tensor][index];
+                step.anchor = self.slow_weights[tensor][index];
                 weights[index] = self.rule.update(&step, shrunk, decayed[index], state);
             }
         }
@@ -306,11 +325,12 @@ impl Twin {
         for tensor in 0..self.weights.len() {
             let alpha = found(&self.alphas, tensor);
             for index in 0..self.weights[tensor].len() {
-                let (phi, theta) = (self.slow_weights[tensor][index], self.weights[tensor][index]);
+                let (phi, weight) = (self.slow_weights[tensor][index], self.weights[tensor][index]);
+                let theta = self.rule.snapshot(weight, &mut self.state[tensor][index]);
                 let outer = &mut self.outer[tensor][index];
                 let synced = self.options.outer.step(phi, theta, alpha, learning_rate, outer);
                 self.slow_weights[tensor][index] = synced;
-                self.weights[tensor][index] = synced;
+                self.weights[tensor][index] = self.rule.shifted(weight, phi, synced);
             }
             let (state, slow) = (&mut self.state[tensor], &mut self.slow_state[tensor]);
             let (moments, slow_moments) = (&mut self.moments[tensor], &mut self.slow_moments[tensor]);

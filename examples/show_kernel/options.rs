@@ -70,6 +70,10 @@ pub struct Arguments {
     #[arg(long)]
     accumulate: bool,
 
+    /// Correct gradients by those at the slow weights, as SVRG does
+    #[arg(long)]
+    variance_reduced: bool,
+
     /// Keep gradient norms
     #[arg(long)]
     gradient_norms: bool,
@@ -303,6 +307,7 @@ impl Arguments {
             .adaptive(self.adaptive_alpha())
             .average(self.average.then_some(Average::Ema { decay: 0.999 }))
             .accumulate(self.accumulate.then(|| Accumulation::mean(4)))
+            .variance_reduced(self.variance_reduced)
             .centralise(self.centralise)
             .guard(self.guard.map(|checks| match checks {
                 Checks::Gradients => Guard::default(),

@@ -64,6 +64,10 @@ const LA_ACCUMULATED_AT = ${accumulated_at}u;
 #if tasks
 const LA_TASK_MEAN_AT = ${task_mean_at}u;
 #end
+#if variance_reduced
+const LA_SNAPSHOT_GRADIENTS_AT = ${snapshot_gradients_at}u;
+const LA_FULL_GRADIENTS_AT = ${full_gradients_at}u;
+#end
 
 fn la_plane(index: u32, i: u32) -> u32 {
     return index * la_window.stride + i;

@@ -1,4 +1,22 @@
 // The gradient: as it lies there, then transformed, one transformation after the other.
+#if variance_reduced
+// With less variance: less the same mini-batch's gradient at the slow weights, which is near it, and with the full one
+// there. In this order: the difference of the two is small where both are large.
+fn la_given_gradient(i: u32, place: La_Place) -> vec4f {
+    let difference = la_load_gradient(place) - la_planes[la_plane(LA_SNAPSHOT_GRADIENTS_AT, i)];
+    return difference + la_planes[la_plane(LA_FULL_GRADIENTS_AT, i)];
+}
+
+#if accumulates
+fn la_raw_gradient(i: u32, place: La_Place) -> vec4f {
+    return la_planes[la_plane(LA_ACCUMULATED_AT, i)] + select(la_given_gradient(i, place), vec4f(), la_does(LA_ACCUMULATED));
+}
+#else
+fn la_raw_gradient(i: u32, place: La_Place) -> vec4f {
+    return la_given_gradient(i, place);
+}
+#end
+#else
 #if accumulates
 // A step takes the sum of several micro-batches' gradients: all but the last lie in a plane, or all of them.
 fn la_raw_gradient(i: u32, place: La_Place) -> vec4f {
@@ -8,6 +26,7 @@ fn la_raw_gradient(i: u32, place: La_Place) -> vec4f {
 fn la_raw_gradient(i: u32, place: La_Place) -> vec4f {
     return la_load_gradient(place);
 }
+#end
 #end
 
 #if values

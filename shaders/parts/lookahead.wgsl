@@ -33,6 +33,29 @@ fn la_store_outer(i: u32) {
 }
 #end
 
+#if anchored
+// The slow weights, which the rule's steps read.
+var<private> la_anchor: vec4f;
+
+fn la_take_anchor(i: u32, before: vec4f) {
+    la_anchor = before;
+    if !la_does(LA_INIT) {
+        la_anchor = la_load_slow(i);
+    }
+}
+
+#end
+fn la_outer(i: u32, phi: vec4f, theta: vec4f) -> vec4f {
+#if outer_slots
+    la_load_outer(i);
+    let synced = outer(phi, theta, la_pull(i));
+    la_store_outer(i);
+    return synced;
+#else
+    return outer(phi, theta, la_pull(i));
+#end
+}
+
 fn la_init(i: u32, before: vec4f) {
     la_store_slow(i, before);
 #if outer_slots
@@ -68,28 +91,24 @@ fn la_end_task(i: u32, before: vec4f, after: vec4f) -> vec4f {
 }
 
 #end
+#if anchored
+// The rule says what the slow weights move towards, and what becomes of the fast ones.
+fn la_sync(i: u32, before: vec4f, after: vec4f) -> vec4f {
+    let phi = la_anchor;
+    let synced = la_outer(i, phi, snapshot());
+    la_store_slow(i, synced);
+    return shifted(after, phi, synced);
+}
+#else
 fn la_sync(i: u32, before: vec4f, after: vec4f) -> vec4f {
     var phi = before;
     if !la_does(LA_INIT) {
         phi = la_load_slow(i);
     }
 #if tasks
-    let theta = la_task_mean(i, after);
-#if outer_slots
-    la_load_outer(i);
-    let synced = outer(phi, theta, la_pull(i));
-    la_store_outer(i);
+    let synced = la_outer(i, phi, la_task_mean(i, after));
 #else
-    let synced = outer(phi, theta, la_pull(i));
-#end
-#else
-#if outer_slots
-    la_load_outer(i);
-    let synced = outer(phi, after, la_pull(i));
-    la_store_outer(i);
-#else
-    let synced = outer(phi, after, la_pull(i));
-#end
+    let synced = la_outer(i, phi, after);
 #end
     la_store_slow(i, synced);
 #if syncs_state
@@ -100,6 +119,7 @@ fn la_sync(i: u32, before: vec4f, after: vec4f) -> vec4f {
 #end
     return synced;
 }
+#end
 
 #if syncs_state
 #if interpolates

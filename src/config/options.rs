@@ -39,6 +39,8 @@ pub struct Options {
     pub average: Option<Average>,
     /// Several micro-batches a step.
     pub accumulate: Option<Accumulation>,
+    /// Gradients are corrected by those at the slow weights.
+    pub variance_reduced: bool,
     /// The gradients of every group are centralised.
     pub centralise: bool,
     /// Steps with a gradient that is not finite are skipped.
@@ -65,6 +67,7 @@ impl Default for Options {
             adaptive: None,
             average: None,
             accumulate: None,
+            variance_reduced: false,
             centralise: false,
             guard: None,
             gradient_norms: false,
@@ -106,6 +109,11 @@ impl Options {
     /// With so many micro-batches a step, or one.
     pub fn accumulate(self, accumulate: impl Into<Option<Accumulation>>) -> Self {
         Self { accumulate: accumulate.into(), ..self }
+    }
+
+    /// With gradients corrected by those at the slow weights, or as they are.
+    pub fn variance_reduced(self, variance_reduced: bool) -> Self {
+        Self { variance_reduced, ..self }
     }
 
     /// With gradients centralised, or as they are.

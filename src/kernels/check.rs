@@ -78,10 +78,25 @@ pub fn check(rule: &dyn Rule) -> Result<(), Error> {
     if rule.trust().is_some() {
         text.check_signature("measure", &weights, "vec4f")?;
     }
+    if rule.anchored() {
+        check_anchored(rule, &text)?;
+    }
     text.check_slots("state", slots.len())?;
     #[cfg(feature = "validate")]
     super::validate::check(rule)?;
     Ok(())
+}
+
+/// Checks what a rule holds besides whose steps read the slow weights.
+fn check_anchored(rule: &dyn Rule, text: &Text<'_>) -> Result<(), Error> {
+    if rule.trust().is_some() || rule.factored(1).is_some() {
+        let problem =
+            "reads the slow weights and has a trust ratio or a second moment of the driver's; take one";
+        return Err(Error::Rule { rule: rule.name().to_owned(), problem: problem.to_owned() });
+    }
+    text.check_signature("snapshot", &[], "vec4f")?;
+    let moved = [("w", "vec4f"), ("before", "vec4f"), ("after", "vec4f")];
+    text.check_signature("shifted", &moved, "vec4f")
 }
 
 /// Checks an outer step's contract, as far as that goes without a compiler.

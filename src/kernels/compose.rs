@@ -67,6 +67,7 @@ const VALUES: &[&str] = &[
     "adaptive",
     "aligned",
     "alpha_by_tensor",
+    "anchored",
     "average",
     "average_at",
     "concludes",
@@ -82,6 +83,7 @@ const VALUES: &[&str] = &[
     "first_pass",
     "fisher",
     "fisher_at",
+    "full_gradients_at",
     "half_gradients",
     "half_weights",
     "lacks_hyper",
@@ -94,6 +96,7 @@ const VALUES: &[&str] = &[
     "long_rows",
     "lookahead",
     "measure_stores",
+    "moves_state",
     "outer_at",
     "outer_slots",
     "owned",
@@ -111,6 +114,7 @@ const VALUES: &[&str] = &[
     "several",
     "slots",
     "slow_bf16",
+    "snapshot_gradients_at",
     "swaps_slow",
     "table",
     "task_mean_at",
@@ -124,6 +128,7 @@ const VALUES: &[&str] = &[
     "uses_bf16",
     "uses_f16",
     "values",
+    "variance_reduced",
     "vec4s",
 ];
 
@@ -303,6 +308,7 @@ impl Recipe<'_> {
                 ("row_means", self.centralises()),
                 ("values", self.asks_for_places()),
                 ("average", planes.average),
+                ("variance_reduced", planes.reduced),
             ])
             .values(self.plane_values())
             .values([("vec4s", self.shape.vec4s), ("pairs", self.shape.pairs)])
@@ -316,7 +322,7 @@ impl Recipe<'_> {
     }
 
     /// Where the planes are.
-    fn plane_values(&self) -> [(&'static str, u32); 9] {
+    fn plane_values(&self) -> [(&'static str, u32); 11] {
         let planes = self.planes();
         [
             ("planes", planes.count()),
@@ -328,6 +334,8 @@ impl Recipe<'_> {
             ("average_at", planes.average_at()),
             ("accumulated_at", planes.accumulated_at()),
             ("task_mean_at", planes.task_mean_at()),
+            ("snapshot_gradients_at", planes.snapshot_gradients_at()),
+            ("full_gradients_at", planes.full_gradients_at()),
         ]
         .map(|(name, value)| (name, value as u32))
     }
@@ -348,18 +356,21 @@ impl Recipe<'_> {
     }
 
     /// What Lookahead does, and where its alpha is from.
-    fn lookahead_flags(&self) -> [(&'static str, bool); 10] {
+    fn lookahead_flags(&self) -> [(&'static str, bool); 11] {
         let planes = self.planes();
         let policy = self.lookahead.map(|lookahead| lookahead.policy);
         let (interpolates, resets) =
             (policy == Some(StatePolicy::Interpolate), policy == Some(StatePolicy::Reset));
+        let syncs_state = !planes.slots.is_empty() && (interpolates || resets);
         let adaptive = self.options.adaptive.filter(|_| self.lookahead.is_some());
         let curvature = adaptive.map(|adaptive| adaptive.curvature);
         [
             ("lookahead", self.lookahead.is_some()),
             ("tasks", self.has_tasks()),
             ("interpolates", interpolates),
-            ("syncs_state", !planes.slots.is_empty() && (interpolates || resets)),
+            ("syncs_state", syncs_state),
+            ("anchored", self.rule.anchored()),
+            ("moves_state", syncs_state || self.rule.anchored()),
             ("fisher", planes.fisher),
             ("resets_fisher", planes.fisher && resets),
             ("adaptive", adaptive.is_some()),
@@ -469,10 +480,12 @@ pub fn all(rule: &dyn Rule, options: &Options, shape: Shape) -> Vec<Source> {
     use StatePolicy::{Interpolate, Maintain, Reset};
     let lookaheads = [None, Some(Maintain), Some(Interpolate), Some(Reset)]
         .map(|policy| policy.map(|policy| Lookahead::default().policy(policy)));
+    // All that can be around a rule that reads the slow weights.
+    let lookaheads = if rule.anchored() { lookaheads[1..2].to_vec() } else { lookaheads.to_vec() };
     let recipes = Access::all().flat_map(|access| {
         let recipe =
             move |lookahead| Recipe { rule, lookahead, options, access, shape, tensors: Tensors::default() };
-        lookaheads.each_ref().map(|lookahead| recipe(lookahead.as_ref()))
+        lookaheads.iter().map(move |lookahead| recipe(lookahead.as_ref()))
     });
     recipes.flat_map(|recipe| recipe.sources()).collect()
 }

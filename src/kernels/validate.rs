@@ -32,11 +32,12 @@ pub fn check(rule: &dyn Rule) -> Result<(), Error> {
 }
 
 fn check_with(rule: &dyn Rule, access: Access) -> Result<(), Error> {
-    let interpolate = Lookahead::default().policy(StatePolicy::Interpolate);
+    let policy = if rule.anchored() { StatePolicy::Maintain } else { StatePolicy::Interpolate };
+    let lookahead = Lookahead::default().policy(policy);
     let options = Options { clip: Clip::TensorNorm(1.0), ..Options::default() };
     let recipe = Recipe {
         rule,
-        lookahead: Some(&interpolate),
+        lookahead: Some(&lookahead),
         options: &options,
         access,
         shape: Shape::default(),

@@ -27,6 +27,11 @@ pub enum Field<'a> {
     Accumulated,
     /// The mean of the weights that the tasks of a round have come to so far, where a round has several.
     TaskMean,
+    /// The gradient of the step's mini-batch at the slow weights, which the caller wrote, for
+    /// [variance reduction](crate::variance_reduction).
+    SnapshotGradients,
+    /// The gradient of the whole objective at the slow weights, which the caller wrote, for the same.
+    FullGradients,
 }
 
 impl std::fmt::Display for Field<'_> {
@@ -45,6 +50,8 @@ impl std::fmt::Display for Field<'_> {
             Self::Average => f.write_str("average"),
             Self::Accumulated => f.write_str("accumulated"),
             Self::TaskMean => f.write_str("task_mean"),
+            Self::SnapshotGradients => f.write_str("snapshot_gradients"),
+            Self::FullGradients => f.write_str("full_gradients"),
         }
     }
 }
@@ -62,6 +69,8 @@ impl<'a> Field<'a> {
             ("average", _) => Self::Average,
             ("accumulated", _) => Self::Accumulated,
             ("task_mean", _) => Self::TaskMean,
+            ("snapshot_gradients", _) => Self::SnapshotGradients,
+            ("full_gradients", _) => Self::FullGradients,
             (_, Some(("state", slot))) => Self::State(slot),
             (_, Some(("slow_state", slot))) => Self::SlowState(slot),
             (_, Some(("outer", slot))) => Self::Outer(slot),

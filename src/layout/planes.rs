@@ -24,6 +24,8 @@ pub(crate) struct Planes {
     pub accumulated: bool,
     /// The mean of the weights that the tasks of a round came to.
     pub task_mean: bool,
+    /// The mini-batch's gradient at the slow weights and the full one there, which the caller writes.
+    pub reduced: bool,
     /// The slot that holds the second moment.
     moment: Option<usize>,
 }
@@ -45,6 +47,7 @@ impl Planes {
             average: options.average.is_some(),
             accumulated: options.accumulate.is_some(),
             task_mean: lookahead.is_some_and(Lookahead::has_tasks),
+            reduced: options.variance_reduced && lookahead.is_some(),
             slots,
             moment,
         }
@@ -78,9 +81,17 @@ impl Planes {
         self.accumulated_at() + usize::from(self.accumulated)
     }
 
+    pub fn snapshot_gradients_at(&self) -> usize {
+        self.task_mean_at() + usize::from(self.task_mean)
+    }
+
+    pub fn full_gradients_at(&self) -> usize {
+        self.snapshot_gradients_at() + usize::from(self.reduced)
+    }
+
     /// How many there are.
     pub fn count(&self) -> usize {
-        self.task_mean_at() + usize::from(self.task_mean)
+        self.full_gradients_at() + usize::from(self.reduced)
     }
 
     /// The plane of the curvature, if there is one.
@@ -111,6 +122,8 @@ impl Planes {
             (self.average, Field::Average),
             (self.accumulated, Field::Accumulated),
             (self.task_mean, Field::TaskMean),
+            (self.reduced, Field::SnapshotGradients),
+            (self.reduced, Field::FullGradients),
         ];
         let others = others.into_iter().filter(|(there, _)| *there).map(|(_, field)| field);
         slots.chain(copies).chain(outer).chain(others).collect()

@@ -115,6 +115,13 @@ impl<E: Engine> Builder<E> {
         self
     }
 
+    /// With the variance of the gradients [reduced](crate::variance_reduction), as SVRG does: `g <- g - g~ + mu`, with what
+    /// the caller writes into [`Optimizer::snapshot_gradients`] and [`Optimizer::full_gradients`].
+    pub fn variance_reduced(mut self) -> Self {
+        self.options.variance_reduced = true;
+        self
+    }
+
     /// With gradients centralised (Yong et al., 2020): from the gradient of every tensor of two or more
     /// dimensions, the mean over all but the first is taken away, before clipping. A row of one value keeps
     /// its gradient.

@@ -28,8 +28,9 @@ impl<E: Engine> Optimizer<E> {
     }
 
     /// Steps of a group since its last sync, from 0 to k - 1 (to k with an adaptive alpha whose gradient is
-    /// taken at theta_k). At 0 fast and slow weights are equal, but for the rounding of bf16. Of a round of several
-    /// [tasks](Lookahead::tasks), steps since its task under way began.
+    /// taken at theta_k). At 0 fast and slow weights are equal, but for the rounding of bf16 and for a rule that is
+    /// [anchored](crate::Rule::anchored). Of a round of several [tasks](Lookahead::tasks), steps since its task under way
+    /// began.
     ///
     /// # Errors
     ///
@@ -54,6 +55,22 @@ impl<E: Engine> Optimizer<E> {
         let group = self.plan.group(group)?;
         let lookahead = group.lookahead.as_ref();
         Ok(split(lookahead, lookahead.map_or(1, |lookahead| lookahead.k), group.cycle.position))
+    }
+
+    /// Whether the slow weights are others than at the last step, so that with
+    /// [variance reduction](crate::variance_reduction) the gradient of the whole objective is to be written anew into
+    /// [`full_gradients`](Self::full_gradients) before the next one: at the start of training, after a sync of any group (its
+    /// tensors are a part of the weights at which all gradients are taken), and after
+    /// [`init_synced`](Self::init_synced). False between the micro-batches of a step.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoLookahead`]; [`Error::Guarded`] where a guard may have skipped steps: there a group's position in
+    /// [`counters`](Self::counters) is 0 at the start of its cycle.
+    pub fn full_gradients_due(&self) -> Result<bool, Error> {
+        self.plan.check_lookahead()?;
+        self.check_unguarded("full_gradients_due")?;
+        Ok(self.plan.state.slow_weights_moved && self.plan.state.accumulated == 0)
     }
 
     /// Refuses what a guard cannot follow: with the policy reset, or with an adaptive alpha whose gradient is taken

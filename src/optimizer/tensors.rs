@@ -97,6 +97,26 @@ impl<E: Engine> Optimizer<E> {
         self.buffer(Field::Curvature, tensor)
     }
 
+    /// [`buffer`](Self::buffer) of the gradient of a mini-batch at the slow weights, f32, which the caller writes along with
+    /// each gradient for [variance reduction](crate::variance_reduction). Bytes between tensors must be left as they are.
+    ///
+    /// # Errors
+    ///
+    /// As [`buffer`](Self::buffer).
+    pub fn snapshot_gradients(&self, tensor: &str) -> Result<Slice<E::Buffer>, Error> {
+        self.buffer(Field::SnapshotGradients, tensor)
+    }
+
+    /// [`buffer`](Self::buffer) of the gradient of the whole objective at the slow weights, f32, which the caller writes
+    /// whenever [`full_gradients_due`](Self::full_gradients_due) says so. Bytes between tensors must be left as they are.
+    ///
+    /// # Errors
+    ///
+    /// As [`buffer`](Self::buffer).
+    pub fn full_gradients(&self, tensor: &str) -> Result<Slice<E::Buffer>, Error> {
+        self.buffer(Field::FullGradients, tensor)
+    }
+
     /// Where a field of a tensor lies.
     pub(crate) fn place(&self, field: Field<'_>, tensor: usize) -> Result<Source<E::Buffer>, Error> {
         let options = &self.plan.options;
@@ -170,6 +190,7 @@ impl<E: Engine> Optimizer<E> {
         }
         self.write(&slices, values, None)?;
         if self.inits_with_weights(index) {
+            self.plan.state.slow_weights_moved = true;
             let half = self.plan.options.slow_half();
             self.write(&self.flat(&self.plan.slow, tensor, half), values, half)?;
         }

@@ -25,7 +25,7 @@ use crate::{
 /// | call | usages | what may be written |
 /// |---|---|---|
 /// | [`weights`](Self::weights), [`slow_weights`](Self::slow_weights), [`half_weights`](Self::half_weights), [`average`](Self::average) | `STORAGE`, `COPY_SRC`, `COPY_DST` | weights, by [`upload`](Self::upload) at best, which writes the copies along |
-/// | [`gradients`](Self::gradients), [`curvature`](Self::curvature) | `STORAGE`, `COPY_SRC`, `COPY_DST` | all, before each step |
+/// | [`gradients`](Self::gradients), [`curvature`](Self::curvature), [`snapshot_gradients`](Self::snapshot_gradients), [`full_gradients`](Self::full_gradients) | `STORAGE`, `COPY_SRC`, `COPY_DST` | all, before each step |
 /// | [`loss_scale`](Self::loss_scale) | `STORAGE`, `COPY_SRC`, `COPY_DST` | nothing |
 /// | [`gradient_norms`](Self::gradient_norms), [`alphas`](Self::alphas) | `STORAGE`, `COPY_SRC` | nothing |
 ///

@@ -4,9 +4,10 @@ use super::group::GroupState;
 use crate::{
     config::{
         alpha::{AdaptiveAlpha, Curvature},
-        lookahead::Lookahead,
+        lookahead::{Lookahead, StatePolicy},
         options::Options,
         shape::Shape,
+        variance_reduction,
     },
     error::Error,
     kernels::{
@@ -37,10 +38,12 @@ pub(super) fn check_options(
     if lookahead.is_none() {
         check_alone(options)?;
     }
+    variance_reduction::check(options)?;
+    groups.iter().try_for_each(|group| check_anchored(group, options))?;
     if let Some(adaptive) = options.adaptive {
         check_curvature(adaptive, groups)?;
-        check_tasks(lookahead)?;
     }
+    check_tasks(lookahead, options, groups)?;
     if options.tries_updates() {
         check_tries(groups)?;
     }
@@ -50,14 +53,26 @@ pub(super) fn check_options(
     Ok(())
 }
 
-/// Refuses several tasks with an adaptive alpha: each has weights and a gradient of its own.
-fn check_tasks(lookahead: Option<&Lookahead>) -> Result<(), Error> {
-    match lookahead.filter(|lookahead| lookahead.has_tasks()) {
+/// Refuses several tasks where there is to be one: each has weights and a gradient of its own.
+fn check_tasks(lookahead: Option<&Lookahead>, options: &Options, groups: &[GroupState]) -> Result<(), Error> {
+    let Some(lookahead) = lookahead.filter(|lookahead| lookahead.has_tasks()) else { return Ok(()) };
+    let others = [
+        (
+            options.adaptive.is_some(),
+            "1 with an adaptive alpha, which takes one gradient at one task's weights",
+        ),
+        (options.variance_reduced, "1 with variance reduction, whose full gradient is that of one objective"),
+        (
+            groups.iter().any(|group| group.rule.anchored()),
+            "1 with a rule that reads the slow weights, and says itself what they move towards",
+        ),
+    ];
+    match others.into_iter().find(|(is_there, _)| *is_there) {
         None => Ok(()),
-        Some(lookahead) => Err(Error::Hyperparameter {
+        Some((_, allowed)) => Err(Error::Hyperparameter {
             name: "tasks".to_owned(),
             value: f64::from(lookahead.tasks),
-            allowed: "1 with an adaptive alpha, which takes one gradient at one task's weights",
+            allowed,
         }),
     }
 }
@@ -68,11 +83,34 @@ fn check_alone(options: &Options) -> Result<(), Error> {
         (options.adaptive.is_some(), "an adaptive alpha"),
         (options.slow_bf16, "`slow_bf16`"),
         (!options.outer.is_interpolation(), "an outer step"),
+        (options.variance_reduced, "variance reduction"),
     ];
     match all.into_iter().find(|(asked, _)| *asked) {
         Some((_, of)) => Err(Error::NoLookahead { of: of.to_owned() }),
         None => Ok(()),
     }
+}
+
+/// Refuses what a rule does not go with whose steps read the slow weights.
+fn check_anchored(group: &GroupState, options: &Options) -> Result<(), Error> {
+    if !group.rule.anchored() {
+        return Ok(());
+    }
+    let rule = group.rule.name().to_owned();
+    let Some(lookahead) = group.lookahead else {
+        return Err(Error::NoLookahead {
+            of: format!("the rule `{rule}`, whose steps read the slow weights,"),
+        });
+    };
+    let problem = if lookahead.policy != StatePolicy::Maintain {
+        format!("goes on over a sync with its state, and the policy is {:?}; take Maintain", lookahead.policy)
+    } else if options.adaptive.is_some() {
+        "says itself what the slow weights move towards, of which no adaptive alpha is known; leave it out"
+            .to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(Error::Rule { rule, problem })
 }
 
 /// Refuses a curvature that is a rule's second moment, of a rule that keeps none.
@@ -94,6 +132,7 @@ fn check_curvature(adaptive: AdaptiveAlpha, groups: &[GroupState]) -> Result<(),
 fn check_tries(groups: &[GroupState]) -> Result<(), Error> {
     let kept = |rule: &dyn Rule| match rule.trust() {
         Some(trust) if trust.measure_stores => Some("moves its state on before the trust ratio is known"),
+        _ if rule.anchored() => Some("reads the slow weights, which are not there when updates are tried"),
         _ if rule.factored(1).is_some() => {
             Some("has second moments that the driver moves on before the update")
         }

@@ -86,6 +86,8 @@ impl Plan {
         }
         self.state.steps += 1;
         self.state.accumulated = 0;
+        self.state.slow_weights_moved =
+            event.phases.iter().any(|phases| (phases[0] | phases[1]) & flags::SYNC != 0);
     }
 
     /// What the weights after a step weigh in the average; none where it leaves the average alone.
@@ -144,6 +146,7 @@ impl Plan {
     pub(crate) fn synced(&mut self) {
         for group in &mut self.state.groups {
             if let Some(lookahead) = group.lookahead {
+                self.state.slow_weights_moved |= group.cycle.position > 0;
                 group.cycle.synced(&lookahead);
             }
         }
@@ -159,6 +162,7 @@ impl Plan {
         for group in &mut self.state.groups {
             (group.cycle.init, group.cycle.position) = (false, 0);
         }
+        self.state.slow_weights_moved = true;
         if self.options.average.is_some() {
             self.state.average_start = self.state.steps;
         }

@@ -29,6 +29,7 @@ impl Plan {
         cycles.clear();
         cycles.extend(self.state.groups.iter().map(|group| group.cycle));
         let (done, accumulated) = (self.state.steps, self.state.accumulated);
+        let moved = self.state.slow_weights_moved;
         self.pass(event);
         told.clear();
         for _ in 0..steps {
@@ -46,6 +47,7 @@ impl Plan {
             group.cycle = *cycle;
         }
         (self.state.steps, self.state.accumulated) = (done, accumulated);
+        self.state.slow_weights_moved = moved;
     }
 
     /// After a step or a micro-batch.

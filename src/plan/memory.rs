@@ -30,6 +30,8 @@ pub struct Memory {
     pub accumulated: u64,
     /// The mean of the weights of a round's tasks.
     pub task_mean: u64,
+    /// The gradients at the slow weights, of the mini-batch and of the whole objective, for variance reduction.
+    pub variance_reduction: u64,
     /// The half-width copy of the weights.
     pub half_weights: u64,
     /// The control ring, the guard's tables, and what reductions need: not a multiple of the parameters, but for
@@ -56,6 +58,7 @@ impl Memory {
             + self.average
             + self.accumulated
             + self.task_mean
+            + self.variance_reduction
             + self.half_weights
             + self.controls
     }
@@ -75,6 +78,7 @@ impl std::fmt::Display for Memory {
             ("average", self.average),
             ("accumulated", self.accumulated),
             ("task mean", self.task_mean),
+            ("reduction", self.variance_reduction),
             ("half weights", self.half_weights),
             ("controls", self.controls),
         ];
@@ -124,6 +128,7 @@ impl Plan {
                 Field::Average => memory.average += bytes,
                 Field::Accumulated => memory.accumulated += bytes,
                 Field::TaskMean => memory.task_mean += bytes,
+                Field::SnapshotGradients | Field::FullGradients => memory.variance_reduction += bytes,
                 Field::Weights | Field::Gradients | Field::SlowWeights | Field::HalfWeights => {}
             }
         }

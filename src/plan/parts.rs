@@ -31,12 +31,13 @@ impl Plan {
         tensor.pieces.iter().map(part).collect()
     }
 
-    /// What is kept of a tensor. Gradients come anew with every step.
+    /// What is kept of a tensor. Gradients come anew with every step, and with them those of the mini-batch at the slow
+    /// weights; the full ones there serve a whole cycle.
     pub(crate) fn fields_of(&self, tensor: usize) -> Vec<Field<'static>> {
         let group = &self.state.groups[self.layout.tensors[tensor].group];
         let mut fields = vec![Field::Weights];
         fields.extend(group.lookahead.map(|_| Field::SlowWeights));
-        fields.extend(group.planes.fields());
+        fields.extend(group.planes.fields().into_iter().filter(|field| *field != Field::SnapshotGradients));
         fields.extend(self.moment_fields(tensor));
         fields
     }

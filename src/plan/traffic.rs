@@ -22,6 +22,7 @@ pub struct Traffic {
 /// What there is of one tensor, in bytes.
 struct Bytes {
     value: u64,
+    /// The gradient, and those that correct it.
     gradient: u64,
     slow: u64,
     /// Read and written.
@@ -60,7 +61,7 @@ impl Plan {
         let value = bytes(tensor.len, None);
         Bytes {
             value,
-            gradient: bytes(tensor.len, self.options.half_gradients),
+            gradient: bytes(tensor.len, self.options.half_gradients) + 2 * value * u64::from(planes.reduced),
             slow: bytes(tensor.len, self.options.slow_half()),
             state: 2 * value * planes.slots.len() as u64,
             moment: moments.iter().sum(),
@@ -86,6 +87,7 @@ impl Plan {
         2 * of.value
             + total
             + of.state
+            + of.slow * u64::from(group.rule.anchored())
             + others * (of.gradient + 2 * accumulated)
             + (has(Measure::Norm) + has(Measure::Rows)) * total
             + has(Measure::Trust) * (of.value + total + (of.state / 2) * (1 + stored))
@@ -105,7 +107,8 @@ impl Plan {
         let state = if lookahead.policy.keeps_slow_state() { of.state + 4 * of.moment } else { 0 };
         // Weights, slow weights, gradient and curvature are read, then the sync reads and writes the weights.
         let alpha = of.value + of.slow + of.gradient + of.value + 2 * of.value;
-        2 * of.slow
+        // The step of a rule that is anchored has read the slow weights already.
+        (2 - u64::from(group.rule.anchored())) * of.slow
             + state
             + of.value * u64::from(group.planes.task_mean)
             + 2 * of.value * group.planes.outer.len() as u64

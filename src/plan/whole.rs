@@ -52,6 +52,8 @@ pub(crate) struct State {
     pub steps: u64,
     /// Micro-batches accumulated for the next step.
     pub accumulated: u32,
+    /// No step has been taken since slow weights last moved or began.
+    pub slow_weights_moved: bool,
     /// The step at which the average began.
     pub average_start: u64,
     /// What the weights are exchanged with.
@@ -71,6 +73,7 @@ impl State {
             schedule,
             steps: 0,
             accumulated: 0,
+            slow_weights_moved: true,
             average_start: 0,
             swapped: None,
             norm_is_stale: false,

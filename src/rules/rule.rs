@@ -15,6 +15,8 @@ pub struct Step {
     pub decay: f64,
     /// The tensor's trust ratio, where the rule has a [`Trust`], else 1; `trust` in WGSL.
     pub trust: f64,
+    /// The slow weight, of a rule that is [anchored](Rule::anchored); `la_anchor` in WGSL.
+    pub anchor: f64,
 }
 
 /// The trust ratio of a tensor (LARS, LAMB), with `w` its weights and `u` what the rule's `measure` gives for
@@ -204,6 +206,26 @@ pub trait Rule: Any + std::fmt::Debug + Send + Sync {
         false
     }
 
+    /// The rule's steps read the slow weights (Katyusha): its WGSL knows them as `la_anchor`, and holds two functions more,
+    /// which the driver calls at a sync. `fn snapshot() -> vec4f` gives from the state what is taken for the fast weights
+    /// there, and may change the state; `fn shifted(w: vec4f, before: vec4f, after: vec4f) -> vec4f` gives the weights that go
+    /// on, of w as the slow weights move. Such a rule needs Lookahead around it, with the policy maintain.
+    fn anchored(&self) -> bool {
+        false
+    }
+
+    /// The f64 twin of the WGSL `snapshot`, for one weight.
+    fn snapshot(&self, weight: f64, state: &mut [f64]) -> f64 {
+        let _ = state;
+        weight
+    }
+
+    /// The f64 twin of the WGSL `shifted`, for one weight.
+    fn shifted(&self, weight: f64, before: f64, after: f64) -> f64 {
+        let _ = (weight, before);
+        after
+    }
+
     /// Refuses hyperparameters outside their ranges.
     ///
     /// # Errors
@@ -254,6 +276,15 @@ impl Rule for Box<dyn Rule> {
     }
     fn centralises(&self) -> bool {
         (**self).centralises()
+    }
+    fn anchored(&self) -> bool {
+        (**self).anchored()
+    }
+    fn snapshot(&self, weight: f64, state: &mut [f64]) -> f64 {
+        (**self).snapshot(weight, state)
+    }
+    fn shifted(&self, weight: f64, before: f64, after: f64) -> f64 {
+        (**self).shifted(weight, before, after)
     }
     fn check(&self) -> Result<(), Error> {
         (**self).check()

@@ -98,6 +98,7 @@ impl<E: Engine> Optimizer<E> {
         self.plan.state.steps = fit.guard.steps;
         self.plan.state.accumulated = fit.accumulated;
         self.plan.state.average_start = fit.guard.average_start;
+        self.plan.state.slow_weights_moved = fit.slow_weights_moved;
         self.plan.state.schedule = fit.schedule.unwrap_or_else(|| self.plan.state.schedule.clone());
         for (index, from) in fit.groups.into_iter().enumerate() {
             // The partial sums of a frozen group's norm may still be there.

@@ -45,6 +45,8 @@ pub(super) struct Fit<'a> {
     /// The guard's state.
     pub guard: GuardState,
     pub accumulated: u32,
+    /// The next step begins a cycle, or variance reduction.
+    pub slow_weights_moved: bool,
     /// None where the optimizer's stays.
     pub schedule: Option<Schedule>,
 }
@@ -112,6 +114,8 @@ struct Differences {
     outer: bool,
     /// The snapshot has no average, and the optimizer one.
     begins_average: bool,
+    /// The snapshot has no full gradients, and the optimizer takes them.
+    begins_reduction: bool,
     begins_loss_scale: bool,
     ends_loss_scale: bool,
 }
@@ -203,8 +207,15 @@ impl<E: Engine> Optimizer<E> {
             groups: groups.iter().map(|group| (group.cycle.count, group.cycle.position)).collect(),
             cycles,
         };
-        let schedule = snapshot.schedule.clone().filter(|_| !options.keep_settings);
-        Ok(Fit { tensors, groups, guard: guard_state, accumulated: snapshot.accumulated, schedule })
+        let begins = |group: &GroupFit| group.cycle.position == 0 && !group.frozen;
+        Ok(Fit {
+            slow_weights_moved: differences.begins_reduction || groups.iter().any(begins),
+            tensors,
+            groups,
+            guard: guard_state,
+            accumulated: snapshot.accumulated,
+            schedule: snapshot.schedule.clone().filter(|_| !options.keep_settings),
+        })
     }
 
     fn check_counters(&self, snapshot: &Snapshot, findings: &mut Findings<'_>) {
@@ -243,13 +254,14 @@ impl<E: Engine> Optimizer<E> {
         group_of: impl Fn(usize) -> Option<&'a GroupSnapshot>,
         findings: &mut Findings<'_>,
     ) -> Differences {
-        let average = Field::Average.to_string();
-        let has_average = snapshot.tensors.iter().any(|tensor| tensor.values(&average).is_some());
+        let has = |field: Field<'_>| snapshot.tensors.iter().any(|tensor| tensor.field(field).is_some());
+        let (has_average, has_full) = (has(Field::Average), has(Field::FullGradients));
         let mut differences = Differences {
             begins_lookahead: false,
             ends_lookahead: false,
             outer: false,
             begins_average: self.plan.options.average.is_some() && !has_average,
+            begins_reduction: self.plan.options.variance_reduced && !has_full,
             begins_loss_scale: false,
             ends_loss_scale: false,
         };
@@ -287,6 +299,7 @@ impl<E: Engine> Optimizer<E> {
             }
             _ => {}
         }
+        self.reduction_differs(snapshot, has_full, findings);
         self.loss_scaling_differs(snapshot, &mut differences, findings);
         differences
     }
@@ -302,6 +315,20 @@ impl<E: Engine> Optimizer<E> {
             if !self.plan.options.outer.is_interpolation() {
                 findings.differs(Change::BeginOuter, differ);
             }
+        }
+    }
+
+    /// `has`: the snapshot has full gradients.
+    fn reduction_differs(&self, snapshot: &Snapshot, has: bool, findings: &mut Findings<'_>) {
+        match (has, self.plan.options.variance_reduced) {
+            (false, true) if !snapshot.tensors.is_empty() => {
+                findings.differs(Change::BeginVarianceReduction, || "it has no full gradients".to_owned());
+            }
+            (true, false) => {
+                let differ = || "it has full gradients, and variance is not reduced here".to_owned();
+                findings.differs(Change::EndVarianceReduction, differ);
+            }
+            _ => {}
         }
     }
 
@@ -495,6 +522,7 @@ impl<E: Engine> Optimizer<E> {
             changes_policy: group.policy != policy,
             takes_slow,
             keeps_average: self.plan.options.average.is_some(),
+            reduces_variance: self.plan.options.variance_reduced,
             differences,
             accumulated: snapshot.accumulated,
             is_first_task: group.position < group.cycle.map(|cycle| cycle.k).or(group.k).unwrap_or(1),
@@ -520,6 +548,7 @@ struct Case<'a, 'b> {
     /// The weights become the slow ones.
     takes_slow: bool,
     keeps_average: bool,
+    reduces_variance: bool,
     differences: &'b Differences,
     accumulated: u32,
     /// No task of its round has ended, so that nothing hangs on their mean.
@@ -541,6 +570,7 @@ impl<'a> Case<'a, '_> {
             Field::Average => self.differences.begins_average,
             Field::Accumulated => self.accumulated == 0,
             Field::TaskMean => self.is_first_task,
+            Field::SnapshotGradients | Field::FullGradients => self.differences.begins_reduction,
             Field::Fisher | Field::Curvature => true,
             Field::Weights | Field::Gradients | Field::HalfWeights | Field::State(_) => false,
         }
@@ -596,6 +626,7 @@ impl<'a> Case<'a, '_> {
             Some(Field::Average) => !self.keeps_average,
             Some(Field::Accumulated) => self.accumulated == 0,
             Some(Field::TaskMean) => self.ends_lookahead || self.is_first_task,
+            Some(Field::FullGradients) => !self.reduces_variance,
             Some(Field::Fisher | Field::Curvature) => {
                 if !self.ends_lookahead {
                     let name = &self.from.name;

@@ -46,6 +46,8 @@ pub struct ImportOptions {
     pub(super) end_average: bool,
     pub(super) begin_curvature: bool,
     pub(super) end_curvature: bool,
+    pub(super) begin_variance_reduction: bool,
+    pub(super) end_variance_reduction: bool,
     pub(super) begin_loss_scale: bool,
     pub(super) end_loss_scale: bool,
     pub(super) keep_settings: bool,
@@ -107,6 +109,16 @@ impl ImportOptions {
         Self { end_curvature: true, ..self }
     }
 
+    /// [Variance reduction](crate::variance_reduction) begins: the full gradient is due before the next step.
+    pub fn begin_variance_reduction(self) -> Self {
+        Self { begin_variance_reduction: true, ..self }
+    }
+
+    /// The snapshot's full gradient is given up.
+    pub fn end_variance_reduction(self) -> Self {
+        Self { end_variance_reduction: true, ..self }
+    }
+
     /// Loss scaling begins, with its initial scale.
     pub fn begin_loss_scale(self) -> Self {
         Self { begin_loss_scale: true, ..self }
@@ -137,6 +149,8 @@ pub(super) enum Change {
     EndAverage,
     BeginCurvature,
     EndCurvature,
+    BeginVarianceReduction,
+    EndVarianceReduction,
     BeginLossScale,
     EndLossScale,
 }
@@ -153,6 +167,8 @@ impl Change {
             Self::EndAverage => options.end_average,
             Self::BeginCurvature => options.begin_curvature,
             Self::EndCurvature => options.end_curvature,
+            Self::BeginVarianceReduction => options.begin_variance_reduction,
+            Self::EndVarianceReduction => options.end_variance_reduction,
             Self::BeginLossScale => options.begin_loss_scale,
             Self::EndLossScale => options.end_loss_scale,
         }
@@ -170,6 +186,8 @@ impl Change {
             Self::EndAverage => "end_average()",
             Self::BeginCurvature => "begin_curvature()",
             Self::EndCurvature => "end_curvature()",
+            Self::BeginVarianceReduction => "begin_variance_reduction()",
+            Self::EndVarianceReduction => "end_variance_reduction()",
             Self::BeginLossScale => "begin_loss_scale()",
             Self::EndLossScale => "end_loss_scale()",
         }

@@ -9,6 +9,8 @@
 mod common;
 #[path = "../pairs/mod.rs"]
 mod pairs;
+#[path = "../golden/reduced/mod.rs"]
+mod regression;
 #[path = "../golden/mod.rs"]
 mod runs;
 
@@ -27,6 +29,7 @@ mod golden;
 mod groups;
 mod guard;
 mod half;
+mod katyusha;
 mod limits;
 mod lookahead;
 mod lost;
@@ -39,3 +42,4 @@ mod several;
 mod tasks;
 mod transforms;
 mod twin;
+mod variance_reduction;

@@ -35,6 +35,7 @@ fn the_report_is_what_the_device_allocates() {
             .adaptive(AdaptiveAlpha::new(0.1))
             .average(Average::Ema { decay: 0.9 })
             .accumulate(Accumulation::mean(2))
+            .variance_reduced(true)
             .centralise(true)
             .guard(Guard::default().check_updates())
             .gradient_norms(true)

@@ -466,6 +466,23 @@ pub async fn run_options(gpu: &Gpu, case: &pairs::Case, seed: u64) {
         let gradients = values(2 + step);
         // Of a loss that is multiplied by the loss scale, a power of two.
         let scaled = gradients.iter().map(|it| it.iter().map(|value| scale as f32 * value).collect());
+        if case.options.variance_reduced {
+            for (field, seed) in
+                [(Field::SnapshotGradients, 1000 + step), (Field::FullGradients, 2000 + step)]
+            {
+                // Small against the gradient, so that the rules' own tolerances hold.
+                let given: Vec<Vec<f32>> =
+                    values(seed).iter().map(|it| it.iter().map(|value| 0.25 * value).collect()).collect();
+                for (name, values) in names.iter().zip(&given) {
+                    let slice = model.optimizer.buffer(field, name).unwrap();
+                    gpu.queue.write_buffer(&slice.buffer, slice.offset, bytemuck::cast_slice(values));
+                }
+                match field {
+                    Field::FullGradients => twin.full_gradients = wide(&given),
+                    _ => twin.snapshot_gradients = wide(&given),
+                }
+            }
+        }
         model.step(gpu, &scaled.collect::<Vec<_>>()).await;
         twin.step(&wide(&gradients), lr);
     }

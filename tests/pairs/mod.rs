@@ -227,9 +227,13 @@ fn go_together(one: Value, other: Value) -> bool {
     }
 }
 
-/// Cases of all options. `halves`: those too that are half-width.
+/// Cases of all options. `halves`: those too that are half-width. In every other one that can have it, variance is reduced.
 pub fn of_options(halves: bool) -> Vec<Case> {
-    cases(&sizes(halves), go_together).iter().map(|values| case(values)).collect()
+    let mut cases: Vec<Case> = cases(&sizes(halves), go_together).iter().map(|values| case(values)).collect();
+    let scales_loss = |case: &Case| case.options.guard.is_some_and(|guard| guard.loss_scale.is_some());
+    let can = cases.iter_mut().filter(|case| case.lookahead.is_some() && !scales_loss(case));
+    can.step_by(2).for_each(|case| case.options.variance_reduced = true);
+    cases
 }
 
 /// Cases of rounds of two tasks with what goes with them: every other one of all whose state is not interpolated, with a

@@ -88,6 +88,7 @@ fn options_come_back() {
         },
         "average": { "ema": 0.9 },
         "accumulate": { "micro_batches": 2, "mean": true },
+        "variance_reduced": true,
         "centralise": true,
         "guard": {
             "loss_scale": { "initial": 1024.0, "growth": 2.0, "backoff": 0.5, "interval": 2000 },

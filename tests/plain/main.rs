@@ -23,3 +23,4 @@ mod recording;
 mod rules;
 mod snapshots;
 mod translate;
+mod variance_reduction;

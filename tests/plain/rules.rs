@@ -85,7 +85,7 @@ fn typescript_knows_every_rule() {
     let mut types = "/** The inner optimizer and its hyperparameters; what is left out is at PyTorch's or optax's default. */\n\
                      export type Rule ="
         .to_owned();
-    for entry in rules::ALL {
+    for entry in rules::ALL.iter().chain(rules::ANCHORED) {
         let settings = rules::settings(&entry.kinds[0].rule(0.1)).unwrap().fields;
         let reads = |fields: &Map<String, Value>| rules::read(entry.name, fields.clone()).is_ok();
         let mut fields = String::new();
@@ -116,8 +116,11 @@ fn typescript_knows_every_rule() {
     let there = fs::read_to_string(&file).unwrap();
     assert_eq!(there, types, "LOOKAHEAD_WRITE_TYPES=1 writes it anew");
     let readme = include_str!("../../web/README.md");
-    let missing: Vec<_> =
-        rules::ALL.iter().filter(|rule| !readme.contains(&format!("`{}`", rule.name))).collect();
+    let missing: Vec<_> = rules::ALL
+        .iter()
+        .chain(rules::ANCHORED)
+        .filter(|rule| !readme.contains(&format!("`{}`", rule.name)))
+        .collect();
     assert!(missing.is_empty(), "web/README.md does not tell of {missing:?}");
 }
 
@@ -187,8 +190,8 @@ fn rules_are_named_in_their_own_files() {
         .filter(|(file, _)| root.join(format!("src/rules/{file}.rs")).is_file())
         .flat_map(|(_, types)| types.split(", "))
         .collect();
-    assert_eq!(types.len(), rules::ALL.len(), "{types:?}");
-    let quoted = rules::ALL.iter().map(|entry| format!("\"{}\"", entry.name));
+    assert_eq!(types.len(), rules::ALL.len() + rules::ANCHORED.len(), "{types:?}");
+    let quoted = rules::ALL.iter().chain(rules::ANCHORED).map(|entry| format!("\"{}\"", entry.name));
     let words: Vec<String> = quoted.chain(types.iter().map(ToString::to_string)).collect();
     let mut named = vec![];
     for place in PLACES {

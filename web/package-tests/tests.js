@@ -697,6 +697,19 @@ const tests = {
     for (const optimizer of [plain, careless]) optimizer.destroy();
     const given = await create({ rule: { name: 'sgd', lr: 0.1 }, lookahead: {}, adaptiveAlpha: { alphaLow: 0.2, curvature: 'given' } });
     assert(given.curvatureSlices('w')[0].size === 24, 'where the curvature is written');
+    await thrown(() => given.fullGradientSlices('w'), 'UnknownName', /full_gradients/);
+    await thrown(() => create({ rule: { name: 'sgd', lr: 0.1 }, varianceReduced: true }), 'NoLookahead', /variance reduction/);
+    const reduced = await create({ rule: { name: 'sgd', lr: 0.1 }, lookahead: { k: 2, alpha: 1 }, varianceReduced: true });
+    const due = [];
+    for (let step = 0; step < 4; step++) {
+      due.push(reduced.fullGradientsDue());
+      reduced.step();
+    }
+    assert(due.join() === 'true,false,true,false', 'the full gradient is due with each cycle');
+    for (const slices of [reduced.snapshotGradientSlices('w'), reduced.fullGradientSlices('w')]) {
+      assert(slices[0].size === 24, 'where the gradients at the slow weights are written');
+    }
+    reduced.destroy();
     given.destroy();
   },
 
@@ -1102,6 +1115,7 @@ const tests = {
       values.forEach((value, i) => cases.push([() => call(value), 'Argument', message, `${message} with value ${i}`]));
     };
     const named = ['setWeights', 'setGradient', 'weightSlices', 'gradientSlices', 'slowWeightSlices', 'halfWeightSlices', 'curvatureSlices',
+      'snapshotGradientSlices', 'fullGradientSlices',
       'weights', 'slowWeights'];
     for (const name of named) {
       const what = new RegExp(`^\`tensor\` of \`${name}\` must be a text, and is `);

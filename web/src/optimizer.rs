@@ -218,6 +218,25 @@ impl Optimizer {
         self.slices(&self.shared()?.buffers(Field::Curvature, tensor)?)
     }
 
+    /// Where the gradient of a mini-batch at the slow weights is to be written, with `varianceReduced`: f32.
+    #[wasm_bindgen(js_name = snapshotGradientSlices)]
+    pub fn snapshot_gradient_slices(&self, tensor: &str) -> Result<BufferSlices, Problem> {
+        self.slices(&self.shared()?.buffers(Field::SnapshotGradients, tensor)?)
+    }
+
+    /// Where the gradient of all samples at the slow weights is to be written, with `varianceReduced`: f32.
+    #[wasm_bindgen(js_name = fullGradientSlices)]
+    pub fn full_gradient_slices(&self, tensor: &str) -> Result<BufferSlices, Problem> {
+        self.slices(&self.shared()?.buffers(Field::FullGradients, tensor)?)
+    }
+
+    /// Whether the slow weights are others than at the last step, so that the gradient of all samples is to be written anew
+    /// before the next one. With a guard `counters` tell instead.
+    #[wasm_bindgen(js_name = fullGradientsDue)]
+    pub fn full_gradients_due(&self) -> Result<bool, Problem> {
+        Ok(self.shared()?.full_gradients_due()?)
+    }
+
     /// Where the loss scale lies, one f32 that kernels multiply the loss (or the first gradient) with. Nothing without a
     /// guard; 1 without loss scaling.
     #[wasm_bindgen(js_name = lossScaleSlices)]

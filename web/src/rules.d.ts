@@ -14,4 +14,5 @@ export type Rule =
     | { name: "lion"; lr?: number; betas?: [number, number]; weightDecay?: number }
     | { name: "lars"; lr: number; eps?: number; momentum?: number; nesterov?: boolean; trustCoefficient?: number; weightDecay?: number }
     | { name: "lamb"; lr: number; betas?: [number, number]; eps?: number; weightDecay?: number }
-    | { name: "adafactor"; lr: number; clippingThreshold?: number | null; decayRate?: number; eps?: number; minDimSizeToFactor?: number; momentum?: number; multiplyByParameterScale?: boolean; relativeStep?: boolean; weightDecay?: number };
+    | { name: "adafactor"; lr: number; clippingThreshold?: number | null; decayRate?: number; eps?: number; minDimSizeToFactor?: number; momentum?: number; multiplyByParameterScale?: boolean; relativeStep?: boolean; weightDecay?: number }
+    | { name: "katyusha"; lr: number; sigma?: number; tau1?: number; tau2?: number; weightDecay?: number };

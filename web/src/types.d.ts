@@ -40,6 +40,9 @@ export interface LoadOptions {
     /** The curvature of an adaptive alpha begins at zero. */
     beginCurvature?: boolean;
     endCurvature?: boolean;
+    /** Variance reduction begins: the full gradient is due before the next step. */
+    beginVarianceReduction?: boolean;
+    endVarianceReduction?: boolean;
     /** Loss scaling begins, at its initial scale. */
     beginLossScale?: boolean;
     /** The checkpoint's loss scale is given up. */
@@ -128,6 +131,11 @@ export interface OptimizerOptions {
     average?: { ema: number } | { polyak: { from?: number } } | { swa: { every: number; from?: number } };
     /** Calls of `step` that make one inner step; the mean of their gradients unless `mean` is false. */
     accumulate?: { microBatches: number; mean?: boolean };
+    /**
+     * Gradients are corrected as in SVRG, by what kernels write into `snapshotGradientSlices` (the mini-batch's gradient at the
+     * slow weights, with every gradient) and into `fullGradientSlices` (that of all samples there, when `fullGradientsDue()`).
+     */
+    varianceReduced?: boolean;
     /** Gradients are centralised. */
     centralise?: boolean;
     /** The objective is maximised: gradients change their sign before anything else. */
@@ -179,6 +187,8 @@ export type Field =
     | "fisher"
     | "accumulated"
     | "task_mean"
+    | "snapshot_gradients"
+    | "full_gradients"
     | `state.${string}`
     | `slow_state.${string}`
     | `outer.${string}`;

@@ -157,8 +157,13 @@ fn snapshots_that_were_changed() {
                 it.loss_scaling = Some(true);
                 it.tensors[0].fields.push(("average".to_owned(), vec![0.0; 6]));
                 it.tensors[0].fields.push(("fisher".to_owned(), vec![0.0; 6]));
+                it.tensors[0].fields.push(("full_gradients".to_owned(), vec![0.0; 6]));
             },
-            &["ImportOptions::new().end_outer().end_average().end_curvature().end_loss_scale()"],
+            &[
+                "it has full gradients, and variance is not reduced here",
+                "ImportOptions::new().end_outer().end_average().end_curvature().end_variance_reduction()\
+                 .end_loss_scale()",
+            ],
         ),
         (|it| it.tensors[0].fields[0].1.truncate(5), &["`weights` of `w` has 5 values, not 6"]),
         (|it| it.tensors[0].fields[1].1.clear(), &["`slow_weights` of `w` has 0 values, not 6"]),

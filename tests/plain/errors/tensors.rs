@@ -109,6 +109,7 @@ fn usages_of_the_buffers_that_are_given_out() {
         .average(Average::Ema { decay: 0.9 })
         .adaptive(AdaptiveAlpha::new(0.1).curvature(Curvature::Given))
         .guard(Guard::default())
+        .variance_reduced()
         .tensor("w", &[3]);
     let optimizer = Noop::new().build(builder);
     let read = BufferUsages::STORAGE | BufferUsages::COPY_SRC;
@@ -119,6 +120,8 @@ fn usages_of_the_buffers_that_are_given_out() {
         optimizer.average("w").unwrap(),
         optimizer.gradients("w").unwrap(),
         optimizer.curvature("w").unwrap(),
+        optimizer.snapshot_gradients("w").unwrap(),
+        optimizer.full_gradients("w").unwrap(),
         optimizer.loss_scale().unwrap(),
     ] {
         assert_eq!(slice.buffer.usage(), read | BufferUsages::COPY_DST);
