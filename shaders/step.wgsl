@@ -43,6 +43,11 @@ fn la_step_at(at: u32) {
 #end
     let before = la_load_weights(place);
     var after = before;
+#if anderson
+    if la_does(LA_KEEP) {
+        la_keep_iterate(i, before);
+    }
+#end
 #if syncs_state
     la_load_state(i);
 #end

@@ -4,6 +4,7 @@ use super::group::GroupState;
 use crate::{
     config::{
         alpha::{AdaptiveAlpha, Curvature},
+        anderson::Anderson,
         lookahead::Lookahead,
         options::Options,
         shape::Shape,
@@ -40,6 +41,9 @@ pub(super) fn check_options(
     if let Some(adaptive) = options.adaptive {
         check_curvature(adaptive, groups)?;
     }
+    if let Some(anderson) = options.anderson {
+        check_anderson(anderson, options, groups)?;
+    }
     if options.tries_updates() {
         check_tries(groups)?;
     }
@@ -53,6 +57,7 @@ pub(super) fn check_options(
 fn check_alone(options: &Options) -> Result<(), Error> {
     let all = [
         (options.adaptive.is_some(), "an adaptive alpha"),
+        (options.anderson.is_some(), "Anderson acceleration"),
         (options.slow_bf16, "`slow_bf16`"),
         (!options.outer.is_interpolation(), "an outer step"),
     ];
@@ -75,6 +80,32 @@ fn check_curvature(adaptive: AdaptiveAlpha, groups: &[GroupState]) -> Result<(),
             ),
         }),
     }
+}
+
+/// Refuses what does not go with Anderson acceleration, and cycles that are too short for it.
+fn check_anderson(anderson: Anderson, options: &Options, groups: &[GroupState]) -> Result<(), Error> {
+    let others = [
+        (
+            options.adaptive.is_some(),
+            "takes an adaptive alpha or Anderson acceleration, not both: leave one of them out",
+        ),
+        (
+            !options.outer.is_interpolation(),
+            "takes an outer step or Anderson acceleration, not both: leave one of them out",
+        ),
+        (
+            options.guard.is_some(),
+            "takes no guard with Anderson acceleration, whose iterates are kept by the host's count of steps: leave one of \
+             them out",
+        ),
+    ];
+    if let Some((_, problem)) = others.into_iter().find(|(asked, _)| *asked) {
+        return Err(Error::Unsupported { call: "build", problem });
+    }
+    groups
+        .iter()
+        .filter_map(|group| group.lookahead.as_ref())
+        .try_for_each(|lookahead| anderson.check_cycle(lookahead))
 }
 
 /// Refuses rules that a guard cannot try.

@@ -63,6 +63,7 @@ impl Plan {
         let phases = event.begin();
         for group in &self.state.groups {
             let mut step = group.cycle.next_step(group.lookahead.as_ref(), gradient_at, group.frozen);
+            group.cycle.keep(&group.planes.iterates, &mut step);
             let last = usize::from(step[1] != 0);
             step[last] |= if average_weight.is_some() { flags::AVERAGE } else { 0 };
             if flushed.is_some() {
@@ -152,7 +153,7 @@ impl Plan {
     /// After that.
     pub(crate) fn synced_anew(&mut self) {
         for group in &mut self.state.groups {
-            (group.cycle.init, group.cycle.position) = (false, 0);
+            group.cycle.begin();
         }
         if self.options.average.is_some() {
             self.state.average_start = self.state.steps;

@@ -31,12 +31,15 @@ impl Plan {
         tensor.pieces.iter().map(part).collect()
     }
 
-    /// What is kept of a tensor. Gradients come anew with every step.
+    /// What is kept of a tensor. Gradients come anew with every step, and iterates with every cycle: those of the one under
+    /// way so far.
     pub(crate) fn fields_of(&self, tensor: usize) -> Vec<Field<'static>> {
         let group = &self.state.groups[self.layout.tensors[tensor].group];
         let mut fields = vec![Field::Weights];
         fields.extend(group.lookahead.map(|_| Field::SlowWeights));
         fields.extend(group.planes.fields());
+        let kept = group.cycle.kept(&group.planes.iterates);
+        fields.retain(|field| !matches!(field, Field::Iterate(step) if !kept.contains(step)));
         fields.extend(self.moment_fields(tensor));
         fields
     }

@@ -45,6 +45,8 @@ pub struct ImportOptions {
     pub(super) end_average: bool,
     pub(super) begin_curvature: bool,
     pub(super) end_curvature: bool,
+    pub(super) begin_anderson: bool,
+    pub(super) end_anderson: bool,
     pub(super) begin_loss_scale: bool,
     pub(super) end_loss_scale: bool,
     pub(super) keep_settings: bool,
@@ -63,7 +65,7 @@ impl ImportOptions {
     }
 
     /// A snapshot of Lookahead becomes the rule's alone, with these weights. The state goes on as it is; slow copies
-    /// of it, the outer step's buffers and a Fisher are given up.
+    /// of it, the outer step's buffers, a Fisher and iterates are given up.
     pub fn end_lookahead(self, weights: Weights) -> Self {
         Self { end_lookahead: Some(weights), ..self }
     }
@@ -106,6 +108,17 @@ impl ImportOptions {
         Self { end_curvature: true, ..self }
     }
 
+    /// The snapshot was made within a cycle and lacks the iterates that [Anderson acceleration](crate::anderson) keeps here:
+    /// the cycle ends as Lookahead's, and the next one is accelerated.
+    pub fn begin_anderson(self) -> Self {
+        Self { begin_anderson: true, ..self }
+    }
+
+    /// The snapshot's iterates of the cycle under way are given up, as far as they are not kept here.
+    pub fn end_anderson(self) -> Self {
+        Self { end_anderson: true, ..self }
+    }
+
     /// Loss scaling begins, with its initial scale.
     pub fn begin_loss_scale(self) -> Self {
         Self { begin_loss_scale: true, ..self }
@@ -136,6 +149,8 @@ pub(super) enum Change {
     EndAverage,
     BeginCurvature,
     EndCurvature,
+    BeginAnderson,
+    EndAnderson,
     BeginLossScale,
     EndLossScale,
 }
@@ -152,6 +167,8 @@ impl Change {
             Self::EndAverage => options.end_average,
             Self::BeginCurvature => options.begin_curvature,
             Self::EndCurvature => options.end_curvature,
+            Self::BeginAnderson => options.begin_anderson,
+            Self::EndAnderson => options.end_anderson,
             Self::BeginLossScale => options.begin_loss_scale,
             Self::EndLossScale => options.end_loss_scale,
         }
@@ -169,6 +186,8 @@ impl Change {
             Self::EndAverage => "end_average()",
             Self::BeginCurvature => "begin_curvature()",
             Self::EndCurvature => "end_curvature()",
+            Self::BeginAnderson => "begin_anderson()",
+            Self::EndAnderson => "end_anderson()",
             Self::BeginLossScale => "begin_loss_scale()",
             Self::EndLossScale => "end_loss_scale()",
         }

@@ -14,10 +14,12 @@ mod runs;
 
 mod adafactor;
 mod adapters;
+mod anderson;
 mod autotune;
 mod between;
 mod checkpoint;
 mod custom_rule;
+mod double;
 mod examples;
 mod extremes;
 mod foreign;

@@ -55,6 +55,7 @@ const PROMISES = {
   counters: {},
   gradientNorms: {},
   alphas: {},
+  accelerations: {},
   skipped: {},
 };
 

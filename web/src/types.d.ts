@@ -40,6 +40,9 @@ export interface LoadOptions {
     /** The curvature of an adaptive alpha begins at zero. */
     beginCurvature?: boolean;
     endCurvature?: boolean;
+    /** The cycle under way lacks the iterates of `anderson`: it ends as Lookahead's. */
+    beginAnderson?: boolean;
+    endAnderson?: boolean;
     /** Loss scaling begins, at its initial scale. */
     beginLossScale?: boolean;
     /** The checkpoint's loss scale is given up. */
@@ -119,6 +122,11 @@ export interface OptimizerOptions {
         scope?: "model" | "group" | "tensor";
         gradient?: "synchronised" | "lastStep";
     };
+    /**
+     * The slow step is a least-squares combination of the last `columns` residuals of the inner loop, of iterates `stride`
+     * steps apart (1), with `regularisation` (1e-8).
+     */
+    anderson?: { columns: number; stride?: number; regularisation?: number; scope?: "model" | "group" | "tensor" };
     /** An outer step with this momentum instead of the interpolation. */
     outer?: "interpolation" | { heavyBall: number } | { nesterov: number } | { slowMo: number };
     /** An average of the weights. */
@@ -177,7 +185,8 @@ export type Field =
     | "accumulated"
     | `state.${string}`
     | `slow_state.${string}`
-    | `outer.${string}`;
+    | `outer.${string}`
+    | `iterate.${number}`;
 
 /** Values for a tensor. */
 export type Numbers = Float32Array | Float64Array | readonly number[];

@@ -7,8 +7,12 @@ mod common;
 
 #[path = "../../../tests/device/adafactor.rs"]
 mod adafactor;
+#[path = "../../../tests/device/anderson.rs"]
+mod anderson;
 #[path = "../../../tests/device/between.rs"]
 mod between;
+#[path = "../../../tests/device/double.rs"]
+mod double;
 #[path = "../../../tests/device/golden.rs"]
 mod golden;
 #[path = "../../../tests/device/guard.rs"]
@@ -46,9 +50,11 @@ use serde_json::json;
 use wasm_bindgen::{JsError, prelude::wasm_bindgen};
 
 /// The files whose tests run here, besides [`GOLDEN`].
-const FILES: [(&str, &[(&str, DeviceTest)]); 8] = [
+const FILES: [(&str, &[(&str, DeviceTest)]); 10] = [
     ("adafactor", adafactor::TESTS),
+    ("anderson", anderson::TESTS),
     ("between", between::TESTS),
+    ("double", double::TESTS),
     ("guard", guard::TESTS),
     ("half", half::TESTS),
     ("lookahead", lookahead::TESTS),
@@ -116,7 +122,7 @@ pub fn kernels() -> String {
         Some(Access::Several(_)) => source.wgsl.matches("var<storage").count() <= 8,
         _ => true,
     };
-    let kernels = sources::all().filter(fits).map(|source| {
+    let kernels = sources::all().chain(sources::anderson()).filter(fits).map(|source| {
         let constants = sources::constants(&source);
         json!({ "name": source.name, "entry": source.entry, "wgsl": source.wgsl, "constants": constants })
     });
