@@ -24,11 +24,12 @@ const LA_PRODUCTS = LA_COLUMNS * (LA_COLUMNS + 1u) / 2u;
 var<private> la_iterates: array<vec4f, LA_COLUMNS + 1u>;
 var<private> la_products: array<vec2f, LA_PRODUCTS>;
 
-// What is outside the span does not move.
+// What is outside the span does not move. Here and below each column has its own lines: in a loop an array would be indexed
+// by a variable, and some drivers then keep it in memory.
 fn la_load_iterates(i: u32, inside: vec4<bool>) {
-    for (var column = 0u; column < LA_COLUMNS; column++) {
-        la_iterates[column] = select(vec4f(), la_planes[la_plane(LA_ITERATES_AT + column, i)], inside);
-    }
+#for column in columns
+    la_iterates[${column}u] = select(vec4f(), la_planes[la_plane(LA_ITERATES_AT + ${column}u, i)], inside);
+#end
     la_iterates[LA_COLUMNS] = select(vec4f(), la_load_weights(la_locate(i)), inside);
 }
 
@@ -42,27 +43,36 @@ fn la_inside(span: La_Span, i: u32) -> vec4<bool> {
 fn la_largest(i: u32, inside: vec4<bool>) -> u32 {
     la_load_iterates(i, inside);
     var most = vec4u();
-    for (var column = 0u; column < LA_COLUMNS; column++) {
-        let residual = la_iterates[column + 1u] - la_iterates[column];
-        most = max(most, bitcast<vec4u>(residual) & vec4u(0x7fffffffu));
-    }
+#for column in columns
+    most = max(most, bitcast<vec4u>(la_iterates[${column}u + 1u] - la_iterates[${column}u]) & vec4u(0x7fffffffu));
+#end
     let pairs = max(most.xy, most.zw);
     return max(pairs.x, pairs.y);
+}
+
+// A sum with one more product.
+fn la_with(sum: vec2f, a: vec2f, b: vec2f) -> vec2f {
+    return la_double_sum(sum, la_double_product(a, b));
+}
+
+fn la_residual(before: f32, after: f32, scale: f32) -> vec2f {
+    let residual = la_exact_sum(after, -before);
+    return vec2f(la_rounded(scale * residual.x), la_rounded(scale * residual.y));
 }
 
 fn la_add_products(i: u32, inside: vec4<bool>, scale: f32) {
     la_load_iterates(i, inside);
     for (var lane = 0u; lane < 4u; lane++) {
         var residuals: array<vec2f, LA_COLUMNS>;
-        var product = 0u;
-        for (var row = 0u; row < LA_COLUMNS; row++) {
-            let residual = la_exact_sum(la_iterates[row + 1u][lane], -la_iterates[row][lane]);
-            residuals[row] = vec2f(la_rounded(scale * residual.x), la_rounded(scale * residual.y));
-            for (var column = 0u; column <= row; column++) {
-                la_products[product] = la_double_sum(la_products[product], la_double_product(residuals[row], residuals[column]));
-                product++;
-            }
+#for row in columns
+        residuals[${row}u] = la_residual(la_iterates[${row}u][lane], la_iterates[${row}u + 1u][lane], scale);
+#for column in columns
+        if ${column}u <= ${row}u {
+            let sum = la_products[${row}u * (${row}u + 1u) / 2u + ${column}u];
+            la_products[${row}u * (${row}u + 1u) / 2u + ${column}u] = la_with(sum, residuals[${row}u], residuals[${column}u]);
         }
+#end
+#end
     }
 }
 
@@ -102,12 +112,12 @@ fn la_residuals(
     }
     let to = span.partial * (LA_PRODUCTS + 1u);
     let has_sums = is_span && local % LA_LANES == 0u;
-    for (var product = 0u; product < LA_PRODUCTS; product++) {
-        let sum = la_sum_of_lanes(local, la_products[product]);
-        if has_sums {
-            la_partials[to + 1u + product] = sum;
-        }
+#for product in products
+    let sum_${product} = la_sum_of_lanes(local, la_products[${product}u]);
+    if has_sums {
+        la_partials[to + 1u + ${product}u] = sum_${product};
     }
+#end
     if has_sums {
         la_partials[to] = vec2f(exponent, 0.0);
     }

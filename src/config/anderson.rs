@@ -29,11 +29,20 @@
 //! # When it helps
 //!
 //! Where the inner step is nearly the same linear map each time, as that of SGD without noise near a minimum: the
-//! combination is then a polynomial of that map, and with as many columns as the residuals have dimensions it ends at the
-//! fixed point, where Lookahead's fixed line only shortens the way. It does not help where residuals are mostly noise (small
-//! batches, large learning rates): the coefficients fit the noise, and a weighted mean such as Lookahead's is the better
-//! step. A rule with momentum keeps a state that is not combined with the weights: take the policy
-//! [`Reset`](crate::StatePolicy::Reset) there, or larger lambdas. `examples/anderson` compares them.
+//! combination is then a polynomial of that map, which with more columns than the path has dimensions ends at the fixed
+//! point in one cycle. Where residuals are mostly noise they are nearly orthogonal, and all coefficients near 1 / m
+//! whatever lambda is: the combination is the mean of the last iterates, which calms the noise about as Lookahead does and
+//! does no more. `cargo run --release -p anderson`, with SGD, k = 10 and m = 5 (lavapipe):
+//!
+//! | | quadratic, condition number 1000: loss after 600 steps | the same with noise | digits: training loss after 20 epochs |
+//! |---|---|---|---|
+//! | the rule alone | 1.5e-3 | 2.2e-2 | 0.081 |
+//! | Lookahead, alpha = 0.5 | 5.2e-3 | 1.3e-2 | 0.132 |
+//! | Anderson, alpha = 1, lambda = 1e-8 | 5.9e-7 | 1.0e-2 | 0.096 |
+//! | Anderson, alpha = 1, lambda = 1e-2 | 1.8e-3 | 1.0e-2 | 0.096 |
+//!
+//! Losses of the quadratics are means of the last 120 steps, at the slow weights. The state of a rule, its momentum say, is
+//! not combined: Lookahead's policy says what becomes of it.
 //!
 //! # What it costs
 //!
@@ -41,7 +50,8 @@
 //! that counts; at a sync one small pass over all of them for m (m + 1) / 2 dot products, a kernel of one workgroup
 //! that adds them up and solves the system, and the sync in a dispatch of its own. Nothing is read back. R'R has the
 //! square of R's condition number, so that products and solution are in double-floats of 48 bits, whatever the device
-//! has; the coefficients agree with those of an f64 solver to about `1e-13 / lambda`.
+//! has; the coefficients agree with those of an f64 solver to about `1e-13 / lambda`. On a CPU these products are most of a
+//! sync: on lavapipe with two cores, of one million weights and five columns, it takes as long as some 25 steps of SGD.
 //!
 //! # Choices
 //!

@@ -114,6 +114,7 @@ const VALUES: &[&str] = &[
     "planes",
     "pooled",
     "preview",
+    "products",
     "reductions",
     "resets_fisher",
     "row_means",
@@ -251,6 +252,8 @@ impl Recipe<'_> {
         if measure == Measure::Residuals {
             let kernel = self.kernel("residuals", "la_residuals", false);
             let kernel = kernel.flags([("factored", false), ("row_means", false)]);
+            let columns = self.options.columns();
+            let kernel = kernel.values([("products", columns * (columns + 1) / 2)]);
             return kernel.lanes(measure.lanes(self.shape)).compose(self.title("residuals"));
         }
         let mut kernel =

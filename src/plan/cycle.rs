@@ -24,7 +24,12 @@ pub(crate) type Phases = [u32; 2];
 
 impl CycleState {
     pub fn new() -> Self {
-        Self { count: 0, position: 0, init: true, whole: true }
+        Self::at(0, 0, true)
+    }
+
+    /// So far, with all iterates that there were to keep.
+    pub fn at(count: u64, position: u32, init: bool) -> Self {
+        Self { count, position, init, whole: true }
     }
 
     /// What the next step does. `adaptive`: where the gradient of the adaptive alpha is taken.

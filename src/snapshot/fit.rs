@@ -184,10 +184,8 @@ impl<E: Engine> Optimizer<E> {
             let kept = kept[tensor.group].as_slice();
             let fields =
                 self.fit_tensor(index, tensor, from, group, kept, &differences, snapshot, &mut findings);
-            let found = fields.iter().filter(|(field, _)| matches!(field, Field::Iterate(_))).count();
-            if let Some(fitted) = groups.get_mut(tensor.group) {
-                fitted.cycle.whole &= found == kept.len();
-            }
+            let is_whole = has_iterates(&fields, kept);
+            groups.get_mut(tensor.group).into_iter().for_each(|fitted| fitted.cycle.whole &= is_whole);
             tensors.push(fields);
         }
         findings.result()?;
@@ -368,12 +366,7 @@ impl<E: Engine> Optimizer<E> {
         });
         let lookahead = if keeps { group.lookahead } else { there.or(group.lookahead) };
         let mut fitted = GroupFit {
-            cycle: CycleState {
-                count: from.count,
-                position: from.position,
-                init: !from.initialised,
-                whole: true,
-            },
+            cycle: CycleState::at(from.count, from.position, !from.initialised),
             learning_rate: group.learning_rate,
             factor: group.factor,
             weight_decay: group.weight_decay,
@@ -691,6 +684,11 @@ fn hyperparameters(
         return None;
     }
     Some(rule)
+}
+
+/// Whether a tensor has all of these iterates.
+fn has_iterates(fields: &[(Field<'static>, Cow<'_, [f32]>)], kept: &[u32]) -> bool {
+    fields.iter().filter(|(field, _)| matches!(field, Field::Iterate(_))).count() == kept.len()
 }
 
 /// What is around a group's rule, in words.

@@ -1,7 +1,7 @@
 //! The tables and the plots.
 
 use serde::Serialize;
-use theory::plot::{Axis, Figure, Mark, Series};
+use theory::plot::{Axis, Colour, Figure, Mark, Series};
 
 use crate::{
     digits::{self, Training},
@@ -68,6 +68,9 @@ impl Report {
             let name = it.method;
             text += &format!("{name:16} {train:>14.5} {test:>17.5} {accuracy:>15.2} % {seconds:>13.2}\n");
         }
+        if !self.digits.is_empty() {
+            text += "the first of them compiled the model's kernels\n";
+        }
         text
     }
 
@@ -92,10 +95,12 @@ impl Report {
                 series.push(Series { name, colour: method.colour, mark, points: points.collect() });
             }
         }
+        let losses = self.quadratic.iter().flat_map(|it| it.losses.iter().copied());
+        let least = losses.filter(|loss| *loss > 0.0).fold(f64::INFINITY, f64::min);
         Figure {
             name: "quadratic",
             x: Axis { description: "steps", range: 0.0..quadratic::STEPS as f64, is_logarithmic: false },
-            y: Axis { description: "loss", range: 1e-14..20.0, is_logarithmic: true },
+            y: Axis { description: "loss", range: least / 3.0..20.0, is_logarithmic: true },
             series,
             border: None,
             caption: vec![
@@ -109,7 +114,8 @@ impl Report {
         let series = self.methods.iter().zip(&self.digits).map(|(method, training)| Series {
             name: Some(method.name.to_owned()),
             colour: method.colour,
-            mark: Mark::Line,
+            // Both regularisations may come to the same.
+            mark: if method.colour == Colour::Third { Mark::Dashed } else { Mark::Line },
             points: (1..).map(f64::from).zip(training.losses.iter().copied()).collect(),
         });
         let losses =
