@@ -448,9 +448,18 @@ async fn a_sync_between_steps_takes_the_fixed_step(gpu: &Gpu) {
     }
     assert_eq!(bits(&optimizer).await, bits(&plain).await);
     assert_eq!(found(&optimizer).await, [None]);
-    // The next cycle is whole.
-    (0..3).for_each(|number| step(gpu, &mut optimizer, &noise(5, 5 + number)));
+    // The next cycle is whole, and what it found serves no sync but its own.
+    (0..5).for_each(|number| step(gpu, &mut optimizer, &noise(5, 5 + number)));
     assert!(found(&optimizer).await[0].is_some());
+    let (phi, theta) = (
+        download(&optimizer, Field::SlowWeights, "w").await,
+        download(&optimizer, Field::Weights, "w").await,
+    );
+    submit(gpu, |encoder| optimizer.sync_now(encoder)).unwrap();
+    let expected: Vec<f64> =
+        phi.iter().zip(&theta).map(|(phi, theta)| f64::from(*theta) + 0.6 * f64::from(phi - theta)).collect();
+    let error = largest_error(&download(&optimizer, Field::Weights, "w").await, &expected);
+    assert!(error < 1e-6, "off by {error:e}");
 }
 
 /// Frozen after its first step, a group stays for two residuals and goes on for the last.

@@ -25,6 +25,8 @@ Examples:
     cargo run --release -p train -- --rule heavy-ball --k 10 --adapter llvmpipe
   The adaptive alpha, never below 0.3, and an average of the weights, plotted:
     cargo run --release -p train -- --adaptive --alpha-low 0.3 --average ema --plot a.png
+  Anderson acceleration over five of ten steps:
+    cargo run --release -p train -- --rule sgd --k 10 --alpha 1 --anderson 5
   Outer momentum, as DiLoCo:
     cargo run --release -p train -- --outer nesterov --outer-momentum 0.5
   Half-width weights and gradients, with dynamic loss scaling:
