@@ -50,6 +50,11 @@ fn la_step_at(at: u32) {
 #if anchored
     la_take_anchor(i, before);
 #end
+#if anderson
+    if la_does(LA_KEEP) {
+        la_keep_iterate(i, before);
+    }
+#end
 #if moves_state
     la_load_state(i);
 #end

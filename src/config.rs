@@ -3,6 +3,7 @@
 
 pub(crate) mod accumulate;
 pub mod alpha;
+pub mod anderson;
 pub mod average;
 pub(crate) mod clip;
 pub(crate) mod form;

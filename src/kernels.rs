@@ -20,6 +20,7 @@ pub use check::{NAMES, check, check_outer, check_transform};
 pub(crate) use check::{
     check_coefficients, check_collisions, check_hyper, check_links, check_transform_coefficients,
 };
+pub(crate) use compose::solve;
 pub use compose::{all, decide, finish, moments, sync_moments};
 pub use spec::{Access, Decision, Measure, Recipe, Source, Tensors, Width};
 pub use text::BUILTINS;

@@ -93,6 +93,7 @@ pub mod twin;
 pub use config::{
     accumulate::Accumulation,
     alpha::{self, AdaptiveAlpha},
+    anderson::{self, Anderson},
     average::{self, Average},
     clip::Clip,
     group::{DEFAULT_GROUP, Group, Hyperparameter},

@@ -3,6 +3,7 @@
 //! It is what the kernels are tested against, and what a rule of one's own can be. Half-width formats are not its
 //! business: it is what they are measured by.
 
+mod anderson;
 mod factored;
 
 use std::sync::Arc;
@@ -17,7 +18,10 @@ use crate::{
         transform::Context,
     },
     kernels::{Access, Recipe, Tensors},
-    layout::params::{flags, tasks},
+    layout::{
+        params::{flags, iterate, tasks},
+        planes::iterates,
+    },
     plan::cycle::CycleState,
     rules::{Rule, Slot, Step, WeightDecay},
 };
@@ -64,6 +68,10 @@ pub struct Twin {
     pub snapshot_gradients: Vec<Vec<f64>>,
     /// The whole objective's gradient there.
     pub full_gradients: Vec<Vec<f64>>,
+    /// The iterates of this cycle that Anderson acceleration combines, each a tensor each.
+    pub iterates: Vec<Vec<Vec<f64>>>,
+    /// Its coefficients of the last sync: one set, or one a tensor.
+    pub accelerations: Vec<Option<Vec<f64>>>,
     /// The adaptive alphas of the last sync: one, or one a tensor.
     pub alphas: Vec<Option<f64>>,
 }
@@ -101,6 +109,8 @@ impl Twin {
             task_mean: zeros.clone(),
             snapshot_gradients: zeros.clone(),
             full_gradients: zeros,
+            iterates: vec![],
+            accelerations: vec![],
             alphas: vec![],
             weights,
         }
@@ -163,7 +173,8 @@ impl Twin {
         self.average.clone_from(&self.weights);
         let slots = initial(&self.options.outer.slots());
         self.outer.iter_mut().flatten().for_each(|outer| outer.clone_from(&slots));
-        (self.cycle.init, self.cycle.position) = (false, 0);
+        self.cycle.begin();
+        self.iterates.clear();
         self.average_start = self.steps;
     }
 
@@ -211,10 +222,13 @@ impl Twin {
         }
         let gradient_scale = self.options.gradient_scale(micro_batches, self.options.maximize);
         let adaptive = self.options.adaptive.filter(|_| self.lookahead.is_some());
-        let phases =
-            self.cycle.next_step(self.lookahead.as_ref(), adaptive.map(|adaptive| adaptive.gradient), false);
+        let mut phases = self.cycle.next_step(self.lookahead.as_ref(), self.options.sync_gradient(), false);
+        self.cycle.keep(&iterates(self.lookahead.as_ref(), self.options.anderson), &mut phases);
         if phases[0] & flags::INIT != 0 {
             self.slow_weights.clone_from(&self.weights);
+        }
+        if phases[0] & iterate::KEEP != 0 {
+            self.iterates.push(self.weights.clone());
         }
         if phases[0] & flags::UPDATE != 0 {
             self.update(total.clone(), gradient_scale, learning_rate);
@@ -226,6 +240,7 @@ impl Twin {
             self.alphas = adaptive
                 .map_or(vec![], |adaptive| self.find_alphas(&adaptive, &total, gradient_scale, count));
             self.sync(&lookahead, self.cycle.task(&lookahead, false), learning_rate);
+            self.iterates.clear();
         }
         if let Some(lookahead) = self.lookahead
             && phases[0] & tasks::TASK != 0
@@ -322,9 +337,15 @@ impl Twin {
             self.take_task(task);
             std::mem::swap(&mut self.weights, &mut self.task_mean);
         }
+        let combined = self.accelerate(lookahead.alpha);
         for tensor in 0..self.weights.len() {
             let alpha = found(&self.alphas, tensor);
-            for index in 0..self.weights[tensor].len() {
+            if let Some(combined) = &combined[tensor] {
+                self.slow_weights[tensor].clone_from(combined);
+                self.weights[tensor].clone_from(combined);
+            }
+            let fixed = if combined[tensor].is_none() { self.weights[tensor].len() } else { 0 };
+            for index in 0..fixed {
                 let (phi, weight) = (self.slow_weights[tensor][index], self.weights[tensor][index]);
                 let theta = self.rule.snapshot(weight, &mut self.state[tensor][index]);
                 let outer = &mut self.outer[tensor][index];
@@ -344,6 +365,29 @@ impl Twin {
         }
         self.task_mean = task_mean;
         self.reset_state(lookahead);
+    }
+
+    /// Each tensor's slow weights by Anderson acceleration; none where the fixed step is to be taken.
+    fn accelerate(&mut self, alpha: f64) -> Vec<Option<Vec<f64>>> {
+        let tensors = self.weights.len();
+        let Some(anderson) = self.options.anderson.filter(|_| self.lookahead.is_some()) else {
+            return vec![None; tensors];
+        };
+        let path: Vec<_> = self.iterates.iter().chain([&self.weights]).cloned().collect();
+        let of = |tensors: std::ops::Range<usize>| {
+            let flat = path.iter().map(|point| point[tensors.clone()].concat()).collect::<Vec<_>>();
+            anderson::coefficients(&flat, anderson.regularisation)
+        };
+        self.accelerations = match anderson.scope {
+            Scope::Tensor => (0..tensors).map(|tensor| of(tensor..tensor + 1)).collect(),
+            Scope::Model | Scope::Group => vec![of(0..tensors)],
+        };
+        let of_tensor = |tensor: usize| {
+            let coefficients = self.accelerations[tensor.min(self.accelerations.len() - 1)].as_ref()?;
+            let path: Vec<_> = path.iter().map(|point| point[tensor].as_slice()).collect();
+            Some(anderson::combined(&path, coefficients, alpha))
+        };
+        (0..tensors).map(of_tensor).collect()
     }
 
     fn fisher_decay(&self) -> f64 {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use clap::{Parser, ValueEnum};
 use lookahead_wgpu::{
-    Accumulation, AdaptiveAlpha, Average, Clip, Guard, Half, Lookahead, LossScale, Options, Outer,
+    Accumulation, AdaptiveAlpha, Anderson, Average, Clip, Guard, Half, Lookahead, LossScale, Options, Outer,
     StatePolicy, alpha,
     outer::{HeavyBall, Interpolation, Nesterov, SlowMo},
     transform::GradientNoise,
@@ -86,7 +86,11 @@ pub struct Arguments {
     #[arg(long, value_enum, value_name = "CURVATURE")]
     adaptive: Option<Curvature>,
 
-    /// What shares an adaptive alpha
+    /// Anderson acceleration of so many columns
+    #[arg(long, value_name = "M", value_parser = clap::value_parser!(u32).range(1..=5), conflicts_with_all = ["adaptive", "outer"])]
+    anderson: Option<u32>,
+
+    /// What shares an adaptive alpha, or Anderson's coefficients
     #[arg(long, value_enum, default_value_t = Scope::Model)]
     scope: Scope,
 
@@ -138,6 +142,8 @@ pub enum Which {
     PartialTried,
     /// Sums for the adaptive alpha
     PartialAlpha,
+    /// Products of the residuals that Anderson acceleration combines
+    PartialResiduals,
     /// Means of rows
     FinishRows,
     /// Gradient norms and the factors that clip by them
@@ -150,6 +156,8 @@ pub enum Which {
     FinishTried,
     /// Adaptive alphas
     FinishAlpha,
+    /// Anderson's coefficients
+    FinishResiduals,
     /// Sums of squares for AdaFactor's second moments
     MomentSums,
     /// AdaFactor's second moments
@@ -287,6 +295,7 @@ impl Arguments {
     pub fn options(&self) -> Result<Options, String> {
         let needs = [
             (self.adaptive.is_some(), "--adaptive"),
+            (self.anderson.is_some(), "--anderson"),
             (self.outer.is_some(), "--outer"),
             (self.slow_bf16, "--slow-bf16"),
         ];
@@ -305,6 +314,7 @@ impl Arguments {
             }))
             .outer(self.outer_step())
             .adaptive(self.adaptive_alpha())
+            .anderson(self.anderson.map(|columns| Anderson::new(columns).scope(self.scope())))
             .average(self.average.then_some(Average::Ema { decay: 0.999 }))
             .accumulate(self.accumulate.then(|| Accumulation::mean(4)))
             .variance_reduced(self.variance_reduced)
@@ -337,11 +347,14 @@ impl Arguments {
             Curvature::Fisher => alpha::Curvature::Fisher { decay: 0.999 },
             Curvature::Given => alpha::Curvature::Given,
         };
-        let scope = match self.scope {
+        Some(AdaptiveAlpha::new(0.1).curvature(curvature).scope(self.scope()))
+    }
+
+    fn scope(&self) -> alpha::Scope {
+        match self.scope {
             Scope::Model => alpha::Scope::Model,
             Scope::Group => alpha::Scope::Group,
             Scope::Tensor => alpha::Scope::Tensor,
-        };
-        Some(AdaptiveAlpha::new(0.1).curvature(curvature).scope(scope))
+        }
     }
 }

@@ -1,6 +1,9 @@
 // Lookahead: what becomes of slow weights, state and the outer step's buffers at a sync.
 #import outer
 #import parts/slow
+#if anderson
+#import parts/iterates
+#end
 
 // 1 - alpha, or of an adaptive alpha what was found; the fixed one where none could be found.
 fn la_pull(i: u32) -> f32 {
@@ -56,6 +59,36 @@ fn la_outer(i: u32, phi: vec4f, theta: vec4f) -> vec4f {
 #end
 }
 
+#if anderson
+// Anderson acceleration's slow weights: the weights theta and how far they lie from each iterate, by w_0 = (1 - alpha) c_0 and
+// w_j = alpha c_(j-1) + (1 - alpha) c_j; Lookahead's where there are no coefficients.
+fn la_accelerated(i: u32, phi: vec4f, theta: vec4f) -> vec4f {
+    let one_minus_alpha = la_pull(i);
+#if alpha_by_tensor
+    let at = la_window.alpha + LA_COLUMNS * la_tensor();
+#else
+    let at = la_window.alpha;
+#end
+    var is_found = false;
+    var moved = vec4f();
+    var last = 0.0;
+#for column in columns
+    let iterate_${column} = la_planes[la_plane(LA_ITERATES_AT + ${column}u, i)];
+    let coefficient_${column} = la_factors[at + ${column}u];
+    moved += ((1.0 - one_minus_alpha) * last + one_minus_alpha * coefficient_${column}) * (iterate_${column} - theta);
+    is_found = is_found || coefficient_${column} != 0.0;
+    last = coefficient_${column};
+#end
+    is_found = is_found && !la_does(LA_FIXED);
+#if one_column
+    // Its coefficient is 1.
+    return outer(select(phi, iterate_0, is_found), theta, one_minus_alpha);
+#else
+    return select(outer(phi, theta, one_minus_alpha), theta + moved, is_found);
+#end
+}
+#end
+
 fn la_init(i: u32, before: vec4f) {
     la_store_slow(i, before);
 #if outer_slots
@@ -108,7 +141,11 @@ fn la_sync(i: u32, before: vec4f, after: vec4f) -> vec4f {
 #if tasks
     let synced = la_outer(i, phi, la_task_mean(i, after));
 #else
+#if anderson
+    let synced = la_accelerated(i, phi, after);
+#else
     let synced = la_outer(i, phi, after);
+#end
 #end
     la_store_slow(i, synced);
 #if syncs_state

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     config::{
         accumulate::Accumulation,
-        alpha::AdaptiveAlpha,
+        alpha::{AdaptiveAlpha, GradientAt, Scope},
+        anderson::Anderson,
         average::Average,
         clip::Clip,
         form::switch,
@@ -35,6 +36,8 @@ pub struct Options {
     /// The adaptive slow step size.
     #[serde(rename = "adaptive_alpha")]
     pub adaptive: Option<AdaptiveAlpha>,
+    /// A combination of the inner loop's iterates as the slow step.
+    pub anderson: Option<Anderson>,
     /// An average of the weights.
     pub average: Option<Average>,
     /// Several micro-batches a step.
@@ -65,6 +68,7 @@ impl Default for Options {
             transforms: vec![],
             outer: Arc::new(Interpolation),
             adaptive: None,
+            anderson: None,
             average: None,
             accumulate: None,
             variance_reduced: false,
@@ -99,6 +103,11 @@ impl Options {
     /// With this adaptive slow step size, or none.
     pub fn adaptive(self, adaptive: impl Into<Option<AdaptiveAlpha>>) -> Self {
         Self { adaptive: adaptive.into(), ..self }
+    }
+
+    /// With Anderson acceleration as the slow step, or without.
+    pub fn anderson(self, anderson: impl Into<Option<Anderson>>) -> Self {
+        Self { anderson: anderson.into(), ..self }
     }
 
     /// With this average of the weights, or none.
@@ -156,6 +165,7 @@ impl Options {
         transform::check(&self.transforms)?;
         self.outer.check()?;
         self.adaptive.map_or(Ok(()), |adaptive| adaptive.check())?;
+        self.anderson.map_or(Ok(()), |anderson| anderson.check())?;
         self.average.map_or(Ok(()), |average| average.check())?;
         self.accumulate.map_or(Ok(()), |accumulate| accumulate.check())?;
         self.guard.map_or(Ok(()), |guard| guard.check())
@@ -195,6 +205,23 @@ impl Options {
     /// A guard tries every update first.
     pub(crate) fn tries_updates(&self) -> bool {
         self.guard.is_some_and(|guard| guard.checks_updates)
+    }
+
+    /// Where the gradient of a sync is taken that has a dispatch of its own; Anderson's needs none.
+    pub(crate) fn sync_gradient(&self) -> Option<GradientAt> {
+        let anderson = self.anderson.map(|_| GradientAt::LastStep);
+        self.adaptive.map(|adaptive| adaptive.gradient).or(anderson)
+    }
+
+    /// Columns of Anderson acceleration; 0 without it.
+    pub(crate) fn columns(&self) -> u32 {
+        self.anderson.map_or(0, |anderson| anderson.columns)
+    }
+
+    /// What shares an adaptive alpha, or Anderson's coefficients.
+    pub(crate) fn scope(&self) -> Scope {
+        let anderson = self.anderson.map(|anderson| anderson.scope);
+        self.adaptive.map(|adaptive| adaptive.scope).or(anderson).unwrap_or(Scope::Model)
     }
 
     /// The format of the slow weights, where it is not f32.

@@ -10,13 +10,13 @@ use super::{
 use crate::config::transform::Transform;
 use crate::{
     config::{
-        alpha::{Curvature, Scope},
+        alpha::Curvature,
         lookahead::{Lookahead, StatePolicy},
         options::Options,
         precision::Half,
         shape::Shape,
     },
-    layout::params,
+    layout::params::{self, iterate},
     rules::Rule,
 };
 
@@ -42,11 +42,14 @@ const SHADERS: &[(&str, &str)] = &[
     ("parts/by_vec4", include_str!("../../shaders/parts/by_vec4.wgsl")),
     ("parts/conclude", include_str!("../../shaders/parts/conclude.wgsl")),
     ("parts/control", include_str!("../../shaders/parts/control.wgsl")),
+    ("parts/double", include_str!("../../shaders/parts/double.wgsl")),
+    ("parts/double_lanes", include_str!("../../shaders/parts/double_lanes.wgsl")),
     ("parts/factored", include_str!("../../shaders/parts/factored.wgsl")),
     ("parts/factors", include_str!("../../shaders/parts/factors.wgsl")),
     ("parts/gradient", include_str!("../../shaders/parts/gradient.wgsl")),
     ("parts/half", include_str!("../../shaders/parts/half.wgsl")),
     ("parts/inner", include_str!("../../shaders/parts/inner.wgsl")),
+    ("parts/iterates", include_str!("../../shaders/parts/iterates.wgsl")),
     ("parts/lanes", include_str!("../../shaders/parts/lanes.wgsl")),
     ("parts/lookahead", include_str!("../../shaders/parts/lookahead.wgsl")),
     ("parts/numbers", include_str!("../../shaders/parts/numbers.wgsl")),
@@ -56,6 +59,8 @@ const SHADERS: &[(&str, &str)] = &[
     ("parts/split", include_str!("../../shaders/parts/split.wgsl")),
     ("parts/squares", include_str!("../../shaders/parts/squares.wgsl")),
     ("parts/window", include_str!("../../shaders/parts/window.wgsl")),
+    ("residuals", include_str!("../../shaders/residuals.wgsl")),
+    ("solve", include_str!("../../shaders/solve.wgsl")),
     ("step", include_str!("../../shaders/step.wgsl")),
     ("swap", include_str!("../../shaders/swap.wgsl")),
 ];
@@ -68,8 +73,10 @@ const VALUES: &[&str] = &[
     "aligned",
     "alpha_by_tensor",
     "anchored",
+    "anderson",
     "average",
     "average_at",
+    "columns",
     "concludes",
     "conclusion",
     "curvature_at",
@@ -86,6 +93,8 @@ const VALUES: &[&str] = &[
     "full_gradients_at",
     "half_gradients",
     "half_weights",
+    "iterates_at",
+    "keep",
     "lacks_hyper",
     "calls_rule",
     "reads_hyper",
@@ -95,16 +104,20 @@ const VALUES: &[&str] = &[
     "lanes",
     "long_rows",
     "lookahead",
+    "never",
     "measure_stores",
     "moves_state",
     "outer_at",
     "outer_slots",
     "owned",
+    "one_column",
     "pairs",
     "plain",
+    "plane_bits",
     "planes",
     "pooled",
     "preview",
+    "products",
     "reductions",
     "resets_fisher",
     "row_means",
@@ -147,6 +160,10 @@ struct Kernel<'a> {
     values: Values,
 }
 
+/// What kernels know of the flags for iterates.
+const ITERATES: [(&str, u32); 3] =
+    [("keep", iterate::KEEP), ("plane_bits", iterate::PLANE), ("never", iterate::NEVER)];
+
 impl<'a> Kernel<'a> {
     fn new(file: &'static str, entry: &'static str) -> Self {
         let values = VALUES.iter().map(|name| (*name, 0)).collect();
@@ -169,7 +186,12 @@ impl<'a> Kernel<'a> {
 
     fn measure(self, measure: Measure, lanes: u32) -> Self {
         let shader = shader(measure.shader()).unwrap_or("");
-        self.text("measure", Text::Template(shader)).values([("lanes", lanes), ("together", lanes - 1)])
+        self.text("measure", Text::Template(shader)).lanes(lanes)
+    }
+
+    /// So many threads sum together.
+    fn lanes(self, lanes: u32) -> Self {
+        self.values([("lanes", lanes), ("together", lanes - 1)])
     }
 
     /// Of gradients of the loss times the loss scale, or of the loss.
@@ -217,6 +239,7 @@ impl Measure {
             Self::Scale => "measures/scale",
             Self::Tried => "measures/tried",
             Self::Alpha => "measures/alpha",
+            Self::Residuals => "residuals",
         }
     }
 }
@@ -233,6 +256,13 @@ impl Recipe<'_> {
     /// The first pass of a reduction.
     pub fn partial(&self, measure: Measure) -> Source {
         let calls_rule = matches!(measure, Measure::Trust | Measure::Tried);
+        if measure == Measure::Residuals {
+            let kernel = self.kernel("residuals", "la_residuals", false);
+            let kernel = kernel.flags([("factored", false), ("row_means", false)]);
+            let columns = self.options.columns();
+            let kernel = kernel.values([("products", columns * (columns + 1) / 2)]);
+            return kernel.lanes(measure.lanes(self.shape)).compose(self.title("residuals"));
+        }
         let mut kernel =
             self.kernel("partial", "la_partial", calls_rule).measure(measure, measure.lanes(self.shape));
         let stores = self.rule.trust().is_some_and(|trust| trust.measure_stores);
@@ -240,7 +270,7 @@ impl Recipe<'_> {
             Measure::Rows | Measure::Norm | Measure::Scale => true,
             // What is stored is measured once.
             Measure::Trust => !stores,
-            Measure::Tried | Measure::Alpha => false,
+            Measure::Tried | Measure::Alpha | Measure::Residuals => false,
         };
         let factored = self.is_factored() && matches!(measure, Measure::Scale | Measure::Tried);
         kernel = kernel.flags([("first_pass", true), ("plain", plain), ("factored", factored)]);
@@ -250,7 +280,10 @@ impl Recipe<'_> {
 
     /// The second pass of a reduction.
     pub fn finish(&self, measure: Measure) -> Source {
-        finish(measure, self.options.norm_is_scaled(), self.shape)
+        match measure {
+            Measure::Residuals => solve(self.options.columns(), self.shape),
+            _ => finish(measure, self.options.norm_is_scaled(), self.shape),
+        }
     }
 
     /// The first pass over the gradient of a rule whose second moment is the driver's.
@@ -315,6 +348,15 @@ impl Recipe<'_> {
             .values([("segment", SEGMENT + u32::from(self.has_several_pairs()))])
             .flags(self.half_flags())
             .flags(self.lookahead_flags())
+            .flags(self.anderson_flags())
+            .values([("columns", self.options.columns())])
+            .values(ITERATES)
+    }
+
+    /// Whether iterates are combined.
+    fn anderson_flags(&self) -> [(&'static str, bool); 2] {
+        let accelerates = self.accelerates();
+        [("anderson", accelerates), ("one_column", accelerates && self.options.columns() == 1)]
     }
 
     fn has_several_pairs(&self) -> bool {
@@ -322,7 +364,7 @@ impl Recipe<'_> {
     }
 
     /// Where the planes are.
-    fn plane_values(&self) -> [(&'static str, u32); 11] {
+    fn plane_values(&self) -> [(&'static str, u32); 12] {
         let planes = self.planes();
         [
             ("planes", planes.count()),
@@ -331,6 +373,7 @@ impl Recipe<'_> {
             ("outer_at", planes.outer_at()),
             ("fisher_at", planes.fisher_at()),
             ("curvature_at", planes.curvature_at().unwrap_or(0)),
+            ("iterates_at", planes.iterates_at()),
             ("average_at", planes.average_at()),
             ("accumulated_at", planes.accumulated_at()),
             ("task_mean_at", planes.task_mean_at()),
@@ -374,7 +417,7 @@ impl Recipe<'_> {
             ("fisher", planes.fisher),
             ("resets_fisher", planes.fisher && resets),
             ("adaptive", adaptive.is_some()),
-            ("alpha_by_tensor", adaptive.is_some_and(|adaptive| adaptive.scope == Scope::Tensor)),
+            ("alpha_by_tensor", self.syncs_by_tensor()),
             ("curvature_raw", matches!(curvature, Some(Curvature::Raw | Curvature::Given))),
             ("curvature_root", curvature == Some(Curvature::Root)),
         ]
@@ -388,11 +431,21 @@ pub(super) fn around_transform(transform: &dyn Transform) -> String {
 }
 
 /// The second pass of a reduction. `scaled`: gradients are of the loss times the loss scale.
+/// [`Measure::Residuals`] has one of its own by the number of columns, which [`Recipe::finish`] knows; here they are eight.
 pub fn finish(measure: Measure, scaled: bool, shape: Shape) -> Source {
+    if measure == Measure::Residuals {
+        return solve(8, shape);
+    }
     Kernel::new("finish", "la_finish")
         .measure(measure, measure.finishing_lanes(shape))
         .scaled(scaled)
         .compose(format!("finished {measure:?}"))
+}
+
+/// The second pass of [`Measure::Residuals`], which solves a system of so many columns.
+pub(crate) fn solve(columns: u32, shape: Shape) -> Source {
+    let kernel = Kernel::new("solve", "la_solve").values([("columns", columns)]);
+    kernel.lanes(Measure::Residuals.finishing_lanes(shape)).compose(format!("solved for {columns} columns"))
 }
 
 /// What becomes of the first pass's sums: the second moments, the means of each matrix's rows, and the roots of both.

@@ -118,12 +118,17 @@ pub enum Measure {
     Tried,
     /// What the adaptive alpha is found from.
     Alpha,
+    /// The dot products of the residuals that Anderson acceleration combines, and its coefficients.
+    Residuals,
 }
 
 impl Measure {
     /// Every measure, in the order in which a step takes them.
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Rows, Self::Norm, Self::Trust, Self::Scale, Self::Tried, Self::Alpha];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Rows, Self::Norm, Self::Trust, Self::Scale, Self::Tried, Self::Alpha, Self::Residuals];
+
+    /// Those of a sync that has a dispatch of its own.
+    pub(crate) const OF_SYNC: [Self; 2] = [Self::Alpha, Self::Residuals];
 
     /// Threads that sum a span together.
     pub(crate) fn lanes(self, shape: Shape) -> u32 {
@@ -145,13 +150,27 @@ impl Measure {
         each * u64::from(self.lanes(shape))
     }
 
-    /// Values of a partial sum: two plain ones, or what `shaders/parts/squares.wgsl` has for a norm, or for two.
-    pub(crate) fn sums(self) -> u64 {
+    /// Values of a partial sum: two plain ones, or what `shaders/parts/squares.wgsl` has for a norm, or for two, or what
+    /// `shaders/residuals.wgsl` has for so many columns.
+    pub(crate) fn sums(self, columns: u32) -> u64 {
         match self {
+            Self::Residuals => 2 + u64::from(columns * (columns + 1)),
             Self::Rows | Self::Tried | Self::Alpha => 2,
             Self::Norm => 4,
             Self::Trust | Self::Scale => 8,
         }
+    }
+}
+
+impl Measure {
+    /// Factors of a range.
+    pub(crate) fn factors(self, columns: u32) -> u32 {
+        if self == Self::Residuals { columns } else { 1 }
+    }
+
+    /// Values of a range's result.
+    pub(crate) fn results(self, columns: u32) -> u32 {
+        if self == Self::Residuals { columns } else { 2 }
     }
 }
 
@@ -170,6 +189,16 @@ impl Recipe<'_> {
         self.rule.factored(1).is_some()
     }
 
+    /// Its slow step is Anderson's.
+    pub(crate) fn accelerates(&self) -> bool {
+        self.lookahead.is_some() && self.options.anderson.is_some()
+    }
+
+    /// The kernels know what is each tensor's alone at a sync.
+    pub(crate) fn syncs_by_tensor(&self) -> bool {
+        self.lookahead.is_some() && self.options.scope() == Scope::Tensor
+    }
+
     /// Which reductions the group's steps need, in the order in which they are recorded.
     pub fn measures(&self) -> Vec<Measure> {
         let adaptive = self.lookahead.is_some() && self.options.adaptive.is_some();
@@ -180,6 +209,7 @@ impl Recipe<'_> {
             (self.is_factored(), Measure::Scale),
             (self.options.tries_updates(), Measure::Tried),
             (adaptive, Measure::Alpha),
+            (self.accelerates(), Measure::Residuals),
         ];
         all.into_iter().filter(|(needed, _)| *needed).map(|(_, measure)| measure).collect()
     }
@@ -201,10 +231,8 @@ impl Recipe<'_> {
 
     /// The kernels need to know the tensor of a place.
     pub(crate) fn table(&self) -> bool {
-        let by_tensor = self.lookahead.is_some()
-            && self.options.adaptive.is_some_and(|adaptive| adaptive.scope == Scope::Tensor);
         self.access != Access::Owned
-            || by_tensor
+            || self.syncs_by_tensor()
             || matches!(self.options.norm(), Some(Reduced::TensorNorm(_)))
             || self.asks_for_places()
             || self.centralises()

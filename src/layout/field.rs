@@ -21,6 +21,8 @@ pub enum Field<'a> {
     Fisher,
     /// The curvature that the caller wrote.
     Curvature,
+    /// The weights after so many steps of the cycle, kept for Anderson acceleration.
+    Iterate(u32),
     /// The average of the weights.
     Average,
     /// The sum of the micro-batches' gradients so far.
@@ -47,6 +49,7 @@ impl std::fmt::Display for Field<'_> {
             Self::Outer(slot) => write!(f, "outer.{slot}"),
             Self::Fisher => f.write_str("fisher"),
             Self::Curvature => f.write_str("curvature"),
+            Self::Iterate(step) => write!(f, "iterate.{step}"),
             Self::Average => f.write_str("average"),
             Self::Accumulated => f.write_str("accumulated"),
             Self::TaskMean => f.write_str("task_mean"),
@@ -74,7 +77,13 @@ impl<'a> Field<'a> {
             (_, Some(("state", slot))) => Self::State(slot),
             (_, Some(("slow_state", slot))) => Self::SlowState(slot),
             (_, Some(("outer", slot))) => Self::Outer(slot),
+            (_, Some(("iterate", step))) => Self::Iterate(number(step)?),
             _ => return None,
         })
     }
+}
+
+/// The number that is written so, and no other way.
+fn number(text: &str) -> Option<u32> {
+    text.parse().ok().filter(|number: &u32| number.to_string() == text)
 }

@@ -241,6 +241,21 @@ numbers! {
     }
 }
 
+/// More of [`Control::flags`], of kernels that keep iterates for Anderson acceleration.
+pub(crate) mod iterate {
+    /// The weights before the step are an iterate that counts.
+    pub const KEEP: u32 = 1 << 16;
+    /// Which plane takes it: so many bits up.
+    pub const PLANE: u32 = 24;
+    /// A bit that is never set, which no compiler knows.
+    pub const NEVER: u32 = 1 << 31;
+
+    /// All flags but the plane's number.
+    pub fn without_plane(flags: u32) -> u32 {
+        flags & ((1 << PLANE) - 1)
+    }
+}
+
 numbers! {
     /// Bits of [`Control::flags`] that only rounds of several tasks have, and only their kernels know.
     tasks: u32 {

@@ -2,7 +2,7 @@
 
 use super::field::Field;
 use crate::{
-    config::{alpha::Curvature, lookahead::Lookahead, options::Options},
+    config::{alpha::Curvature, anderson::Anderson, lookahead::Lookahead, options::Options},
     rules::{Rule, Slot},
 };
 
@@ -19,6 +19,8 @@ pub(crate) struct Planes {
     pub fisher: bool,
     /// The curvature that the caller writes.
     pub given: bool,
+    /// The steps of a cycle before which the weights are kept, for Anderson acceleration, one plane each.
+    pub iterates: Vec<u32>,
     pub average: bool,
     /// The sum of the micro-batches' gradients so far.
     pub accumulated: bool,
@@ -44,6 +46,7 @@ impl Planes {
                 _ => false,
             },
             given: curvature == Some(Curvature::Given),
+            iterates: iterates(lookahead, options.anderson),
             average: options.average.is_some(),
             accumulated: options.accumulate.is_some(),
             task_mean: lookahead.is_some_and(Lookahead::has_tasks),
@@ -69,8 +72,12 @@ impl Planes {
         self.fisher_at() + usize::from(self.fisher)
     }
 
-    pub fn average_at(&self) -> usize {
+    pub fn iterates_at(&self) -> usize {
         self.given_at() + usize::from(self.given)
+    }
+
+    pub fn average_at(&self) -> usize {
+        self.iterates_at() + self.iterates.len()
     }
 
     pub fn accumulated_at(&self) -> usize {
@@ -116,16 +123,22 @@ impl Planes {
         let slots = self.slots.iter().map(|slot| Field::State(slot.name));
         let copies = self.slots.iter().filter(|_| self.slow_slots).map(|slot| Field::SlowState(slot.name));
         let outer = self.outer.iter().map(|slot| Field::Outer(slot.name));
-        let others = [
-            (self.fisher, Field::Fisher),
-            (self.given, Field::Curvature),
+        let iterates = self.iterates.iter().map(|step| Field::Iterate(*step));
+        let curvature = [(self.fisher, Field::Fisher), (self.given, Field::Curvature)];
+        let last = [
             (self.average, Field::Average),
             (self.accumulated, Field::Accumulated),
             (self.task_mean, Field::TaskMean),
             (self.reduced, Field::SnapshotGradients),
             (self.reduced, Field::FullGradients),
         ];
-        let others = others.into_iter().filter(|(there, _)| *there).map(|(_, field)| field);
-        slots.chain(copies).chain(outer).chain(others).collect()
+        let there = |(there, field): (bool, Field<'static>)| there.then_some(field);
+        let first = slots.chain(copies).chain(outer).chain(curvature.into_iter().filter_map(there));
+        first.chain(iterates).chain(last.into_iter().filter_map(there)).collect()
     }
+}
+
+/// The steps of a cycle before which the weights are kept.
+pub(crate) fn iterates(lookahead: Option<&Lookahead>, anderson: Option<Anderson>) -> Vec<u32> {
+    anderson.zip(lookahead).map_or(vec![], |(anderson, lookahead)| anderson.iterates(lookahead.k))
 }

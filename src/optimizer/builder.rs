@@ -10,6 +10,7 @@ use crate::{
     config::{
         accumulate::Accumulation,
         alpha::AdaptiveAlpha,
+        anderson::Anderson,
         average::Average,
         clip::Clip,
         group::{DEFAULT_GROUP, Group},
@@ -100,6 +101,12 @@ impl<E: Engine> Builder<E> {
     /// With an alpha that is found anew at every sync.
     pub fn adaptive(mut self, adaptive: AdaptiveAlpha) -> Self {
         self.options.adaptive = Some(adaptive);
+        self
+    }
+
+    /// With [Anderson acceleration](crate::anderson) as the slow step, instead of Lookahead's interpolation.
+    pub fn anderson(mut self, anderson: Anderson) -> Self {
+        self.options.anderson = Some(anderson);
         self
     }
 

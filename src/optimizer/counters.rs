@@ -116,6 +116,32 @@ impl<E: Engine> Optimizer<E> {
     pub fn download_alphas_blocking(&self) -> Result<Vec<Option<f32>>, Error> {
         pollster::block_on(self.download_alphas())
     }
+
+    /// The coefficients of [Anderson acceleration](crate::anderson) at the last sync that the device has done: m for the
+    /// model, or for each group or tensor, in their order, those of the oldest residual first; none where the fixed step was
+    /// taken. Empty without Anderson acceleration.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::DeviceLost`], [`Error::OutOfMemory`].
+    pub async fn download_accelerations(&self) -> Result<Vec<Option<Vec<f32>>>, Error> {
+        let Some(buffer) = self.accelerations() else { return Ok(vec![]) };
+        let len = (buffer.bytes() / 4) as usize;
+        let reading = copy_back(&self.engine, [Slice::whole(buffer)].into_iter());
+        let found = decode(&reading.await?, len, None);
+        let coefficients = |of: &[f32]| of.iter().any(|value| *value != 0.0).then(|| of.to_vec());
+        Ok(found.chunks_exact(self.plan.options.columns().max(1) as usize).map(coefficients).collect())
+    }
+
+    /// [`Self::download_accelerations`], waiting for it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::download_accelerations`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn download_accelerations_blocking(&self) -> Result<Vec<Option<Vec<f32>>>, Error> {
+        pollster::block_on(self.download_accelerations())
+    }
 }
 
 impl<E: Engine> Optimizer<E> {

@@ -143,6 +143,7 @@ impl<E: Engine> Optimizer<E> {
         change: impl FnOnce(&mut Lookahead),
     ) -> Result<(), Error> {
         let guarded = self.plan.guard.is_some();
+        let anderson = self.plan.options.anderson;
         let group = self.plan.group_mut(group)?;
         let Some(mut lookahead) = group.lookahead else {
             return Err(Error::NoLookahead { of: format!("the group `{}`", group.name) });
@@ -153,7 +154,8 @@ impl<E: Engine> Optimizer<E> {
         }
         change(&mut lookahead);
         lookahead.check()?;
-        group.lookahead = Some(lookahead);
+        anderson.map_or(Ok(()), |anderson| anderson.check_cycle(&lookahead))?;
+        group.set_lookahead(Some(lookahead), anderson);
         Ok(())
     }
 
@@ -217,6 +219,13 @@ impl<E: Engine> Optimizer<E> {
     /// without an adaptive alpha.
     pub fn alphas(&self) -> Option<&E::Buffer> {
         self.results(Measure::Alpha)
+    }
+
+    /// The coefficients c of [Anderson acceleration](crate::anderson) at the last sync that the device has done (where no
+    /// weight had moved, of the one before): m f32 for the model, or for each group or tensor, in their order, those of the
+    /// oldest residual first; all 0 where the fixed step was taken. None without Anderson acceleration.
+    pub fn accelerations(&self) -> Option<&E::Buffer> {
+        self.results(Measure::Residuals)
     }
 
     fn results(&self, measure: Measure) -> Option<&E::Buffer> {

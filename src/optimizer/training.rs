@@ -27,7 +27,7 @@ use crate::{
 /// | [`weights`](Self::weights), [`slow_weights`](Self::slow_weights), [`half_weights`](Self::half_weights), [`average`](Self::average) | `STORAGE`, `COPY_SRC`, `COPY_DST` | weights, by [`upload`](Self::upload) at best, which writes the copies along |
 /// | [`gradients`](Self::gradients), [`curvature`](Self::curvature), [`snapshot_gradients`](Self::snapshot_gradients), [`full_gradients`](Self::full_gradients) | `STORAGE`, `COPY_SRC`, `COPY_DST` | all, before each step |
 /// | [`loss_scale`](Self::loss_scale) | `STORAGE`, `COPY_SRC`, `COPY_DST` | nothing |
-/// | [`gradient_norms`](Self::gradient_norms), [`alphas`](Self::alphas) | `STORAGE`, `COPY_SRC` | nothing |
+/// | [`gradient_norms`](Self::gradient_norms), [`alphas`](Self::alphas), [`accelerations`](Self::accelerations) | `STORAGE`, `COPY_SRC` | nothing |
 ///
 /// None is `UNIFORM`, `VERTEX` or mappable: copy to a buffer of your own for that. Of borrowed tensors the weights'
 /// buffers need `STORAGE` (with `COPY_SRC` to be downloaded and exported, and `COPY_DST` to be uploaded and imported), and
@@ -217,9 +217,10 @@ impl<E: Engine> Optimizer<E> {
     }
 
     /// Synchronises now and begins the next cycle: at the end of training, say. An adaptive alpha has no gradient
-    /// then, and the fixed one is taken. Groups without Lookahead are left alone, and so are those that have taken no
-    /// step since their last sync: nothing has moved there, so that two calls in a row do what one does. A round of
-    /// [tasks](crate::Lookahead::tasks) ends with those that there are, the one under way among them as far as it came.
+    /// then, and the fixed one is taken, as it is where Anderson acceleration lacks the rest of the cycle's iterates. Groups
+    /// without Lookahead are left alone, and so are those that have taken no step since their last sync: nothing has moved
+    /// there, so that two calls in a row do what one does. A round of [tasks](crate::Lookahead::tasks) ends with those that
+    /// there are, the one under way among them as far as it came.
     ///
     /// # Errors
     ///

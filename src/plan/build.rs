@@ -30,7 +30,8 @@ use crate::{
     kernels::{Access, Binding, Recipe, Tensors, Width},
     layout::{
         limits::{Bounds, Limits},
-        params::{SLOT, flags, tasks},
+        params::{SLOT, flags, iterate, tasks},
+        planes::iterates,
         tensors::{Layout, Tensor, TensorSpec, Window},
         units::VALUE,
     },
@@ -204,7 +205,8 @@ impl Draft {
         })
     }
 
-    /// Slots in a chunk of the control ring: a step of an adaptive sync takes two a group.
+    /// Slots in a chunk of the control ring: a step whose sync has a dispatch of its own takes two a
+    /// group.
     fn slots(&self) -> Result<u32, Error> {
         let (groups, offered) = (self.groups.len(), self.limits.max_buffer_size);
         let needed = (2 * groups * SLOT) as u64;
@@ -409,9 +411,14 @@ fn steady_flags(recipe: &Recipe<'_>) -> Vec<u32> {
         Some(Average::Swa { .. }) => &[0, flags::AVERAGE],
         Some(_) => &[flags::AVERAGE],
     };
-    let gradient_at = options.adaptive.map(|adaptive| adaptive.gradient);
+    let gradient_at = options.sync_gradient();
+    let mut updates =
+        |average| known.extend(keeping(recipe).iter().map(|keep| flags::UPDATE | keep | average));
+    averages.iter().for_each(|average| updates(*average));
+    if gradient_at == Some(GradientAt::LastStep) && !averages.contains(&0) {
+        updates(0);
+    }
     for average in averages {
-        known.push(flags::UPDATE | average);
         if recipe.has_tasks() {
             known.push(flags::UPDATE | tasks::TASK | average);
         }
@@ -421,8 +428,15 @@ fn steady_flags(recipe: &Recipe<'_>) -> Vec<u32> {
             (Some(_), Some(_)) => known.push(flags::SYNC | average),
         }
     }
-    if gradient_at == Some(GradientAt::LastStep) && !known.contains(&flags::UPDATE) {
-        known.push(flags::UPDATE);
-    }
     known
+}
+
+/// What steps do about iterates: keep one, or none, or now this and now that.
+fn keeping(recipe: &Recipe<'_>) -> &'static [u32] {
+    let kept = iterates(recipe.lookahead, recipe.options.anderson).len();
+    match recipe.lookahead.map_or(0, |lookahead| lookahead.k as usize) {
+        _ if kept == 0 => &[0],
+        k if kept == k => &[iterate::KEEP],
+        _ => &[0, iterate::KEEP],
+    }
 }

@@ -4,6 +4,7 @@ use super::group::GroupState;
 use crate::{
     config::{
         alpha::{AdaptiveAlpha, Curvature},
+        anderson::Anderson,
         lookahead::{Lookahead, StatePolicy},
         options::Options,
         shape::Shape,
@@ -44,6 +45,9 @@ pub(super) fn check_options(
         check_curvature(adaptive, groups)?;
     }
     check_tasks(lookahead, options, groups)?;
+    if let Some(anderson) = options.anderson {
+        check_anderson(anderson, options, groups)?;
+    }
     if options.tries_updates() {
         check_tries(groups)?;
     }
@@ -60,6 +64,10 @@ fn check_tasks(lookahead: Option<&Lookahead>, options: &Options, groups: &[Group
         (
             options.adaptive.is_some(),
             "1 with an adaptive alpha, which takes one gradient at one task's weights",
+        ),
+        (
+            options.anderson.is_some(),
+            "1 with Anderson acceleration, which combines the iterates of one cycle",
         ),
         (options.variance_reduced, "1 with variance reduction, whose full gradient is that of one objective"),
         (
@@ -81,6 +89,7 @@ fn check_tasks(lookahead: Option<&Lookahead>, options: &Options, groups: &[Group
 fn check_alone(options: &Options) -> Result<(), Error> {
     let all = [
         (options.adaptive.is_some(), "an adaptive alpha"),
+        (options.anderson.is_some(), "Anderson acceleration"),
         (options.slow_bf16, "`slow_bf16`"),
         (!options.outer.is_interpolation(), "an outer step"),
         (options.variance_reduced, "variance reduction"),
@@ -126,6 +135,37 @@ fn check_curvature(adaptive: AdaptiveAlpha, groups: &[GroupState]) -> Result<(),
             ),
         }),
     }
+}
+
+/// Refuses what does not go with Anderson acceleration, and cycles that are too short for it.
+fn check_anderson(anderson: Anderson, options: &Options, groups: &[GroupState]) -> Result<(), Error> {
+    let others = [
+        (
+            options.adaptive.is_some(),
+            "takes an adaptive alpha or Anderson acceleration, not both: leave one of them out",
+        ),
+        (
+            !options.outer.is_interpolation(),
+            "takes an outer step or Anderson acceleration, not both: leave one of them out",
+        ),
+        (
+            options.guard.is_some(),
+            "takes no guard with Anderson acceleration, whose iterates are kept by the host's count of steps: leave one of \
+             them out",
+        ),
+        (
+            groups.iter().any(|group| group.rule.anchored()),
+            "takes no Anderson acceleration with a rule that reads the slow weights, and says itself what they move towards: \
+             leave it out",
+        ),
+    ];
+    if let Some((_, problem)) = others.into_iter().find(|(asked, _)| *asked) {
+        return Err(Error::Unsupported { call: "build", problem });
+    }
+    groups
+        .iter()
+        .filter_map(|group| group.lookahead.as_ref())
+        .try_for_each(|lookahead| anderson.check_cycle(lookahead))
 }
 
 /// Refuses rules that a guard cannot try.

@@ -2,7 +2,7 @@
 
 use crate::{
     config::{alpha::GradientAt, lookahead::Lookahead},
-    layout::params::{flags, tasks},
+    layout::params::{flags, iterate, tasks},
 };
 
 /// Where a group stands: the host's half of the schedule.
@@ -15,6 +15,8 @@ pub(crate) struct CycleState {
     pub position: u32,
     /// The next dispatch copies the fast weights to the slow ones first.
     pub init: bool,
+    /// No iterate of the cycle under way is missing that Anderson acceleration keeps.
+    pub whole: bool,
 }
 
 /// What a step does to a group: the flags of its dispatch, and of a second one where the sync needs one of its own.
@@ -23,7 +25,12 @@ pub(crate) type Phases = [u32; 2];
 
 impl CycleState {
     pub fn new() -> Self {
-        Self { count: 0, position: 0, init: true }
+        Self::at(0, 0, true)
+    }
+
+    /// So far, with all iterates that there were to keep.
+    pub fn at(count: u64, position: u32, init: bool) -> Self {
+        Self { count, position, init, whole: true }
     }
 
     /// What the next step does. `adaptive`: where the gradient of the adaptive alpha is taken.
@@ -55,6 +62,25 @@ impl CycleState {
         if is_none { 0 } else { self.position / lookahead.k + 1 }
     }
 
+    /// What a step that [does this](Self::next_step) does besides where iterates are kept, before these steps of the
+    /// cycle: it keeps one, or at the sync tells that one is missing.
+    pub fn keep(&self, iterates: &[u32], phases: &mut Phases) {
+        let plane = iterates.iter().position(|step| *step == self.position);
+        let goes_on = phases[0] & flags::UPDATE != 0 || self.position > 0;
+        if let Some(plane) = plane.filter(|_| goes_on) {
+            phases[0] |= iterate::KEEP | (plane as u32) << iterate::PLANE;
+        }
+        if phases[1] & flags::SYNC != 0 && !iterates.is_empty() && !self.whole {
+            phases[1] |= flags::FIXED;
+        }
+    }
+
+    /// The iterates of these that the cycle under way has kept so far.
+    pub fn kept<'a>(&self, iterates: &'a [u32]) -> &'a [u32] {
+        let count = iterates.iter().filter(|step| **step < self.position).count();
+        if self.whole { &iterates[..count] } else { &[] }
+    }
+
     /// What a sync between steps does: at the start of a cycle no weight has moved, and an outer step's momentum
     /// would move them.
     pub fn next_sync(&self) -> u32 {
@@ -82,11 +108,15 @@ impl CycleState {
 
     /// After a sync, be it a step's or one between steps.
     pub fn synced(&mut self, lookahead: &Lookahead) {
-        self.init = false;
-        self.position = 0;
+        self.begin();
         if lookahead.policy.resets() {
             self.count = 0;
         }
+    }
+
+    /// A cycle begins, from slow weights that are there.
+    pub fn begin(&mut self) {
+        (self.init, self.position, self.whole) = (false, 0, true);
     }
 }
 
@@ -213,6 +243,31 @@ mod tests {
         assert_eq!(bits, [flags::UPDATE, flags::UPDATE]);
         assert_eq!(cycle.position, 0);
         assert_eq!(fused(None, true, 2).0, [0, 0]);
+    }
+
+    #[test]
+    fn iterates_are_kept_where_they_count() {
+        let lookahead = Some(Lookahead::new(4, 0.5));
+        let mut cycle = CycleState::new();
+        let mut step = |frozen, whole| {
+            cycle.whole &= whole;
+            let mut phases = cycle.next_step(lookahead.as_ref(), Some(GradientAt::LastStep), frozen);
+            cycle.keep(&[1, 3], &mut phases);
+            cycle.step_taken(phases, lookahead.as_ref());
+            (phases, cycle.kept(&[1, 3]).to_vec())
+        };
+        let [first, second] = [0, 1].map(|plane| iterate::KEEP | plane << iterate::PLANE);
+        assert_eq!(step(true, true), ([flags::INIT, 0], vec![]));
+        assert_eq!(step(false, true), ([1, 0], vec![]));
+        // A group frozen within a cycle keeps its weights as they stay.
+        assert_eq!(step(true, true), ([first, 0], vec![1]));
+        assert_eq!(step(false, true), ([1, 0], vec![1]));
+        assert_eq!(step(false, true), ([1 | second, flags::SYNC], vec![]));
+        assert_eq!(step(false, true).0, [1, 0]);
+        assert_eq!(step(false, false), ([1 | first, 0], vec![]));
+        assert_eq!(step(false, true).0, [1, 0]);
+        assert_eq!(step(false, true).0, [1 | second, flags::SYNC | flags::FIXED]);
+        assert_eq!((step(false, true).0, step(false, true)), ([1, 0], ([1 | first, 0], vec![1])));
     }
 
     #[test]

@@ -68,6 +68,7 @@ impl Plan {
         let phases = event.begin();
         for group in &self.state.groups {
             let mut step = group.cycle.next_step(group.lookahead.as_ref(), gradient_at, group.frozen);
+            group.cycle.keep(&group.planes.iterates, &mut step);
             let last = usize::from(step[1] != 0);
             step[last] |= if average_weight.is_some() { flags::AVERAGE } else { 0 };
             if flushed.is_some() {
@@ -160,7 +161,7 @@ impl Plan {
     /// After that.
     pub(crate) fn synced_anew(&mut self) {
         for group in &mut self.state.groups {
-            (group.cycle.init, group.cycle.position) = (false, 0);
+            group.cycle.begin();
         }
         self.state.slow_weights_moved = true;
         if self.options.average.is_some() {

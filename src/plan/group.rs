@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::cycle::CycleState;
 use crate::{
-    config::{group::Group, lookahead::Lookahead, options::Options},
+    config::{anderson::Anderson, group::Group, lookahead::Lookahead, options::Options},
     error::Error,
-    layout::planes::Planes,
+    layout::planes::{Planes, iterates},
     rules::{Factored, Rule, WeightDecay, check_learning_rate},
 };
 
@@ -78,6 +78,12 @@ impl GroupState {
     pub fn hyper(&self, count: u64, out: &mut Vec<f32>) -> Result<(), Error> {
         self.rule.hyper(count, out);
         crate::kernels::check_hyper(self.rule.as_ref(), count, self.hypers as usize, out)
+    }
+
+    /// Takes these settings of Lookahead.
+    pub fn set_lookahead(&mut self, lookahead: Option<Lookahead>, anderson: Option<Anderson>) {
+        self.lookahead = lookahead;
+        self.planes.iterates = iterates(lookahead.as_ref(), anderson);
     }
 
     /// A sync starts the state and the count again.

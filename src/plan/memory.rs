@@ -24,6 +24,8 @@ pub struct Memory {
     pub outer: u64,
     /// The empirical Fisher or the given curvature of an adaptive alpha.
     pub curvature: u64,
+    /// The iterates of Anderson acceleration.
+    pub iterates: u64,
     /// The average.
     pub average: u64,
     /// The sum of micro-batches' gradients.
@@ -38,7 +40,7 @@ pub struct Memory {
     /// one value for each weight whose second moment the driver keeps whole (AdaFactor, small dimensions).
     ///
     /// The ring has a slot of 512 bytes for each group of each step that is recorded (two at a sync with an adaptive
-    /// alpha), in chunks of 256 slots or more. It grows with the steps that wait in encoders, and shrinks to at most
+    /// alpha or Anderson acceleration), in chunks of 256 slots or more. It grows with the steps that wait in encoders, and shrinks to at most
     /// three chunks when the device has done them or their encoders are dropped. Each [`Gradients`](crate::Gradients)
     /// has its tables here until it is dropped and its last step is done; downloads and exports have what is under
     /// way, and imports what the device has not copied yet.
@@ -55,6 +57,7 @@ impl Memory {
             + self.slow_state
             + self.outer
             + self.curvature
+            + self.iterates
             + self.average
             + self.accumulated
             + self.task_mean
@@ -75,6 +78,7 @@ impl std::fmt::Display for Memory {
             ("slow state", self.slow_state),
             ("outer step", self.outer),
             ("curvature", self.curvature),
+            ("iterates", self.iterates),
             ("average", self.average),
             ("accumulated", self.accumulated),
             ("task mean", self.task_mean),
@@ -125,6 +129,7 @@ impl Plan {
                 Field::SlowState(_) => memory.slow_state += bytes,
                 Field::Outer(_) => memory.outer += bytes,
                 Field::Fisher | Field::Curvature => memory.curvature += bytes,
+                Field::Iterate(_) => memory.iterates += bytes,
                 Field::Average => memory.average += bytes,
                 Field::Accumulated => memory.accumulated += bytes,
                 Field::TaskMean => memory.task_mean += bytes,

@@ -180,8 +180,8 @@ pub struct Placer<'a> {
     pub half_gradients: Option<Half>,
     /// Pairs of borrowed buffers that a run may have.
     pub pairs: u32,
-    /// Each group has its own adaptive alpha.
-    pub alpha_by_group: bool,
+    /// How many alphas, or coefficients of Anderson's, each group has of its own.
+    pub alphas_of_group: u32,
 }
 
 /// What a run binds besides its tables.
@@ -490,7 +490,7 @@ impl Placer<'_> {
     fn window_words(&self, window: usize, shape: WindowShape, shapes: u32) -> Vec<u32> {
         let regions = self.reductions.regions;
         let group = self.layout.windows[window].group as u32;
-        let alpha = regions.alpha + if self.alpha_by_group { group } else { 0 };
+        let alpha = regions.alpha + self.alphas_of_group * group;
         let window = window as u32;
         let numbers = [regions.clip, regions.trust, alpha, regions.means, window, regions.scale, shapes, 0];
         [shape.words().as_slice(), &numbers].concat()

@@ -145,7 +145,8 @@ impl Regions {
             Measure::Trust => &mut self.trust,
             Measure::Scale => &mut self.scale,
             Measure::Tried => &mut self.tried,
-            Measure::Alpha => &mut self.alpha,
+            // No optimizer has both.
+            Measure::Alpha | Measure::Residuals => &mut self.alpha,
         }
     }
 }
@@ -182,9 +183,10 @@ impl Reductions {
         }
         let all: Vec<_> =
             measures.iter().map(|&measure| ranges(layout, measure, recipes, &reductions.rows)).collect();
+        let columns = recipes[0].options.columns();
         for (&measure, (ranges, ..)) in measures.iter().zip(&all) {
             *reductions.regions.of(measure) = reductions.regions.total;
-            reductions.regions.total += ranges.len() as u32;
+            reductions.regions.total += ranges.len() as u32 * measure.factors(columns);
         }
         let factoring = Factoring::new(layout, recipes);
         let factors = reductions.add_factors(program, limits, factoring.values())?;
@@ -192,7 +194,7 @@ impl Reductions {
         reductions.partial_layout = Some(partial_layout);
         let guard_state =
             guard_state.filter(|_| recipes.iter().all(|recipe| recipe.options.norm_is_scaled()));
-        let finish = Finish { factors, guard_state };
+        let finish = Finish { factors, guard_state, columns };
         let of_guard = decided_at_once(limits, recipes);
         for (measure, found) in measures.into_iter().zip(all) {
             let place = *reductions.regions.of(measure);
@@ -328,6 +330,8 @@ fn decided_at_once(limits: &Limits, recipes: &[Recipe<'_>]) -> Vec<Measure> {
 struct Finish {
     factors: Id<Buffer>,
     guard_state: Option<Id<Buffer>>,
+    /// Of Anderson acceleration.
+    columns: u32,
 }
 
 impl Finish {
@@ -345,14 +349,19 @@ impl Finish {
         let guard_state = self.guard_state.filter(|_| !is_guards);
         let finish_layout = program.layout(finish_bindings(guard_state.is_some()));
         let finish = (!is_guards).then(|| {
-            let source = kernels::finish(measure, scaled, program.shape);
+            let source = match measure {
+                Measure::Residuals => kernels::solve(self.columns, program.shape),
+                _ => kernels::finish(measure, scaled, program.shape),
+            };
             program.kernel("reduction", &source, &[Some(finish_layout)])
         });
         let mut zeros = |label, values: u64, usage| {
             program.buffers.push(Buffer::zeros(label, Purpose::Controls, values * VALUE, usage))
         };
-        let partials = zeros("lookahead partial sums", measure.sums() * total.max(1), Usage::WRITTEN);
-        let results = zeros("lookahead results", 2 * ranges.len() as u64, Usage::RESULT);
+        let partials =
+            zeros("lookahead partial sums", measure.sums(self.columns) * total.max(1), Usage::WRITTEN);
+        let values = u64::from(measure.results(self.columns)) * ranges.len() as u64;
+        let results = zeros("lookahead results", values, Usage::RESULT);
         let words = bytemuck::cast_slice(&ranges).to_vec();
         let table = program.buffers.push(Buffer::words("lookahead ranges", words, Usage::STORAGE));
         let place = Buffer::words("lookahead place", vec![place, 0, 0, 0], Usage::UNIFORM);
@@ -378,7 +387,7 @@ impl Finish {
 /// The ranges of a reduction, the number of each span's partial sum, and how many there are.
 type Ranges = (Vec<Range>, HashMap<(usize, u64), u32>, u64);
 fn ranges(layout: &Layout, measure: Measure, recipes: &[Recipe<'_>], rows: &[Rows]) -> Ranges {
-    let scope = recipes[0].options.adaptive.map_or(Scope::Model, |adaptive| adaptive.scope);
+    let scope = recipes[0].options.scope();
     let mut ranges = initial_ranges(layout, measure, recipes, rows);
     // Each tensor's spans side by side, in the order of its values, and each group's tensors.
     let mut parts: Vec<_> = layout.windows.iter().flat_map(|window| layout.pieces_in(window)).collect();
@@ -401,7 +410,7 @@ fn ranges(layout: &Layout, measure: Measure, recipes: &[Recipe<'_>], rows: &[Row
                 Measure::Norm if ranges.len() == 1 => 0,
                 Measure::Tried => 0,
                 Measure::Norm | Measure::Trust | Measure::Scale => part.tensor,
-                Measure::Alpha => match scope {
+                Measure::Alpha | Measure::Residuals => match scope {
                     Scope::Model => 0,
                     Scope::Group => group,
                     Scope::Tensor => part.tensor,
@@ -450,14 +459,23 @@ fn initial_ranges(layout: &Layout, measure: Measure, recipes: &[Recipe<'_>], row
             })
         }),
         Measure::Tried => vec![Range::default()],
-        Measure::Alpha => {
-            let count = match options.adaptive.map_or(Scope::Model, |adaptive| adaptive.scope) {
+        Measure::Alpha | Measure::Residuals => {
+            let count = match options.scope() {
                 Scope::Model => 1,
                 Scope::Group => recipes.len(),
                 Scope::Tensor => tensors.len(),
             };
-            let low = options.adaptive.map_or(1.0, |adaptive| adaptive.alpha_low) as f32;
-            vec![range([low, 0.0]); count]
+            let settings = match options.anderson.filter(|_| measure == Measure::Residuals) {
+                Some(anderson) => double(anderson.regularisation),
+                None => [options.adaptive.map_or(1.0, |adaptive| adaptive.alpha_low) as f32, 0.0],
+            };
+            vec![range(settings); count]
         }
     }
+}
+
+/// A value as the double-float of `shaders/parts/double.wgsl`.
+fn double(value: f64) -> [f32; 2] {
+    let high = value as f32;
+    [high, (value - f64::from(high)) as f32]
 }

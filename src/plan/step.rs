@@ -290,11 +290,13 @@ impl Recorder<'_> {
             self.out.clears.extend(all.map(|reduction| reduction.partials));
         }
         let groups = 0..self.plan.state.groups.len();
-        if let Some(alpha) = reductions.find(Measure::Alpha)
-            && groups.clone().any(|group| self.syncs(group))
-            && !groups.clone().all(|group| self.finds_alpha(group))
-        {
-            self.out.clears.push(alpha.partials);
+        for measure in Measure::OF_SYNC {
+            if let Some(reduction) = reductions.find(measure)
+                && groups.clone().any(|group| self.syncs(group))
+                && !groups.clone().all(|group| self.finds(measure, group))
+            {
+                self.out.clears.push(reduction.partials);
+            }
         }
     }
 
@@ -308,9 +310,10 @@ impl Recorder<'_> {
         self.event.phases[group][1] & flags::SYNC != 0
     }
 
-    /// The gradient of a frozen group finds no alpha: nobody need have computed it.
-    fn finds_alpha(&self, group: usize) -> bool {
-        self.syncs(group) && !self.plan.state.groups[group].frozen
+    /// Whether something is found of a group for its sync. The gradient of a frozen one finds no alpha: nobody need have
+    /// computed it. Its iterates are there.
+    fn finds(&self, measure: Measure, group: usize) -> bool {
+        self.syncs(group) && (measure == Measure::Residuals || !self.plan.state.groups[group].frozen)
     }
 
     fn updates(&self, group: usize) -> bool {
@@ -356,7 +359,7 @@ impl Recorder<'_> {
         self.reduce(Measure::Scale);
         self.dispatch(0);
         if self.groups().any(|group| self.syncs(group)) {
-            self.reduce(Measure::Alpha);
+            Measure::OF_SYNC.into_iter().for_each(|measure| self.reduce(measure));
             self.dispatch(1);
         }
     }
@@ -364,7 +367,7 @@ impl Recorder<'_> {
     /// Whether a group takes part in a reduction.
     fn is_due(&self, measure: Measure, group: usize) -> bool {
         match measure {
-            Measure::Alpha => self.syncs(group),
+            Measure::Alpha | Measure::Residuals => self.syncs(group),
             // Of a group whose gradient finds alpha alone, too: the norm is over all that are not frozen.
             Measure::Rows | Measure::Norm => {
                 self.plan.any_update(self.event, self.guarded) && !self.plan.state.groups[group].frozen
@@ -382,14 +385,14 @@ impl Recorder<'_> {
         if !self.groups().any(|group| self.is_due(measure, group)) {
             return;
         }
-        let alpha = measure == Measure::Alpha;
+        let of_sync = Measure::OF_SYNC.contains(&measure);
         let of_gradient = plan.reductions.of_gradient.contains(&measure);
         let decided = !of_gradient || plan.options.measures_what_is_told();
         for run in &placement.runs {
             let group = self.group_of(run);
-            let concerned = if alpha { self.finds_alpha(group) } else { self.is_due(measure, group) };
+            let concerned = if of_sync { self.finds(measure, group) } else { self.is_due(measure, group) };
             if let Some(Some(partial)) = run.partials.get(index).filter(|_| concerned) {
-                let control = self.control_of(group, usize::from(alpha), decided);
+                let control = self.control_of(group, usize::from(of_sync), decided);
                 let [_, weights, own, _] = plan.weights_binds(run, control);
                 let binds = [control, weights, own];
                 self.out.dispatches.extend(plan.reductions.partial(index, group, run.access, partial, binds));

@@ -13,7 +13,7 @@ use crate::{
 pub struct Traffic {
     /// In every step.
     pub step: u64,
-    /// In a step that ends the cycle, on top.
+    /// In a step that ends the cycle, on top; with what Anderson acceleration writes in the steps before it.
     pub sync: u64,
     /// In a step that ends a task and not its round, on top, where a round has several.
     pub task: u64,
@@ -107,11 +107,16 @@ impl Plan {
         let state = if lookahead.policy.keeps_slow_state() { of.state + 4 * of.moment } else { 0 };
         // Weights, slow weights, gradient and curvature are read, then the sync reads and writes the weights.
         let alpha = of.value + of.slow + of.gradient + of.value + 2 * of.value;
+        // Each iterate is written once in a cycle. Then all and the weights are read twice, and the weights written once
+        // more.
+        let columns = u64::from(self.options.columns());
+        let residuals = of.value * (columns + 2 * (columns + 1) + 1);
         // The step of a rule that is anchored has read the slow weights already.
         (2 - u64::from(group.rule.anchored())) * of.slow
             + state
             + of.value * u64::from(group.planes.task_mean)
             + 2 * of.value * group.planes.outer.len() as u64
             + self.takes(tensor.group, Measure::Alpha) * alpha
+            + self.takes(tensor.group, Measure::Residuals) * residuals
     }
 }

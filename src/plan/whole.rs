@@ -16,7 +16,7 @@ use crate::{
     },
     error::{Error, list},
     kernels::{Recipe, Tensors},
-    layout::tensors::Layout,
+    layout::{params::iterate, tensors::Layout},
 };
 
 /// What an optimizer would be on a device with some [`Limits`](crate::Limits): memory, bytes moved, dispatches.
@@ -109,6 +109,7 @@ pub(crate) struct StepKernels {
 impl StepKernels {
     /// The one for a dispatch with these flags.
     pub fn with(&self, bits: u32) -> Id<Kernel> {
+        let bits = iterate::without_plane(bits);
         let known = self.known.iter().find(|(flags, _)| *flags == bits);
         known.map_or(self.any, |(_, kernel)| *kernel)
     }
@@ -158,7 +159,10 @@ impl Plan {
             reductions: &self.reductions,
             half_gradients: self.options.half_gradients,
             pairs: self.program.shape.pairs,
-            alpha_by_group: self.options.adaptive.is_some_and(|adaptive| adaptive.scope == Scope::Group),
+            alphas_of_group: match self.options.scope() {
+                Scope::Group => self.options.columns().max(1),
+                Scope::Model | Scope::Tensor => 0,
+            },
         }
     }
 
@@ -171,9 +175,9 @@ impl Plan {
         Some(Recipe { rule, lookahead, options, access, shape, tensors: Tensors::default() })
     }
 
-    /// Where the gradient of the adaptive alpha is taken, if it is adaptive.
+    /// Where the gradient of the adaptive alpha is taken, where a sync has a dispatch of its own.
     pub(crate) fn gradient_at(&self) -> Option<GradientAt> {
-        self.options.adaptive.map(|adaptive| adaptive.gradient)
+        self.options.sync_gradient()
     }
 
     pub(crate) fn check_not_swapped(&self, call: &'static str) -> Result<(), Error> {

@@ -83,6 +83,10 @@ impl<E: Engine> Optimizer<E> {
     pub fn import_with(&mut self, snapshot: &Snapshot, options: ImportOptions) -> Result<(), Error> {
         self.plan.check_not_swapped("import")?;
         let fit = self.fit(snapshot, &options)?;
+        // Which plane an iterate lies in depends on k.
+        for (group, from) in self.plan.state.groups.iter_mut().zip(&fit.groups) {
+            group.set_lookahead(from.lookahead, self.plan.options.anderson);
+        }
         let mut writer = self.writer();
         for (tensor, fields) in fit.tensors.iter().enumerate() {
             for (field, values) in fields {
@@ -108,7 +112,6 @@ impl<E: Engine> Optimizer<E> {
             group.learning_rate = from.learning_rate;
             group.factor = from.factor;
             group.weight_decay = from.weight_decay;
-            group.lookahead = from.lookahead;
             group.frozen = from.frozen;
             if let Some(rule) = from.rule {
                 self.replace_rule(index, rule);

@@ -23,6 +23,7 @@ use crate::{
         field::Field,
         guard_state::{Cycle, GuardState},
         params::ROWS,
+        planes::iterates,
         tensors::Tensor,
     },
     optimizer::Optimizer,
@@ -172,9 +173,11 @@ impl<E: Engine> Optimizer<E> {
         let differences = self.differences(snapshot, group_of, &mut findings);
         let mut groups = Vec::new();
         let mut cycles = Vec::new();
+        let mut kept = vec![vec![]; self.plan.state.groups.len()];
         for (index, group) in self.plan.state.groups.iter().enumerate() {
             let Some(from) = group_of(index) else { continue };
             let (fitted, cycle) = self.fit_group(group, from, &mut findings);
+            kept[index] = self.kept_iterates(&fitted);
             groups.push(fitted);
             cycles.push(cycle);
         }
@@ -182,7 +185,12 @@ impl<E: Engine> Optimizer<E> {
         for (index, tensor) in self.plan.layout.tensors.iter().enumerate() {
             let Some(place) = tensor_places[index] else { continue };
             let (from, group) = (&snapshot.tensors[place], group_of(tensor.group));
-            tensors.push(self.fit_tensor(index, tensor, from, group, &differences, snapshot, &mut findings));
+            let kept = kept[tensor.group].as_slice();
+            let fields =
+                self.fit_tensor(index, tensor, from, group, kept, &differences, snapshot, &mut findings);
+            let is_whole = has_iterates(&fields, kept);
+            groups.get_mut(tensor.group).into_iter().for_each(|fitted| fitted.cycle.whole &= is_whole);
+            tensors.push(fields);
         }
         findings.result()?;
         if let Some(slices) = &self.borrowed {
@@ -385,7 +393,7 @@ impl<E: Engine> Optimizer<E> {
         });
         let lookahead = if keeps { group.lookahead } else { there.or(group.lookahead) };
         let mut fitted = GroupFit {
-            cycle: CycleState { count: from.count, position: from.position, init: !from.initialised },
+            cycle: CycleState::at(from.count, from.position, !from.initialised),
             learning_rate: group.learning_rate,
             factor: group.factor,
             weight_decay: group.weight_decay,
@@ -409,6 +417,7 @@ impl<E: Engine> Optimizer<E> {
             crate::config::group::check_factor(fitted.factor),
             fitted.weight_decay.check(),
             there.map_or(Ok(()), |lookahead| lookahead.check()),
+            self.check_columns(fitted.lookahead),
         ] {
             if let Err(problem) = outcome {
                 findings.add(format!("the group `{name}`: {problem}"));
@@ -422,6 +431,18 @@ impl<E: Engine> Optimizer<E> {
         self.check_cycle(group, from, &there, &fitted, findings);
         let cycle = from.cycle.map(|cycle| Cycle { k: cycle.k, one_minus_alpha: cycle.one_minus_alpha });
         (fitted, cycle.unwrap_or_else(|| Cycle::of(Some(&there))))
+    }
+
+    /// Refuses a cycle that is too short for Anderson acceleration.
+    fn check_columns(&self, lookahead: Option<Lookahead>) -> Result<(), Error> {
+        let both = self.plan.options.anderson.zip(lookahead);
+        both.map_or(Ok(()), |(anderson, lookahead)| anderson.check_cycle(&lookahead))
+    }
+
+    /// The iterates that a group's cycle under way has kept so far.
+    fn kept_iterates(&self, fitted: &GroupFit) -> Vec<u32> {
+        let iterates = iterates(fitted.lookahead.as_ref(), self.plan.options.anderson);
+        fitted.cycle.kept(&iterates).to_vec()
     }
 
     /// Refuses a position that the cycle does not have. `there`: the settings in the snapshot.
@@ -490,6 +511,7 @@ impl<E: Engine> Optimizer<E> {
         tensor: &Tensor,
         from: &'a TensorSnapshot,
         group: Option<&GroupSnapshot>,
+        kept: &[u32],
         differences: &Differences,
         snapshot: &Snapshot,
         findings: &mut Findings<'_>,
@@ -527,7 +549,10 @@ impl<E: Engine> Optimizer<E> {
             accumulated: snapshot.accumulated,
             is_first_task: group.position < group.cycle.map(|cycle| cycle.k).or(group.k).unwrap_or(1),
         };
-        let fields = self.plan.fields_of(index).into_iter().filter_map(|field| {
+        let iterates = kept.iter().map(|step| Field::Iterate(*step));
+        let others = self.plan.fields_of(index).into_iter();
+        let others = others.filter(|field| !matches!(field, Field::Iterate(_)));
+        let fields = others.chain(iterates).filter_map(|field| {
             let len = self.plan.field_len(field, index);
             Some((field, case.values(field, len, &mut stored, findings)?))
         });
@@ -572,7 +597,9 @@ impl<'a> Case<'a, '_> {
             Field::TaskMean => self.is_first_task,
             Field::SnapshotGradients | Field::FullGradients => self.differences.begins_reduction,
             Field::Fisher | Field::Curvature => true,
-            Field::Weights | Field::Gradients | Field::HalfWeights | Field::State(_) => false,
+            Field::Weights | Field::Gradients | Field::HalfWeights | Field::State(_) | Field::Iterate(_) => {
+                false
+            }
         }
     }
 
@@ -595,6 +622,12 @@ impl<'a> Case<'a, '_> {
                     findings.add(format!("`{key}` of `{name}` has {found} values, not {len}"));
                 }
                 Some(Cow::Borrowed(values))
+            }
+            None if matches!(field, Field::Iterate(_)) => {
+                let differ =
+                    || format!("it has no `{key}` of `{name}`, which the cycle under way would have kept");
+                findings.differs(Change::BeginAnderson, differ);
+                None
             }
             None if self.begins(field) => {
                 if matches!(field, Field::Fisher | Field::Curvature) && !self.begins_lookahead {
@@ -624,6 +657,15 @@ impl<'a> Case<'a, '_> {
             Some(Field::SlowState(_)) => self.changes_policy,
             Some(Field::Outer(_)) => self.ends_lookahead || self.differences.outer,
             Some(Field::Average) => !self.keeps_average,
+            Some(Field::Iterate(_)) => {
+                if !self.ends_lookahead {
+                    let name = &self.from.name;
+                    findings.differs(Change::EndAnderson, || {
+                        format!("`{name}` has `{key}` in it, which this cycle does not keep here")
+                    });
+                }
+                true
+            }
             Some(Field::Accumulated) => self.accumulated == 0,
             Some(Field::TaskMean) => self.ends_lookahead || self.is_first_task,
             Some(Field::FullGradients) => !self.reduces_variance,
@@ -686,6 +728,11 @@ fn hyperparameters(
         return None;
     }
     Some(rule)
+}
+
+/// Whether a tensor has all of these iterates.
+fn has_iterates(fields: &[(Field<'static>, Cow<'_, [f32]>)], kept: &[u32]) -> bool {
+    fields.iter().filter(|(field, _)| matches!(field, Field::Iterate(_))).count() == kept.len()
 }
 
 /// What is around a group's rule, in words.

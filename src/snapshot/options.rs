@@ -48,6 +48,8 @@ pub struct ImportOptions {
     pub(super) end_curvature: bool,
     pub(super) begin_variance_reduction: bool,
     pub(super) end_variance_reduction: bool,
+    pub(super) begin_anderson: bool,
+    pub(super) end_anderson: bool,
     pub(super) begin_loss_scale: bool,
     pub(super) end_loss_scale: bool,
     pub(super) keep_settings: bool,
@@ -66,7 +68,7 @@ impl ImportOptions {
     }
 
     /// A snapshot of Lookahead becomes the rule's alone, with these weights. The state goes on as it is; slow copies
-    /// of it, the outer step's buffers and a Fisher are given up.
+    /// of it, the outer step's buffers, a Fisher and iterates are given up.
     pub fn end_lookahead(self, weights: Weights) -> Self {
         Self { end_lookahead: Some(weights), ..self }
     }
@@ -119,6 +121,17 @@ impl ImportOptions {
         Self { end_variance_reduction: true, ..self }
     }
 
+    /// The snapshot was made within a cycle and lacks the iterates that [Anderson acceleration](crate::anderson) keeps here:
+    /// the cycle ends as Lookahead's, and the next one is accelerated.
+    pub fn begin_anderson(self) -> Self {
+        Self { begin_anderson: true, ..self }
+    }
+
+    /// The snapshot's iterates of the cycle under way are given up, as far as they are not kept here.
+    pub fn end_anderson(self) -> Self {
+        Self { end_anderson: true, ..self }
+    }
+
     /// Loss scaling begins, with its initial scale.
     pub fn begin_loss_scale(self) -> Self {
         Self { begin_loss_scale: true, ..self }
@@ -151,6 +164,8 @@ pub(super) enum Change {
     EndCurvature,
     BeginVarianceReduction,
     EndVarianceReduction,
+    BeginAnderson,
+    EndAnderson,
     BeginLossScale,
     EndLossScale,
 }
@@ -169,6 +184,8 @@ impl Change {
             Self::EndCurvature => options.end_curvature,
             Self::BeginVarianceReduction => options.begin_variance_reduction,
             Self::EndVarianceReduction => options.end_variance_reduction,
+            Self::BeginAnderson => options.begin_anderson,
+            Self::EndAnderson => options.end_anderson,
             Self::BeginLossScale => options.begin_loss_scale,
             Self::EndLossScale => options.end_loss_scale,
         }
@@ -188,6 +205,8 @@ impl Change {
             Self::EndCurvature => "end_curvature()",
             Self::BeginVarianceReduction => "begin_variance_reduction()",
             Self::EndVarianceReduction => "end_variance_reduction()",
+            Self::BeginAnderson => "begin_anderson()",
+            Self::EndAnderson => "end_anderson()",
             Self::BeginLossScale => "begin_loss_scale()",
             Self::EndLossScale => "end_loss_scale()",
         }

@@ -2,8 +2,8 @@
 
 use crate::common::{buffer, noise, on_every_adapter, spared, submit};
 use lookahead_wgpu::{
-    Accumulation, AdaptiveAlpha, Average, Builder, Clip, Error, Gradients, Group, Guard, Half, Lookahead,
-    Optimizer, Options, Rule, Slice, Snapshot, StatePolicy,
+    Accumulation, AdaptiveAlpha, Anderson, Average, Builder, Clip, Error, Gradients, Group, Guard, Half,
+    Lookahead, Optimizer, Options, Rule, Slice, Snapshot, StatePolicy,
     alpha::{Curvature, GradientAt, Scope},
     gpu::Gpu,
     outer::Nesterov,
@@ -137,6 +137,7 @@ fn cases() -> Vec<(&'static str, MakeRule, Options)> {
         ("alpha of a group", adam, adaptive(Scope::Group, GradientAt::LastStep)),
         ("alpha of a tensor", adam, adaptive(Scope::Tensor, GradientAt::Synchronised)),
         ("alpha, guard", adam, adaptive(Scope::Model, GradientAt::LastStep).guard(Guard::default())),
+        ("anderson", adam, none().anderson(Anderson::new(2))),
         (
             "outer, average",
             adam,

@@ -16,11 +16,13 @@ mod runs;
 
 mod adafactor;
 mod adapters;
+mod anderson;
 mod autotune;
 mod average;
 mod between;
 mod checkpoint;
 mod custom_rule;
+mod double;
 mod examples;
 mod extremes;
 mod foreign;

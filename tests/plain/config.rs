@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use lookahead_wgpu::{
-    Accumulation, AdaptiveAlpha, Average, Clip, Group, Guard, Half, ImportOptions, Lookahead, LossScale,
-    Options, Schedule, StatePolicy, Weights,
+    Accumulation, AdaptiveAlpha, Anderson, Average, Clip, Group, Guard, Half, ImportOptions, Lookahead,
+    LossScale, Options, Schedule, StatePolicy, Weights,
     alpha::{Curvature, GradientAt, Scope},
     outer::{HeavyBall, Interpolation, Nesterov, Outer, SlowMo},
     rules::Adam,
@@ -51,6 +51,10 @@ fn settings_come_back() {
             "alpha_low": 0.1, "curvature": { "fisher": 0.5 }, "scope": "tensor", "gradient": "last_step"
         }),
     );
+    comes_back(
+        &Anderson::new(4).stride(2).regularisation(0.5).scope(Scope::Group),
+        json!({ "columns": 4, "stride": 2, "regularisation": 0.5, "scope": "group" }),
+    );
     comes_back(&Schedule::constant(), json!("constant"));
     comes_back(&Schedule::steps([(3, 0.1)]), json!({ "steps": [[3, 0.1]] }));
     comes_back(&Schedule::transformer(8, 4), json!({ "transformer": { "width": 8, "warmup": 4 } }));
@@ -86,6 +90,7 @@ fn options_come_back() {
         "adaptive_alpha": {
             "alpha_low": 0.1, "curvature": "root", "scope": "group", "gradient": "synchronised"
         },
+        "anderson": { "columns": 3, "stride": 1, "regularisation": 1e-8, "scope": "model" },
         "average": { "ema": 0.9 },
         "accumulate": { "micro_batches": 2, "mean": true },
         "variance_reduced": true,
@@ -125,6 +130,7 @@ fn what_is_left_out_is_at_its_default() {
     reads(json!({}), &LossScale::default());
     reads(json!({}), &ImportOptions::new());
     reads(json!({ "alpha_low": 0.1 }), &AdaptiveAlpha::new(0.1));
+    reads(json!({ "columns": 3 }), &Anderson::new(3));
     reads(json!({ "micro_batches": 2 }), &Accumulation::mean(2));
     reads(json!({ "polyak": {} }), &Average::Polyak { from: 0 });
     reads(json!({ "cosine": { "total": 9 } }), &Schedule::cosine(0, 9, 0.0));
@@ -189,6 +195,7 @@ fn typescript_knows_every_option() {
         fields(Guard::default()),
         fields(LossScale::default()),
         fields(AdaptiveAlpha::new(0.1)),
+        fields(Anderson::new(3)),
         fields(Accumulation::mean(2)),
         fields(ImportOptions::new()),
         variants::<StatePolicy>(),

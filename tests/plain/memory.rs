@@ -1,7 +1,7 @@
 //! The memory report: Lookahead adds one copy of the parameters and nothing else.
 
 use lookahead_wgpu::{
-    Lookahead, Memory, Optimizer, Rule, StatePolicy,
+    Anderson, Limits, Lookahead, Memory, Optimizer, Options, Rule, StatePolicy,
     rules::{
         AdaBelief, AdaFactor, Adadelta, Adagrad, Adam, AdamW, Adamax, Lamb, Lars, Lion, NAdam, RAdam, Ranger,
         RmsProp, Sgd,
@@ -82,4 +82,26 @@ fn tasks_add_one_more_copy() {
     let (one, two) = (one.traffic(), two.traffic());
     assert_eq!((one.task, two.task), (0, 3 * bytes));
     assert_eq!((two.step, two.sync), (one.step, one.sync + bytes));
+}
+
+#[test]
+fn anderson_acceleration_keeps_a_copy_for_each_column() {
+    let plan = |anderson: Option<Anderson>| {
+        let builder = Optimizer::builder(Adam::new(0.1)).lookahead(Lookahead::new(6, 0.5));
+        let builder = builder.options(Options::default().anderson(anderson));
+        let builder = SHAPES.iter().fold(builder, |builder, (name, shape)| builder.tensor(name, shape));
+        builder.plan(&Limits::default()).unwrap()
+    };
+    let alone = plan(None);
+    for columns in [1, 3, 6] {
+        let with = plan(Some(Anderson::new(columns)));
+        let memory = with.memory();
+        let iterates = 4 * VALUES * u64::from(columns);
+        assert_eq!(memory, Memory { iterates, controls: memory.controls, ..alone.memory() });
+        // Written once, read twice; the weights twice and once more.
+        let values = 4 * (600 + 128 + 1);
+        let (traffic, before) = (with.traffic(), alone.traffic());
+        assert_eq!(traffic.step, before.step);
+        assert_eq!(traffic.sync - before.sync, values * (3 * u64::from(columns) + 3));
+    }
 }

@@ -1,7 +1,8 @@
 //! What a plan tells without a device is what an optimizer is on one.
 
 use lookahead_wgpu::{
-    Average, Builder, Clip, Error, Guard, Half, Limits, Lookahead, Optimizer, Rule, Shape, StatePolicy,
+    Anderson, Average, Builder, Clip, Error, Guard, Half, Limits, Lookahead, Optimizer, Rule, Shape,
+    StatePolicy,
     outer::Nesterov,
     rules::{AdaFactor, Adam, Sgd},
     wgpu,
@@ -61,6 +62,15 @@ fn steps_on_paper_are_a_cycle() {
         (0..7).map(|_| plan.step().unwrap().iter().map(|dispatch| dispatch.flags).collect()).collect();
     // The first step seeds the slow weights, for which there is no pipeline of its own.
     assert_eq!(flags, [[0], [1], [3], [1], [1], [3], [1]]);
+    let accelerated = builder(Adam::default(), Some(Lookahead::new(3, 0.5))).anderson(Anderson::new(2));
+    let mut plan = accelerated.plan(&Limits::default()).unwrap();
+    let entries: Vec<Vec<_>> = (0..6)
+        .map(|_| plan.step().unwrap().iter().map(|dispatch| (dispatch.entry, dispatch.flags)).collect())
+        .collect();
+    let keeps = 1 | 1 << 16;
+    let last = [("la_step", keeps), ("la_residuals", 0), ("la_solve", 0), ("la_step", 2)];
+    assert_eq!(entries[1..3], [vec![("la_step", keeps)], last.to_vec()]);
+    assert_eq!(entries[3..], [vec![("la_step", 1)], vec![("la_step", keeps)], last.to_vec()]);
     let mut plan =
         builder(Adam::default(), None).clip(Clip::GlobalNorm(1.0)).plan(&Limits::default()).unwrap();
     let entries: Vec<_> = plan.step().unwrap().iter().map(|dispatch| dispatch.entry).collect();

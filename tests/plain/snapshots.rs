@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use lookahead_wgpu::{
-    Accumulation, AdaptiveAlpha, Average, Clip, Half, Lookahead, Options, Shape, StatePolicy,
+    Accumulation, AdaptiveAlpha, Anderson, Average, Clip, Half, Lookahead, Options, Shape, StatePolicy,
     alpha::{Curvature, GradientAt, Scope},
     kernels::{self, Access, Decision, Measure, Recipe, Source, Tensors, Width},
     outer::Nesterov,
@@ -17,7 +17,7 @@ fn kernels_are_as_kept() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots");
     let due: BTreeMap<String, String> =
         kept().into_iter().map(|(name, source)| (format!("{name}.wgsl"), source.wgsl)).collect();
-    assert_eq!(due.len(), 13);
+    assert_eq!(due.len(), 16);
     if std::env::var_os("LOOKAHEAD_RECORD").is_some_and(|value| value != "0") {
         for entry in std::fs::read_dir(&folder).unwrap() {
             std::fs::remove_file(entry.unwrap().path()).unwrap();
@@ -62,6 +62,7 @@ fn kept() -> Vec<(&'static str, Source)> {
         .outer(Nesterov::default())
         .clip(Clip::TensorNorm(1.0))
         .transform(GradientNoise::new(0.01));
+    let accelerated = plain().anderson(Anderson::new(3));
     let clipped = plain().clip(Clip::GlobalNorm(1.0));
     let recipe = |rule: &str, lookahead, options: &Options, access, make: Make| {
         let kind = rules::kind(rule).unwrap();
@@ -95,6 +96,9 @@ fn kept() -> Vec<(&'static str, Source)> {
         ("finish_norm_scaled", kernels::finish(Measure::Norm, true, Shape::GPU)),
         ("partial_trust_lamb", recipe("lamb", None, &plain(), owned, |it| it.partial(Measure::Trust))),
         ("partial_alpha", recipe("adam", maintain, &everything, owned, |it| it.partial(Measure::Alpha))),
+        ("step_sgd_anderson", recipe("sgd", maintain, &accelerated, owned, |it| it.step())),
+        ("residuals", recipe("sgd", maintain, &accelerated, owned, |it| it.partial(Measure::Residuals))),
+        ("solve", recipe("sgd", maintain, &accelerated, owned, |it| it.finish(Measure::Residuals))),
         ("finish_rows", kernels::finish(Measure::Rows, false, Shape::CPU)),
         ("moments_sums_adafactor", recipe("adafactor", None, &plain(), owned, |it| it.sums())),
         ("guard_tried", kernels::decide(Decision::Tried, None, false)),

@@ -89,7 +89,7 @@ fn every_name_of_the_drivers_begins_with_la_or_is_on_the_list() {
     use lookahead_wgpu::kernels::{BUILTINS, NAMES};
     assert!(!NAMES.iter().any(|name| BUILTINS.contains(name)));
     let mut seen = std::collections::BTreeSet::new();
-    for source in sources::all().chain(sources::of_tasks()) {
+    for source in sources::all().chain(sources::of_tasks()).chain(sources::anderson()) {
         let module = naga::front::wgsl::parse_str(&source.wgsl).unwrap();
         let constants = module.constants.iter().map(|(_, constant)| &constant.name);
         let overrides = module.overrides.iter().map(|(_, value)| &value.name);
@@ -116,7 +116,7 @@ fn every_name_of_the_drivers_begins_with_la_or_is_on_the_list() {
 /// Calls `translate` with each kernel's entry point, a workgroup size, and the module in which that size
 /// stands for the override.
 fn for_every_kernel(translate: impl Fn(&str, u32, &Module, &ModuleInfo)) {
-    for source in sources::all().chain(sources::of_tasks()) {
+    for source in sources::all().chain(sources::of_tasks()).chain(sources::anderson()) {
         let module = naga::front::wgsl::parse_str(&source.wgsl)
             .unwrap_or_else(|error| panic!("{}: {}", source.name, error.emit_to_string(&source.wgsl)));
         let mut validator = Validator::new(ValidationFlags::all(), Capabilities::SHADER_FLOAT16_IN_FLOAT32);

@@ -2,7 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use lookahead_wgpu::kernels::{Access, Recipe, Source, Tensors};
+use lookahead_wgpu::{
+    Anderson, Lookahead, Options, Shape, StatePolicy,
+    alpha::Scope,
+    kernels::{Access, Recipe, Source, Tensors},
+    rules,
+};
 
 #[path = "../pairs/mod.rs"]
 pub mod pairs;
@@ -64,4 +69,28 @@ fn distinct(cases: Vec<pairs::Case>) -> impl Iterator<Item = Source> {
     let distinct: BTreeMap<String, Source> = sources.map(|source| (source.wgsl.clone(), source)).collect();
     assert!(distinct.len() > 100, "{} kernels", distinct.len());
     distinct.into_values()
+}
+
+/// Those of Anderson acceleration, with few columns and many.
+#[allow(dead_code)] // what is recorded has none of them
+pub fn anderson() -> Vec<Source> {
+    let mut sources = Vec::new();
+    for (columns, scope, shape) in [
+        (1, Scope::Model, Shape::CPU),
+        (3, Scope::Group, Shape::GPU),
+        (8, Scope::Tensor, Shape::new(64, 1, 4)),
+    ] {
+        let options =
+            Options::default().anderson(Anderson::new(columns).scope(scope)).slow_bf16(columns == 3);
+        for (access, name) in Access::all().zip(["sgd", "adam", "adafactor"].into_iter().cycle()) {
+            let rule = rules::kind(name).map(|kind| kind.rule(kind.learning_rate)).unwrap();
+            let lookahead = Lookahead::new(8, 0.5).policy(StatePolicy::Interpolate);
+            let (lookahead, options) = (Some(&lookahead), &options);
+            let rule = rule.as_ref();
+            sources.extend(
+                Recipe { rule, lookahead, options, access, shape, tensors: Tensors::default() }.sources(),
+            );
+        }
+    }
+    sources
 }

@@ -61,6 +61,7 @@ const PROMISES = {
   counters: {},
   gradientNorms: {},
   alphas: {},
+  accelerations: {},
   skipped: {},
 };
 

@@ -410,6 +410,18 @@ impl Optimizer {
         })
     }
 
+    /// The coefficients of Anderson acceleration at the last sync, those of the oldest residual first: one array for the
+    /// model, or one a group or tensor; `null` where the fixed step was taken. Empty without `anderson`. Steps are refused
+    /// until it is done.
+    #[wasm_bindgen(unchecked_return_type = "Promise<(number[] | null)[]>")]
+    pub fn accelerations(&self) -> Promise {
+        self.hold("accelerations", async |optimizer| {
+            let found = optimizer.download_accelerations().await?.into_iter();
+            let array = |of: Vec<f32>| of.into_iter().map(JsValue::from).collect::<Array>().into();
+            Ok(found.map(|found| found.map_or(JsValue::NULL, array)).collect::<Array>().into())
+        })
+    }
+
     /// Steps that the guard skipped. Steps are refused until it is done.
     #[wasm_bindgen(unchecked_return_type = "Promise<number>")]
     pub fn skipped(&self) -> Promise {
@@ -605,7 +617,7 @@ impl Optimizer {
         self.check_alive(call)?;
         let busy = |_| {
             Problem::argument(format!(
-                "`{call}` while `save`, `counters`, `alphas` or `skipped` is under way; await it first"
+                "`{call}` while `save`, `counters`, `alphas`, `accelerations` or `skipped` is under way; await it first"
             ))
         };
         self.optimizer.try_borrow_mut().map_err(busy)

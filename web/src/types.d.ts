@@ -43,6 +43,9 @@ export interface LoadOptions {
     /** Variance reduction begins: the full gradient is due before the next step. */
     beginVarianceReduction?: boolean;
     endVarianceReduction?: boolean;
+    /** The cycle under way lacks the iterates of `anderson`: it ends as Lookahead's. */
+    beginAnderson?: boolean;
+    endAnderson?: boolean;
     /** Loss scaling begins, at its initial scale. */
     beginLossScale?: boolean;
     /** The checkpoint's loss scale is given up. */
@@ -125,6 +128,11 @@ export interface OptimizerOptions {
         scope?: "model" | "group" | "tensor";
         gradient?: "synchronised" | "lastStep";
     };
+    /**
+     * The slow step is a least-squares combination of the last `columns` residuals of the inner loop, of iterates `stride`
+     * steps apart (1), with `regularisation` (1e-8).
+     */
+    anderson?: { columns: number; stride?: number; regularisation?: number; scope?: "model" | "group" | "tensor" };
     /** An outer step with this momentum instead of the interpolation. */
     outer?: "interpolation" | { heavyBall: number } | { nesterov: number } | { slowMo: number };
     /** An average of the weights. */
@@ -191,7 +199,8 @@ export type Field =
     | "full_gradients"
     | `state.${string}`
     | `slow_state.${string}`
-    | `outer.${string}`;
+    | `outer.${string}`
+    | `iterate.${number}`;
 
 /** Values for a tensor. */
 export type Numbers = Float32Array | Float64Array | readonly number[];

@@ -25,6 +25,8 @@ Examples:
     cargo run --release -p train -- --rule heavy-ball --k 10 --adapter llvmpipe
   The adaptive alpha, never below 0.3, and an average of the weights, plotted:
     cargo run --release -p train -- --adaptive --alpha-low 0.3 --average ema --plot a.png
+  Anderson acceleration over five of ten steps:
+    cargo run --release -p train -- --rule sgd --k 10 --alpha 1 --anderson 5
   Outer momentum, as DiLoCo:
     cargo run --release -p train -- --outer nesterov --outer-momentum 0.5
   Half-width weights and gradients, with dynamic loss scaling:
@@ -44,6 +46,8 @@ RUST_LOG=debug shows what wgpu does.";
 const K: u32 = 5;
 /// alpha where none is given.
 const ALPHA: f64 = 0.5;
+/// Regularisation of Anderson acceleration where none is given.
+const LAMBDA: f64 = 1e-8;
 /// Seeds of a sweep where none are given.
 const SEEDS: u32 = 3;
 /// Outer momentum where none is given.
@@ -145,6 +149,18 @@ pub struct Arguments {
     /// Where the gradient of an adaptive alpha is taken [default: synchronised]
     #[arg(long, value_enum, requires = "adaptive", help_heading = "Lookahead")]
     alpha_gradient: Option<GradientName>,
+    /// Combine the last M residuals of each cycle at its sync (Anderson acceleration); M is at most k and 8
+    #[arg(
+        long,
+        value_name = "M",
+        value_parser = clap::value_parser!(u32).range(1..=8),
+        conflicts_with_all = ["adaptive", "guard", "outer_momentum"],
+        help_heading = "Lookahead"
+    )]
+    anderson: Option<u32>,
+    /// The regularisation of --anderson, at least 1e-12 [default: 1e-8]
+    #[arg(long, value_name = "LAMBDA", requires = "anderson", help_heading = "Lookahead")]
+    anderson_lambda: Option<f64>,
     /// How the slow weights move at a sync
     #[arg(long, value_enum, default_value_t = OuterName::Interpolation, help_heading = "Lookahead")]
     outer: OuterName,
@@ -464,6 +480,7 @@ impl Arguments {
         let by_default = (self.half == Some(HalfName::F16)).then_some(LOSS_SCALE);
         Ok(Options {
             adaptive,
+            anderson: self.anderson.map(|columns| (columns, self.anderson_lambda.unwrap_or(LAMBDA))),
             outer,
             average: self.average(k)?,
             half: self.half,

@@ -3,7 +3,9 @@
 use clap::ValueEnum;
 use lookahead_wgpu::alpha::{Curvature, GradientAt, Scope};
 use lookahead_wgpu::outer::{HeavyBall, Nesterov, SlowMo};
-use lookahead_wgpu::{Accumulation, AdaptiveAlpha, Average, Builder, Group, Guard, Half, LossScale};
+use lookahead_wgpu::{
+    Accumulation, AdaptiveAlpha, Anderson, Average, Builder, Group, Guard, Half, LossScale,
+};
 use serde::{Deserialize, Serialize};
 use std::fmt::{self, Display};
 
@@ -18,6 +20,9 @@ pub const BIASES: &str = "biases";
 pub struct Options {
     /// An alpha found anew at every sync.
     pub adaptive: Option<Adaptive>,
+    /// Columns and regularisation of Anderson acceleration, where it is the slow step.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub anderson: Option<(u32, f64)>,
     /// The outer step and its momentum, where it is not the interpolation.
     pub outer: Option<(OuterName, f64)>,
     /// An average of the weights.
@@ -126,6 +131,9 @@ impl Display for Options {
             let [curvature, scope, gradient] = [name(&curvature), name(&scope), name(&gradient)];
             write!(f, ",\nadaptive alpha from {alpha_low} on ({curvature}, {scope}, {gradient})")?;
         }
+        if let Some((columns, regularisation)) = self.anderson {
+            write!(f, ",\nAnderson acceleration of {columns} columns, lambda {regularisation:e}")?;
+        }
         if let Some((outer, momentum)) = self.outer {
             write!(f, ",\nouter step {} with momentum {momentum}", name(&outer))?;
         }
@@ -191,7 +199,7 @@ impl Adaptive {
 impl Options {
     /// What of them makes sense for a rule alone.
     pub fn without_lookahead(self) -> Self {
-        Self { adaptive: None, outer: None, ..self }
+        Self { adaptive: None, anderson: None, outer: None, ..self }
     }
 
     /// Biases are a group of their own.
@@ -208,6 +216,9 @@ impl Options {
     pub fn apply(&self, mut builder: Builder) -> Builder {
         if let Some(adaptive) = self.adaptive {
             builder = builder.adaptive(adaptive.alpha());
+        }
+        if let Some((columns, regularisation)) = self.anderson {
+            builder = builder.anderson(Anderson::new(columns).regularisation(regularisation));
         }
         builder = match self.outer {
             None | Some((OuterName::Interpolation, _)) => builder,

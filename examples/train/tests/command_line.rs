@@ -43,6 +43,8 @@ fn options_have_their_defaults() {
     let adaptive = one("--adaptive fisher --alpha-low 0.5").options.adaptive.unwrap();
     assert_eq!((adaptive.curvature, adaptive.alpha_low), (CurvatureName::Fisher, 0.5));
     assert_eq!(one("--outer slow-mo").options.outer, Some((OuterName::SlowMo, 0.5)));
+    assert_eq!(one("--anderson 3").options.anderson, Some((3, 1e-8)));
+    assert_eq!(one("--anderson 3 --anderson-lambda 0.5").options.anderson, Some((3, 0.5)));
     assert_eq!(one("--average ema").options.average, Some(AverageKind::Ema(0.99)));
     assert_eq!(one("--average swa --k 7").options.average, Some(AverageKind::Swa(7, 6)));
     assert_eq!(one("--average polyak --average-from 9").options.average, Some(AverageKind::Polyak(9)));
@@ -66,6 +68,10 @@ fn options_that_say_nothing_together_are_errors() {
         "--alpha-scope tensor",
         "--adaptive --alpha-low 0",
         "--adaptive diagonal",
+        "--anderson 9",
+        "--anderson-lambda 0.5",
+        "--anderson 3 --adaptive",
+        "--anderson 3 --guard",
         "--outer-momentum 0.5",
         "--average-decay 0.5",
         "--average swa --average-decay 0.5",

@@ -247,6 +247,7 @@ fn a_resumed_run_stays_on_its_curve_to_the_bit() {
     let bench = Workbench::new(gpu().clone(), &Dataset::digits().unwrap()).unwrap();
     let all = Options {
         adaptive: adaptive(CurvatureName::Fisher, ScopeName::Tensor, GradientName::Synchronised),
+        anderson: None,
         outer: Some((OuterName::Nesterov, 0.5)),
         average: Some(AverageKind::Polyak(3)),
         half: None,
@@ -256,7 +257,8 @@ fn a_resumed_run_stays_on_its_curve_to_the_bit() {
         centralise: true,
     };
     let f16 = Options { half: Some(HalfName::F16), loss_scale: Some(1e9), ..Options::default() };
-    for how in [with(Options::default()), with(f16), with(all)] {
+    let anderson = Options { anderson: Some((2, 1e-8)), ..Options::default() };
+    for how in [with(Options::default()), with(f16), with(all), with(anderson)] {
         let (whole, kept) = trained(&bench, &how, 10);
         assert_eq!(kept.len(), 7);
         assert_eq!(whole.losses, bench.train(&how, &mut |_| ()).unwrap().losses);

@@ -2,9 +2,9 @@
 
 use crate::common::{noise, on_every_adapter, read_slice, spared, submit, write_gradient};
 use lookahead_wgpu::{
-    Accumulation, AdaptiveAlpha, Average, Builder, Clip, Group, Guard, Half, Lookahead, LossScale, Optimizer,
-    Rule, Schedule, Snapshot, StatePolicy, TensorSnapshot,
-    alpha::{Curvature, GradientAt},
+    Accumulation, AdaptiveAlpha, Anderson, Average, Builder, Clip, Group, Guard, Half, Lookahead, LossScale,
+    Optimizer, Rule, Schedule, Snapshot, StatePolicy, TensorSnapshot,
+    alpha::{Curvature, GradientAt, Scope},
     gpu::Gpu,
     outer::{HeavyBall, Nesterov, SlowMo},
     rules::{
@@ -187,6 +187,20 @@ fn adaptive_alpha_and_half_widths() {
         );
         resumes(gpu, "f16 copy", || adam().half_weights(Half::F16), CALLS, None);
         resumes(gpu, "bf16 copy", || adam().half_weights(Half::Bf16), CALLS, None);
+    });
+}
+
+#[test]
+fn anderson_acceleration() {
+    on_every_adapter(|gpu| {
+        let many = Anderson::new(3);
+        resumes(gpu, "every iterate", || adam().anderson(many), CALLS, None);
+        resumes(gpu, "tensors, bf16", || adam().anderson(many.scope(Scope::Tensor)).slow_bf16(), CALLS, None);
+        let sgd = || Optimizer::builder(Sgd::new(0.1).momentum(0.9)).lookahead(Lookahead::new(6, 0.7));
+        resumes(gpu, "every other", || sgd().anderson(Anderson::new(2).stride(2)), 13, None);
+        let both =
+            || sgd().anderson(many).accumulate(Accumulation::mean(2)).average(Average::Polyak { from: 1 });
+        resumes(gpu, "accumulation, average", both, 26, None);
     });
 }
 

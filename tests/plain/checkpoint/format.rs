@@ -74,8 +74,16 @@ fn groups() -> impl Strategy<Value = GroupSnapshot> {
 }
 
 fn tensors() -> impl Strategy<Value = Vec<TensorSnapshot>> {
-    let fields =
-        ["weights", "slow_weights", "state.a/b", "slow_state.exp_avg", "outer.u", "fisher", "average"];
+    let fields = [
+        "weights",
+        "slow_weights",
+        "state.a/b",
+        "slow_state.exp_avg",
+        "outer.u",
+        "fisher",
+        "average",
+        "iterate.3",
+    ];
     let shape = prop::collection::vec(0usize..4, 0..4);
     let tensor = (any::<String>(), shape, prop::sample::subsequence(fields.to_vec(), 0..fields.len()));
     prop::collection::btree_map(any::<String>(), tensor, 0..4).prop_flat_map(|tensors| {

@@ -1,7 +1,8 @@
 //! Hyperparameters, at the start and while training.
 
 use lookahead_wgpu::{
-    AdaptiveAlpha, Average, Builder, Clip, Error, Group, Lookahead, Optimizer, Rule, Schedule, StatePolicy,
+    AdaptiveAlpha, Anderson, Average, Builder, Clip, Error, Group, Guard, Lookahead, Optimizer, Rule,
+    Schedule, StatePolicy,
     outer::{HeavyBall, Nesterov, SlowMo},
     rules::{
         AdaBelief, AdaFactor, Adadelta, Adagrad, Adam, AdamW, Adamax, Lamb, Lars, Lion, NAdam, RAdam, Ranger,
@@ -285,6 +286,50 @@ fn hyperparameters_that_f32_rounds_out_of_their_ranges() {
     let mut optimizer = noop.build(lookahead(5, 0.5));
     check(optimizer.set_learning_rate("default", 1e-50).unwrap_err(), "Hyperparameter", &["lr = 1e-50"]);
     check(optimizer.set_alpha("default", 1e-9).unwrap_err(), "Hyperparameter", &["alpha = 1e-9"]);
+}
+
+#[test]
+fn anderson_acceleration_and_what_does_not_go_with_it() {
+    let noop = Noop::new();
+    let with = |anderson| lookahead(6, 0.5).anderson(anderson);
+    for (anderson, told) in [
+        (Anderson::new(0), "Anderson's columns = 0 is not allowed: it must be from 1 to 8"),
+        (Anderson::new(9), "Anderson's columns = 9"),
+        (Anderson::new(2).stride(0), "Anderson's stride = 0 is not allowed: it must be at least 1"),
+        (
+            Anderson::new(2).regularisation(0.0),
+            "regularisation = 0 is not allowed: it must be finite and at least 1e-12",
+        ),
+        (Anderson::new(2).regularisation(f64::NAN), "regularisation = NaN"),
+        (Anderson::new(2).regularisation(f64::INFINITY), "regularisation = inf"),
+        (Anderson::new(7), "k = 6 is not allowed: it must be at least Anderson's columns times its stride"),
+        (Anderson::new(4).stride(2), "k = 6 is not allowed"),
+        (Anderson::new(8).stride(u32::MAX), "k = 6 is not allowed"),
+    ] {
+        check(noop.refuse(with(anderson)), "Hyperparameter", &[told]);
+    }
+    let short = with(Anderson::new(6)).group(Group::new("head").k(5));
+    check(noop.refuse(short), "Hyperparameter", &["k = 5 is not allowed"]);
+    let alone = sgd().anderson(Anderson::new(2)).tensor("w", &[3]);
+    check(noop.refuse(alone), "NoLookahead", &["Anderson acceleration"]);
+    for (builder, told) in [
+        (
+            with(Anderson::new(2)).adaptive(AdaptiveAlpha::new(0.1)),
+            "an adaptive alpha or Anderson acceleration, not both",
+        ),
+        (
+            with(Anderson::new(2)).outer(HeavyBall { momentum: 0.5 }),
+            "an outer step or Anderson acceleration, not both",
+        ),
+        (with(Anderson::new(2)).guard(Guard::default()), "no guard with Anderson acceleration"),
+    ] {
+        check(noop.refuse(builder), "Unsupported", &["build", told, "leave one of them out"]);
+    }
+    let mut optimizer = noop.build(with(Anderson::new(6)));
+    check(optimizer.set_k("default", 5).unwrap_err(), "Hyperparameter", &["k = 5 is not allowed"]);
+    optimizer.set_k("default", 7).unwrap();
+    let snapshot = noop.build(lookahead(5, 0.5)).export_blocking().unwrap();
+    check(optimizer.import(&snapshot).unwrap_err(), "Snapshot", &["k = 5 is not allowed"]);
 }
 
 fn with(rule: impl Rule + 'static) -> Builder {

@@ -7,10 +7,14 @@ mod common;
 
 #[path = "../../../tests/device/adafactor.rs"]
 mod adafactor;
+#[path = "../../../tests/device/anderson.rs"]
+mod anderson;
 #[path = "../../../tests/device/average.rs"]
 mod average;
 #[path = "../../../tests/device/between.rs"]
 mod between;
+#[path = "../../../tests/device/double.rs"]
+mod double;
 #[path = "../../../tests/device/golden.rs"]
 mod golden;
 #[path = "../../../tests/device/guard.rs"]
@@ -52,8 +56,10 @@ use wasm_bindgen::{JsError, prelude::wasm_bindgen};
 /// The files whose tests run here, besides [`GOLDEN`].
 const FILES: [(&str, &[(&str, DeviceTest)]); 10] = [
     ("adafactor", adafactor::TESTS),
+    ("anderson", anderson::TESTS),
     ("average", average::TESTS),
     ("between", between::TESTS),
+    ("double", double::TESTS),
     ("guard", guard::TESTS),
     ("half", half::TESTS),
     ("lookahead", lookahead::TESTS),
@@ -122,9 +128,10 @@ pub fn kernels() -> String {
         Some(Access::Several(_)) => source.wgsl.matches("var<storage").count() <= 8,
         _ => true,
     };
-    let kernels = sources::all().chain(sources::of_tasks()).filter(fits).map(|source| {
-        let constants = sources::constants(&source);
-        json!({ "name": source.name, "entry": source.entry, "wgsl": source.wgsl, "constants": constants })
-    });
+    let kernels =
+        sources::all().chain(sources::of_tasks()).chain(sources::anderson()).filter(fits).map(|source| {
+            let constants = sources::constants(&source);
+            json!({ "name": source.name, "entry": source.entry, "wgsl": source.wgsl, "constants": constants })
+        });
     json!(kernels.collect::<Vec<_>>()).to_string()
 }
