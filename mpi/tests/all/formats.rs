@@ -41,10 +41,9 @@ fn the_gpu_packs_the_same_bits_as_the_host() {
                     assert_eq!(hash(0), hash(1), "{wire:?}, {mode:?}, step {at}");
                 }
                 assert_eq!(bits(&optimizers[0]), bits(&optimizers[1]), "{wire:?}, {mode:?}");
-                workers
-                    .iter()
-                    .zip(&optimizers)
-                    .for_each(|(it, optimizer)| drop(it.check(optimizer).unwrap()));
+                for (workers, optimizer) in workers.iter().zip(&optimizers) {
+                    workers.check(optimizer).unwrap();
+                }
             }
         }
     });

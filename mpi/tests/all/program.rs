@@ -66,5 +66,5 @@ fn it_prints_a_table_and_explains_itself() {
     let help = text(&train(1, &["--help"]));
     assert!(help.contains("Examples:") && help.contains("mpirun -n 4"), "{help}");
     let wrong = train(1, &["--period", "0"]);
-    assert!(!wrong.status.success() && text(&wrong).contains("at least 1"), "{}", text(&wrong));
+    assert!(!wrong.status.success() && text(&wrong).contains("0 is not in 1..=1000000"), "{}", text(&wrong));
 }
