@@ -412,13 +412,9 @@ fn steady_flags(recipe: &Recipe<'_>) -> Vec<u32> {
         Some(_) => &[flags::AVERAGE],
     };
     let gradient_at = options.sync_gradient();
-    let mut updates =
-        |average| known.extend(keeping(recipe).iter().map(|keep| flags::UPDATE | keep | average));
-    averages.iter().for_each(|average| updates(*average));
-    if gradient_at == Some(GradientAt::LastStep) && !averages.contains(&0) {
-        updates(0);
-    }
+    let updates = |average: u32| keeping(recipe).iter().map(move |keep| flags::UPDATE | keep | average);
     for average in averages {
+        known.extend(updates(*average));
         if recipe.has_tasks() {
             known.push(flags::UPDATE | tasks::TASK | average);
         }
@@ -427,6 +423,9 @@ fn steady_flags(recipe: &Recipe<'_>) -> Vec<u32> {
             (Some(_), None) => known.push(flags::UPDATE | flags::SYNC | average),
             (Some(_), Some(_)) => known.push(flags::SYNC | average),
         }
+    }
+    if gradient_at == Some(GradientAt::LastStep) && !averages.contains(&0) {
+        known.extend(updates(0));
     }
     known
 }
