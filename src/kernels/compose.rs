@@ -399,7 +399,7 @@ impl Recipe<'_> {
     }
 
     /// What Lookahead does, and where its alpha is from.
-    fn lookahead_flags(&self) -> [(&'static str, bool); 11] {
+    fn lookahead_flags(&self) -> [(&'static str, bool); 12] {
         let planes = self.planes();
         let policy = self.lookahead.map(|lookahead| lookahead.policy);
         let (interpolates, resets) =

@@ -217,7 +217,7 @@ mod tests {
         assert_eq!(bits, [FIRST | TASK, TASK, SYNC, TASK]);
         let (_, cycle) = fused(Some(lookahead.policy(StatePolicy::Reset)), false, 5);
         assert_eq!((cycle.count, cycle.position), (1, 5));
-        let at = |position| CycleState { count: 0, position, init: false };
+        let at = |position| CycleState::at(0, position, false);
         let numbers = |between| [0, 1, 2, 3, 4, 5].map(|position| at(position).task(&lookahead, between));
         assert_eq!(numbers(false), [1, 1, 2, 2, 3, 3]);
         assert_eq!(numbers(true), [0, 1, 0, 2, 0, 3]);
