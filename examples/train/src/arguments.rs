@@ -149,7 +149,7 @@ pub struct Arguments {
     /// Where the gradient of an adaptive alpha is taken [default: synchronised]
     #[arg(long, value_enum, requires = "adaptive", help_heading = "Lookahead")]
     alpha_gradient: Option<GradientName>,
-    /// Combine the last M residuals of each cycle at its sync (Anderson acceleration); M is at most k and 8
+    /// Anderson acceleration: combine the last M residuals of each cycle, at most 8
     #[arg(
         long,
         value_name = "M",
