@@ -198,6 +198,25 @@ impl<E: Engine> Optimizer<E> {
                 slice.check_usage("weights", &tensor.name, Usage::CopyDst)?;
             }
         }
+        let guard = self.fit_guard(snapshot, &differences, &groups, cycles);
+        let begins = |group: &GroupFit| group.cycle.position == 0 && !group.frozen;
+        Ok(Fit {
+            slow_weights_moved: differences.begins_reduction || groups.iter().any(begins),
+            tensors,
+            groups,
+            guard,
+            accumulated: snapshot.accumulated,
+            schedule: snapshot.schedule.clone().filter(|_| !options.keep_settings),
+        })
+    }
+
+    fn fit_guard(
+        &self,
+        snapshot: &Snapshot,
+        differences: &Differences,
+        groups: &[GroupFit],
+        cycles: Vec<Cycle>,
+    ) -> GuardState {
         let (tracker, scale, unscale) = match self.plan.options.guard.and_then(|guard| guard.loss_scale) {
             Some(fresh) if differences.begins_loss_scale => {
                 (0, fresh.initial as f32, (fresh.initial as f32).recip())
@@ -205,7 +224,7 @@ impl<E: Engine> Optimizer<E> {
             _ if differences.ends_loss_scale => (0, 1.0, 1.0),
             _ => (snapshot.since_rescaled, snapshot.loss_scale, snapshot.loss_unscale),
         };
-        let guard_state = GuardState {
+        GuardState {
             steps: snapshot.steps,
             skipped: snapshot.skipped,
             tracker,
@@ -214,16 +233,7 @@ impl<E: Engine> Optimizer<E> {
             average_start: if differences.begins_average { snapshot.steps } else { snapshot.average_start },
             groups: groups.iter().map(|group| (group.cycle.count, group.cycle.position)).collect(),
             cycles,
-        };
-        let begins = |group: &GroupFit| group.cycle.position == 0 && !group.frozen;
-        Ok(Fit {
-            slow_weights_moved: differences.begins_reduction || groups.iter().any(begins),
-            tensors,
-            groups,
-            guard: guard_state,
-            accumulated: snapshot.accumulated,
-            schedule: snapshot.schedule.clone().filter(|_| !options.keep_settings),
-        })
+        }
     }
 
     fn check_counters(&self, snapshot: &Snapshot, findings: &mut Findings<'_>) {

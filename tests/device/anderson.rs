@@ -6,7 +6,7 @@ use crate::{
 };
 use lookahead_wgpu::{
     Accumulation, Anderson, Average, Builder, Clip, Error, Field, Group, ImportOptions, Lookahead, Optimizer,
-    Options, Rule, Shape, StatePolicy,
+    Options, Rule, StatePolicy,
     alpha::Scope,
     gpu::Gpu,
     rules::{self, AdaFactor, Adam, AdamW, Sgd},
@@ -533,7 +533,7 @@ async fn a_cycle_under_way_begins_and_ends_with_an_import(gpu: &Gpu) {
 mod homes {
     use super::*;
     use crate::common::{buffer, on_every_adapter};
-    use lookahead_wgpu::{Slice, wgpu};
+    use lookahead_wgpu::{Shape, Slice, wgpu};
 
     const LENS: [(&str, usize); 3] = [("a", 5000), ("b", 3001), ("c", 20_001)];
 

@@ -263,6 +263,10 @@ fn la_pull(i: u32) -> f32 {
     return control.one_minus_alpha;
 }
 
+fn la_outer(i: u32, phi: vec4f, theta: vec4f) -> vec4f {
+    return outer(phi, theta, la_pull(i));
+}
+
 fn la_init(i: u32, before: vec4f) {
     la_store_slow(i, before);
 }
@@ -272,7 +276,7 @@ fn la_sync(i: u32, before: vec4f, after: vec4f) -> vec4f {
     if !la_does(LA_INIT) {
         phi = la_load_slow(i);
     }
-    let synced = outer(phi, after, la_pull(i));
+    let synced = la_outer(i, phi, after);
     la_store_slow(i, synced);
     la_sync_state(i);
     return synced;

@@ -518,6 +518,13 @@ fn la_store_outer(i: u32) {
     la_planes[la_plane(LA_OUTER_AT + 0u, i)] = outer_state[0];
 }
 
+fn la_outer(i: u32, phi: vec4f, theta: vec4f) -> vec4f {
+    la_load_outer(i);
+    let synced = outer(phi, theta, la_pull(i));
+    la_store_outer(i);
+    return synced;
+}
+
 fn la_init(i: u32, before: vec4f) {
     la_store_slow(i, before);
     la_load_outer(i);
@@ -529,9 +536,7 @@ fn la_sync(i: u32, before: vec4f, after: vec4f) -> vec4f {
     if !la_does(LA_INIT) {
         phi = la_load_slow(i);
     }
-    la_load_outer(i);
-    let synced = outer(phi, after, la_pull(i));
-    la_store_outer(i);
+    let synced = la_outer(i, phi, after);
     la_store_slow(i, synced);
     la_sync_state(i);
     return synced;

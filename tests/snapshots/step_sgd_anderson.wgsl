@@ -242,6 +242,10 @@ fn la_pull(i: u32) -> f32 {
     return control.one_minus_alpha;
 }
 
+fn la_outer(i: u32, phi: vec4f, theta: vec4f) -> vec4f {
+    return outer(phi, theta, la_pull(i));
+}
+
 // Anderson acceleration's slow weights: the weights theta and how far they lie from each iterate, by w_0 = (1 - alpha) c_0 and
 // w_j = alpha c_(j-1) + (1 - alpha) c_j; Lookahead's where there are no coefficients.
 fn la_accelerated(i: u32, phi: vec4f, theta: vec4f) -> vec4f {

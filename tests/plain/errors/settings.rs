@@ -5,8 +5,8 @@ use lookahead_wgpu::{
     Schedule, StatePolicy,
     outer::{HeavyBall, Nesterov, SlowMo},
     rules::{
-        AdaBelief, AdaFactor, Adadelta, Adagrad, Adam, AdamW, Adamax, Lamb, Lars, Lion, NAdam, RAdam, Ranger,
-        RmsProp, Sgd,
+        AdaBelief, AdaFactor, Adadelta, Adagrad, Adam, AdamW, Adamax, Katyusha, Lamb, Lars, Lion, NAdam,
+        RAdam, Ranger, RmsProp, Sgd,
     },
 };
 
@@ -42,6 +42,19 @@ fn tasks_that_a_round_cannot_have() {
         "Hyperparameter",
         &["tasks = 2", "1 with an adaptive alpha"],
     );
+    let tasks = |rule: Box<dyn Rule>| {
+        Optimizer::builder(rule).lookahead(Lookahead::default().tasks(2)).tensor("w", &[1])
+    };
+    let accelerated = tasks(Box::new(Sgd::new(0.1))).anderson(Anderson::new(2));
+    let reduced = tasks(Box::new(Sgd::new(0.1))).variance_reduced();
+    let anchored = tasks(Box::new(Katyusha::of(1.0, 0.0, 2)));
+    for (builder, why) in [
+        (accelerated, "1 with Anderson acceleration"),
+        (reduced, "1 with variance reduction"),
+        (anchored, "1 with a rule that reads the slow weights"),
+    ] {
+        check(noop.refuse(builder), "Hyperparameter", &["tasks = 2", why]);
+    }
     noop.build(sgd().lookahead(Lookahead::default().tasks(2)).tensor("w", &[1]));
 }
 

@@ -54,7 +54,7 @@ use serde_json::json;
 use wasm_bindgen::{JsError, prelude::wasm_bindgen};
 
 /// The files whose tests run here, besides [`GOLDEN`].
-const FILES: [(&str, &[(&str, DeviceTest)]); 10] = [
+const FILES: [(&str, &[(&str, DeviceTest)]); 12] = [
     ("adafactor", adafactor::TESTS),
     ("anderson", anderson::TESTS),
     ("average", average::TESTS),
