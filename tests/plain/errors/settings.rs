@@ -47,7 +47,7 @@ fn tasks_that_a_round_cannot_have() {
     };
     let accelerated = tasks(Box::new(Sgd::new(0.1))).anderson(Anderson::new(2));
     let reduced = tasks(Box::new(Sgd::new(0.1))).variance_reduced();
-    let anchored = tasks(Box::new(Katyusha::of(1.0, 0.0, 2)));
+    let anchored = tasks(Box::new(Katyusha::of(1.0, 1.0, 2)));
     for (builder, why) in [
         (accelerated, "1 with Anderson acceleration"),
         (reduced, "1 with variance reduction"),
