@@ -518,8 +518,10 @@ async fn a_cycle_under_way_begins_and_ends_with_an_import(gpu: &Gpu) {
     for optimizer in [&mut other, &mut plain, &mut ended] {
         step(gpu, optimizer, &noise(5, 2));
     }
-    let expected = bits(&plain).await;
-    assert_eq!((bits(&other).await, bits(&ended).await), (expected.clone(), expected));
+    assert_eq!(bits(&ended).await, bits(&plain).await);
+    // Of other kernels, whose sums a device may round otherwise.
+    let expected = widen(&download(&plain, Field::Weights, "w").await);
+    assert!(largest_error(&download(&other, Field::Weights, "w").await, &expected) < 1e-6);
     assert_eq!(found(&other).await, [None]);
     // At the start of a cycle there is nothing to tell.
     let snapshot = common::export(&plain).await;

@@ -237,13 +237,13 @@ pub fn of_options(halves: bool) -> Vec<Case> {
 }
 
 /// Cases of rounds of two tasks with what goes with them: every other one of all whose state is not interpolated, with a
-/// fixed alpha.
+/// fixed alpha and without variance reduction.
 pub fn of_tasks(halves: bool) -> Vec<Case> {
     let mut cases = of_options(halves);
     let policy = |case: &Case| case.lookahead.map(|lookahead| lookahead.policy);
     cases.retain(|case| matches!(policy(case), Some(StatePolicy::Maintain | StatePolicy::Reset)));
     for case in &mut cases {
-        case.options.adaptive = None;
+        (case.options.adaptive, case.options.variance_reduced) = (None, false);
         case.lookahead = case.lookahead.map(|lookahead| lookahead.tasks(2));
     }
     cases.into_iter().step_by(2).collect()
