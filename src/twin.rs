@@ -158,6 +158,8 @@ impl Twin {
     pub fn sync_now(&mut self, learning_rate: f64) {
         let Some(lookahead) = self.lookahead.filter(|_| self.cycle.position > 0) else { return };
         self.alphas.clear();
+        // The fixed step is taken.
+        self.iterates.clear();
         self.sync(&lookahead, self.cycle.task(&lookahead, true), learning_rate);
         self.cycle.synced(&lookahead);
     }

@@ -8,8 +8,8 @@
 //! | `round-00000012.rank-3.safetensors` | every other rank | its `Snapshot`: the inner state that differs |
 //! | `round-00000012.kept-3.safetensors` | every rank, with [`Wire::Int8`](crate::Wire::Int8) | what it has yet to send |
 //!
-//! Each is replaced at once, as [`Snapshot::save_over`] does (a damaged one is in nobody's way), and rank 0's is written when all others are on the disk: it says
-//! that the round is there, and of how many ranks. A process that is killed at any moment leaves the round before as it
+//! Each is replaced at once, as [`Snapshot::save_over`] does (a damaged one is in nobody's way), and rank 0's is written when
+//! all others are on the disk: it says that the round is there, and of how many ranks. A process that is killed at any moment leaves the round before as it
 //! was.
 
 use std::{
@@ -25,6 +25,7 @@ use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use crate::{
     error::Error,
     meeting::{Said, Standing, agree, meet, ready, texts, who},
+    settings::{Mode, NEVER},
     workers::Workers,
 };
 
@@ -44,7 +45,8 @@ pub struct Restored {
 
 impl Workers {
     /// Saves the round that has just ended, in a folder that all ranks see, which is made where it is not there. The
-    /// last two rounds stay, older ones are removed.
+    /// last two rounds stay, older ones are removed, and so are rounds of this number and later ones, which another run
+    /// left or which could not be read: a run begins with [`restore`](Self::restore), or in a folder of its own.
     ///
     /// # Errors
     ///
@@ -52,10 +54,14 @@ impl Workers {
     /// [`Snapshot::save_over`] give; [`Error::Elsewhere`] where another rank could not save: the rounds before are there then.
     pub fn save(&self, optimizer: &Optimizer, folder: impl AsRef<Path>) -> Result<(), Error> {
         let folder = folder.as_ref();
-        let position = optimizer.steps() - self.started;
+        let position = optimizer.steps().saturating_sub(self.started);
         if position != 0 {
             return Err(Error::MidRound { position, period: self.settings.period });
         }
+        if self.rank() == 0 {
+            uncommit(folder, self.rounds);
+        }
+        // All wait for each other here.
         self.check(optimizer)?;
         let (round, rank) = (self.rounds, self.rank());
         // What commits the round comes last.
@@ -94,6 +100,10 @@ impl Workers {
     /// state is a copy where there are more of them, and lost where there are fewer. What int8 had yet to send is forgotten
     /// then, at most 1/127 of the largest value of each block.
     ///
+    /// With a guard [`Optimizer::steps`] may then be another number on each rank, since a snapshot counts the steps that were
+    /// taken, of which each guard knows its own: [`rounds`](Self::rounds) is all ranks'. An error leaves the optimizer as it
+    /// was.
+    ///
     /// # Errors
     ///
     /// [`Error::Checkpoint`] where there are rounds and none can be read, or none fits the optimizer; what
@@ -106,6 +116,11 @@ impl Workers {
         let folder = folder.as_ref();
         let mut passed_over = Vec::new();
         let rounds = self.listed(folder)?;
+        if rounds.is_empty() {
+            return Ok(None);
+        }
+        let before =
+            agree(&self.world, "restoring", optimizer.export_blocking().map_err(Error::from), |_| ready())?;
         for &(round, ranks) in &rounds {
             let read = self.read_mine(folder, round, ranks);
             let found = read.and_then(|(snapshot, kept)| {
@@ -120,17 +135,21 @@ impl Workers {
                 passed_over.push(format!("round {round}, rank {rank}: {}", problems[*rank]));
                 continue;
             }
+            match self.check(optimizer) {
+                Err(problem @ Error::Diverged { .. }) => {
+                    passed_over.push(format!("round {round}: {problem}"));
+                    continue;
+                }
+                checked => checked?,
+            };
             if let Ok(Some((kept, means))) = found {
                 self.packer.keep(&kept);
                 self.mean.kept = means;
             }
             (self.rounds, self.started) = (round, optimizer.steps());
-            self.check(optimizer)?;
             return Ok(Some(Restored { round, ranks, passed_over }));
         }
-        if rounds.is_empty() {
-            return Ok(None);
-        }
+        optimizer.import(&before.0)?;
         Err(Error::Checkpoint { folder: folder.display().to_string(), problems: passed_over.join("; ") })
     }
 
@@ -152,6 +171,12 @@ impl Workers {
         let from = self.rank() % ranks;
         let name = if from == 0 { commit_name(round, ranks) } else { rank_name(round, from) };
         let snapshot = Snapshot::load(folder.join(name))?;
+        let is_local = self.settings.mode == Mode::Local;
+        if snapshot.groups.iter().any(|group| group.k.is_some_and(|k| (k == NEVER) != is_local)) {
+            let problem =
+                "is of the other mode: local steps, or gradients exchanged; take that one".to_owned();
+            return Err(Error::Setting { what: "the checkpoint".to_owned(), problem });
+        }
         let mut kept = None;
         let expected = [self.packer.kept()?.len(), self.mean.kept.len()];
         if expected[0] > 0 {
@@ -236,6 +261,14 @@ fn remove_old(folder: &Path) {
     // What commits a round goes first, so that none is there in parts.
     old.sort_by_key(|file| file.ranks.is_none());
     for file in old {
+        let _ = fs::remove_file(file.path);
+    }
+}
+
+/// Before a round is written: nothing says any more that it is there, nor later ones, which are not this run's.
+fn uncommit(folder: &Path, round: u64) {
+    let commits = files(folder).unwrap_or_default().into_iter();
+    for file in commits.filter(|file| file.ranks.is_some() && file.round >= round) {
         let _ = fs::remove_file(file.path);
     }
 }

@@ -66,10 +66,12 @@
 //!
 //! # Limits
 //!
-//! - A rank that is lost ends the job: MPI's launcher ends the others. Start it again from the checkpoint.
+//! - A rank that is killed ends the job: MPI's launcher ends the others. Start it again from the checkpoint. A rank that alone has
+//!   an error of its own is to end the job by `universe.world().abort(1)`, as the README's example does: the others wait for it.
 //! - An exchange goes through the host's memory. It is not overlapped with steps.
-//! - An average of the weights, an adaptive alpha, and a guard with the policy reset are refused with local steps; half-width and borrowed gradients where
-//!   gradients are exchanged. Gradients of frozen groups are exchanged, too, and must be finite.
+//! - Refused with local steps: an average of the weights, an adaptive alpha, Anderson acceleration, rounds of tasks, rules that
+//!   read the slow weights, a guard with the policy reset. Where gradients are exchanged: half-width and borrowed ones, variance
+//!   reduction, a curvature that is given. Gradients of frozen groups are exchanged, too, and must be finite.
 //! - On unlike adapters ranks may round the outer step otherwise; this is told by [`Error::Diverged`], not mended.
 #![warn(missing_docs)]
 #![forbid(unsafe_code)]

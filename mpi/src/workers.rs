@@ -59,14 +59,16 @@ impl Builder {
     }
 
     /// All ranks call this together, each with an optimizer that was built alike and the device that it was built on.
-    /// Where each takes its own steps, the optimizer's k becomes [`NEVER`].
+    /// Where each takes its own steps, the optimizer's k becomes [`NEVER`]; an error leaves it as it was. What the optimizer
+    /// is to [import](Optimizer::import) it imports before this; [`Workers::restore`] comes after.
     ///
     /// # Errors
     ///
     /// [`Error::Differs`] where ranks were built otherwise, with the first line that differs: version, settings, tensors,
     /// groups, rules, options, steps taken. [`Error::Setting`] where the optimizer has no Lookahead to take outer steps
-    /// with, an average, an adaptive alpha, or a guard with the policy reset, which do not go with local steps, or half-width or borrowed gradients,
-    /// which are not exchanged. What [`Optimizer::set_k`] gives. [`Error::Elsewhere`].
+    /// with, or what does not go with local steps: an average, an adaptive alpha, Anderson acceleration, rounds of tasks, a
+    /// rule that reads the slow weights, a guard with the policy reset. Where gradients are exchanged: half-width or borrowed
+    /// ones, variance reduction, a curvature that is given. What [`Optimizer::set_k`] gives. [`Error::Elsewhere`].
     pub fn build(
         self,
         optimizer: &mut Optimizer,
@@ -74,11 +76,22 @@ impl Builder {
         queue: &wgpu::Queue,
     ) -> Result<Workers, Error> {
         let Self { world, period, mut settings } = self;
-        let prepared = prepare(optimizer, period, &mut settings)
-            .and_then(|()| Packer::new(optimizer, &settings, device, queue))
-            .and_then(|packer| Ok((packer, fingerprint(optimizer, &settings)?)));
-        let ((packer, text), ..) = agree(&world, "building", prepared, |_| ready())?;
-        check_alike(&texts(&world, &text))?;
+        let periods = prepare(optimizer, period, &mut settings);
+        let prepared = periods.clone().and_then(|_| {
+            let packer = Packer::new(optimizer, &settings, device, queue)?;
+            Ok((packer, fingerprint(optimizer, &settings)?))
+        });
+        let alike = agree(&world, "building", prepared, |_| ready())
+            .and_then(|((packer, text), ..)| check_alike(&texts(&world, &text)).map(|()| packer));
+        let packer = match alike {
+            Ok(packer) => packer,
+            Err(error) => {
+                for (group, k) in periods.unwrap_or_default() {
+                    optimizer.set_k(&group, k)?;
+                }
+                return Err(error);
+            }
+        };
         let (rank, size) = (world.rank() as usize, world.size() as usize);
         let mean = Mean::new(settings.wire, Blocks::of(optimizer).count(), rank, size);
         let (device, queue, started) = (device.clone(), queue.clone(), optimizer.steps());
@@ -86,26 +99,34 @@ impl Builder {
     }
 }
 
-/// Checks and completes the settings, and takes the optimizer's own syncs away where rounds make them.
-fn prepare(optimizer: &mut Optimizer, period: Option<u32>, settings: &mut Settings) -> Result<(), Error> {
-    let refuse = |what: &str, problem: &str| {
-        Err(Error::Setting { what: what.to_owned(), problem: problem.to_owned() })
-    };
-    let Some(first) = optimizer.tensors().next().map(|(name, _)| name.to_owned()) else { return Ok(()) };
-    if settings.mode == Mode::Gradients {
-        settings.period = 1;
-        for (name, shape) in optimizer.tensors() {
-            let bytes: u64 = optimizer.buffers(Field::Gradients, name)?.iter().map(|slice| slice.size).sum();
-            if bytes != 4 * shape.iter().product::<usize>() as u64 {
-                return refuse(
-                    "half-width gradients",
-                    "cannot be exchanged; choose local steps, or gradients in f32",
-                );
-            }
+fn refuse<T>(what: &str, problem: &str) -> Result<T, Error> {
+    Err(Error::Setting { what: what.to_owned(), problem: problem.to_owned() })
+}
+
+/// Refuses what does not go with an exchange of gradients.
+fn check_gradients(optimizer: &Optimizer, first: &str) -> Result<(), Error> {
+    for (name, shape) in optimizer.tensors() {
+        let bytes: u64 = optimizer.buffers(Field::Gradients, name)?.iter().map(|slice| slice.size).sum();
+        if bytes != 4 * shape.iter().product::<usize>() as u64 {
+            return refuse(
+                "half-width gradients",
+                "cannot be exchanged; choose local steps, or gradients in f32",
+            );
         }
-        return Ok(());
     }
-    if optimizer.buffers(Field::Average, &first).is_ok() {
+    let fields =
+        [(Field::SnapshotGradients, "variance reduction"), (Field::Curvature, "a curvature that is given")];
+    match fields.into_iter().find(|(field, _)| optimizer.buffers(*field, first).is_ok()) {
+        None => Ok(()),
+        Some((_, what)) => {
+            refuse(what, "would be each rank's own where gradients alone are exchanged; choose local steps")
+        }
+    }
+}
+
+/// Refuses what does not go with local steps, groups aside.
+fn check_local(optimizer: &Optimizer, first: &str) -> Result<(), Error> {
+    if optimizer.buffers(Field::Average, first).is_ok() {
         return refuse(
             "an average of the weights",
             "would be another on each worker with local steps; the slow weights are averages already",
@@ -114,10 +135,41 @@ fn prepare(optimizer: &mut Optimizer, period: Option<u32>, settings: &mut Settin
     if optimizer.alphas().is_some() {
         return refuse("an adaptive alpha", "needs a gradient at the sync, which local steps do not have");
     }
+    if optimizer.accelerations().is_some() {
+        return refuse("Anderson acceleration", "combines the iterates of one worker; leave it out");
+    }
+    Ok(())
+}
+
+/// Checks and completes the settings, and takes the optimizer's own syncs away where rounds make them. Returns the groups'
+/// periods as they were.
+fn prepare(
+    optimizer: &mut Optimizer,
+    period: Option<u32>,
+    settings: &mut Settings,
+) -> Result<Vec<(String, u32)>, Error> {
+    let Some(first) = optimizer.tensors().next().map(|(name, _)| name.to_owned()) else { return Ok(vec![]) };
+    if settings.mode == Mode::Gradients {
+        settings.period = 1;
+        return check_gradients(optimizer, &first).map(|()| vec![]);
+    }
+    check_local(optimizer, &first)?;
     let groups: Vec<String> = optimizer.groups().map(str::to_owned).collect();
     let mut own = Vec::new();
     for group in &groups {
+        if optimizer.rule(group)?.anchored() {
+            return refuse(
+                "a rule that reads the slow weights",
+                "says itself what they move towards, and knows nothing of other workers; exchange gradients",
+            );
+        }
         match optimizer.lookahead(group)? {
+            Some(lookahead) if lookahead.tasks > 1 => {
+                return refuse(
+                    "a round of several tasks",
+                    "is one worker's; give each worker a task of its own",
+                );
+            }
             Some(lookahead) if lookahead.policy.resets() && optimizer.loss_scale().is_some() => {
                 return refuse(
                     "a guard with the policy reset",
@@ -140,12 +192,11 @@ fn prepare(optimizer: &mut Optimizer, period: Option<u32>, settings: &mut Settin
             );
         }
     };
-    for (group, k) in groups.iter().zip(own) {
-        if k != NEVER {
-            optimizer.set_k(group, NEVER)?;
-        }
+    let before: Vec<_> = groups.into_iter().zip(own).filter(|(_, k)| *k != NEVER).collect();
+    for (group, _) in &before {
+        optimizer.set_k(group, NEVER)?;
     }
-    Ok(())
+    Ok(before)
 }
 
 /// One of several processes that train one model, each on a device of its own, and how it works with the others. All
@@ -202,7 +253,8 @@ impl Workers {
     ///
     /// # Errors
     ///
-    /// As [`Optimizer::step`] and [`round`](Self::round).
+    /// As [`Optimizer::step`] and [`round`](Self::round). An error that this rank alone has is to end the job, by
+    /// `universe.world().abort(1)`: the others wait for it.
     pub fn step(
         &mut self,
         optimizer: &mut Optimizer,
@@ -228,7 +280,7 @@ impl Workers {
     ///
     /// As [`round`](Self::round).
     pub fn stepped(&mut self, optimizer: &mut Optimizer) -> Result<Option<Report>, Error> {
-        let is_last = optimizer.steps() - self.started >= u64::from(self.settings.period);
+        let is_last = optimizer.steps().saturating_sub(self.started) >= u64::from(self.settings.period);
         if is_last { self.round(optimizer).map(Some) } else { Ok(None) }
     }
 
@@ -329,7 +381,8 @@ impl Workers {
     ) -> Result<Report, Error> {
         let say = |hash: &u64| Said { word: *hash, seconds: waited, ..ready() };
         let (hash, said, _) = agree(&self.world, "taking the outer step", hash, say)?;
-        check_same(&said, "slow weights")?;
+        let is_of_weights = self.settings.mode == Mode::Local && self.settings.verify;
+        check_same(&said, if is_of_weights { "slow weights" } else { "bytes received" })?;
         let waited = said.iter().map(|said| said.seconds).collect();
         let seconds = start.elapsed().as_secs_f64();
         let (round, steps) = (self.rounds, optimizer.steps());

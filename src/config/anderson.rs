@@ -16,7 +16,7 @@
 //! which is regularised nonlinear acceleration (Scieur, d'Aspremont and Bach, 2016) in its online form (Scieur,
 //! Oyallon, d'Aspremont and Bach, 2018), whose next cycle begins where the combination lies. alpha is
 //! [`Lookahead`](crate::Lookahead)'s, there called mixing. With one column of stride k it is Lookahead itself, to the
-//! last bit. Where those papers scale lambda with the spectral norm of R'R, this crate takes its trace, the square of
+//! last bit where slow weights are f32. Where those papers scale lambda with the spectral norm of R'R, this crate takes its trace, the square of
 //! R's Frobenius norm: between once and m times as much, and found without an eigenvalue.
 //!
 //! ```
@@ -136,8 +136,8 @@ impl Anderson {
         check_hyperparameter(
             "Anderson's regularisation",
             self.regularisation,
-            |it| it >= 1e-12 && it.is_finite(),
-            "finite and at least 1e-12",
+            |it| (1e-12..=1e6).contains(&it),
+            "from 1e-12 to 1e6",
         )
     }
 

@@ -119,7 +119,7 @@ impl<E: Engine> Optimizer<E> {
 
     /// The coefficients of [Anderson acceleration](crate::anderson) at the last sync that the device has done: m for the
     /// model, or for each group or tensor, in their order, those of the oldest residual first; none where the fixed step was
-    /// taken. Empty without Anderson acceleration.
+    /// taken for want of any. A sync between steps leaves them as they are. Empty without Anderson acceleration.
     ///
     /// # Errors
     ///

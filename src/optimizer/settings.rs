@@ -57,11 +57,11 @@ impl<E: Engine> Optimizer<E> {
         Ok(split(lookahead, lookahead.map_or(1, |lookahead| lookahead.k), group.cycle.position))
     }
 
-    /// Whether the slow weights are others than at the last step, so that with
+    /// Whether the slow weights are others than at the last step or micro-batch, so that with
     /// [variance reduction](crate::variance_reduction) the gradient of the whole objective is to be written anew into
     /// [`full_gradients`](Self::full_gradients) before the next one: at the start of training, after a sync of any group (its
     /// tensors are a part of the weights at which all gradients are taken), and after
-    /// [`init_synced`](Self::init_synced). False between the micro-batches of a step.
+    /// [`init_synced`](Self::init_synced).
     ///
     /// # Errors
     ///
@@ -70,7 +70,7 @@ impl<E: Engine> Optimizer<E> {
     pub fn full_gradients_due(&self) -> Result<bool, Error> {
         self.plan.check_lookahead()?;
         self.check_unguarded("full_gradients_due")?;
-        Ok(self.plan.state.slow_weights_moved && self.plan.state.accumulated == 0)
+        Ok(self.plan.state.slow_weights_moved)
     }
 
     /// Refuses what a guard cannot follow: with the policy reset, or with an adaptive alpha whose gradient is taken
@@ -223,7 +223,8 @@ impl<E: Engine> Optimizer<E> {
 
     /// The coefficients c of [Anderson acceleration](crate::anderson) at the last sync that the device has done (where no
     /// weight had moved, of the one before): m f32 for the model, or for each group or tensor, in their order, those of the
-    /// oldest residual first; all 0 where the fixed step was taken. None without Anderson acceleration.
+    /// oldest residual first; all 0 where the fixed step was taken for want of any; a sync between steps, which always takes
+    /// it, leaves them as they are. None without Anderson acceleration.
     pub fn accelerations(&self) -> Option<&E::Buffer> {
         self.results(Measure::Residuals)
     }

@@ -234,7 +234,8 @@ impl<E: Engine> Optimizer<E> {
     /// reaches, k = `u32::MAX`, syncs come where this is called and nowhere else, and between a cycle's last step and its
     /// sync there is room for something else: the mean of the fast weights over several workers, say. Without that
     /// something a run has the same bits as with the sync in the step, but for an [average](crate::average), which takes
-    /// in the weights of each step before this.
+    /// in the weights of each step before this, and for an adaptive alpha and Anderson acceleration, in whose place the fixed
+    /// alpha is taken.
     ///
     /// # Errors
     ///

@@ -58,6 +58,7 @@ impl Plan {
     /// After a micro-batch that was only accumulated.
     pub(crate) fn accumulated(&mut self) {
         self.state.accumulated += 1;
+        self.state.slow_weights_moved = false;
     }
 
     /// The next step. `factor`: the [checked](Self::checked_factor) one, asked for once a step, since a schedule may be any

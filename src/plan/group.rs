@@ -127,6 +127,9 @@ pub(crate) fn check_replaces(here: &dyn Rule, rule: &dyn Rule) -> Result<(), Err
     if here.wgsl() != rule.wgsl() || hypers(here) != hypers(rule) {
         return differs("has another WGSL text than it had".to_owned());
     }
+    if here.anchored() != rule.anchored() {
+        return differs("reads the slow weights and did not, or did".to_owned());
+    }
     if here.trust() != rule.trust() {
         return differs(format!("has {:?}, and had {:?}", rule.trust(), here.trust()));
     }

@@ -180,8 +180,8 @@ impl Rule for Katyusha {
     fn check(&self) -> Result<(), Error> {
         check_learning_rate(self.lr)?;
         check_hyperparameter("tau1", self.tau1, |tau1| (1e-6..=1.0).contains(&tau1), "in [1e-6, 1]")?;
-        let most = 1.0 - self.tau1;
-        check_hyperparameter("tau2", self.tau2, |tau2| (0.0..=most).contains(&tau2), "in [0, 1 - tau1]")?;
+        let fits = |tau2: f64| tau2 >= 0.0 && self.tau1 + tau2 <= 1.0;
+        check_hyperparameter("tau2", self.tau2, fits, "in [0, 1 - tau1]")?;
         check_hyperparameter("sigma", self.sigma, |sigma| sigma >= 0.0, "finite and at least 0")
     }
 }

@@ -199,7 +199,7 @@ impl<E: Engine> Optimizer<E> {
             }
         }
         let guard = self.fit_guard(snapshot, &differences, &groups, cycles);
-        let begins = |group: &GroupFit| group.cycle.position == 0 && !group.frozen;
+        let begins = |group: &GroupFit| group.cycle.position == 0;
         Ok(Fit {
             slow_weights_moved: differences.begins_reduction || groups.iter().any(begins),
             tensors,
@@ -347,6 +347,15 @@ impl<E: Engine> Optimizer<E> {
                 findings.differs(Change::EndVarianceReduction, differ);
             }
             _ => {}
+        }
+        if snapshot.accumulated > 0
+            && !snapshot.tensors.is_empty()
+            && has != self.plan.options.variance_reduced
+        {
+            findings.add(
+                "micro-batches are accumulated in it whose gradients were corrected otherwise; export after their step"
+                    .to_owned(),
+            );
         }
     }
 
@@ -500,6 +509,12 @@ impl<E: Engine> Optimizer<E> {
         if next.has_tasks() && from.position > 0 && k != k_there {
             findings.add(format!(
                 "the group `{name}` is in the middle of a round of tasks of {k_there} steps, and of {k} here"
+            ));
+        }
+        if k.checked_mul(next.tasks).is_none() {
+            findings.add(format!(
+                "the round of the group `{name}` has {} tasks of {k} steps, and fewer than 2^32 are counted",
+                next.tasks
             ));
         }
         // A cycle whose alpha takes a gradient at theta_k has one more step.

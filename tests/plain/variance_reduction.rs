@@ -66,8 +66,13 @@ fn micro_batches_of_a_step_share_a_full_gradient() {
     assert!(!training.is_due());
     let mut training = Training::new(svrg(2).accumulate(Accumulation::mean(2)));
     training.due(1);
+    // What was written holds.
     training.optimizer.discard();
-    assert!(training.is_due());
+    assert!(!training.is_due());
+    // Slow weights may move between two micro-batches.
+    assert_eq!(training.due(3), [false; 3]);
+    training.record(|optimizer, encoder| optimizer.sync_now(encoder));
+    assert_eq!(training.due(2), [true, false]);
 }
 
 /// The snapshot is the slow weights of all groups.

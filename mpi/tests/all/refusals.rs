@@ -1,12 +1,13 @@
 //! What is refused, on all ranks and with both sides named.
 
 use lookahead_mpi::{
-    Error, Mode, Wire, Workers, mpi::topology::SimpleCommunicator, mpi::traits::Communicator,
+    Error, Mode, NEVER, Wire, Workers, mpi::topology::SimpleCommunicator, mpi::traits::Communicator,
 };
 use lookahead_wgpu::{
-    AdaptiveAlpha, Average, Group, Guard, Half, Lookahead, Optimizer, StatePolicy,
+    AdaptiveAlpha, Anderson, Average, DEFAULT_GROUP, Group, Guard, Half, Lookahead, Optimizer, StatePolicy,
+    alpha::Curvature,
     outer::SlowMo,
-    rules::{Adam, Sgd},
+    rules::{Adam, Katyusha, Sgd},
 };
 
 use crate::{
@@ -69,13 +70,21 @@ fn what_local_steps_have_no_meaning_for() {
             let mut optimizer = build(&gpu, builder);
             let workers = Workers::builder(world.duplicate());
             let workers = if let Some(period) = period { workers.period(period) } else { workers };
-            workers.build(&mut optimizer, &gpu.device, &gpu.queue).err().unwrap().to_string()
+            let problem = workers.build(&mut optimizer, &gpu.device, &gpu.queue).err().unwrap().to_string();
+            // What was refused is as it was.
+            assert_ne!(optimizer.lookahead(DEFAULT_GROUP).unwrap().map(|lookahead| lookahead.k), Some(NEVER));
+            problem
         };
         let around = || Optimizer::builder(Adam::new(0.1)).lookahead(Lookahead::new(2, 0.5));
         assert!(refused(Optimizer::builder(Adam::new(0.1)), None).contains("build with `lookahead`"));
         assert!(refused(around().average(Average::Ema { decay: 0.9 }), None).contains("average"));
         assert!(refused(around().adaptive(AdaptiveAlpha::new(0.1)), None).contains("adaptive alpha"));
         assert!(refused(around(), Some(0)).contains("at least 1"));
+        assert!(refused(around().anderson(Anderson::new(2)), None).contains("Anderson acceleration"));
+        let tasks = around().lookahead(Lookahead::new(2, 0.5).tasks(2));
+        assert!(refused(tasks, None).contains("a task of its own"));
+        let anchored = Optimizer::builder(Katyusha::of(1.0, 1.0, 2)).lookahead(Lookahead::new(2, 1.0));
+        assert!(refused(anchored, None).contains("reads the slow weights"));
         let resets =
             around().lookahead(Lookahead::new(2, 0.5).policy(StatePolicy::Reset)).guard(Guard::default());
         assert!(refused(resets, None).contains("another policy"));
@@ -85,13 +94,72 @@ fn what_local_steps_have_no_meaning_for() {
 }
 
 #[test]
-fn half_width_gradients_where_they_are_exchanged() {
-    on_ranks(1, "refusals::half_width_gradients_where_they_are_exchanged", |world| {
+fn what_is_each_ranks_own_where_gradients_are_exchanged() {
+    on_ranks(1, "refusals::what_is_each_ranks_own_where_gradients_are_exchanged", |world| {
         let gpu = gpu();
-        let mut optimizer = build(&gpu, Optimizer::builder(Adam::new(0.1)).half_gradients(Half::F16));
-        let workers = Workers::builder(world).mode(Mode::Gradients);
-        let problem = workers.build(&mut optimizer, &gpu.device, &gpu.queue).err().unwrap();
-        assert!(problem.to_string().starts_with("half-width gradients cannot be exchanged"), "{problem}");
+        let refused = |builder: lookahead_wgpu::Builder| {
+            let mut optimizer = build(&gpu, builder);
+            let workers = Workers::builder(world.duplicate()).mode(Mode::Gradients);
+            workers.build(&mut optimizer, &gpu.device, &gpu.queue).err().unwrap().to_string()
+        };
+        let around = || Optimizer::builder(Adam::new(0.1)).lookahead(Lookahead::new(2, 0.5));
+        let half = refused(Optimizer::builder(Adam::new(0.1)).half_gradients(Half::F16));
+        assert!(half.starts_with("half-width gradients cannot be exchanged"), "{half}");
+        let reduced = refused(around().variance_reduced());
+        assert!(reduced.starts_with("variance reduction would be each rank's own"), "{reduced}");
+        let given = refused(around().adaptive(AdaptiveAlpha::new(0.1).curvature(Curvature::Given)));
+        assert!(given.starts_with("a curvature that is given"), "{given}");
+    });
+}
+
+/// The period of the one is not the other's.
+#[test]
+fn a_checkpoint_of_the_other_mode() {
+    on_ranks(1, "refusals::a_checkpoint_of_the_other_mode", |world| {
+        let gpu = gpu();
+        let folder = tempfile::tempdir().unwrap();
+        let around = || build(&gpu, Optimizer::builder(Adam::new(0.1)).lookahead(Lookahead::new(2, 0.5)));
+        let begin = |optimizer: &mut Optimizer, mode: Mode| {
+            let workers = Workers::builder(world.duplicate()).mode(mode);
+            workers.build(optimizer, &gpu.device, &gpu.queue).unwrap()
+        };
+        for modes in [[Mode::Local, Mode::Gradients], [Mode::Gradients, Mode::Local]] {
+            let folder = folder.path().join(format!("{:?}", modes[0]));
+            let mut optimizer = around();
+            let mut workers = begin(&mut optimizer, modes[0]);
+            (0..2).for_each(|number| _ = step(&gpu, &mut workers, &mut optimizer, &scripted(0, number)));
+            workers.save(&optimizer, &folder).unwrap();
+            let mut other = around();
+            let before = other.lookahead(DEFAULT_GROUP).unwrap().map(|lookahead| lookahead.alpha);
+            let problem = begin(&mut other, modes[1]).restore(&mut other, &folder).unwrap_err();
+            assert!(problem.to_string().contains("is of the other mode"), "{problem}");
+            assert_eq!(other.steps(), 0);
+            assert_eq!(other.lookahead(DEFAULT_GROUP).unwrap().map(|lookahead| lookahead.alpha), before);
+        }
+    });
+}
+
+/// A folder where another run has come further.
+#[test]
+fn a_run_that_begins_anew_keeps_its_own_rounds() {
+    on_ranks(1, "refusals::a_run_that_begins_anew_keeps_its_own_rounds", |world| {
+        let gpu = gpu();
+        let folder = tempfile::tempdir().unwrap();
+        let run = |rounds: u64| {
+            let mut optimizer =
+                build(&gpu, Optimizer::builder(Adam::new(0.1)).lookahead(Lookahead::new(1, 0.5)));
+            let workers = Workers::builder(world.duplicate());
+            let mut workers = workers.build(&mut optimizer, &gpu.device, &gpu.queue).unwrap();
+            for number in 0..rounds {
+                step(&gpu, &mut workers, &mut optimizer, &scripted(0, number));
+                workers.save(&optimizer, folder.path()).unwrap();
+            }
+            let mut again = build(&gpu, Optimizer::builder(Adam::new(0.1)).lookahead(Lookahead::new(1, 0.5)));
+            let mut workers =
+                Workers::builder(world.duplicate()).build(&mut again, &gpu.device, &gpu.queue).unwrap();
+            workers.restore(&mut again, folder.path()).unwrap().unwrap().round
+        };
+        assert_eq!([run(5), run(2)], [5, 2]);
     });
 }
 

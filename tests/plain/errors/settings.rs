@@ -311,8 +311,9 @@ fn anderson_acceleration_and_what_does_not_go_with_it() {
         (Anderson::new(2).stride(0), "Anderson's stride = 0 is not allowed: it must be at least 1"),
         (
             Anderson::new(2).regularisation(0.0),
-            "regularisation = 0 is not allowed: it must be finite and at least 1e-12",
+            "regularisation = 0 is not allowed: it must be from 1e-12 to 1e6",
         ),
+        (Anderson::new(2).regularisation(1e39), "from 1e-12 to 1e6"),
         (Anderson::new(2).regularisation(f64::NAN), "regularisation = NaN"),
         (Anderson::new(2).regularisation(f64::INFINITY), "regularisation = inf"),
         (Anderson::new(7), "k = 6 is not allowed: it must be at least Anderson's columns times its stride"),
