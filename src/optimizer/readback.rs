@@ -79,6 +79,32 @@ impl<E: Engine> Optimizer<E> {
         Ok(self.source(field, self.plan.layout.find(tensor)?)?.slices)
     }
 
+    /// Where everything lies that a step may change of a tensor: weights, slow weights, half-width copy, state. What is
+    /// copied from there before a step and back after it leaves the tensor as if it had taken no part; the counts of its
+    /// group go on.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownName`], and [`Error::Range`] where borrowed weights lack the usages `COPY_SRC` and `COPY_DST`.
+    pub fn kept(&self, tensor: &str) -> Result<Vec<Slice<E::Buffer>>, Error> {
+        let index = self.plan.layout.find(tensor)?;
+        let group = &self.plan.state.groups[self.plan.layout.tensors[index].group];
+        let mut fields = vec![Field::Weights];
+        fields.extend(group.lookahead.map(|_| Field::SlowWeights));
+        fields.extend(self.plan.options.half_weights.map(|_| Field::HalfWeights));
+        fields.extend(group.planes.fields());
+        fields.extend(self.plan.moment_fields(index));
+        let mut slices = Vec::new();
+        for field in fields {
+            slices.extend(self.place(field, index)?.slices);
+        }
+        for slice in &slices {
+            slice.check_usage("values", tensor, Usage::CopySrc)?;
+            slice.check_usage("values", tensor, Usage::CopyDst)?;
+        }
+        Ok(slices)
+    }
+
     /// Where a field of a tensor is to be read now.
     pub(crate) fn source(&self, field: Field<'_>, tensor: usize) -> Result<Source<E::Buffer>, Error> {
         let group = self.plan.layout.tensors[tensor].group;

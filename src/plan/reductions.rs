@@ -202,7 +202,7 @@ impl Reductions {
                 recipe.measures().contains(&measure).then(|| recipe.partial(measure))
             });
             let is_guards = of_guard.contains(&measure);
-            let sums = VALUE * measure.sums(finish.columns) * u64::from(found.2.max(1));
+            let sums = VALUE * measure.sums(finish.columns) * found.2.max(1);
             limits.check_binding(sums, || "the partial sums of a reduction".to_owned())?;
             reductions.list.push(finish.reduction(program, measure, found, (place, is_guards), partial));
         }

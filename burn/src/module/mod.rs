@@ -5,6 +5,7 @@ mod blocking;
 mod check;
 mod collect;
 mod context;
+mod idle;
 mod memory;
 mod replace;
 mod take;
@@ -20,6 +21,7 @@ use lookahead_wgpu::{Builder, DEFAULT_GROUP, Field, Gradients, Optimizer, Slice,
 
 use crate::error::Error;
 use collect::Collect;
+use idle::{Aside, Zeros};
 use memory::Held;
 use replace::{Replace, Values};
 use take::Take;
@@ -54,8 +56,10 @@ const REMEMBERED: usize = 4;
 /// # }
 /// ```
 ///
-/// - It trains the float parameters that require gradients when it is made. Each of them must have a gradient in every
-///   step, unless its group is [frozen](lookahead_wgpu::Optimizer::set_frozen): a step that skips a parameter is an error.
+/// - It trains the float parameters that require gradients when it is made. One without a gradient is left alone by the step,
+///   with its state, and by the sync if the step has one; only its group's count of steps goes on. What would change is
+///   copied aside and back. With micro-batches each must have a gradient, unless its group is
+///   [frozen](lookahead_wgpu::Optimizer::set_frozen).
 /// - Burn's tensors are values. A parameter that is also used elsewhere, as in a clone of the module, is copied first, so
 ///   that the other keeps its weights; all others are written in place.
 /// - Tensors are named by their paths in the module, as in `encoder.0.weight`, in groups, errors and checkpoints.
@@ -68,6 +72,8 @@ pub struct ModuleLookahead {
     setup: WgpuSetup,
     device: Device,
     paths: Vec<String>,
+    /// Each parameter's group.
+    groups: Vec<String>,
     /// How many values each parameter has.
     lens: Vec<usize>,
     places: HashMap<ParamId, usize>,
@@ -76,6 +82,7 @@ pub struct ModuleLookahead {
     /// Where the optimizer has borrowed weights, and gradients over them.
     weights: Vec<Slice>,
     gradients: Vec<(Vec<Option<Slice>>, Gradients)>,
+    zeros: Zeros,
     copied: usize,
     dispatches: usize,
     /// Whether weights have been moved into Burn's pools.
@@ -128,6 +135,7 @@ impl ModuleLookahead {
         let optimizer = builder.build(&setup.device, &setup.queue).await?;
         let places = found.iter().zip(0..).map(|(parameter, place)| (parameter.id, place)).collect();
         let lens = found.iter().map(|parameter| parameter.shape.iter().product()).collect();
+        let groups = found.iter().map(|parameter| group_of(&parameter.path)).collect();
         let paths = found.into_iter().map(|parameter| parameter.path).collect();
         Ok(Self {
             optimizer,
@@ -135,11 +143,13 @@ impl ModuleLookahead {
             // An optimizer of no tensors is not built.
             device: device.unwrap_or_default(),
             paths,
+            groups,
             lens,
             places,
             held,
             weights,
             gradients: vec![],
+            zeros: Zeros::default(),
             copied: 0,
             dispatches: 0,
             is_pooled: false,
@@ -151,14 +161,30 @@ impl ModuleLookahead {
     /// # Errors
     ///
     /// [`Error::Parameter`] for parameters that are not as they were, [`lookahead_wgpu::Error::UnknownName`] for one without
-    /// a gradient, [`Error::Burn`], and what [`Optimizer::step_with`] gives.
+    /// a gradient among micro-batches, [`Error::Burn`], and what [`Optimizer::step_with`] gives.
     pub async fn step_async<M: Module>(&mut self, module: M, gradients: GradientsParams) -> Result<M, Error> {
         let (module, gradients) = self.take(module, gradients).await?;
-        let place = self.borrow(&gradients).await?;
+        let idle = self.idle(&gradients)?;
+        let mut slices: Vec<_> =
+            gradients.iter().map(|gradient| gradient.as_ref().map(Held::slice)).collect();
+        for &place in &idle {
+            slices[place] = Some(self.zeros.of(&self.setup.device, place, self.lens[place]));
+        }
+        let place = self.borrow(slices).await?;
         let mut encoder = self.encoder();
-        let gradients = &self.gradients[place].1;
-        self.optimizer.step_with(&mut encoder, gradients)?;
-        self.dispatches = gradients.dispatches();
+        if !idle.is_empty() && self.optimizer.steps() == 0 {
+            // What the first step begins is not to be put back.
+            self.optimizer.init_synced(&mut encoder)?;
+        }
+        let mut kept = Vec::new();
+        for &place in &idle {
+            kept.extend(self.optimizer.kept(&self.paths[place])?);
+        }
+        let aside = Aside::copy(&self.setup.device, &mut encoder, kept);
+        let borrowed = &self.gradients[place].1;
+        self.optimizer.step_with(&mut encoder, borrowed)?;
+        self.dispatches = borrowed.dispatches();
+        aside.put_back(&mut encoder);
         self.setup.queue.submit([encoder.finish()]);
         Ok(module)
     }
@@ -299,9 +325,21 @@ impl ModuleLookahead {
         Ok((module, gradients))
     }
 
+    /// The places of parameters that a step is to leave alone: those without a gradient, unless their group rests anyway.
+    /// Among micro-batches, where others may have one, there are none.
+    fn idle(&self, gradients: &[Option<Held>]) -> Result<Vec<usize>, Error> {
+        let mut idle = Vec::new();
+        for (place, path) in self.paths.iter().enumerate().filter(|(place, _)| gradients[*place].is_none()) {
+            let accumulates = self.optimizer.buffers(Field::Accumulated, path).is_ok();
+            if !accumulates && !self.optimizer.is_frozen(&self.groups[place])? {
+                idle.push(place);
+            }
+        }
+        Ok(idle)
+    }
+
     /// Which of `self.gradients` these are.
-    async fn borrow(&mut self, gradients: &[Option<Held>]) -> Result<usize, Error> {
-        let slices: Vec<_> = gradients.iter().map(|gradient| gradient.as_ref().map(Held::slice)).collect();
+    async fn borrow(&mut self, slices: Vec<Option<Slice>>) -> Result<usize, Error> {
         if let Some(place) = self.gradients.iter().position(|(other, _)| *other == slices) {
             return Ok(place);
         }

@@ -8,7 +8,8 @@ use burn::{
 use lookahead_burn::{
     Error, ModuleLookahead,
     lookahead_wgpu::{
-        self, Builder, Clip, Group, Lookahead, Optimizer, Snapshot, guard::Guard, rules::Adam, wgpu,
+        self, Accumulation, Builder, Clip, Field, Group, Lookahead, Optimizer, Snapshot, guard::Guard,
+        rules::Adam, wgpu,
     },
 };
 
@@ -164,7 +165,7 @@ fn a_sync_ahead_of_time_ends_the_cycle() {
 }
 
 #[test]
-fn a_missing_gradient_is_an_error_but_in_a_frozen_group() {
+fn a_parameter_without_a_gradient_is_left_alone() {
     let network = Network::new(&device());
     let without_first = |network: &Network| {
         let all = network.gradients(0);
@@ -174,7 +175,39 @@ fn a_missing_gradient_is_an_error_but_in_a_frozen_group() {
         gradients.register(bias, all.get::<1>(bias).unwrap());
         gradients
     };
-    let mut optimizer = ModuleLookahead::new(settings(), &network, &gpu().1).unwrap();
+    let first = |network: &Network| network.first.weight.val().into_data();
+    let second = |network: &Network| network.second.weight.val().into_data();
+    let state = |optimizer: &ModuleLookahead| {
+        let optimizer = optimizer.optimizer();
+        [Field::SlowWeights, Field::State("exp_avg"), Field::State("exp_avg_sq")]
+            .map(|field| optimizer.download_blocking(field, "first.weight").unwrap())
+    };
+    // In every place of a cycle, the first one and the one that syncs among them, the step is one of the others alone.
+    for idle in 0..6 {
+        let mut optimizer = ModuleLookahead::new(settings(), &network, &gpu().1).unwrap();
+        let mut with_zeros = ModuleLookahead::new(settings(), &network, &gpu().1).unwrap();
+        let stepped = train(&mut optimizer, network.clone(), 0..idle);
+        let other = train(&mut with_zeros, network.clone(), 0..idle);
+        let (weights, kept) = (first(&stepped), state(&optimizer));
+        let mut zeros = without_first(&stepped);
+        zeros.register(stepped.first.weight.id, stepped.first.weight.val().inner().zeros_like());
+        let first_bias = stepped.first.bias.as_ref().unwrap();
+        zeros.register(first_bias.id, first_bias.val().inner().zeros_like());
+        let gradients = without_first(&stepped);
+        let stepped = optimizer.step(stepped, gradients).unwrap();
+        let other = with_zeros.step(other, zeros).unwrap();
+        assert_eq!(first(&stepped), weights, "{idle}");
+        if idle > 0 {
+            assert_eq!(state(&optimizer), kept, "{idle}");
+        }
+        assert_eq!(second(&stepped), second(&other), "{idle}");
+        // And takes part again.
+        let after = train(&mut optimizer, stepped, idle + 1..idle + 5);
+        assert_ne!(first(&after), weights, "{idle}");
+        assert_eq!(optimizer.optimizer().steps(), idle as u64 + 5);
+    }
+    let accumulating = settings().accumulate(Accumulation::mean(2));
+    let mut optimizer = ModuleLookahead::new(accumulating, &network, &gpu().1).unwrap();
     let error = optimizer.step(network.clone(), without_first(&network)).err().unwrap();
     assert!(error.to_string().contains("`first.weight`"), "{error}");
     assert!(matches!(error, Error::Lookahead(lookahead_wgpu::Error::UnknownName { .. })), "{error:?}");
@@ -186,8 +219,6 @@ fn a_missing_gradient_is_an_error_but_in_a_frozen_group() {
     optimizer.optimizer_mut().set_frozen("first", true).unwrap();
     let gradients = without_first(&network);
     let stepped = optimizer.step(network.clone(), gradients).unwrap();
-    let first = |network: &Network| network.first.weight.val().into_data();
-    let second = |network: &Network| network.second.weight.val().into_data();
     assert_eq!(first(&stepped), first(&network));
     assert_ne!(second(&stepped), second(&network));
 }
