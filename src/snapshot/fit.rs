@@ -511,19 +511,21 @@ impl<E: Engine> Optimizer<E> {
                 "the group `{name}` is in the middle of a round of tasks of {k_there} steps, and of {k} here"
             ));
         }
-        if k.checked_mul(next.tasks).is_none() {
+        self.check_position(name, k, next.tasks, from.position, findings);
+    }
+
+    /// Refuses a place that no round of so many tasks of k steps has.
+    fn check_position(&self, name: &str, k: u32, tasks: u32, position: u32, findings: &mut Findings<'_>) {
+        if k.checked_mul(tasks).is_none() {
             findings.add(format!(
                 "the round of the group `{name}` has {} tasks of {k} steps, and fewer than 2^32 are counted",
-                next.tasks
+                tasks
             ));
         }
         // A cycle whose alpha takes a gradient at theta_k has one more step.
         let gradient = self.plan.options.adaptive.map(|adaptive| adaptive.gradient);
-        let k = k
-            .saturating_mul(next.tasks)
-            .saturating_add(u32::from(gradient == Some(GradientAt::Synchronised)));
-        if from.position >= k {
-            let position = from.position;
+        let k = k.saturating_mul(tasks).saturating_add(u32::from(gradient == Some(GradientAt::Synchronised)));
+        if position >= k {
             findings.add(format!("the group `{name}` is at step {position} of a cycle of {k} here"));
         }
     }
