@@ -494,7 +494,7 @@ const tests = {
       refused = error.message;
     }
     near(await before, START.slice(6), 'before');
-    assert(/`step` while `save`, `counters`, `alphas` or `skipped` is under way; await it first/.test(refused), `refused: ${refused}`);
+    assert(/`step` while `save`, `counters`, `alphas`, `accelerations` or `skipped` is under way; await it first/.test(refused), `refused: ${refused}`);
     assert(await saved instanceof Uint8Array, `saved: ${await saved}`);
     optimizer.step();
     const after = optimizer.weights('b');
@@ -660,7 +660,7 @@ const tests = {
     same(await row(optimizer), before, 'nothing moved');
     assert(await optimizer.skipped() === 1, 'one step is skipped');
     await thrown(() => optimizer.position(), 'Guarded', /`counters`/);
-    const counters = { steps: 3, skipped: 1, lossScale: 1, groups: [{ name: 'default', count: 3, position: 3 }] };
+    const counters = { steps: 3, skipped: 1, lossScale: 1, groups: [{ name: 'default', count: 3, position: 3, task: 0 }] };
     const found = JSON.stringify(await optimizer.counters());
     assert(found === JSON.stringify(counters), found);
     await train(optimizer, 1);
