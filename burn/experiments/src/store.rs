@@ -4,7 +4,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use crate::replace::replace;
+use crate::replace::{forget, replace};
 use crate::run::record::{Pace, Record, Run};
 use crate::train::TrainError;
 
@@ -56,7 +56,7 @@ impl Store {
         }
     }
 
-    /// Writes a record, and removes the run's checkpoint.
+    /// Writes a record, and removes the run's checkpoint, with what is left of one that was being written.
     ///
     /// # Errors
     ///
@@ -66,7 +66,9 @@ impl Store {
         let text = serde_json::to_vec_pretty(record)
             .map_err(|problem| TrainError::Checkpoint { path: path.clone(), problem: problem.to_string() })?;
         replace(&path, &text).map_err(TrainError::file(&path))?;
-        match fs::remove_file(self.checkpoint(&record.run)) {
+        let checkpoint = self.checkpoint(&record.run);
+        forget(&checkpoint).map_err(TrainError::file(&checkpoint))?;
+        match fs::remove_file(checkpoint) {
             Err(problem) if problem.kind() != ErrorKind::NotFound => Err(TrainError::file(&path)(problem)),
             _ => Ok(()),
         }
