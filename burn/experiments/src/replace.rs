@@ -48,26 +48,3 @@ fn folder(path: &Path) -> &Path {
         _ => Path::new("."),
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_killed_process_left_is_removed_and_nothing_else() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let at = |name: &str| folder.path().join(name);
-        for name in
-            [".run.checkpoint.a1.tmp", ".run.checkpoint.b2.tmp", ".other.checkpoint.a1.tmp", "run.json"]
-        {
-            std::fs::write(at(name), "").expect("a file");
-        }
-        replace(&at("run.checkpoint"), b"whole").expect("to be written");
-        let left = std::fs::read_dir(folder.path()).expect("a folder");
-        let mut left: Vec<_> =
-            left.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
-        left.sort();
-        assert_eq!(left, [".other.checkpoint.a1.tmp", "run.checkpoint", "run.json"]);
-        assert_eq!(std::fs::read(at("run.checkpoint")).expect("it"), b"whole");
-    }
-}

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use experiments::run::record::Record;
+use experiments::store::Store;
 use serde_json::Value;
 
 use super::made;
@@ -66,6 +67,21 @@ fn images_go_on_bit_for_bit() {
     let probe = whole.probe.as_ref().expect("a look inside");
     assert_eq!(probe.steps.len(), 3 * 3 + 4);
     same(&record(data.path(), &arguments, &[3, 5, 1, 4]), &whole);
+    what_a_kill_left_goes_with_the_record(&whole);
+}
+
+/// A checkpoint that was being written when its process was killed.
+fn what_a_kill_left_goes_with_the_record(record: &Record) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = Store::open(folder.path()).expect("a store");
+    let checkpoint = store.checkpoint(&record.run);
+    let name = checkpoint.file_name().expect("a name").to_string_lossy();
+    let of = |name: &str| folder.path().join(format!(".{name}.a1.tmp"));
+    for name in [&*name, "another"] {
+        std::fs::write(of(name), "").expect("a file");
+    }
+    store.save(record).expect("to be saved");
+    assert!(!of(&name).exists() && of("another").exists());
 }
 
 #[test]
