@@ -177,6 +177,10 @@ async fn factored_moments_begin_anew_with_each_task(gpu: &Gpu) {
                 submit(gpu, |encoder| optimizer.step(encoder)).unwrap();
                 twin.step(&[widen(&noise(54, 100 + number))], 0.05);
                 close(&optimizer, &twin, &format!("{lookahead:?}, {guard:?}, step {number}")).await;
+                // At its first step AdaFactor forgets them anyway.
+                let rows = download(&optimizer, Field::State("exp_avg_sq_row"), "w").await;
+                let resets = lookahead.policy == StatePolicy::Reset && (number + 1).is_multiple_of(3);
+                assert_eq!(rows.iter().all(|row| *row == 0.0), resets, "{lookahead:?}, step {number}");
             }
         }
     }
