@@ -51,7 +51,7 @@
 //! that adds them up and solves the system, and the sync in a dispatch of its own. Nothing is read back. R'R has the
 //! square of R's condition number, so that products and solution are in double-floats of 48 bits, whatever the device
 //! has; the coefficients agree with those of an f64 solver to about `1e-13 / lambda`. On a CPU these products are most of a
-//! sync: on lavapipe with two cores, of one million weights and five columns, it takes as long as some 25 steps of SGD.
+//! sync: on lavapipe with two cores, of one million weights and five columns, it takes as long as some 16 steps of SGD.
 //!
 //! # Choices
 //!

@@ -518,8 +518,7 @@ impl<E: Engine> Optimizer<E> {
     fn check_position(&self, name: &str, k: u32, tasks: u32, position: u32, findings: &mut Findings<'_>) {
         if k.checked_mul(tasks).is_none() {
             findings.add(format!(
-                "the round of the group `{name}` has {} tasks of {k} steps, and fewer than 2^32 are counted",
-                tasks
+                "the round of the group `{name}` has {tasks} tasks of {k} steps, and fewer than 2^32 are counted"
             ));
         }
         // A cycle whose alpha takes a gradient at theta_k has one more step.
