@@ -54,16 +54,16 @@ impl Workers {
     /// [`Snapshot::save_over`] give; [`Error::Elsewhere`] where another rank could not save: the rounds before are there then.
     pub fn save(&self, optimizer: &Optimizer, folder: impl AsRef<Path>) -> Result<(), Error> {
         let folder = folder.as_ref();
-        let position = optimizer.steps().saturating_sub(self.started);
-        if position != 0 {
-            return Err(Error::MidRound { position, period: self.settings.period });
+        if !self.place.is_settled(optimizer.steps()) {
+            let (position, period) = (self.place.position(optimizer.steps()), self.period());
+            return Err(Error::MidRound { position, period });
         }
         if self.rank() == 0 {
-            uncommit(folder, self.rounds);
+            uncommit(folder, self.rounds());
         }
         // All wait for each other here.
         self.check(optimizer)?;
-        let (round, rank) = (self.rounds, self.rank());
+        let (round, rank) = (self.rounds(), self.rank());
         // What commits the round comes last.
         let mine = self.save_mine(optimizer, folder);
         let (snapshot, ..) = agree(&self.world, "saving", mine, |_| ready())?;
@@ -81,11 +81,11 @@ impl Workers {
     /// Writes this rank's files, but rank 0's snapshot, which is given back.
     fn save_mine(&self, optimizer: &Optimizer, folder: &Path) -> Result<Snapshot, Error> {
         fs::create_dir_all(folder).map_err(|problem| file_error("making the folder", folder, &problem))?;
-        let (round, rank) = (self.rounds, self.rank());
+        let (round, rank) = (self.rounds(), self.rank());
         let snapshot = optimizer.export_blocking()?;
         let kept = self.packer.kept()?;
         if !kept.is_empty() {
-            save_kept(&folder.join(kept_name(round, rank)), &kept, &self.mean.kept)?;
+            save_kept(&folder.join(kept_name(round, rank)), &kept, &self.kept_means())?;
         }
         if rank != 0 {
             snapshot.save_over(folder.join(rank_name(round, rank)))?;
@@ -119,6 +119,8 @@ impl Workers {
         if rounds.is_empty() {
             return Ok(None);
         }
+        let abandoned = self.abandon();
+        agree(&self.world, "restoring", abandoned, |()| ready())?;
         let before =
             agree(&self.world, "restoring", optimizer.export_blocking().map_err(Error::from), |_| ready())?;
         for &(round, ranks) in &rounds {
@@ -144,9 +146,9 @@ impl Workers {
             };
             if let Ok(Some((kept, means))) = found {
                 self.packer.keep(&kept);
-                self.mean.kept = means;
+                self.keep_means(&means);
             }
-            (self.rounds, self.started) = (round, optimizer.steps());
+            self.place = self.settings.timetable.at(round, optimizer.steps());
             return Ok(Some(Restored { round, ranks, passed_over }));
         }
         optimizer.import(&before.0)?;
@@ -166,6 +168,20 @@ impl Workers {
         Ok(words.chunks_exact(2).map(|pair| (pair[0], pair[1] as usize)).collect())
     }
 
+    /// What was lost of the means that this rank packs, a fragment's after the other.
+    fn kept_means(&self) -> Vec<f32> {
+        self.means.iter().flat_map(|mean| mean.kept.iter().copied()).collect()
+    }
+
+    fn keep_means(&mut self, kept: &[f32]) {
+        let mut rest = kept;
+        for mean in &mut self.means {
+            let (own, others) = rest.split_at(mean.kept.len());
+            mean.kept.copy_from_slice(own);
+            rest = others;
+        }
+    }
+
     /// What this rank goes on from.
     fn read_mine(&self, folder: &Path, round: u64, ranks: usize) -> Result<(Snapshot, Option<Kept>), Error> {
         let from = self.rank() % ranks;
@@ -178,7 +194,7 @@ impl Workers {
             return Err(Error::Setting { what: "the checkpoint".to_owned(), problem });
         }
         let mut kept = None;
-        let expected = [self.packer.kept()?.len(), self.mean.kept.len()];
+        let expected = [self.packer.kept()?.len(), self.kept_means().len()];
         if expected[0] > 0 {
             let (sent, means) = (vec![0.0; expected[0]], vec![0.0; expected[1]]);
             kept = Some((sent, means));

@@ -28,6 +28,21 @@ pub enum Error {
         /// That rank's.
         found: String,
     },
+    /// MPI was begun without the threads that an exchange beside steps needs.
+    #[error(
+        "fragments that are exchanged beside steps need MPI's threads, and MPI was begun with those of `{provided}`: begin \
+         it by `mpi::initialize_with_threading(mpi::Threading::Multiple)`, or stream with an overlap of 0"
+    )]
+    Threads {
+        /// What it was begun with.
+        provided: String,
+    },
+    /// The thread that exchanges fragments is no more.
+    #[error("the thread that exchanges fragments {problem}; `restore` the last checkpoint")]
+    Thread {
+        /// What became of it.
+        problem: String,
+    },
     /// Another rank failed, whose own error says why.
     #[error("rank {rank} failed while {doing}; its own error says why")]
     Elsewhere {

@@ -7,11 +7,12 @@ use lookahead_wgpu::Optimizer;
 use crate::{
     error::Error,
     settings::{Mode, Settings},
+    timetable::Timetable,
 };
 
 /// The text of an optimizer and how it works with others.
 pub(crate) fn fingerprint(optimizer: &Optimizer, settings: &Settings) -> Result<String, Error> {
-    let Settings { mode, wire, period, .. } = settings;
+    let Settings { mode, wire, timetable: Timetable { period, fragments, overlap }, mixing, .. } = settings;
     let mut text = String::new();
     // Writing to a text does not fail.
     let mut line = |words: std::fmt::Arguments<'_>| {
@@ -21,6 +22,9 @@ pub(crate) fn fingerprint(optimizer: &Optimizer, settings: &Settings) -> Result<
     match mode {
         Mode::Local => line(format_args!("local steps, period {period}")),
         Mode::Gradients => line(format_args!("gradients")),
+    }
+    if *fragments > 1 || *overlap > 0 {
+        line(format_args!("fragments {:?}, overlap {overlap}, mixing {mixing}", settings.fragments));
     }
     line(format_args!("wire {}", wire.name()));
     for (name, shape) in optimizer.tensors() {

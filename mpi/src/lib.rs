@@ -76,7 +76,9 @@
 #![warn(missing_docs)]
 #![forbid(unsafe_code)]
 
+mod beside;
 mod blocks;
+mod builder;
 mod checkpoint;
 mod error;
 mod fingerprint;
@@ -85,16 +87,19 @@ mod meeting;
 mod packing;
 mod report;
 mod settings;
+mod streaming;
+mod timetable;
 mod wire;
 mod workers;
 
+pub use builder::Builder;
 pub use checkpoint::Restored;
 pub use error::Error;
 pub use mpi;
 pub use report::{Outcome, Report};
-pub use settings::{Mode, NEVER, Packing};
+pub use settings::{Mode, NEVER, Packing, Streaming};
 pub use wire::{BLOCK, Wire};
-pub use workers::{Builder, Workers};
+pub use workers::Workers;
 
 /// The README's example is compiled with the documentation's.
 #[cfg(doctest)]

@@ -5,11 +5,12 @@
 //! is packed, whatever the number of ranks, no rank holds more than its own and a piece, and the mean depends on neither
 //! the order in which messages arrive nor on what part is whose.
 
-use std::ops::Range;
+use std::{ops::Range, thread::sleep, time::Duration};
 
 use mpi::{
     Count,
     datatype::{Partition, PartitionMut},
+    request::{Request, Scope, scope},
     topology::SimpleCommunicator,
     traits::{Communicator, CommunicatorCollectives},
 };
@@ -20,8 +21,11 @@ use crate::wire::{BLOCK, Wire};
 const PIECE: usize = 1 << 17;
 
 /// What an exchange has of its own.
+#[derive(Debug, Default)]
 pub(crate) struct Mean {
     wire: Wire,
+    /// What it does while messages are under way: it waits as MPI does, which takes a core, or looks so often.
+    pub patience: Option<Duration>,
     /// What was lost in packing the means of this rank's own blocks, where the format feeds back.
     pub kept: Vec<f32>,
 }
@@ -44,7 +48,7 @@ impl Mean {
     /// For so many blocks, of which some are this rank's own.
     pub fn new(wire: Wire, blocks: usize, rank: usize, size: usize) -> Self {
         let kept = if wire.feeds_back() { owned(blocks, rank, size) * BLOCK } else { 0 };
-        Self { wire, kept: vec![0.0; kept] }
+        Self { wire, patience: None, kept: vec![0.0; kept] }
     }
 
     /// Puts the mean of what all ranks have packed in the place of it. Returns how many bytes were sent to others.
@@ -72,16 +76,46 @@ impl Mean {
         let received = &mut received[..own * bytes * size];
         let each = vec![(own * bytes) as Count; size];
         let places: Vec<Count> = (0..size).map(|rank| (rank * own * bytes) as Count).collect();
-        world.all_to_all_varcount_into(
+        self.all_to_all(
+            world,
             &Partition::new(&*piece, &counts[..], &starts[..]),
-            &mut PartitionMut::new(received, each, places),
+            &mut PartitionMut::new(&mut *received, &each[..], &places[..]),
         );
         let kept_len = if self.wire.feeds_back() { own * BLOCK } else { 0 };
         let kept = &mut self.kept[*kept_at..*kept_at + kept_len];
         *kept_at += kept_len;
         let mean = mean_of(self.wire, received, size, kept);
-        world.all_gather_varcount_into(&mean[..], &mut PartitionMut::new(piece, &counts[..], &starts[..]));
+        self.all_gather(world, &mean, &mut PartitionMut::new(piece, &counts[..], &starts[..]));
         sent
+    }
+
+    fn all_to_all<'a>(&self, world: &SimpleCommunicator, from: &'a Parts<'a>, to: &'a mut PartsMut<'a>) {
+        match self.patience {
+            None => world.all_to_all_varcount_into(from, to),
+            Some(patience) => scope(|scope| {
+                finish(world.immediate_all_to_all_varcount_into(scope, from, to), patience);
+            }),
+        }
+    }
+
+    fn all_gather<'a>(&self, world: &SimpleCommunicator, from: &'a [u8], to: &'a mut PartsMut<'a>) {
+        match self.patience {
+            None => world.all_gather_varcount_into(from, to),
+            Some(patience) => scope(|scope| {
+                finish(world.immediate_all_gather_varcount_into(scope, from, to), patience);
+            }),
+        }
+    }
+}
+
+type Parts<'a> = Partition<'a, [u8], &'a [Count], &'a [Count]>;
+type PartsMut<'a> = PartitionMut<'a, [u8], &'a [Count], &'a [Count]>;
+
+/// Waits without taking a core that steps could have.
+pub(crate) fn finish<'a, D: ?Sized, S: Scope<'a>>(mut request: Request<'a, D, S>, patience: Duration) {
+    while let Err(unfinished) = request.test() {
+        request = unfinished;
+        sleep(patience);
     }
 }
 

@@ -1,13 +1,14 @@
 //! Where ranks wait for each other and tell how they are, before anything that takes all of them.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mpi::{
+    request::scope,
     topology::SimpleCommunicator,
     traits::{Communicator, CommunicatorCollectives},
 };
 
-use crate::error::Error;
+use crate::{error::Error, mean::finish};
 
 /// How a rank is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,10 +51,24 @@ pub(crate) fn ready() -> Said {
 
 /// What all say, in the order of the ranks, and how long this one waited for the others.
 pub(crate) fn meet(world: &SimpleCommunicator, said: Said) -> (Vec<Said>, f64) {
+    meet_with(world, said, None)
+}
+
+/// [`meet`], looking so often whether they are there.
+pub(crate) fn meet_with(
+    world: &SimpleCommunicator,
+    said: Said,
+    patience: Option<Duration>,
+) -> (Vec<Said>, f64) {
     let words = [said.standing as u64, said.word, said.seconds.to_bits()];
     let mut all = vec![0u64; words.len() * world.size() as usize];
     let start = Instant::now();
-    world.all_gather_into(&words[..], &mut all[..]);
+    match patience {
+        None => world.all_gather_into(&words[..], &mut all[..]),
+        Some(patience) => scope(|scope| {
+            finish(world.immediate_all_gather_into(scope, &words[..], &mut all[..]), patience);
+        }),
+    }
     let waited = start.elapsed().as_secs_f64();
     let said = |words: &[u64]| Said {
         standing: Standing::of(words[0]),

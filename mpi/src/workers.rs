@@ -1,4 +1,4 @@
-//! Workers: their settings, and what they do at each step.
+//! Workers: what they do at each step.
 
 use std::time::Instant;
 
@@ -9,195 +9,17 @@ use mpi::{
 };
 
 use crate::{
-    blocks::Blocks,
+    beside::Beside,
+    builder::Builder,
     error::Error,
-    fingerprint::{check_alike, fingerprint},
     mean::Mean,
-    meeting::{Hash, Said, Standing, agree, check_same, ready, texts, who},
+    meeting::{Hash, Said, Standing, agree, check_same, ready, who},
     packing::Packer,
     report::{Outcome, Report},
-    settings::{Mode, NEVER, Packing, Settings},
-    wire::Wire,
+    settings::{Mode, Packing, Settings},
+    streaming::Flight,
+    timetable::Place,
 };
-
-/// Settings of [`Workers`] to be; [`Workers::builder`] begins one.
-pub struct Builder {
-    world: SimpleCommunicator,
-    period: Option<u32>,
-    settings: Settings,
-}
-
-impl Builder {
-    /// With rounds of so many inner steps: k, or H in DiLoCo. By default it is the optimizer's k.
-    pub fn period(self, period: u32) -> Self {
-        Self { period: Some(period), ..self }
-    }
-
-    /// With this exchanged; [`Mode::Local`] by default.
-    pub fn mode(mut self, mode: Mode) -> Self {
-        self.settings.mode = mode;
-        self
-    }
-
-    /// With this format on the wire; [`Wire::F32`] by default.
-    pub fn wire(mut self, wire: Wire) -> Self {
-        self.settings.wire = wire;
-        self
-    }
-
-    /// Packed there; where it is possible on the GPU by default.
-    pub fn packing(mut self, packing: Packing) -> Self {
-        self.settings.packing = packing;
-        self
-    }
-
-    /// Whether the slow weights of all ranks are compared after each round, by a hash, which reads them back; yes by
-    /// default. Without it what was received is, at no cost, and [`Workers::check`] compares weights when asked.
-    pub fn verify(mut self, verify: bool) -> Self {
-        self.settings.verify = verify;
-        self
-    }
-
-    /// All ranks call this together, each with an optimizer that was built alike and the device that it was built on.
-    /// Where each takes its own steps, the optimizer's k becomes [`NEVER`]; an error leaves it as it was. What the optimizer
-    /// is to [import](Optimizer::import) it imports before this; [`Workers::restore`] comes after.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Differs`] where ranks were built otherwise, with the first line that differs: version, settings, tensors,
-    /// groups, rules, options, steps taken. [`Error::Setting`] where the optimizer has no Lookahead to take outer steps
-    /// with, or what does not go with local steps: an average, an adaptive alpha, Anderson acceleration, rounds of tasks, a
-    /// rule that reads the slow weights, a guard with the policy reset. Where gradients are exchanged: half-width or borrowed
-    /// ones, variance reduction, a curvature that is given. What [`Optimizer::set_k`] gives. [`Error::Elsewhere`].
-    pub fn build(
-        self,
-        optimizer: &mut Optimizer,
-        device: &wgpu::Device,
-        queue: &wgpu::Queue,
-    ) -> Result<Workers, Error> {
-        let Self { world, period, mut settings } = self;
-        let periods = prepare(optimizer, period, &mut settings);
-        let prepared = periods.clone().and_then(|_| {
-            let packer = Packer::new(optimizer, &settings, device, queue)?;
-            Ok((packer, fingerprint(optimizer, &settings)?))
-        });
-        let alike = agree(&world, "building", prepared, |_| ready())
-            .and_then(|((packer, text), ..)| check_alike(&texts(&world, &text)).map(|()| packer));
-        let packer = match alike {
-            Ok(packer) => packer,
-            Err(error) => {
-                for (group, k) in periods.unwrap_or_default() {
-                    optimizer.set_k(&group, k)?;
-                }
-                return Err(error);
-            }
-        };
-        let (rank, size) = (world.rank() as usize, world.size() as usize);
-        let mean = Mean::new(settings.wire, Blocks::of(optimizer).count(), rank, size);
-        let (device, queue, started) = (device.clone(), queue.clone(), optimizer.steps());
-        Ok(Workers { world, settings, device, queue, packer, mean, rounds: 0, started })
-    }
-}
-
-fn refuse<T>(what: &str, problem: &str) -> Result<T, Error> {
-    Err(Error::Setting { what: what.to_owned(), problem: problem.to_owned() })
-}
-
-/// Refuses what does not go with an exchange of gradients.
-fn check_gradients(optimizer: &Optimizer, first: &str) -> Result<(), Error> {
-    for (name, shape) in optimizer.tensors() {
-        let bytes: u64 = optimizer.buffers(Field::Gradients, name)?.iter().map(|slice| slice.size).sum();
-        if bytes != 4 * shape.iter().product::<usize>() as u64 {
-            return refuse(
-                "half-width gradients",
-                "cannot be exchanged; choose local steps, or gradients in f32",
-            );
-        }
-    }
-    let fields =
-        [(Field::SnapshotGradients, "variance reduction"), (Field::Curvature, "a curvature that is given")];
-    match fields.into_iter().find(|(field, _)| optimizer.buffers(*field, first).is_ok()) {
-        None => Ok(()),
-        Some((_, what)) => {
-            refuse(what, "would be each rank's own where gradients alone are exchanged; choose local steps")
-        }
-    }
-}
-
-/// Refuses what does not go with local steps, groups aside.
-fn check_local(optimizer: &Optimizer, first: &str) -> Result<(), Error> {
-    if optimizer.buffers(Field::Average, first).is_ok() {
-        return refuse(
-            "an average of the weights",
-            "would be another on each worker with local steps; the slow weights are averages already",
-        );
-    }
-    if optimizer.alphas().is_some() {
-        return refuse("an adaptive alpha", "needs a gradient at the sync, which local steps do not have");
-    }
-    if optimizer.accelerations().is_some() {
-        return refuse("Anderson acceleration", "combines the iterates of one worker; leave it out");
-    }
-    Ok(())
-}
-
-/// Checks and completes the settings, and takes the optimizer's own syncs away where rounds make them. Returns the groups'
-/// periods as they were.
-fn prepare(
-    optimizer: &mut Optimizer,
-    period: Option<u32>,
-    settings: &mut Settings,
-) -> Result<Vec<(String, u32)>, Error> {
-    let Some(first) = optimizer.tensors().next().map(|(name, _)| name.to_owned()) else { return Ok(vec![]) };
-    if settings.mode == Mode::Gradients {
-        settings.period = 1;
-        return check_gradients(optimizer, &first).map(|()| vec![]);
-    }
-    check_local(optimizer, &first)?;
-    let groups: Vec<String> = optimizer.groups().map(str::to_owned).collect();
-    let mut own = Vec::new();
-    for group in &groups {
-        if optimizer.rule(group)?.anchored() {
-            return refuse(
-                "a rule that reads the slow weights",
-                "says itself what they move towards, and knows nothing of other workers; exchange gradients",
-            );
-        }
-        match optimizer.lookahead(group)? {
-            Some(lookahead) if lookahead.tasks > 1 => {
-                return refuse(
-                    "a round of several tasks",
-                    "is one worker's; give each worker a task of its own",
-                );
-            }
-            Some(lookahead) if lookahead.policy.resets() && optimizer.loss_scale().is_some() => {
-                return refuse(
-                    "a guard with the policy reset",
-                    "ends cycles of at most 4096 steps by itself; choose another policy, or local steps without a guard",
-                );
-            }
-            Some(lookahead) => own.push(lookahead.k),
-            None => return refuse("local steps", "end with a step of Lookahead: build with `lookahead`"),
-        }
-    }
-    let same = own.iter().all(|k| *k == own[0]);
-    settings.period = match period {
-        Some(0) => return refuse("a period of 0", "has no step; give at least 1"),
-        Some(period) => period,
-        None if same && own[0] != NEVER => own[0],
-        None => {
-            return refuse(
-                "the period",
-                "is not the optimizer's k, since groups have several or none; give `period`",
-            );
-        }
-    };
-    let before: Vec<_> = groups.into_iter().zip(own).filter(|(_, k)| *k != NEVER).collect();
-    for (group, _) in &before {
-        optimizer.set_k(group, NEVER)?;
-    }
-    Ok(before)
-}
 
 /// One of several processes that train one model, each on a device of its own, and how it works with the others. All
 /// calls but [`rank`](Self::rank) and its like are **collective**: every rank calls them, in the same order.
@@ -209,18 +31,35 @@ pub struct Workers {
     device: wgpu::Device,
     queue: wgpu::Queue,
     pub(crate) packer: Packer,
-    pub(crate) mean: Mean,
-    /// Rounds so far.
-    pub(crate) rounds: u64,
-    /// The optimizer's steps when the round began.
-    pub(crate) started: u64,
+    /// A fragment's each.
+    pub(crate) means: Vec<Mean>,
+    /// Where this worker stands; a turn is a round, or a step where gradients are exchanged.
+    pub(crate) place: Place,
+    pub(crate) flight: Option<Flight>,
+    /// What exchanges fragments beside steps.
+    pub(crate) beside: Option<Beside>,
 }
 
 impl Workers {
     /// Begins workers over a communicator: `universe.world()`, say.
     pub fn builder(world: SimpleCommunicator) -> Builder {
-        let (mode, wire, packing) = (Mode::default(), Wire::default(), Packing::default());
-        Builder { world, period: None, settings: Settings { mode, wire, period: 1, packing, verify: true } }
+        Builder::new(world)
+    }
+
+    pub(crate) fn new(
+        world: SimpleCommunicator,
+        settings: Settings,
+        (device, queue): (wgpu::Device, wgpu::Queue),
+        packer: Packer,
+        beside: Option<Beside>,
+        steps: u64,
+    ) -> Self {
+        let (rank, size) = (world.rank() as usize, world.size() as usize);
+        let blocks = packer.blocks();
+        let mean = |fragment| Mean::new(settings.wire, blocks.blocks(fragment).len(), rank, size);
+        let means = (0..blocks.fragments()).map(mean).collect();
+        let place = settings.timetable.at(0, steps);
+        Self { world, settings, device, queue, packer, means, place, flight: None, beside }
     }
 
     /// This process's number, from 0.
@@ -233,14 +72,19 @@ impl Workers {
         self.world.size() as usize
     }
 
-    /// Rounds so far: steps, where gradients are exchanged.
+    /// Rounds so far: steps, where gradients are exchanged, and turns of one fragment each, where fragments are streamed.
     pub fn rounds(&self) -> u64 {
-        self.rounds
+        self.place.turn - u64::from(self.place.is_under_way)
     }
 
-    /// Steps of a round.
+    /// Steps of a round; of fragments the steps in which each has its turn.
     pub fn period(&self) -> u32 {
-        self.settings.period
+        self.settings.timetable.period
+    }
+
+    /// The groups of each fragment; where the model is exchanged as a whole one of all.
+    pub fn fragments(&self) -> &[Vec<String>] {
+        &self.settings.fragments
     }
 
     /// Where values are packed.
@@ -249,7 +93,8 @@ impl Workers {
     }
 
     /// Takes one step with the gradients that `encoder` writes, and submits it. With local steps the last of a round ends
-    /// it, as [`round`](Self::round) does. Where gradients are exchanged, each is a round.
+    /// it, as [`round`](Self::round) does; with streamed fragments steps begin exchanges and merge what has come. Where
+    /// gradients are exchanged, each is a round.
     ///
     /// # Errors
     ///
@@ -280,57 +125,117 @@ impl Workers {
     ///
     /// As [`round`](Self::round).
     pub fn stepped(&mut self, optimizer: &mut Optimizer) -> Result<Option<Report>, Error> {
-        let is_last = optimizer.steps().saturating_sub(self.started) >= u64::from(self.settings.period);
-        if is_last { self.round(optimizer).map(Some) } else { Ok(None) }
+        let (timetable, steps) = (self.settings.timetable, optimizer.steps());
+        if timetable.merges(&self.place, steps) {
+            return self.merge(optimizer).map(Some);
+        }
+        if self.place.is_under_way {
+            self.look_after()?;
+        } else if timetable.begins(&self.place, steps) {
+            if timetable.overlap > 0 {
+                self.begin(optimizer)?;
+            } else {
+                let turn = self.place.turn;
+                let report = self.exchange_now(optimizer, timetable.fragment(turn), turn + 1)?;
+                self.place = timetable.at(turn + 1, steps);
+                return Ok(Some(report));
+            }
+        }
+        Ok(None)
     }
 
     /// Ends the round now, at the end of training, say: the mean of the fast weights of all ranks becomes theta on each,
-    /// and the outer step moves the slow weights towards it, where the fast weights restart.
+    /// and the outer step moves the slow weights towards it, where the fast weights restart. With streamed fragments what is
+    /// under way is merged first, and then every fragment is exchanged in its turn, as the report tells of all together; a new
+    /// period begins. A fragment that was merged just now has no step to exchange, and its fast weights go to the slow ones.
     ///
     /// # Errors
     ///
     /// [`Error::Setting`] where gradients are exchanged; [`Error::Elsewhere`] where another rank failed;
     /// [`Error::Diverged`]; what reading and writing weights and
-    /// [`Optimizer::sync_last_step`] give.
+    /// [`Optimizer::sync_last_step_of`] give.
     pub fn round(&mut self, optimizer: &mut Optimizer) -> Result<Report, Error> {
         if self.settings.mode == Mode::Gradients {
             let problem = "is for local steps; where gradients are exchanged each step is a round".to_owned();
             return Err(Error::Setting { what: "`round`".to_owned(), problem });
         }
+        let mut reports = Vec::new();
+        if self.place.is_under_way {
+            reports.push(self.merge(optimizer)?);
+        }
+        let (timetable, place) = (self.settings.timetable, self.place);
+        let turn = timetable.next_period(place.turn);
+        let is_mixed = self.settings.mixes() && place.turn > 0 && place.is_settled(optimizer.steps());
+        for fragment in 0..self.settings.fragments.len() {
+            if is_mixed && fragment == timetable.fragment(place.turn - 1) {
+                self.packer.discard(optimizer, fragment, false)?;
+            } else {
+                reports.push(self.exchange_now(optimizer, fragment, turn)?);
+            }
+        }
+        self.place = timetable.at(turn, optimizer.steps());
+        Ok(Report::of_all(reports, turn, optimizer.steps(), self.size()))
+    }
+
+    /// Exchanges a fragment between two steps, which ends this round.
+    fn exchange_now(
+        &mut self,
+        optimizer: &mut Optimizer,
+        fragment: usize,
+        round: u64,
+    ) -> Result<Report, Error> {
         let start = Instant::now();
-        let standing = self.packer.read_weights(optimizer).and_then(|finite| standing(optimizer, finite));
+        let finite = self.packer.read_weights(optimizer, fragment);
+        let standing = finite.and_then(|finite| self.standing(optimizer, fragment, finite));
         let say = |standing: &Standing| Said { standing: *standing, ..ready() };
         let (standing, said, waited) = agree(&self.world, "reading weights", standing, say)?;
         let (broken, idle) = (who(&said, Standing::NotFinite), who(&said, Standing::NoStep));
         let mut bytes = 0;
         let (outcome, done) = if !broken.is_empty() {
-            let done = self.packer.discard(optimizer, standing == Standing::NotFinite);
+            let done = self.packer.discard(optimizer, fragment, standing == Standing::NotFinite);
             (Outcome::Discarded { ranks: broken }, done.map(|()| 0))
         } else if !idle.is_empty() {
             (Outcome::Postponed { ranks: idle }, Ok(0))
         } else {
             let packed;
-            (packed, bytes) = self.exchange()?;
-            (Outcome::Synchronised, self.outer_step(optimizer, &packed))
+            (packed, bytes) = self.exchange(fragment)?;
+            (Outcome::Synchronised, self.outer_step(optimizer, fragment, &packed))
         };
-        (self.rounds, self.started) = (self.rounds + 1, optimizer.steps());
-        self.conclude(optimizer, start, waited, bytes, outcome, done)
+        let what = if self.settings.verify { "slow weights" } else { "bytes received" };
+        let (hash, waited) = self.compare(done, waited, what)?;
+        let seconds = start.elapsed().as_secs_f64();
+        let (fragment, steps) = (self.told(fragment), optimizer.steps());
+        Ok(Report { round, fragment, steps, outcome, bytes, seconds, overlapped: 0.0, waited, hash })
     }
 
-    /// The packed mean of what all ranks have read, and how many bytes were sent for it.
-    fn exchange(&mut self) -> Result<(Vec<u8>, u64), Error> {
-        let (mut packed, ..) = agree(&self.world, "packing", self.packer.pack(), |_| ready())?;
-        let bytes = self.mean.exchange(&self.world, &mut packed);
+    /// A fragment's number as reports have it.
+    pub(crate) fn told(&self, fragment: usize) -> Option<usize> {
+        (self.settings.fragments.len() > 1).then_some(fragment)
+    }
+
+    /// The packed mean of what all ranks have read of a fragment, and how many bytes were sent for it.
+    fn exchange(&mut self, fragment: usize) -> Result<(Vec<u8>, u64), Error> {
+        let (mut packed, ..) = agree(&self.world, "packing", self.packer.pack(fragment), |_| ready())?;
+        let bytes = self.means[fragment].exchange(&self.world, &mut packed);
         Ok((packed, bytes))
     }
 
-    /// Takes the mean as fast weights, and the outer step. Returns a hash.
-    fn outer_step(&mut self, optimizer: &mut Optimizer, packed: &[u8]) -> Result<u64, Error> {
-        self.packer.write_weights(optimizer, packed)?;
+    /// Takes a fragment's mean as fast weights, and the outer step. Returns a hash.
+    pub(crate) fn outer_step(
+        &mut self,
+        optimizer: &mut Optimizer,
+        fragment: usize,
+        packed: &[u8],
+    ) -> Result<u64, Error> {
+        self.packer.write_weights(optimizer, fragment, packed)?;
         let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        optimizer.sync_last_step(&mut encoder)?;
+        optimizer.sync_last_step_of(&self.settings.fragments[fragment], &mut encoder)?;
         self.queue.submit([encoder.finish()]);
-        if self.settings.verify { slow_hash(optimizer) } else { Ok(Hash::of_bytes(packed)) }
+        if !self.settings.verify {
+            return Ok(Hash::of_bytes(packed));
+        }
+        let slow = self.packer.blocks().read(optimizer, Field::SlowWeights, fragment)?;
+        Ok(Hash::of(slow.iter().map(Vec::as_slice)))
     }
 
     /// The step on the mean of the gradients that each rank has.
@@ -347,7 +252,7 @@ impl Workers {
         let mut bytes = 0;
         let (outcome, done) = if broken.is_empty() {
             let packed;
-            (packed, bytes) = self.exchange()?;
+            (packed, bytes) = self.exchange(0)?;
             let written = self.packer.write_gradients(optimizer, &packed);
             let done = written.and_then(|()| self.inner_step(optimizer));
             (Outcome::Synchronised, done.map(|()| Hash::of_bytes(&packed)))
@@ -358,8 +263,11 @@ impl Workers {
         } else {
             (Outcome::Discarded { ranks: broken }, Ok(0))
         };
-        (self.rounds, self.started) = (self.rounds + 1, optimizer.steps());
-        self.conclude(optimizer, start, waited, bytes, outcome, done)
+        let (hash, waited) = self.compare(done, waited, "bytes received")?;
+        let (round, steps) = (self.place.turn + 1, optimizer.steps());
+        self.place = self.settings.timetable.at(round, steps);
+        let seconds = start.elapsed().as_secs_f64();
+        Ok(Report { round, fragment: None, steps, outcome, bytes, seconds, overlapped: 0.0, waited, hash })
     }
 
     fn inner_step(&mut self, optimizer: &mut Optimizer) -> Result<(), Error> {
@@ -369,24 +277,17 @@ impl Workers {
         Ok(())
     }
 
-    /// Compares hashes, and reports.
-    fn conclude(
-        &mut self,
-        optimizer: &Optimizer,
-        start: Instant,
-        waited: f64,
-        bytes: u64,
-        outcome: Outcome,
+    /// Compares hashes of this, and tells how long all ranks have waited.
+    pub(crate) fn compare(
+        &self,
         hash: Result<u64, Error>,
-    ) -> Result<Report, Error> {
+        waited: f64,
+        what: &'static str,
+    ) -> Result<(u64, Vec<f64>), Error> {
         let say = |hash: &u64| Said { word: *hash, seconds: waited, ..ready() };
         let (hash, said, _) = agree(&self.world, "taking the outer step", hash, say)?;
-        let is_of_weights = self.settings.mode == Mode::Local && self.settings.verify;
-        check_same(&said, if is_of_weights { "slow weights" } else { "bytes received" })?;
-        let waited = said.iter().map(|said| said.seconds).collect();
-        let seconds = start.elapsed().as_secs_f64();
-        let (round, steps) = (self.rounds, optimizer.steps());
-        Ok(Report { round, steps, outcome, bytes, seconds, waited, hash })
+        check_same(&said, what)?;
+        Ok((hash, said.iter().map(|said| said.seconds).collect()))
     }
 
     /// Whether all ranks have the same bits: the slow weights with local steps, the weights where gradients are exchanged.
@@ -397,7 +298,7 @@ impl Workers {
     /// [`Error::Diverged`], [`Error::Elsewhere`], and what reading weights gives.
     pub fn check(&self, optimizer: &Optimizer) -> Result<u64, Error> {
         let (hash, what) = match self.settings.mode {
-            Mode::Local => (slow_hash(optimizer), "slow weights"),
+            Mode::Local => (hash(optimizer, Field::SlowWeights), "slow weights"),
             Mode::Gradients => (hash(optimizer, Field::Weights), "weights"),
         };
         let (hash, said, _) =
@@ -406,33 +307,35 @@ impl Workers {
         Ok(hash)
     }
 
+    /// How this rank stands at a fragment's turn.
+    pub(crate) fn standing(
+        &self,
+        optimizer: &Optimizer,
+        fragment: usize,
+        finite: bool,
+    ) -> Result<Standing, Error> {
+        if !finite {
+            return Ok(Standing::NotFinite);
+        }
+        // A guard alone knows which steps were taken.
+        if optimizer.loss_scale().is_some() {
+            let counters = optimizer.counters_blocking()?;
+            for (group, counters) in optimizer.groups().zip(&counters.groups) {
+                let is_here = self.settings.fragments[fragment].iter().any(|other| other == group);
+                if is_here && counters.position == 0 && !optimizer.is_frozen(group)? {
+                    return Ok(Standing::NoStep);
+                }
+            }
+        }
+        Ok(Standing::Ready)
+    }
+
     /// The mean of a number over all ranks, summed in their order: a loss, say.
     pub fn mean(&self, value: f64) -> f64 {
         let mut all = vec![0.0f64; self.size()];
         self.world.all_gather_into(&value, &mut all[..]);
         all.iter().sum::<f64>() / all.len() as f64
     }
-}
-
-/// How this rank stands at the end of a round.
-fn standing(optimizer: &Optimizer, finite: bool) -> Result<Standing, Error> {
-    if !finite {
-        return Ok(Standing::NotFinite);
-    }
-    // A guard alone knows which steps were taken.
-    if optimizer.loss_scale().is_some() {
-        let counters = optimizer.counters_blocking()?;
-        for (group, counters) in optimizer.groups().zip(&counters.groups) {
-            if counters.position == 0 && !optimizer.is_frozen(group)? {
-                return Ok(Standing::NoStep);
-            }
-        }
-    }
-    Ok(Standing::Ready)
-}
-
-fn slow_hash(optimizer: &Optimizer) -> Result<u64, Error> {
-    hash(optimizer, Field::SlowWeights)
 }
 
 fn hash(optimizer: &Optimizer, field: Field<'_>) -> Result<u64, Error> {

@@ -114,6 +114,16 @@ impl<E: Engine> Optimizer<E> {
         self.plan.layout.tensors.iter().map(|tensor| (tensor.name.as_str(), tensor.shape.as_slice()))
     }
 
+    /// The group of a tensor.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownName`].
+    pub fn group_of(&self, tensor: &str) -> Result<&str, Error> {
+        let tensor = &self.plan.layout.tensors[self.plan.layout.find(tensor)?];
+        Ok(&self.plan.state.groups[tensor.group].name)
+    }
+
     /// Changes k, from the next cycle on, or the next round of [tasks](Lookahead::tasks). With a guard, which alone knows
     /// where a cycle ends, it may be called at any time.
     ///

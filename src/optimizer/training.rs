@@ -226,7 +226,7 @@ impl<E: Engine> Optimizer<E> {
     ///
     /// [`Error::NoLookahead`], [`Error::Swapped`], [`Error::LearningRate`].
     pub fn sync_now(&mut self, encoder: &mut E::Encoder) -> Result<(), Error> {
-        self.sync_at(self.plan.state.steps, "sync_now", encoder)
+        self.sync_at(self.plan.state.steps, "sync_now", &[], encoder)
     }
 
     /// [`sync_now`](Self::sync_now) as the last step's own sync would have been: at that step's learning rate, which
@@ -241,20 +241,45 @@ impl<E: Engine> Optimizer<E> {
     ///
     /// As [`sync_now`](Self::sync_now).
     pub fn sync_last_step(&mut self, encoder: &mut E::Encoder) -> Result<(), Error> {
-        self.sync_at(self.plan.state.steps.saturating_sub(1), "sync_last_step", encoder)
+        self.sync_at(self.plan.state.steps.saturating_sub(1), "sync_last_step", &[], encoder)
     }
 
-    /// A sync between steps, at the learning rate of this one.
-    fn sync_at(&mut self, step: u64, call: &'static str, encoder: &mut E::Encoder) -> Result<(), Error> {
+    /// [`sync_last_step`](Self::sync_last_step) of these groups alone; the others go on in their cycles. For parts of a model
+    /// that are synchronised at different steps, as where workers exchange one part after the other (streaming DiLoCo,
+    /// [Douillard et al., 2025](https://arxiv.org/abs/2501.18512)).
+    ///
+    /// # Errors
+    ///
+    /// As [`sync_now`](Self::sync_now); [`Error::UnknownName`].
+    pub fn sync_last_step_of(
+        &mut self,
+        groups: &[impl AsRef<str>],
+        encoder: &mut E::Encoder,
+    ) -> Result<(), Error> {
+        let mut left = vec![true; self.plan.state.groups.len()];
+        for group in groups.iter().map(AsRef::as_ref) {
+            left[self.plan.group_index(group)?] = false;
+        }
+        self.sync_at(self.plan.state.steps.saturating_sub(1), "sync_last_step_of", &left, encoder)
+    }
+
+    /// A sync between steps, at the learning rate of this one, of all groups that are not left.
+    fn sync_at(
+        &mut self,
+        step: u64,
+        call: &'static str,
+        left: &[bool],
+        encoder: &mut E::Encoder,
+    ) -> Result<(), Error> {
         self.plan.check_lookahead()?;
         self.plan.check_not_swapped(call)?;
         let factor = self.plan.check_factor_of(&self.plan.state.schedule, step)?;
         if self.plan.guard.is_some() {
             self.start(encoder)?;
         }
-        self.plan.sync_now(factor, &mut self.event);
+        self.plan.sync_now(factor, left, &mut self.event);
         self.play_own(encoder)?;
-        self.plan.synced();
+        self.plan.synced(&self.event);
         Ok(())
     }
 

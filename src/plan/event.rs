@@ -25,19 +25,28 @@ pub(crate) struct Event {
     pub command: u32,
     /// The step's gradient is that of so many accumulated micro-batches, and no other.
     pub flushed: Option<u32>,
+    /// By group: the sync is not this one's. Empty where it is all groups'.
+    pub left: Vec<bool>,
 }
 
 impl Event {
-    /// The average starts, and a group's cycle goes on.
+    /// A group's cycle goes on: the average alone starts, or other groups are synchronised.
     pub fn keeps_cycle(&self, group: usize) -> bool {
-        self.command == kind::START && self.phases[group][0] & flags::INIT == 0
+        let starts_average = self.command == kind::START && self.phases[group][0] & flags::INIT == 0;
+        starts_average || self.leaves(group)
+    }
+
+    /// The sync is not this group's.
+    pub fn leaves(&self, group: usize) -> bool {
+        self.left.get(group).is_some_and(|left| *left)
     }
 
     /// Begins anew, keeping what the phases take.
     fn begin(&mut self) -> &mut Vec<Phases> {
-        let mut phases = std::mem::take(&mut self.phases);
+        let (mut phases, mut left) = (std::mem::take(&mut self.phases), std::mem::take(&mut self.left));
         phases.clear();
-        *self = Self { phases, ..Self::default() };
+        left.clear();
+        *self = Self { phases, left, ..Self::default() };
         &mut self.phases
     }
 }
@@ -138,15 +147,20 @@ impl Plan {
         self.state.groups.iter_mut().for_each(|group| group.cycle.init = false);
     }
 
-    /// A sync between steps, with the checked factor.
-    pub(crate) fn sync_now(&self, factor: f64, event: &mut Event) {
+    /// A sync between steps, with the checked factor. `left`: groups that it is not for.
+    pub(crate) fn sync_now(&self, factor: f64, left: &[bool], event: &mut Event) {
         event.begin().extend(self.state.groups.iter().map(|group| [group.cycle.next_sync(), 0]));
         (event.factor, event.command) = (factor, kind::SYNC_NOW);
+        event.left.extend(left);
+        for (phases, _) in event.phases.iter_mut().zip(left).filter(|(_, left)| **left) {
+            *phases = [0; 2];
+        }
     }
 
     /// After a sync between steps.
-    pub(crate) fn synced(&mut self) {
-        for group in &mut self.state.groups {
+    pub(crate) fn synced(&mut self, event: &Event) {
+        let groups = self.state.groups.iter_mut().enumerate();
+        for (_, group) in groups.filter(|(index, _)| !event.leaves(*index)) {
             if let Some(lookahead) = group.lookahead {
                 self.state.slow_weights_moved |= group.cycle.position > 0;
                 group.cycle.synced(&lookahead);

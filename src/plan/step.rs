@@ -428,13 +428,18 @@ impl Recorder<'_> {
         dispatches.extend(slots.iter().filter_map(|[slot, _]| guard.decide(*slot, previews)));
     }
 
+    /// A guard may tell a group something in a phase.
+    fn is_told(&self, phase: usize, group: usize) -> bool {
+        if phase == 0 { !self.event.leaves(group) } else { self.syncs(group) }
+    }
+
     /// The steps of all groups that have one in a phase, and what a sync does to the driver's second moments.
     fn dispatch(&mut self, phase: usize) {
         let (plan, event, placement) = (self.plan, self.event, self.placement);
         for run in &placement.runs {
             let group = self.group_of(run);
             let bits = event.phases[group][phase];
-            let is_due = if self.guarded { phase == 0 || self.syncs(group) } else { bits != 0 };
+            let is_due = if self.guarded { self.is_told(phase, group) } else { bits != 0 };
             if let Some(kernels) = plan.kernels[group].step.get(run.access).filter(|_| is_due) {
                 let kernel = match (self.guarded, event.command) {
                     (false, _) => kernels.with(bits),
@@ -449,7 +454,7 @@ impl Recorder<'_> {
         for group in self.groups() {
             let bits = event.phases[group][phase];
             let ends = bits & (flags::SYNC | tasks::TASK) != 0;
-            let is_due = if self.guarded { phase == 0 || self.syncs(group) } else { ends };
+            let is_due = if self.guarded { self.is_told(phase, group) } else { ends };
             if is_due {
                 let control = self.control_of(group, phase, true);
                 self.out.dispatches.extend(moments.sync(group, control));

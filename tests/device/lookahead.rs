@@ -5,7 +5,7 @@ use crate::common::{counters, download, export, noise, read_slice_async, submit,
 use lookahead_wgpu::{
     DEFAULT_GROUP, Error, Field, Group, Guard, Lookahead, Optimizer, Rule, Schedule, Snapshot, StatePolicy,
     gpu::Gpu,
-    outer::SlowMo,
+    outer::{Nesterov, SlowMo},
     rules::{Adam, Sgd},
 };
 
@@ -28,6 +28,7 @@ on_devices!(
     a_frozen_group_is_synchronised,
     sync_now_ends_the_cycle_early,
     a_sync_after_the_last_step_is_that_steps_own,
+    groups_are_synchronised_one_after_the_other,
     k_and_alpha_change_between_cycles,
 );
 
@@ -380,6 +381,56 @@ async fn a_sync_after_the_last_step_is_that_steps_own(gpu: &Gpu) {
             assert_eq!(one, other, "{field} with {policy:?}");
         }
         assert_eq!(counters(&fused).await.groups, counters(&between).await.groups);
+    }
+}
+
+// Faults: the other groups' cycles begin anew, on the host or where a guard counts; their weights move.
+async fn groups_are_synchronised_one_after_the_other(gpu: &Gpu) {
+    const GROUPS: [&str; 2] = ["w", "u"];
+    for (policy, guarded) in StatePolicy::ALL.into_iter().zip([false, true, false]) {
+        let built = async |periods: [u32; 2]| {
+            let mut builder = Optimizer::builder(Adam::new(0.1))
+                .lookahead(Lookahead::new(2, 0.5).policy(policy))
+                .outer(Nesterov { momentum: 0.7 });
+            for (name, k) in GROUPS.into_iter().zip(periods) {
+                builder = builder.group(Group::new(name).k(k)).tensor_in(name, name, &[LEN]);
+            }
+            if guarded {
+                builder = builder.guard(Guard::default());
+            }
+            let builder = builder.pipelines(&gpu.pipelines);
+            let mut optimizer = builder.build(&gpu.device, &gpu.queue).await.unwrap();
+            GROUPS.iter().for_each(|name| optimizer.upload(name, &noise(LEN, 1)).unwrap());
+            optimizer
+        };
+        let (mut fused, mut between) = (built([3, 2]).await, built([u32::MAX; 2]).await);
+        for step in 0..7 {
+            for optimizer in [&mut fused, &mut between] {
+                let bad = guarded && step == 4;
+                let gradient = if bad { vec![f32::NAN; LEN] } else { noise(LEN, 100 + step) };
+                GROUPS.iter().for_each(|name| write_gradient(gpu, optimizer, name, &gradient));
+                submit(gpu, |encoder| optimizer.step(encoder)).unwrap();
+            }
+            // A step that the guard skips ends no cycle.
+            let taken = if guarded && step >= 4 { step } else { step + 1 };
+            let due = |k: u64| taken.is_multiple_of(k) && !(guarded && step == 4);
+            let groups: Vec<&str> =
+                GROUPS.into_iter().zip([3, 2]).filter(|(_, k)| due(*k)).map(|(name, _)| name).collect();
+            for group in groups {
+                submit(gpu, |encoder| between.sync_last_step_of(&[group], encoder)).unwrap();
+            }
+            for field in
+                [Field::Weights, Field::SlowWeights, Field::State("exp_avg"), Field::Outer("momentum_buffer")]
+            {
+                let (one, other) = (fused.download_all(field).await, between.download_all(field).await);
+                assert_eq!(one, other, "{field} with {policy:?}, step {step}");
+            }
+            assert_eq!(
+                counters(&fused).await.groups,
+                counters(&between).await.groups,
+                "{policy:?}, step {step}"
+            );
+        }
     }
 }
 

@@ -5,7 +5,7 @@ struct Tensor {
     len: u32,   // values
     first: u32, // its first block
     columns: u32, // workgroups in x
-    padding: u32,
+    remembered: u32, // not read here
 }
 
 const BLOCK = 128u;

@@ -5,7 +5,7 @@ struct Tensor {
     len: u32,
     first: u32,
     columns: u32,
-    padding: u32,
+    remembered: u32, // not read here
 }
 
 const BLOCK = 128u;

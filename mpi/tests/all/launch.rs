@@ -6,7 +6,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use lookahead_mpi::mpi::{self, topology::SimpleCommunicator, traits::Communicator};
+use lookahead_mpi::mpi::{self, Threading, topology::SimpleCommunicator, traits::Communicator};
 
 /// Set for the processes that `mpirun` starts.
 const WORKER: &str = "LOOKAHEAD_TEST_WORKER";
@@ -21,8 +21,13 @@ pub fn is_worker() -> bool {
 
 /// Runs the body on so many ranks. `name` is the test's, with its module.
 pub fn on_ranks(ranks: usize, name: &str, body: impl FnOnce(SimpleCommunicator)) {
+    on_ranks_with(Threading::Single, ranks, name, body);
+}
+
+/// [`on_ranks`] where MPI is begun for so many threads.
+pub fn on_ranks_with(threading: Threading, ranks: usize, name: &str, body: impl FnOnce(SimpleCommunicator)) {
     if is_worker() {
-        work(body);
+        work(threading, body);
         // A test may go on with another number of ranks, and MPI begins once only.
         std::process::exit(0);
     }
@@ -37,12 +42,12 @@ pub fn on_ranks(ranks: usize, name: &str, body: impl FnOnce(SimpleCommunicator))
 }
 
 /// What a rank does. One that panics ends the process at once, without waiting for the others, which `mpirun` then ends.
-pub fn work(body: impl FnOnce(SimpleCommunicator)) {
+pub fn work(threading: Threading, body: impl FnOnce(SimpleCommunicator)) {
     std::panic::set_hook(Box::new(|panic| {
         eprintln!("{panic}");
         std::process::exit(101);
     }));
-    let universe = mpi::initialize().unwrap();
+    let (universe, _) = mpi::initialize_with_threading(threading).unwrap();
     let world = universe.world();
     let rank = world.rank();
     body(world);

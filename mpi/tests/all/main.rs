@@ -10,3 +10,5 @@ mod program;
 mod refusals;
 mod several;
 mod single;
+mod streaming;
+mod twins;

@@ -1,7 +1,7 @@
 //! A model to train: a few tensors, and gradients that are made on the host.
 
 use lookahead_mpi::{Report, Workers};
-use lookahead_wgpu::{Field, Optimizer, gpu::Gpu, wgpu};
+use lookahead_wgpu::{Field, Group, Optimizer, gpu::Gpu, wgpu};
 
 /// Of less than a block, some blocks, and one value.
 pub const TENSORS: [(&str, &[usize]); 3] = [("a", &[37]), ("b", &[3, 150]), ("c", &[1])];
@@ -40,7 +40,18 @@ pub fn scripted(rank: usize, step: u64) -> Vec<Vec<f32>> {
 
 /// An optimizer over these tensors, with what `with` adds.
 pub fn build(gpu: &Gpu, with: lookahead_wgpu::Builder) -> Optimizer {
-    let builder = TENSORS.iter().fold(with, |builder, (name, shape)| builder.tensor(name, shape));
+    built(gpu, TENSORS.iter().fold(with, |builder, (name, shape)| builder.tensor(name, shape)))
+}
+
+/// The same with each tensor in a group of its own, of its name.
+pub fn build_in_groups(gpu: &Gpu, with: lookahead_wgpu::Builder) -> Optimizer {
+    let grouped = |builder: lookahead_wgpu::Builder, (name, shape): &(&str, &[usize])| {
+        builder.group(Group::new(name)).tensor_in(name, name, shape)
+    };
+    built(gpu, TENSORS.iter().fold(with, grouped))
+}
+
+fn built(gpu: &Gpu, builder: lookahead_wgpu::Builder) -> Optimizer {
     let mut optimizer = builder.pipelines(&gpu.pipelines).build_blocking(&gpu.device, &gpu.queue).unwrap();
     for ((name, _), values) in TENSORS.iter().zip(first_weights()) {
         optimizer.upload(name, &values).unwrap();

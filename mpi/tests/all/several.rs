@@ -4,7 +4,7 @@ use std::{sync::Arc, thread::sleep, time::Duration};
 
 use lookahead_mpi::{Error, Mode, Outcome, Wire, Workers, mpi::traits::Communicator};
 use lookahead_wgpu::{
-    Field, Lookahead, Optimizer, Outer,
+    Field, Lookahead, Optimizer,
     outer::{Interpolation, Nesterov, SlowMo},
     rules::{Adam, AdamW, Sgd},
     twin::Twin,
@@ -13,6 +13,7 @@ use lookahead_wgpu::{
 use crate::{
     launch::on_ranks,
     model::{bits, build, first_weights, gpu, largest_difference, plain_step, read, scripted, step, widened},
+    twins::Twins,
 };
 
 #[test]
@@ -82,43 +83,6 @@ fn one_step_a_round_is_the_large_batch() {
         assert!(largest_difference(&first_weights(), &expected) > 0.1, "nothing has moved");
         on_gradients.check(&exchanging).unwrap();
     });
-}
-
-/// The f64 twin of all workers: rules alone, and the outer step on the mean of their weights.
-struct Twins {
-    workers: Vec<Twin>,
-    outer: Arc<dyn Outer>,
-    alpha: f64,
-    slow: Vec<Vec<f64>>,
-    state: Vec<Vec<Vec<f64>>>,
-}
-
-impl Twins {
-    fn new(ranks: usize, outer: Arc<dyn Outer>, alpha: f64, worker: impl Fn(Vec<Vec<f64>>) -> Twin) -> Self {
-        let slow = widened(&first_weights());
-        let zeros = vec![0.0; outer.slots().len()];
-        let state = slow.iter().map(|tensor| vec![zeros.clone(); tensor.len()]).collect();
-        Self { workers: (0..ranks).map(|_| worker(slow.clone())).collect(), outer, alpha, slow, state }
-    }
-
-    fn step(&mut self, at: u64, learning_rate: f64) {
-        for (rank, worker) in self.workers.iter_mut().enumerate() {
-            worker.step(&widened(&scripted(rank, at)), learning_rate);
-        }
-    }
-
-    fn round(&mut self, learning_rate: f64) {
-        for tensor in 0..self.slow.len() {
-            for index in 0..self.slow[tensor].len() {
-                let sum: f64 = self.workers.iter().map(|worker| worker.weights[tensor][index]).sum();
-                let theta = sum / self.workers.len() as f64;
-                let state = &mut self.state[tensor][index];
-                let slow = &mut self.slow[tensor][index];
-                *slow = self.outer.step(*slow, theta, self.alpha, learning_rate, state);
-            }
-        }
-        self.workers.iter_mut().for_each(|worker| worker.weights.clone_from(&self.slow));
-    }
 }
 
 /// Trains workers beside their twins, five rounds of three steps, and compares.

@@ -101,6 +101,10 @@ fn slow_weights_of_a_rule_alone() {
     let told = ["the optimizer has no slow weights", "built without `lookahead`"];
     check(optimizer.sync_now(&mut encoder).unwrap_err(), "NoLookahead", &told);
     check(optimizer.sync_last_step(&mut encoder).unwrap_err(), "NoLookahead", &told);
+    let mut of_groups = |groups: &[&str]| optimizer.sync_last_step_of(groups, &mut encoder).unwrap_err();
+    let (none, unknown) = (of_groups(&["default"]), of_groups(&["other"]));
+    check(none, "NoLookahead", &told);
+    check(unknown, "UnknownName", &["group", "`other`", "default"]);
     check(optimizer.init_synced(&mut encoder).unwrap_err(), "NoLookahead", &told);
     check(optimizer.swap_slow(&mut encoder).unwrap_err(), "NoLookahead", &told);
     optimizer.step(&mut encoder).unwrap();
