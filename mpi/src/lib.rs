@@ -48,13 +48,16 @@
 //! # }
 //! ```
 //!
+//! [`Streaming`] exchanges parts of the model one after the other, while steps go on: streaming DiLoCo
+//! ([Douillard et al., 2025](https://arxiv.org/abs/2501.18512)), for networks that are slow all the same.
+//!
 //! [`Mode::Gradients`] is plain data parallel training instead: every step is one on the mean of all gradients.
 //!
 //! # What one may rely on
 //!
 //! - **One worker is Lookahead on one machine, bit for bit**, with every outer step and policy; equal workers on equal data
 //!   are one worker.
-//! - **All ranks have the same bits** of slow weights and outer state after every round. The mean is summed in the order of
+//! - **All ranks have the same bits** of slow weights and outer state after every round, be it of one fragment. The mean is summed in the order of
 //!   the ranks, in f64, once for each value; hashes are compared ([`Error::Diverged`]). A run can be repeated.
 //! - **A value that is not finite ends nobody's run.** Where a rank has one, all give the round up ([`Outcome::Discarded`])
 //!   and go on from the slow weights; that rank's rule begins its state anew. Where gradients are exchanged, the step is
@@ -68,7 +71,8 @@
 //!
 //! - A rank that is killed ends the job: MPI's launcher ends the others. Start it again from the checkpoint. A rank that alone has
 //!   an error of its own is to end the job by `universe.world().abort(1)`, as the README's example does: the others wait for it.
-//! - An exchange goes through the host's memory. It is not overlapped with steps.
+//! - An exchange goes through the host's memory. Fragments alone are exchanged beside steps, for which MPI is to be begun by
+//!   `mpi::initialize_with_threading(mpi::Threading::Multiple)`.
 //! - Refused with local steps: an average of the weights, an adaptive alpha, Anderson acceleration, rounds of tasks, rules that
 //!   read the slow weights, a guard with the policy reset. Where gradients are exchanged: half-width and borrowed ones, variance
 //!   reduction, a curvature that is given. Gradients of frozen groups are exchanged, too, and must be finite.

@@ -2,6 +2,7 @@
 
 mod device;
 mod host;
+mod kernels;
 mod reading;
 
 use lookahead_wgpu::{Field, Optimizer, Slice, wgpu};

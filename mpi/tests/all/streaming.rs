@@ -43,7 +43,7 @@ fn one_worker_without_overlap_synchronises_groups_in_turn() {
             for at in 0..13 {
                 plain_step(&gpu, &mut plain, &scripted(0, at));
                 let report = step(&gpu, &mut workers, &mut optimizer, &scripted(0, at));
-                let turn = (at % 2 == 1).then(|| (at as usize / 2) % 3);
+                let turn = (at % 2 == 1).then_some((at as usize / 2) % 3);
                 assert_eq!(report.and_then(|report| report.fragment), turn);
                 if let Some(fragment) = turn {
                     let mut encoder = encoder(&gpu);
