@@ -43,7 +43,7 @@
 //! `{field}/{tensor}` with the field as [`Field`](crate::Field) displays it: `weights/layer1.weight`,
 //! `slow_weights/layer1.weight`, `state.exp_avg/layer1.weight`. Every f32 is kept bit for bit, NaN included. The one
 //! text in `__metadata__`, under `lookahead-wgpu`, is a JSON object with the format's name and version, a checksum
-//! (CRC-32) of all that follows and of all values, the counters, the groups (rule, policy, count, position in the
+//! (CRC-32) of all that follows and of all values, the counters, the groups (rule, policy, tasks, count, position in the
 //! cycle, and all settings), and the tensors in the optimizer's order with the fields of each. Floating-point
 //! numbers are JSON texts there, since they must give the same bits back. One snapshot always gives the same bytes.
 //! The format is in its version 2; files of version 1, which lack what is frozen, weight decay, hyperparameters and

@@ -71,6 +71,8 @@ struct GroupHeader {
     k: Option<u32>,
     #[serde(with = "exact::maybe")]
     alpha: Option<f64>,
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    tasks: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     frozen: Option<bool>,
     #[serde(default, with = "exact::maybe", skip_serializing_if = "Option::is_none")]
@@ -135,6 +137,14 @@ struct TensorHeader {
 
 fn is_zero(count: &u64) -> bool {
     *count == 0
+}
+
+fn one() -> u32 {
+    1
+}
+
+fn is_one(tasks: &u32) -> bool {
+    *tasks == 1
 }
 
 /// What every version has.
@@ -338,6 +348,7 @@ impl GroupHeader {
             learning_rate_factor: group.learning_rate_factor,
             k: group.k,
             alpha: group.alpha,
+            tasks: group.tasks,
             frozen: group.frozen,
             weight_decay: group.weight_decay,
             hyperparameters: group.hyperparameters.iter().map(Hyperparameter::of).collect(),
@@ -359,6 +370,7 @@ impl GroupHeader {
             learning_rate_factor: self.learning_rate_factor,
             k: self.k,
             alpha: self.alpha,
+            tasks: self.tasks,
             frozen: self.frozen,
             weight_decay: self.weight_decay,
             hyperparameters: self.hyperparameters.into_iter().map(|it| (it.name, it.value)).collect(),

@@ -64,6 +64,8 @@ pub struct GroupSnapshot {
     pub k: Option<u32>,
     /// alpha; none for the rule alone.
     pub alpha: Option<f64>,
+    /// The [tasks](crate::Lookahead::tasks) of a round; 1 for the rule alone, and in files that do not tell.
+    pub tasks: u32,
     /// Frozen; none where a file of an older version does not tell.
     pub frozen: Option<bool>,
     /// The weight decay, of the rule's kind; none where a file of an older version does not tell.

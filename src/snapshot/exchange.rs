@@ -174,6 +174,7 @@ fn group_snapshot(group: &GroupState, count: u64, position: u32, cycle: Cycle) -
         learning_rate_factor: group.factor,
         k: group.lookahead.map(|lookahead| lookahead.k),
         alpha: group.lookahead.map(|lookahead| lookahead.alpha),
+        tasks: group.lookahead.map_or(1, |lookahead| lookahead.tasks),
         frozen: Some(group.frozen),
         weight_decay: Some(group.weight_decay.factor()),
         hyperparameters: hyperparameters.map(|(name, value)| (name.to_owned(), value)).collect(),

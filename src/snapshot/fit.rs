@@ -436,6 +436,7 @@ impl<E: Engine> Optimizer<E> {
             crate::config::group::check_factor(fitted.factor),
             fitted.weight_decay.check(),
             there.map_or(Ok(()), |lookahead| lookahead.check()),
+            check_hyperparameter("tasks", f64::from(from.tasks), |tasks| tasks >= 1.0, "at least 1"),
             self.check_columns(fitted.lookahead),
         ] {
             if let Err(problem) = outcome {
@@ -505,13 +506,10 @@ impl<E: Engine> Optimizer<E> {
                 1.0 - one_minus_alpha
             ));
         }
-        let k_there = from.cycle.filter(|_| guarded).map_or(there.k, |cycle| cycle.k);
-        if next.has_tasks() && from.position > 0 && k != k_there {
-            findings.add(format!(
-                "the group `{name}` is in the middle of a round of tasks of {k_there} steps, and of {k} here"
-            ));
+        let round = Lookahead { k, ..next };
+        if check_round(name, from, there.k, &round, findings) {
+            self.check_position(name, k, next.tasks, from.position, findings);
         }
-        self.check_position(name, k, next.tasks, from.position, findings);
     }
 
     /// Refuses a place that no round of so many tasks of k steps has.
@@ -588,6 +586,30 @@ impl<E: Engine> Optimizer<E> {
         }
         fields
     }
+}
+
+/// Whether a round under way goes on as `here`; refused where tasks are of another k, or where the first has ended and a
+/// round has another number of them. `k`: that which is set in the snapshot.
+fn check_round(
+    name: &str,
+    from: &GroupSnapshot,
+    k: u32,
+    here: &Lookahead,
+    findings: &mut Findings<'_>,
+) -> bool {
+    let k = from.cycle.map_or(k, |cycle| cycle.k);
+    let has_mean = from.position >= k;
+    let differs = (here.has_tasks() && k != here.k) || (has_mean && from.tasks != here.tasks);
+    if from.position == 0 || !differs {
+        return true;
+    }
+    let round = |tasks, k| format!("{tasks} task{} of {k} steps", if tasks == 1 { "" } else { "s" });
+    findings.add(format!(
+        "the group `{name}` is in the middle of a round of {}, and a round has {} here: export between two rounds",
+        round(from.tasks, k),
+        round(here.tasks, here.k)
+    ));
+    false
 }
 
 /// What an import begins and gives up of one tensor.

@@ -32,8 +32,8 @@ pub enum Weights {
 /// ```
 ///
 /// A [guard](crate::guard) without loss scaling, [accumulation](crate::Accumulation) between two steps and
-/// [tasks](crate::Lookahead::tasks) before the first of a round has ended change no value: they may be there or not without
-/// an option.
+/// [tasks](crate::Lookahead::tasks) before the first of a round has ended change no value: they may be there or not, or be of
+/// another number, without an option. Once it has ended, another number is refused until the next round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ImportOptions {

@@ -382,25 +382,36 @@ async fn a_run_goes_on_from_the_middle_of_a_round(gpu: &Gpu) {
     }
 }
 
-/// Before the first task of a round has ended it may be taken by an optimizer of another number of tasks.
+/// Before the first task of a round has ended, and between two rounds, it may be taken by an optimizer of another number of
+/// tasks, and goes on as that one's own.
 async fn a_snapshot_is_of_so_many_tasks(gpu: &Gpu) {
     let of = async |tasks: u32| build(gpu, Lookahead::new(2, 0.5).tasks(tasks), &Options::default()).await;
-    for (from, to) in [(1, 3), (3, 1), (3, 2)] {
+    for (from, to, steps) in [(1, 3, 1), (3, 1, 1), (3, 2, 1), (3, 2, 6), (2, 4, 4)] {
         let (mut optimizer, mut other) = (of(from).await, of(to).await);
-        step(gpu, &mut optimizer, 0);
+        (0..steps).for_each(|number| step(gpu, &mut optimizer, number));
         other.import(&export(&optimizer).await).unwrap();
         for field in [Field::Weights, Field::SlowWeights] {
             assert_eq!(download(&other, field, "v").await, download(&optimizer, field, "v").await);
+        }
+        let task = |steps: u64| (steps % (2 * u64::from(to)) / 2) as u32;
+        let begun = if steps == 1 { 1 } else { 0 };
+        for more in 1..5 {
+            step(gpu, &mut other, 100 + more);
+            assert_eq!(other.task(DEFAULT_GROUP), Ok(task(begun + more)), "{from} to {to}, {more} steps on");
         }
     }
     let mut optimizer = of(3).await;
     (0..5).for_each(|number| step(gpu, &mut optimizer, number));
     let snapshot = export(&optimizer).await;
     let error = of(1).await.import(&snapshot).unwrap_err().to_string();
-    assert!(error.contains("is at step 5 of a cycle of 2 here") && error.contains("`task_mean`"), "{error}");
-    let error = of(2).await.import(&snapshot).unwrap_err().to_string();
-    assert!(error.contains("the group `default` is at step 5 of a cycle of 4 here"), "{error}");
+    let told = "the group `default` is in the middle of a round of 3 tasks of 2 steps, and a round has 1 task of 2 steps here";
+    assert!(error.contains(told) && error.contains("`task_mean`"), "{error}");
+    for other in [2, 4] {
+        let error = of(other).await.import(&snapshot).unwrap_err().to_string();
+        assert!(error.contains(&format!("and a round has {other} tasks of 2 steps here")), "{error}");
+    }
     let mut wider = build(gpu, Lookahead::new(4, 0.5).tasks(3), &Options::default()).await;
     let error = wider.import_with(&snapshot, ImportOptions::new().keep_settings()).unwrap_err().to_string();
-    assert!(error.contains("in the middle of a round of tasks of 2 steps, and of 4 here"), "{error}");
+    let told = "in the middle of a round of 3 tasks of 2 steps, and a round has 3 tasks of 4 steps here";
+    assert!(error.contains(told), "{error}");
 }

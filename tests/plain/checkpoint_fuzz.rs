@@ -71,6 +71,7 @@ fn snapshot() -> Snapshot {
         learning_rate_factor: 1.0,
         k: Some(5),
         alpha: Some(0.5),
+        tasks: 3,
         frozen: Some(false),
         weight_decay: Some(0.01),
         hyperparameters: vec![("eps".to_owned(), 1e-8)],

@@ -44,13 +44,13 @@ fn groups() -> impl Strategy<Value = GroupSnapshot> {
     let policies =
         [None, Some(StatePolicy::Maintain), Some(StatePolicy::Interpolate), Some(StatePolicy::Reset)];
     let names = (any::<String>(), any::<String>());
-    let counters = (any::<u64>(), any::<u32>(), any::<bool>());
+    let counters = (any::<u64>(), any::<u32>(), prop_oneof![Just(1), any::<u32>()], any::<bool>());
     let numbers = (float64(), float64(), any::<Option<u32>>(), prop::option::of(float64()));
     let hyperparameters = prop::collection::vec((any::<String>(), float64()), 0..3);
     let cycle = prop::option::of((any::<u32>(), float32()));
     let others = (any::<Option<bool>>(), prop::option::of(float64()), hyperparameters, cycle);
     (names, prop::sample::select(policies.to_vec()), counters, numbers, others).prop_map(
-        |((name, rule), policy, (count, position, initialised), numbers, others)| {
+        |((name, rule), policy, (count, position, tasks, initialised), numbers, others)| {
             let (learning_rate, learning_rate_factor, k, alpha) = numbers;
             let (frozen, weight_decay, hyperparameters, cycle) = others;
             GroupSnapshot {
@@ -64,6 +64,7 @@ fn groups() -> impl Strategy<Value = GroupSnapshot> {
                 learning_rate_factor,
                 k,
                 alpha,
+                tasks,
                 frozen,
                 weight_decay,
                 hyperparameters,
@@ -280,13 +281,29 @@ fn entries_of_unknown_types_are_left_alone() {
     refused(snapshot().import_torch(&join(&header, &data)), &["`other.scales` lies at"]);
 }
 
+// Faults: what a file of one task holds is another text than before; one that does not tell is of another number.
+#[test]
+fn the_number_of_tasks_is_told_where_it_is_not_one() {
+    let metadata = |bytes: &[u8]| {
+        let text = parts(bytes).0["__metadata__"]["lookahead-wgpu"].clone();
+        serde_json::from_str::<Value>(text.as_str().unwrap()).unwrap()
+    };
+    let groups = metadata(&snapshot().to_bytes().unwrap())["groups"].clone();
+    assert_eq!((groups[0].get("tasks"), &groups[1]["tasks"]), (None, &json!(4)));
+    let found = Snapshot::from_bytes(&snapshot().to_bytes().unwrap()).unwrap();
+    assert_eq!([found.groups[0].tasks, found.groups[1].tasks], [1, 4]);
+    refused(described(|it| it["groups"][1]["tasks"] = json!(3)), &["damaged or edited"]);
+    let take_out = |it: &mut Value| drop(it["groups"][1].as_object_mut().unwrap().remove("tasks"));
+    refused(described(take_out), &["damaged or edited"]);
+}
+
 /// Written by the version before settings were kept: `interpolated` of `settings.rs`, three steps in.
 #[test]
 fn files_of_older_versions_are_read() {
     let found = Snapshot::from_bytes(include_bytes!("version1.safetensors")).unwrap();
     assert_eq!((found.steps, found.tensors.len(), found.loss_scaling, &found.schedule), (3, 2, None, &None));
     let head = &found.groups[1];
-    assert_eq!((head.frozen, head.weight_decay, head.cycle), (None, None, None));
+    assert_eq!((head.frozen, head.weight_decay, head.cycle, head.tasks), (None, None, None, 1));
     assert_eq!((head.learning_rate, head.k, head.hyperparameters.len()), (0.3, Some(4), 0));
     let again = Snapshot::from_bytes(&found.to_bytes().unwrap()).unwrap();
     assert_eq!(again, found);

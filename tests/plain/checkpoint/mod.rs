@@ -32,6 +32,7 @@ fn snapshot() -> Snapshot {
         learning_rate_factor: 1.0 / 3.0,
         k: policy.map(|_| 5),
         alpha: policy.map(|_| 0.7),
+        tasks: if name == "head" { 4 } else { 1 },
         frozen: Some(name == "head"),
         weight_decay: Some(0.1),
         hyperparameters: vec![("beta1".to_owned(), 0.9), ("eps".to_owned(), 1e-8)],

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use lookahead_wgpu::{
-    Builder, CycleSnapshot, Group, Lookahead, Optimizer, Options, Outer, Rule, Schedule, Snapshot,
-    StatePolicy,
+    Builder, CycleSnapshot, Group, Guard, ImportOptions, Lookahead, Optimizer, Options, Outer, Rule,
+    Schedule, Snapshot, StatePolicy,
     outer::{HeavyBall, Nesterov},
     rules::{Adam, AdamW, Sgd},
 };
@@ -113,7 +113,7 @@ fn what_options_take_is_told_once_and_not_promised_for_the_rest() {
 #[test]
 fn snapshots_that_were_changed() {
     type Change = fn(&mut Snapshot);
-    let changes: [(Change, &[&str]); 33] = [
+    let changes: [(Change, &[&str]); 34] = [
         (
             |it| it.groups[1].name = "default".to_owned(),
             &["the group `default` twice", "lacks the group `head`"],
@@ -136,6 +136,7 @@ fn snapshots_that_were_changed() {
         (|it| it.groups[0].learning_rate_factor = -1.0, &["learning rate factor = -1"]),
         (|it| it.groups[0].weight_decay = Some(-1.0), &["weight_decay = -1"]),
         (|it| it.groups[0].k = Some(0), &["k = 0 is not allowed"]),
+        (|it| it.groups[0].tasks = 0, &["the group `default`: tasks = 0 is not allowed"]),
         (|it| it.groups[1].alpha = Some(1.5), &["the group `head`: alpha = 1.5"]),
         (|it| it.groups[0].hyperparameters[0].1 = 1.0, &["has beta1 = 1, beta2 = 0.999", "beta1 = 1 is not"]),
         (
@@ -207,4 +208,67 @@ fn snapshots_that_were_changed() {
     let mut other = noop.build(interpolated());
     other.import(&turned).unwrap();
     assert_eq!(other.export_blocking().unwrap(), good);
+}
+
+/// In the round of a group of `tasks` tasks, so many steps in.
+fn in_a_round(noop: &Noop, k: u32, tasks: u32, steps: u32) -> Snapshot {
+    let mut optimizer = noop.build(rounds(k, tasks));
+    (0..steps).for_each(|_| noop.step(&mut optimizer).unwrap());
+    optimizer.export_blocking().unwrap()
+}
+
+fn rounds(k: u32, tasks: u32) -> Builder {
+    Optimizer::builder(Sgd::new(0.1)).lookahead(Lookahead::new(k, 0.5).tasks(tasks)).tensor("w", &[3])
+}
+
+// Faults: the number of tasks is not in a snapshot, or not looked at; it is looked at between two rounds, or in a round's first
+// task, where it is of no matter; the optimizer's number becomes the snapshot's.
+#[test]
+fn rounds_go_on_with_as_many_tasks() {
+    let noop = Noop::new();
+    // (tasks there, steps taken, tasks here), of two steps each: whether it fits.
+    for (there, steps, here, fits) in [
+        (3, 0, 4, true),
+        (3, 1, 4, true),
+        (3, 1, 1, true),
+        (1, 1, 3, true),
+        (3, 2, 4, false),
+        (3, 5, 4, false),
+        (4, 2, 3, false),
+        (3, 3, 1, false),
+        (3, 5, 3, true),
+        (3, 6, 4, true),
+        (3, 6, 1, true),
+    ] {
+        let snapshot = in_a_round(&noop, 2, there, steps);
+        assert_eq!(snapshot.groups[0].tasks, there);
+        let mut optimizer = noop.build(rounds(2, here));
+        let found = optimizer.import(&snapshot);
+        assert_eq!(found.is_ok(), fits, "{there} tasks, {steps} steps, {here} tasks: {found:?}");
+        assert_eq!(optimizer.lookahead("default").unwrap().unwrap().tasks, here);
+        if let Err(error) = found {
+            let there = format!("in the middle of a round of {there} tasks of 2 steps");
+            let plural = if here == 1 { "" } else { "s" };
+            let here = format!("a round has {here} task{plural} of 2 steps here: export between two rounds");
+            check(error, "Snapshot", &["the group `default`", &there, &here]);
+            assert_eq!(optimizer.steps(), 0);
+        }
+    }
+}
+
+// Fault: k is the one that was set for the next round, and not that of the round under way.
+#[test]
+fn a_round_under_way_is_known_by_the_k_that_it_began_with() {
+    let noop = Noop::new();
+    let mut latched = in_a_round(&noop, 2, 3, 3);
+    latched.groups[0].k = Some(4);
+    latched.groups[0].cycle = Some(CycleSnapshot { k: 2, one_minus_alpha: 0.5 });
+    let keep = ImportOptions::new().keep_settings();
+    let error = noop.build(rounds(4, 3)).import_with(&latched, keep).unwrap_err();
+    check(error, "Snapshot", &["of a round of 3 tasks of 2 steps, and a round has 3 tasks of 4 steps here"]);
+    noop.build(rounds(2, 3)).import_with(&latched, keep).unwrap();
+    // With a guard it ends as it began.
+    let guarded = |tasks| noop.build(rounds(4, tasks).guard(Guard::default()));
+    guarded(3).import(&latched).unwrap();
+    check(guarded(2).import(&latched).unwrap_err(), "Snapshot", &["a round has 2 tasks of 2 steps here"]);
 }
