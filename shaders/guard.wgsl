@@ -156,6 +156,9 @@ fn la_decide_once(gradient_is_bad: bool, update_is_bad: bool) {
     var synced = false;
     var position = la_guard[state + LA_GROUP_POSITION];
     var count = la_guard[state + LA_GROUP_COUNT];
+#if anderson
+    var kept = la_guard[state + LA_GROUP_KEPT];
+#end
 #if tasks
     // A cycle here is a round of several tasks, of k steps each. A command may come between two of them.
     let task = select(position / k + 1u, 0u, commanded && position % k == 0u);
@@ -170,6 +173,9 @@ fn la_decide_once(gradient_is_bad: bool, update_is_bad: bool) {
                 first = LA_INIT;
             }
             position = 0u;
+#if anderson
+            kept = 0u;
+#end
         }
         if (kind & LA_START) != 0u {
             first |= LA_AVERAGE;
@@ -188,6 +194,13 @@ fn la_decide_once(gradient_is_bad: bool, update_is_bad: bool) {
             }
             // A frozen group ends its cycle, and rests.
             if (kind & LA_LOOKAHEAD) != 0u && ((kind & LA_UPDATES) != 0u || position > 0u) {
+#if anderson
+                let plane = la_plane_of(k, position);
+                if plane < la_word(LA_AT_COLUMNS) {
+                    first |= LA_KEEP | (plane << LA_PLANE);
+                    kept += u32(plane == kept);
+                }
+#end
                 position += 1u;
             }
 #if tasks
@@ -200,6 +213,9 @@ fn la_decide_once(gradient_is_bad: bool, update_is_bad: bool) {
 #else
             if (kind & (LA_LOOKAHEAD | LA_SYNCHRONISED)) == LA_LOOKAHEAD && position >= k {
                 if (kind & LA_ADAPTIVE) != 0u { second = LA_SYNC; } else { first |= LA_SYNC; }
+#if anderson
+                second |= select(LA_FIXED, 0u, kept == la_word(LA_AT_COLUMNS));
+#end
                 synced = true;
             }
 #end
@@ -224,6 +240,9 @@ fn la_decide_once(gradient_is_bad: bool, update_is_bad: bool) {
 #if !preview
     if synced {
         position = 0u;
+#if anderson
+        kept = 0u;
+#end
         if (kind & LA_RESETS) != 0u {
             count = 0u;
         }
@@ -235,6 +254,9 @@ fn la_decide_once(gradient_is_bad: bool, update_is_bad: bool) {
 #end
     la_guard[state + LA_GROUP_COUNT] = count;
     la_guard[state + LA_GROUP_POSITION] = position;
+#if anderson
+    la_guard[state + LA_GROUP_KEPT] = kept;
+#end
 
     if (kind & LA_LAST) == 0u || commanded {
         return;
@@ -254,6 +276,17 @@ fn la_decide_once(gradient_is_bad: bool, update_is_bad: bool) {
 #end
 }
 
+#if anderson
+// Which plane takes the weights at this place of a cycle; LA_AT_COLUMNS or more: none.
+fn la_plane_of(k: u32, position: u32) -> u32 {
+    let columns = la_word(LA_AT_COLUMNS);
+    let stride = la_word(LA_AT_STRIDE);
+    // From the end of the cycle.
+    let left = k - position;
+    return select(columns, columns - left / stride, left % stride == 0u && left / stride <= columns);
+}
+
+#end
 // Writes one word of a group's slot for one of its two dispatches.
 fn la_tell(phase: u32, at: u32) {
     let told = la_decision;

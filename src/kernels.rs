@@ -22,5 +22,5 @@ pub(crate) use check::{
 };
 pub(crate) use compose::solve;
 pub use compose::{all, decide, finish, moments, sync_moments};
-pub use spec::{Access, Decision, Measure, Recipe, Source, Tensors, Width};
+pub use spec::{Access, Cycles, Decision, Measure, Recipe, Source, Tensors, Width};
 pub use text::BUILTINS;

@@ -62,7 +62,9 @@
 //! - The last coefficients lie in [`Optimizer::accelerations`](crate::Optimizer::accelerations), to bind or to copy, and
 //!   [`download_accelerations`](crate::Optimizer::download_accelerations) reads them.
 //! - With the policy interpolate the slow copy of the state moves by alpha as ever.
-//! - An adaptive alpha, another outer step and a guard do not go with it.
+//! - An adaptive alpha and another outer step do not go with it.
+//! - With a guard, which alone knows where a cycle ends, the sync's kernels are dispatched in each step, and have nothing to do
+//!   in most; k stays as it is.
 
 use serde::{Deserialize, Serialize};
 

@@ -3,7 +3,7 @@
 #[cfg(feature = "validate")]
 use super::transforms;
 use super::{
-    Access, Decision, Measure, Recipe, Source, Tensors, Width,
+    Access, Cycles, Decision, Measure, Recipe, Source, Tensors, Width,
     template::{Text, Values, expand},
 };
 #[cfg(feature = "validate")]
@@ -16,7 +16,7 @@ use crate::{
         precision::Half,
         shape::Shape,
     },
-    layout::params::{self, iterate},
+    layout::params::{self, NEVER, iterate},
     rules::Rule,
 };
 
@@ -162,7 +162,7 @@ struct Kernel<'a> {
 
 /// What kernels know of the flags for iterates.
 const ITERATES: [(&str, u32); 3] =
-    [("keep", iterate::KEEP), ("plane_bits", iterate::PLANE), ("never", iterate::NEVER)];
+    [("keep", iterate::KEEP), ("plane_bits", iterate::PLANE), ("never", NEVER)];
 
 impl<'a> Kernel<'a> {
     fn new(file: &'static str, entry: &'static str) -> Self {
@@ -473,16 +473,16 @@ pub fn sync_moments(lookahead: &Lookahead) -> Option<Source> {
 }
 
 /// The kernel that decides whether a step is taken. `concludes`: it does the second pass of the reduction just before
-/// ([`Decision::after`]) as well, for gradients that are `scaled` as [`finish`] says, and this shape. `has_tasks`: rounds have
-/// several tasks.
-pub fn decide(decision: Decision, concludes: Option<(bool, Shape)>, has_tasks: bool) -> Source {
+/// ([`Decision::after`]) as well, for gradients that are `scaled` as [`finish`] says, and this shape.
+pub fn decide(decision: Decision, concludes: Option<(bool, Shape)>, cycles: Cycles) -> Source {
     let mut kernel = Kernel::new("guard", "la_decide").flags([
         ("preview", decision == Decision::Preview),
         ("tried", decision == Decision::Tried),
         ("concludes", concludes.is_some()),
         ("reads_norms", decision == Decision::Tried || concludes.is_none()),
         ("reads_tried", decision == Decision::Tried && concludes.is_none()),
-        ("tasks", has_tasks),
+        ("tasks", cycles.tasks),
+        ("anderson", cycles.anderson),
     ]);
     if let Some((scaled, shape)) = concludes {
         let measure = decision.after();
@@ -497,7 +497,7 @@ impl Recipe<'_> {
     /// with the second pass just before, where it can.
     pub fn decide(&self, decision: Decision) -> Source {
         let concludes = self.decides_at_once().then(|| (self.options.norm_is_scaled(), self.shape));
-        decide(decision, concludes, self.has_tasks())
+        decide(decision, concludes, self.cycles())
     }
 
     /// Every kernel that a group of these settings needs.
@@ -518,7 +518,7 @@ impl Recipe<'_> {
             sources.push(self.swap_average());
         }
         if options.guard.is_some() {
-            sources.extend(Decision::ALL.map(|decision| decide(decision, None, self.has_tasks())));
+            sources.extend(Decision::ALL.map(|decision| decide(decision, None, self.cycles())));
             if self.decides_at_once() {
                 sources.extend(Decision::ALL.map(|decision| self.decide(decision)));
             }

@@ -229,6 +229,11 @@ impl Recipe<'_> {
         self.centralises() && norm < rows
     }
 
+    /// What a guard knows of the cycles here.
+    pub(crate) fn cycles(&self) -> Cycles {
+        Cycles { tasks: self.has_tasks(), anderson: self.options.anderson.is_some() }
+    }
+
     /// The kernels need to know the tensor of a place.
     pub(crate) fn table(&self) -> bool {
         self.access != Access::Owned
@@ -239,6 +244,15 @@ impl Recipe<'_> {
             || self.rule.trust().is_some()
             || self.is_factored()
     }
+}
+
+/// What a guard knows of cycles besides their length.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Cycles {
+    /// A round has several tasks.
+    pub tasks: bool,
+    /// Iterates are kept, and combined at a sync.
+    pub anderson: bool,
 }
 
 /// From what a guard decides.

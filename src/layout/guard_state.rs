@@ -19,6 +19,8 @@ pub(crate) struct GuardState {
     pub groups: Vec<(u64, u32)>,
     /// What each group's cycle has latched.
     pub cycles: Vec<Cycle>,
+    /// How many iterates of it were kept, of which none is missing before.
+    pub kept: Vec<u32>,
 }
 
 /// k and 1 - alpha of a cycle: what they were when it began.
@@ -56,6 +58,7 @@ impl GuardState {
                     one_minus_alpha: f32::from_bits(group[group::CYCLE_ONE_MINUS_ALPHA]),
                 })
                 .collect(),
+            kept: groups().map(|group| group[group::KEPT]).collect(),
         }
     }
 
@@ -67,8 +70,8 @@ impl GuardState {
         words[guard_state::UNSCALE] = self.unscale.to_bits();
         words[guard_state::AVERAGE_START] = self.average_start as u32;
         words[guard_state::SCALE] = self.scale.to_bits();
-        for ((count, position), cycle) in self.groups.iter().zip(&self.cycles) {
-            words.extend([*count as u32, *position, cycle.k, cycle.one_minus_alpha.to_bits()]);
+        for (((count, position), cycle), kept) in self.groups.iter().zip(&self.cycles).zip(&self.kept) {
+            words.extend([*count as u32, *position, cycle.k, cycle.one_minus_alpha.to_bits(), *kept]);
         }
         words
     }

@@ -214,8 +214,10 @@ words! {
         table: u32,
         /// tasks of a round, where there are several
         tasks: u32,
-        /// up to the next multiple of 16 bytes
-        padding: [u32; 2],
+        /// iterates of a cycle that Anderson acceleration combines
+        columns: u32,
+        /// steps from one of them to the next
+        stride: u32,
     }
 }
 
@@ -241,19 +243,22 @@ numbers! {
     }
 }
 
-/// More of [`Control::flags`], of kernels that keep iterates for Anderson acceleration.
-pub(crate) mod iterate {
-    /// The weights before the step are an iterate that counts.
-    pub const KEEP: u32 = 1 << 16;
-    /// Which plane takes it: so many bits up.
-    pub const PLANE: u32 = 24;
-    /// A bit that is never set, which no compiler knows.
-    pub const NEVER: u32 = 1 << 31;
-
-    /// All flags but the plane's number.
-    pub fn without_plane(flags: u32) -> u32 {
-        flags & ((1 << PLANE) - 1)
+numbers! {
+    /// More of [`Control::flags`], of kernels that keep iterates for Anderson acceleration.
+    iterate: u32 {
+        /// the weights before the step are an iterate that counts
+        KEEP = 65536,
+        /// which plane takes it: so many bits up
+        PLANE = 24,
     }
+}
+
+/// A bit of [`Control::flags`] that is never set, which no compiler knows.
+pub(crate) const NEVER: u32 = 1 << 31;
+
+/// All flags but the number of an iterate's plane.
+pub(crate) fn without_plane(flags: u32) -> u32 {
+    flags & ((1 << iterate::PLANE) - 1)
 }
 
 numbers! {
@@ -266,6 +271,9 @@ numbers! {
 
 /// Fields that only kernels of rounds of several tasks know.
 const OF_TASKS: [&str; 2] = ["task", "tasks"];
+
+/// Fields that only guards with Anderson acceleration know.
+const OF_ANDERSON: [&str; 2] = ["columns", "stride"];
 
 numbers! {
     /// Bits of [`GuardControl::kind`].
@@ -324,8 +332,10 @@ numbers! {
         CYCLE_K = 2,
         /// 1 - alpha of this cycle
         CYCLE_ONE_MINUS_ALPHA = 3,
+        /// iterates of this cycle that were kept, of which none is missing before
+        KEPT = 4,
         /// how many they are
-        WORDS = 4,
+        WORDS = 5,
     }
 }
 
@@ -384,19 +394,20 @@ pub(crate) static CONTROL_WGSL: LazyLock<String> = LazyLock::new(|| {
         // What comes from here on few kernels read.
         text += if *name == "guard" { "#if transforms\n" } else { "" };
         let line = format!("    {:27} // {}\n", format!("{name}: {ty},"), about.trim());
-        text += &if OF_TASKS.contains(name) { of_tasks(&line) } else { line };
+        text += &if OF_TASKS.contains(name) { only("tasks", &line) } else { line };
     }
     text + "#end\n}\n"
         + &constants("// Bits of its flags.", "LA_", flags::TABLE)
-        + &of_tasks(&constants("// Of rounds of several tasks.", "LA_", tasks::TABLE))
+        + &only("tasks", &constants("// Of rounds of several tasks.", "LA_", tasks::TABLE))
 });
 
 /// The guard's words: flags, controls, state and tables.
 pub(crate) static GUARD_WGSL: LazyLock<String> = LazyLock::new(|| {
-    let words = |members: &[Member], start: usize, are_of_tasks: bool| -> Vec<Constant> {
+    let words = |members: &[Member], start: usize, of: &[&str]| -> Vec<Constant> {
         let named = members.iter().filter(|member| member.name != "padding" && member.name != "guard");
+        let special = |name| OF_TASKS.contains(name) || OF_ANDERSON.contains(name);
         named
-            .filter(|member| OF_TASKS.contains(&member.name) == are_of_tasks)
+            .filter(|member| if of.is_empty() { !special(&member.name) } else { of.contains(&member.name) })
             .map(|member| Constant {
                 name: member.name,
                 value: ((start + member.offset) / 4) as u32,
@@ -416,25 +427,38 @@ pub(crate) static GUARD_WGSL: LazyLock<String> = LazyLock::new(|| {
     ];
     [
         constants("// Slots of the control ring, and tables.", "LA_", &slot),
-        constants("// Words of a slot: of the control block,", "LA_AT_", &words(Control::MEMBERS, 0, false)),
+        constants("// Words of a slot: of the control block,", "LA_AT_", &words(Control::MEMBERS, 0, &[])),
         constants(
             "// and of what the guard alone reads.",
             "LA_AT_",
-            &words(GuardControl::MEMBERS, guard, false),
+            &words(GuardControl::MEMBERS, guard, &[]),
         ),
         constants("// Bits of LA_AT_KIND.", "LA_", kind::TABLE),
         constants("// Bits of LA_AT_FLAGS.", "LA_", flags::TABLE),
         constants("// Words of the state,", "LA_GUARD_", guard_state::TABLE),
         constants("// and of a group in it.", "LA_GROUP_", group::TABLE),
         constants("// Words of the tables' rows: of a step, and of a count.", "LA_ROW_", row::TABLE),
-        of_tasks(
+        only(
+            "tasks",
             &[
                 constants("// Of rounds of several tasks.", "LA_", tasks::TABLE),
-                constants("// Words of a slot.", "LA_AT_", &words(Control::MEMBERS, 0, true)),
+                constants("// Words of a slot.", "LA_AT_", &words(Control::MEMBERS, 0, &OF_TASKS)),
                 constants(
                     "// And of the guard's part.",
                     "LA_AT_",
-                    &words(GuardControl::MEMBERS, guard, true),
+                    &words(GuardControl::MEMBERS, guard, &OF_TASKS),
+                ),
+            ]
+            .concat(),
+        ),
+        only(
+            "anderson",
+            &[
+                constants("// More bits of LA_AT_FLAGS, for Anderson acceleration.", "LA_", iterate::TABLE),
+                constants(
+                    "// Words of a slot.",
+                    "LA_AT_",
+                    &words(GuardControl::MEMBERS, guard, &OF_ANDERSON),
                 ),
             ]
             .concat(),
@@ -445,9 +469,9 @@ pub(crate) static GUARD_WGSL: LazyLock<String> = LazyLock::new(|| {
     .to_owned()
 });
 
-/// What only kernels of rounds of several tasks have, as the preprocessor takes it.
-fn of_tasks(text: &str) -> String {
-    format!("#if tasks\n{text}#end\n")
+/// What only kernels with this flag have, as the preprocessor takes it.
+fn only(flag: &str, text: &str) -> String {
+    format!("#if {flag}\n{text}#end\n")
 }
 
 fn constants(title: &str, prefix: &str, table: &[Constant]) -> String {

@@ -6,6 +6,7 @@ use crate::{
     engine::{Buffer, Engine, slice::Slice, transfer::copy_back},
     error::Error,
     layout::guard_state::{Cycle, GuardState},
+    plan::group::GroupState,
 };
 
 /// How far training is.
@@ -91,6 +92,7 @@ impl<E: Engine> Optimizer<E> {
             average_start: self.plan.state.average_start,
             groups,
             cycles: self.plan.state.groups.iter().map(|group| Cycle::of(group.lookahead.as_ref())).collect(),
+            kept: self.plan.state.groups.iter().map(GroupState::kept).collect(),
         }
     }
 

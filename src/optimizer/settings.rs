@@ -134,6 +134,10 @@ impl<E: Engine> Optimizer<E> {
     /// gradient is taken at theta_k.
     pub fn set_k(&mut self, group: &str, k: u32) -> Result<(), Error> {
         self.check_lockstep(group, "set_k")?;
+        if self.plan.options.anderson.is_some() {
+            // Which plane an iterate lies in depends on k.
+            self.check_unguarded("set_k")?;
+        }
         self.set_lookahead(group, "k", |lookahead| lookahead.k = k)
     }
 

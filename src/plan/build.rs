@@ -391,6 +391,7 @@ fn guarded_flags(recipe: &Recipe<'_>) -> u32 {
         (recipe.has_tasks(), tasks::TASK),
         (options.average.is_some(), flags::AVERAGE),
         (options.accumulate.is_some(), flags::ACCUMULATED),
+        (options.anderson.is_some(), flags::FIXED | iterate::KEEP),
     ];
     all.into_iter().filter(|(is_there, _)| *is_there).map(|(_, flag)| flag).sum()
 }

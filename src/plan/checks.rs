@@ -149,11 +149,6 @@ fn check_anderson(anderson: Anderson, options: &Options, groups: &[GroupState]) 
             "takes an outer step or Anderson acceleration, not both: leave one of them out",
         ),
         (
-            options.guard.is_some(),
-            "takes no guard with Anderson acceleration, whose iterates are kept by the host's count of steps: leave one of \
-             them out",
-        ),
-        (
             groups.iter().any(|group| group.rule.anchored()),
             "takes no Anderson acceleration with a rule that reads the slow weights, and says itself what they move towards: \
              leave it out",

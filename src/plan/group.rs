@@ -86,6 +86,11 @@ impl GroupState {
         self.planes.iterates = iterates(lookahead.as_ref(), anderson);
     }
 
+    /// How many iterates the cycle under way has kept, as far as the host knows.
+    pub fn kept(&self) -> u32 {
+        self.cycle.kept(&self.planes.iterates).len() as u32
+    }
+
     /// A sync starts the state and the count again.
     pub fn resets(&self) -> bool {
         self.lookahead.is_some_and(|lookahead| lookahead.policy.resets())

@@ -16,7 +16,7 @@ use crate::{
         options::Options,
     },
     error::Error,
-    kernels::{self, Binding, Decision, Measure},
+    kernels::{self, Binding, Cycles, Decision, Measure},
     layout::{
         guard_state::{Cycle, GuardState},
         limits::Limits,
@@ -58,6 +58,7 @@ pub(super) fn guard_state(program: &mut Program, guard: Guard, groups: usize) ->
         average_start: 0,
         groups: vec![(0, 0); groups],
         cycles: vec![Cycle::of(None); groups],
+        kept: vec![0; groups],
     };
     program.buffers.push(Buffer::words("lookahead clock", words.encode(), Usage::VALUES))
 }
@@ -93,8 +94,11 @@ impl GuardPlan {
         let tables = zeros("lookahead guard tables", 4 * words, Usage::WRITTEN);
         let own = [guard_state, live, tables];
         let scaled = options.norm_is_scaled();
-        let has_tasks = groups.iter().any(|group| group.planes.task_mean);
-        let mut decider = |decision| Decider::new(program, decision, own, reductions, (scaled, has_tasks));
+        let cycles = Cycles {
+            tasks: groups.iter().any(|group| group.planes.task_mean),
+            anderson: options.anderson.is_some(),
+        };
+        let mut decider = |decision| Decider::new(program, decision, own, reductions, (scaled, cycles));
         let tries = options.tries_updates();
         let decide = decider(if tries { Decision::Tried } else { Decision::AtOnce });
         let previews = tries || options.measures_what_is_told();
@@ -138,13 +142,13 @@ impl GuardPlan {
 }
 
 impl Decider {
-    /// `own`: the guard's state, live controls and tables. Whether gradients are scaled, and rounds have several tasks.
+    /// `own`: the guard's state, live controls and tables. Whether gradients are scaled, and what cycles there are.
     fn new(
         program: &mut Program,
         decision: Decision,
         own: [Id<Buffer>; 3],
         reductions: &Reductions,
-        (scaled, has_tasks): (bool, bool),
+        (scaled, cycles): (bool, Cycles),
     ) -> Self {
         let conclusion = reductions.find(decision.after()).and_then(Reduction::conclusion);
         let concludes = conclusion.map(|_| (scaled, reductions.shape()));
@@ -163,7 +167,7 @@ impl Decider {
         let bind_group = program.groups.push(bind_group);
         let mut layouts = vec![Some(program.control), Some(layout)];
         layouts.extend(conclusion.map(|(layout, _)| Some(layout)));
-        let kernel = program.kernel("guard", &kernels::decide(decision, concludes, has_tasks), &layouts);
+        let kernel = program.kernel("guard", &kernels::decide(decision, concludes, cycles), &layouts);
         Self { kernel, bind_group, conclusion: conclusion.map(|(_, bind_group)| bind_group) }
     }
 }

@@ -33,14 +33,16 @@ impl Plan {
 
     /// What is kept of a tensor. Gradients come anew with every step, and with them those of the mini-batch at the slow
     /// weights; the full ones there serve a whole cycle. Iterates come anew with every cycle: those of the one under way so
-    /// far.
+    /// far; with a guard, which alone knows how many that is, all.
     pub(crate) fn fields_of(&self, tensor: usize) -> Vec<Field<'static>> {
         let group = &self.state.groups[self.layout.tensors[tensor].group];
         let mut fields = vec![Field::Weights];
         fields.extend(group.lookahead.map(|_| Field::SlowWeights));
         fields.extend(group.planes.fields().into_iter().filter(|field| *field != Field::SnapshotGradients));
-        let kept = group.cycle.kept(&group.planes.iterates);
-        fields.retain(|field| !matches!(field, Field::Iterate(step) if !kept.contains(step)));
+        if self.guard.is_none() {
+            let kept = group.cycle.kept(&group.planes.iterates);
+            fields.retain(|field| !matches!(field, Field::Iterate(step) if !kept.contains(step)));
+        }
         fields.extend(self.moment_fields(tensor));
         fields
     }

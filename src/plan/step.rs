@@ -256,6 +256,8 @@ impl Plan {
             hypers: group.hypers,
             results: norm.map_or(0, |norm| norm.ranges),
             tasks: group.lookahead.filter(Lookahead::has_tasks).map_or(0, |lookahead| lookahead.tasks),
+            columns: self.options.columns(),
+            stride: self.options.anderson.map_or(0, |anderson| anderson.stride),
             ..guard.control_words(index)
         }
     }

@@ -16,7 +16,7 @@ use crate::{
     },
     error::{Error, list},
     kernels::{Recipe, Tensors},
-    layout::{params::iterate, tensors::Layout},
+    layout::{params::without_plane, tensors::Layout},
 };
 
 /// What an optimizer would be on a device with some [`Limits`](crate::Limits): memory, bytes moved, dispatches.
@@ -109,7 +109,7 @@ pub(crate) struct StepKernels {
 impl StepKernels {
     /// The one for a dispatch with these flags.
     pub fn with(&self, bits: u32) -> Id<Kernel> {
-        let bits = iterate::without_plane(bits);
+        let bits = without_plane(bits);
         let known = self.known.iter().find(|(flags, _)| *flags == bits);
         known.map_or(self.any, |(_, kernel)| *kernel)
     }

@@ -128,13 +128,32 @@ impl<E: Engine> Optimizer<E> {
         self.engine.write(&[slice], bytemuck::cast_slice(&words), "writing the guard's state")
     }
 
+    /// By group: the iterates that its cycle under way has kept.
+    fn kept_fields(&self, guard_state: &GuardState) -> Vec<Vec<Field<'static>>> {
+        let groups = self.plan.state.groups.iter().zip(guard_state.kept.iter().zip(&guard_state.cycles));
+        let fields = |(group, (kept, cycle)): (&GroupState, (&u32, &Cycle))| {
+            // Their names are those of a cycle of this k.
+            let is_named = group.lookahead.is_some_and(|lookahead| lookahead.k == cycle.k);
+            let kept = if is_named { *kept as usize } else { 0 };
+            group.planes.iterates.iter().take(kept).map(|step| Field::Iterate(*step)).collect()
+        };
+        groups.map(fields).collect()
+    }
+
     fn snapshot(&self, guard_state: GuardState, values: Vec<Vec<f32>>) -> Result<Snapshot, Error> {
         let mut values = values.into_iter();
-        let tensors = self.plan.layout.tensors.iter().enumerate().map(|(index, tensor)| TensorSnapshot {
-            name: tensor.name.clone(),
-            group: self.plan.state.groups[tensor.group].name.clone(),
-            shape: tensor.shape.clone(),
-            fields: self.plan.fields_of(index).iter().map(Field::to_string).zip(values.by_ref()).collect(),
+        let kept = self.kept_fields(&guard_state);
+        let tensors = self.plan.layout.tensors.iter().enumerate().map(|(index, tensor)| {
+            let fields = self.plan.fields_of(index).into_iter().zip(values.by_ref());
+            let fields = fields.filter(|(field, _)| {
+                kept[tensor.group].iter().any(|other| other == field) || !matches!(field, Field::Iterate(_))
+            });
+            TensorSnapshot {
+                name: tensor.name.clone(),
+                group: self.plan.state.groups[tensor.group].name.clone(),
+                shape: tensor.shape.clone(),
+                fields: fields.map(|(field, values)| (field.to_string(), values)).collect(),
+            }
         });
         let tensors = tensors.collect();
         let clocks = guard_state.groups.iter().zip(&guard_state.cycles);

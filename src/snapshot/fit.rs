@@ -233,6 +233,7 @@ impl<E: Engine> Optimizer<E> {
             average_start: if differences.begins_average { snapshot.steps } else { snapshot.average_start },
             groups: groups.iter().map(|group| (group.cycle.count, group.cycle.position)).collect(),
             cycles,
+            kept: groups.iter().map(|group| self.kept_iterates(group).len() as u32).collect(),
         }
     }
 

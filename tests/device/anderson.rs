@@ -5,8 +5,8 @@ use crate::{
     runs::Problem,
 };
 use lookahead_wgpu::{
-    Accumulation, Anderson, Average, Builder, Clip, Error, Field, Group, ImportOptions, Lookahead, Optimizer,
-    Options, Rule, StatePolicy,
+    Accumulation, Anderson, Average, Builder, Clip, Error, Field, Group, Guard, ImportOptions, Lookahead,
+    Optimizer, Options, Rule, StatePolicy,
     alpha::Scope,
     gpu::Gpu,
     rules::{self, AdaFactor, Adam, AdamW, Sgd},
@@ -27,6 +27,9 @@ on_devices!(
     a_frozen_group_keeps_its_iterates,
     k_can_change_between_cycles,
     a_cycle_under_way_begins_and_ends_with_an_import,
+    a_guard_keeps_iterates_by_the_steps_that_it_takes,
+    a_guarded_cycle_goes_on_from_a_snapshot,
+    a_guarded_sync_without_all_iterates_is_fixed,
 );
 
 /// `tests/golden/anderson.json`, which `anderson.py` wrote.
@@ -529,6 +532,121 @@ async fn a_cycle_under_way_begins_and_ends_with_an_import(gpu: &Gpu) {
     optimizer.import(&snapshot).unwrap();
     (0..3).for_each(|number| step(gpu, &mut optimizer, &noise(5, 5 + number)));
     assert!(found(&optimizer).await[0].is_some());
+}
+
+/// Guarded, with what `with` adds.
+async fn guarded(gpu: &Gpu, anderson: Anderson, k: u32, with: impl Fn(Builder) -> Builder) -> Optimizer {
+    let builder = Optimizer::builder(Adam::new(0.05)).lookahead(Lookahead::new(k, 0.7)).anderson(anderson);
+    let builder = builder.guard(Guard::default()).tensor("w", &[333]).tensor("v", &[7]);
+    let mut optimizer = built(gpu, with(builder)).await;
+    optimizer.upload("w", &noise(333, 1)).unwrap();
+    optimizer
+}
+
+fn guarded_step(gpu: &Gpu, optimizer: &mut Optimizer, number: u64) {
+    write_gradient(gpu, optimizer, "v", &noise(7, 50 + number));
+    step(gpu, optimizer, &noise(333, 10 + number));
+}
+
+/// A step that a guard skips.
+fn skipped_step(gpu: &Gpu, optimizer: &mut Optimizer) {
+    step(gpu, optimizer, &[f32::NAN; 333]);
+}
+
+/// Weights, slow weights and coefficients, bit for bit.
+async fn all_bits(optimizer: &Optimizer) -> Vec<Vec<u32>> {
+    let mut all = vec![];
+    for (field, name) in [(Field::Weights, "w"), (Field::SlowWeights, "w"), (Field::Weights, "v")] {
+        all.push(download(optimizer, field, name).await.into_iter().map(f32::to_bits).collect());
+    }
+    let found = found(optimizer).await.into_iter().flatten().flatten();
+    all.push(found.map(f32::to_bits).collect());
+    all
+}
+
+// Faults: iterates kept by the host's count; a plane that a skipped step takes; coefficients of a step that has no sync.
+async fn a_guard_keeps_iterates_by_the_steps_that_it_takes(gpu: &Gpu) {
+    let reset = |builder: Builder| builder.lookahead(Lookahead::new(5, 0.7).policy(StatePolicy::Reset));
+    let tried = |builder: Builder| builder.guard(Guard::default().check_updates());
+    let cases: [(Anderson, u32, &dyn Fn(Builder) -> Builder); 5] = [
+        (Anderson::new(3), 5, &|builder| builder),
+        (Anderson::new(2).stride(2), 5, &|builder| builder.clip(Clip::GlobalNorm(1.0))),
+        (Anderson::new(3).scope(Scope::Tensor), 3, &|builder| builder),
+        (Anderson::new(4), 5, &reset),
+        (Anderson::new(2), 4, &tried),
+    ];
+    for (number, (anderson, k, with)) in cases.into_iter().enumerate() {
+        let mut optimizer = guarded(gpu, anderson, k, with).await;
+        let mut other = guarded(gpu, anderson, k, with).await;
+        let options = |builder: Builder| with(builder).options(Options::default().anderson(anderson));
+        let mut plain = guarded(gpu, anderson, k, options).await;
+        assert!(plain.loss_scale().is_none());
+        for at in 0..13 {
+            for optimizer in [&mut optimizer, &mut other, &mut plain] {
+                guarded_step(gpu, optimizer, at);
+            }
+            for _ in 0..[1, 0, 0, 2, 0, 1, 0][at as usize % 7] {
+                skipped_step(gpu, &mut optimizer);
+            }
+            assert!(all_bits(&optimizer).await == all_bits(&other).await, "case {number}, step {at}");
+        }
+        assert!(found(&optimizer).await[0].is_some(), "case {number}");
+        if number != 1 {
+            let expected = widen(&download(&plain, Field::SlowWeights, "w").await);
+            let error = largest_error(&download(&optimizer, Field::SlowWeights, "w").await, &expected);
+            assert!(error < 1e-3, "case {number}: {error}");
+        }
+    }
+}
+
+// Faults: iterates that a skipped step has not kept are in the snapshot; those that there are count as missing.
+async fn a_guarded_cycle_goes_on_from_a_snapshot(gpu: &Gpu) {
+    for at in 1..6 {
+        let built = async || guarded(gpu, Anderson::new(3), 5, |builder| builder).await;
+        let (mut whole, mut cut) = (built().await, built().await);
+        for number in 0..10 {
+            guarded_step(gpu, &mut whole, number);
+        }
+        for number in 0..at {
+            guarded_step(gpu, &mut cut, number);
+            skipped_step(gpu, &mut cut);
+        }
+        let snapshot = common::export(&cut).await;
+        let kept = snapshot.tensors[0].fields.iter().filter(|(name, _)| name.starts_with("iterate")).count();
+        // Those of the third to fifth step, before these.
+        assert_eq!(kept as u64, [0, 0, 0, 1, 2, 0][at as usize], "after {at} steps");
+        let mut resumed = built().await;
+        resumed.import(&snapshot).unwrap();
+        for number in at..10 {
+            skipped_step(gpu, &mut resumed);
+            guarded_step(gpu, &mut resumed, number);
+        }
+        assert!(all_bits(&resumed).await == all_bits(&whole).await, "after {at} steps");
+    }
+}
+
+async fn a_guarded_sync_without_all_iterates_is_fixed(gpu: &Gpu) {
+    let mut optimizer = guarded(gpu, Anderson::new(3), 4, |builder| builder).await;
+    let plain = |builder: Builder| builder.options(Options::default().guard(Guard::default()));
+    let mut fixed = guarded(gpu, Anderson::new(3), 4, plain).await;
+    for optimizer in [&mut optimizer, &mut fixed] {
+        (0..2).for_each(|number| guarded_step(gpu, optimizer, number));
+    }
+    let mut begun = guarded(gpu, Anderson::new(3), 4, |builder| builder).await;
+    let snapshot = common::export(&fixed).await;
+    begun.import_with(&snapshot, ImportOptions::new().begin_anderson()).unwrap();
+    for optimizer in [&mut begun, &mut fixed] {
+        (2..4).for_each(|number| guarded_step(gpu, optimizer, number));
+    }
+    let expected = widen(&download(&fixed, Field::Weights, "w").await);
+    assert!(largest_error(&download(&begun, Field::Weights, "w").await, &expected) < 1e-6);
+    assert_eq!(found(&begun).await, [None]);
+    // The next cycle is whole, and between steps the fixed step is taken.
+    (4..8).for_each(|number| guarded_step(gpu, &mut begun, number));
+    assert!(found(&begun).await[0].is_some());
+    submit(gpu, |encoder| optimizer.sync_now(encoder)).unwrap();
+    assert_eq!(found(&optimizer).await, [None]);
+    assert!(matches!(optimizer.set_k("default", 6), Err(Error::Guarded { call: "set_k" })));
 }
 
 /// In many windows, in the caller's buffers, and however kernels are cut, it is the same.

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, path::Path};
 use lookahead_wgpu::{
     Accumulation, AdaptiveAlpha, Anderson, Average, Clip, Half, Lookahead, Options, Shape, StatePolicy,
     alpha::{Curvature, GradientAt, Scope},
-    kernels::{self, Access, Decision, Measure, Recipe, Source, Tensors, Width},
+    kernels::{self, Access, Cycles, Decision, Measure, Recipe, Source, Tensors, Width},
     outer::Nesterov,
     rules,
     transform::GradientNoise,
@@ -101,7 +101,10 @@ fn kept() -> Vec<(&'static str, Source)> {
         ("solve", recipe("sgd", maintain, &accelerated, owned, |it| it.finish(Measure::Residuals))),
         ("finish_rows", kernels::finish(Measure::Rows, false, Shape::CPU)),
         ("moments_sums_adafactor", recipe("adafactor", None, &plain(), owned, |it| it.sums())),
-        ("guard_tried", kernels::decide(Decision::Tried, None, false)),
-        ("guard_concludes_norm", kernels::decide(Decision::AtOnce, Some((true, Shape::GPU)), false)),
+        ("guard_tried", kernels::decide(Decision::Tried, None, Cycles::default())),
+        (
+            "guard_concludes_norm",
+            kernels::decide(Decision::AtOnce, Some((true, Shape::GPU)), Cycles::default()),
+        ),
     ]
 }

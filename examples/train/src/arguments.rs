@@ -154,7 +154,7 @@ pub struct Arguments {
         long,
         value_name = "M",
         value_parser = clap::value_parser!(u32).range(1..=8),
-        conflicts_with_all = ["adaptive", "guard", "outer_momentum"],
+        conflicts_with_all = ["adaptive", "outer_momentum"],
         help_heading = "Lookahead"
     )]
     anderson: Option<u32>,

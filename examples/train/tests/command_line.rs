@@ -71,7 +71,6 @@ fn options_that_say_nothing_together_are_errors() {
         "--anderson 9",
         "--anderson-lambda 0.5",
         "--anderson 3 --adaptive",
-        "--anderson 3 --guard",
         "--outer-momentum 0.5",
         "--average-decay 0.5",
         "--average swa --average-decay 0.5",

@@ -1,8 +1,8 @@
 //! Hyperparameters, at the start and while training.
 
 use lookahead_wgpu::{
-    AdaptiveAlpha, Anderson, Average, Builder, Clip, Error, Group, Guard, Lookahead, Optimizer, Rule,
-    Schedule, StatePolicy,
+    AdaptiveAlpha, Anderson, Average, Builder, Clip, Error, Group, Lookahead, Optimizer, Rule, Schedule,
+    StatePolicy,
     outer::{HeavyBall, Nesterov, SlowMo},
     rules::{
         AdaBelief, AdaFactor, Adadelta, Adagrad, Adam, AdamW, Adamax, Katyusha, Lamb, Lars, Lion, NAdam,
@@ -335,7 +335,6 @@ fn anderson_acceleration_and_what_does_not_go_with_it() {
             with(Anderson::new(2)).outer(HeavyBall { momentum: 0.5 }),
             "an outer step or Anderson acceleration, not both",
         ),
-        (with(Anderson::new(2)).guard(Guard::default()), "no guard with Anderson acceleration"),
     ] {
         check(noop.refuse(builder), "Unsupported", &["build", told, "leave one of them out"]);
     }
