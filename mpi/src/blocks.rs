@@ -70,6 +70,11 @@ impl Blocks {
         &self.tensors[self.indices(fragment)]
     }
 
+    /// Whether a tensor is a fragment's.
+    pub fn has(&self, fragment: usize, tensor: &str) -> bool {
+        self.fragment(fragment).iter().any(|other| other.name == tensor)
+    }
+
     /// How many fragments there are.
     pub fn fragments(&self) -> usize {
         self.fragments.len()

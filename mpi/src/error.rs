@@ -53,9 +53,9 @@ pub enum Error {
     },
     /// Workers do not have the same bits, though they should.
     #[error(
-        "rank {rank} has other {what} than rank 0 (hashes {found:016x} and {expected:016x}): adapters that round \
-         otherwise, or weights that one rank wrote alone; run all ranks on one kind of adapter and driver, or `restore` \
-         the last checkpoint"
+        "rank {rank} has other {what} than rank 0 (hashes {found:016x} and {expected:016x}), and not by the \
+         rounding of a step: weights that one rank wrote alone, or gradients exchanged for long between unlike adapters; \
+         `restore` the last checkpoint, and run all ranks on one kind of adapter and driver"
     )]
     Diverged {
         /// `weights`, say.

@@ -58,7 +58,8 @@
 //! - **One worker is Lookahead on one machine, bit for bit**, with every outer step and policy; equal workers on equal data
 //!   are one worker.
 //! - **All ranks have the same bits** of slow weights and outer state after every round, be it of one fragment. The mean is summed in the order of
-//!   the ranks, in f64, once for each value; hashes are compared ([`Error::Diverged`]). A run can be repeated.
+//!   the ranks, in f64, once for each value; hashes are compared, and where adapters round otherwise rank 0's bits are sent
+//!   again. A run can be repeated.
 //! - **A value that is not finite ends nobody's run.** Where a rank has one, all give the round up ([`Outcome::Discarded`])
 //!   and go on from the slow weights; that rank's rule begins its state anew. Where gradients are exchanged, the step is
 //!   not taken; with a [guard](lookahead_wgpu::guard) all guards skip it and lower the loss scale alike.
@@ -76,7 +77,8 @@
 //! - Refused with local steps: an average of the weights, an adaptive alpha, Anderson acceleration, rounds of tasks, rules that
 //!   read the slow weights, a guard with the policy reset. Where gradients are exchanged: half-width and borrowed ones, variance
 //!   reduction, a curvature that is given. Gradients of frozen groups are exchanged, too, and must be finite.
-//! - On unlike adapters ranks may round the outer step otherwise; this is told by [`Error::Diverged`], not mended.
+//! - On unlike adapters ranks may round the outer step otherwise. With local steps rank 0's slow weights are sent again then
+//!   ([`Report::mended`]); where gradients are exchanged weights move apart by rounding, which [`Workers::check`] tells.
 #![warn(missing_docs)]
 #![forbid(unsafe_code)]
 
@@ -88,6 +90,7 @@ mod error;
 mod fingerprint;
 mod mean;
 mod meeting;
+mod mending;
 mod packing;
 mod report;
 mod settings;

@@ -24,6 +24,8 @@ pub struct Report {
     pub overlapped: f64,
     /// Seconds that each rank waited for the last one to come: a straggler waits least.
     pub waited: Vec<f64>,
+    /// Ranks whose adapter has rounded the outer step otherwise than rank 0's, and which were sent what that has.
+    pub mended: Vec<usize>,
     /// A hash of what all ranks have the same bits of.
     pub hash: u64,
 }
@@ -42,6 +44,7 @@ impl Report {
             seconds: 0.0,
             overlapped: 0.0,
             waited,
+            mended: vec![],
             hash: 0,
         };
         let both = |all: Self, one: Self| {
@@ -54,6 +57,7 @@ impl Report {
                 seconds: all.seconds + one.seconds,
                 overlapped: all.overlapped + one.overlapped,
                 waited: all.waited.iter().zip(&one.waited).map(|(all, one)| all.max(*one)).collect(),
+                mended: [all.mended, one.mended].concat(),
                 hash: hash.0,
                 ..one
             }
@@ -96,7 +100,18 @@ mod tests {
 
     fn report(outcome: Outcome, waited: Vec<f64>) -> Report {
         let (fragment, steps, bytes) = (Some(1), 5, 10);
-        Report { round: 1, fragment, steps, outcome, bytes, seconds: 1.0, overlapped: 2.0, waited, hash: 3 }
+        Report {
+            round: 1,
+            fragment,
+            steps,
+            outcome,
+            bytes,
+            seconds: 1.0,
+            overlapped: 2.0,
+            waited,
+            mended: vec![],
+            hash: 3,
+        }
     }
 
     #[test]

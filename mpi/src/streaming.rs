@@ -119,15 +119,17 @@ impl Workers {
         } else {
             (Outcome::Synchronised, self.take(optimizer, fragment, &packed))
         };
-        let hash = if self.settings.verify {
-            self.compare(done, 0.0, "slow weights")?.0
+        let (hash, mended) = if self.settings.verify {
+            let said = self.tell(done, 0.0)?;
+            (said[0].word, self.mend(optimizer, fragment, &said, !self.settings.mixes())?)
         } else {
-            done.map(|_| hash)?
+            done?;
+            (hash, vec![])
         };
         let (round, steps) = (self.place.turn, optimizer.steps());
         self.place = self.settings.timetable.at(round, steps);
         let (fragment, seconds) = (self.told(fragment), seconds + start.elapsed().as_secs_f64());
-        Ok(Report { round, fragment, steps, outcome, bytes, seconds, overlapped, waited, hash })
+        Ok(Report { round, fragment, steps, outcome, bytes, seconds, overlapped, waited, mended, hash })
     }
 
     fn send_at_last(&mut self) -> Result<(), Error> {

@@ -201,11 +201,17 @@ impl Workers {
             (packed, bytes) = self.exchange(fragment)?;
             (Outcome::Synchronised, self.outer_step(optimizer, fragment, &packed))
         };
-        let what = if self.settings.verify { "slow weights" } else { "bytes received" };
-        let (hash, waited) = self.compare(done, waited, what)?;
+        let said = self.tell(done, waited)?;
+        let mended = if self.settings.verify {
+            self.mend(optimizer, fragment, &said, true)?
+        } else {
+            check_same(&said, "bytes received")?;
+            vec![]
+        };
+        let (hash, waited) = (said[0].word, said.iter().map(|said| said.seconds).collect());
         let seconds = start.elapsed().as_secs_f64();
         let (fragment, steps) = (self.told(fragment), optimizer.steps());
-        Ok(Report { round, fragment, steps, outcome, bytes, seconds, overlapped: 0.0, waited, hash })
+        Ok(Report { round, fragment, steps, outcome, bytes, seconds, overlapped: 0.0, waited, mended, hash })
     }
 
     /// A fragment's number as reports have it.
@@ -263,11 +269,24 @@ impl Workers {
         } else {
             (Outcome::Discarded { ranks: broken }, Ok(0))
         };
-        let (hash, waited) = self.compare(done, waited, "bytes received")?;
+        let said = self.tell(done, waited)?;
+        check_same(&said, "bytes received")?;
+        let (hash, waited) = (said[0].word, said.iter().map(|said| said.seconds).collect());
         let (round, steps) = (self.place.turn + 1, optimizer.steps());
         self.place = self.settings.timetable.at(round, steps);
         let seconds = start.elapsed().as_secs_f64();
-        Ok(Report { round, fragment: None, steps, outcome, bytes, seconds, overlapped: 0.0, waited, hash })
+        Ok(Report {
+            round,
+            fragment: None,
+            steps,
+            outcome,
+            bytes,
+            seconds,
+            overlapped: 0.0,
+            waited,
+            mended: vec![],
+            hash,
+        })
     }
 
     fn inner_step(&mut self, optimizer: &mut Optimizer) -> Result<(), Error> {
@@ -277,17 +296,10 @@ impl Workers {
         Ok(())
     }
 
-    /// Compares hashes of this, and tells how long all ranks have waited.
-    pub(crate) fn compare(
-        &self,
-        hash: Result<u64, Error>,
-        waited: f64,
-        what: &'static str,
-    ) -> Result<(u64, Vec<f64>), Error> {
+    /// What all ranks have come to: their hashes, and how long they have waited.
+    pub(crate) fn tell(&self, hash: Result<u64, Error>, waited: f64) -> Result<Vec<Said>, Error> {
         let say = |hash: &u64| Said { word: *hash, seconds: waited, ..ready() };
-        let (hash, said, _) = agree(&self.world, "taking the outer step", hash, say)?;
-        check_same(&said, what)?;
-        Ok((hash, said.iter().map(|said| said.seconds).collect()))
+        Ok(agree(&self.world, "taking the outer step", hash, say)?.1)
     }
 
     /// Whether all ranks have the same bits: the slow weights with local steps, the weights where gradients are exchanged.

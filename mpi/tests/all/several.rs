@@ -162,6 +162,34 @@ fn a_straggler_is_shown() {
     });
 }
 
+// Fault: outer state that stays apart.
+#[test]
+fn what_an_adapter_rounds_otherwise_is_mended() {
+    on_ranks(3, "several::what_an_adapter_rounds_otherwise_is_mended", |world| {
+        let (gpu, rank) = (gpu(), world.rank() as usize);
+        let builder = Optimizer::builder(Adam::new(0.05)).lookahead(Lookahead::new(2, 0.5));
+        let mut optimizer = build(&gpu, builder.outer(Nesterov { momentum: 0.9 }));
+        let mut workers = Workers::builder(world).build(&mut optimizer, &gpu.device, &gpu.queue).unwrap();
+        for at in 0..6 {
+            if rank == 2 && at == 3 {
+                // As another adapter would have rounded it.
+                let slice = optimizer.slow_weights("a").unwrap();
+                let near = f32::from_bits(read(&optimizer, Field::SlowWeights)[0][5].to_bits() + 3);
+                gpu.queue.write_buffer(&slice.buffer, slice.offset + 20, &near.to_le_bytes());
+            }
+            let Some(report) = step(&gpu, &mut workers, &mut optimizer, &scripted(rank, at)) else {
+                continue;
+            };
+            assert_eq!(report.mended, if at == 3 { vec![2] } else { vec![] }, "step {at}");
+            assert_eq!(read(&optimizer, Field::Weights), read(&optimizer, Field::SlowWeights));
+            workers.check(&optimizer).unwrap();
+        }
+        let momentum = read(&optimizer, Field::Outer("momentum_buffer"));
+        let sum: f64 = momentum.iter().flatten().map(|value| f64::from(value.to_bits())).sum();
+        assert_eq!(workers.mean(sum), sum, "momentum differs");
+    });
+}
+
 #[test]
 fn other_bits_on_one_rank_are_found() {
     on_ranks(3, "several::other_bits_on_one_rank_are_found", |world| {
