@@ -1,6 +1,9 @@
 //! The command line.
 
-use std::{fmt, path::PathBuf};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
 use clap::{Parser, ValueEnum, builder::RangedU64ValueParser};
 use lookahead_mpi::{Mode, Wire};
@@ -12,6 +15,8 @@ Examples:
     cargo run --release --example train_workers
   Four, with local steps and a mean once in 16 of them:
     mpirun -n 4 target/release/examples/train_workers --period 16
+  Fashion-MNIST (Debian, Ubuntu: apt-get install dataset-fashion-mnist), a quarter of it on each:
+    mpirun -n 4 target/release/examples/train_workers --data /usr/share/datasets/fashion-mnist
   DiLoCo: AdamW inside, Nesterov outside, eight bits a value on the wire:
     mpirun -n 4 target/release/examples/train_workers --outer nesterov --alpha 0.7 --wire int8
   Plain data parallel training, gradients exchanged in each step:
@@ -21,18 +26,30 @@ Examples:
 
 As root mpirun wants --allow-run-as-root, and with more ranks than cores --oversubscribe.";
 
-/// Trains a multi-layer perceptron on handwritten digits, on several workers.
+/// Trains a multi-layer perceptron on images, on several workers.
 ///
 /// Each rank has a share of the images and a device of its own. The same seed and number of ranks give the same run.
 #[derive(Debug, Parser)]
 #[command(name = "train_workers", after_help = EXAMPLES)]
 pub struct Arguments {
+    /// `digits` (part of the example), or a folder of MNIST-style IDX files, plain or .gz, there on all machines
+    ///
+    /// torchvision's folders (`DIR/MNIST/raw`) are found; DIR/emnist-digits is one of several.
+    #[arg(long, default_value = "digits", value_name = "digits|DIR")]
+    pub data: PathBuf,
     /// Passes of each rank over its share of the images
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    pub epochs: u32,
+    ///
+    /// [default: 20 for digits, 5 for a folder]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    epochs: Option<u32>,
     /// Images of a rank's batch
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub batch: u32,
+    /// Units of each hidden layer, from the first on
+    ///
+    /// [default: 64 for digits, 128 for a folder]
+    #[arg(long, value_delimiter = ',', value_parser = RangedU64ValueParser::<usize>::new().range(1..=65_536))]
+    hidden: Option<Vec<usize>>,
     /// What is exchanged
     #[arg(long, value_enum, default_value_t = ModeName::Local)]
     pub mode: ModeName,
@@ -63,9 +80,11 @@ pub struct Arguments {
     /// Save rounds in DIR, which all ranks see, and go on from the last one there
     #[arg(long, value_name = "DIR")]
     pub checkpoint: Option<PathBuf>,
-    /// Tell of (and save) every Nth round only; 1 by default, 20 where gradients are exchanged
+    /// Tell of (and save) every Nth round only
+    ///
+    /// [default: 1, where gradients are exchanged 20; for a folder ten times as many]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    pub every: Option<u64>,
+    every: Option<u64>,
     /// The adapter whose name, driver or backend contains TEXT, in any case
     #[arg(long, value_name = "TEXT")]
     pub adapter: Option<String>,
@@ -75,10 +94,26 @@ pub struct Arguments {
 }
 
 impl Arguments {
+    /// Whether the digits of the example are trained on.
+    pub fn is_digits(&self) -> bool {
+        self.data == Path::new("digits")
+    }
+
+    /// Passes over the images.
+    pub fn epochs(&self) -> u32 {
+        self.epochs.unwrap_or(if self.is_digits() { 20 } else { 5 })
+    }
+
+    /// Units of each hidden layer.
+    pub fn hidden(&self) -> Vec<usize> {
+        self.hidden.clone().unwrap_or_else(|| vec![if self.is_digits() { 64 } else { 128 }])
+    }
+
     /// Whether a round has a row of its own.
     pub fn tells(&self, round: u64) -> bool {
-        let every = self.every.unwrap_or(if self.mode == ModeName::Gradients { 20 } else { 1 });
-        round.is_multiple_of(every)
+        let by_default = if self.mode == ModeName::Gradients { 20 } else { 1 };
+        let by_default = if self.is_digits() { by_default } else { 10 * by_default };
+        round.is_multiple_of(self.every.unwrap_or(by_default))
     }
 }
 

@@ -1,7 +1,8 @@
-//! Trains a digit classifier on several workers, with local steps or with gradients exchanged.
+//! Trains a classifier of images on several workers, with local steps or with gradients exchanged.
 
 mod arguments;
-mod digits;
+mod data;
+mod learner;
 mod table;
 
 use std::process::ExitCode;
@@ -16,10 +17,14 @@ use lookahead_wgpu::{
     gpu::Gpu,
     outer::{HeavyBall, Interpolation, Nesterov, SlowMo},
 };
-use train::{data::DataError, device::ModelError};
+use train::{
+    data::{CLASSES, DataError, Dataset},
+    device::ModelError,
+    model::Network,
+};
 
 use arguments::{Arguments, OuterName};
-use digits::Digits;
+use learner::Learner;
 use table::{Row, Table};
 
 /// What can go wrong.
@@ -33,8 +38,12 @@ pub enum TrainError {
     Data(#[from] DataError),
     #[error(transparent)]
     Model(#[from] ModelError),
-    #[error("{ranks} ranks have no image each: the digits have {images} to train on; start fewer")]
-    TooMany { ranks: usize, images: usize },
+    #[error("{ranks} ranks have no image each: `{name}` has {images} to train on; start fewer")]
+    TooMany { ranks: usize, images: usize, name: String },
+    #[error(
+        "rank {rank} has read other data than rank 0; give all the same --data, with the same files on all machines"
+    )]
+    OtherData { rank: usize },
 }
 
 fn main() -> ExitCode {
@@ -47,7 +56,9 @@ fn main() -> ExitCode {
     match run(&arguments, world) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error on rank {}: {error}", universe.world().rank());
+            // In one piece, since all ranks write to one terminal.
+            let line = format!("error on rank {}: {error}\n", universe.world().rank());
+            eprint!("{line}");
             // The others may wait for this one.
             universe.world().abort(1)
         }
@@ -56,36 +67,71 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments, world: SimpleCommunicator) -> Result<(), TrainError> {
     let (rank, ranks) = (world.rank() as usize, world.size() as usize);
+    let dataset = data::read(arguments, &world)?;
+    let network = Network::new(dataset.pixels(), &arguments.hidden(), CLASSES)?;
     let gpu = Gpu::open_blocking(arguments.adapter.as_deref())?;
-    let mut optimizer = optimizer(arguments, &gpu)?;
-    digits::upload_first_weights(&mut optimizer, arguments.seed)?;
+    let mut optimizer = optimizer(arguments, &network, &gpu)?;
+    learner::upload_first_weights(&mut optimizer, &network, arguments.seed)?;
     let builder = Workers::builder(world).period(arguments.period).mode(arguments.mode.into());
     let mut workers = builder.wire(arguments.wire.into()).build(&mut optimizer, &gpu.device, &gpu.queue)?;
-    let mut digits = Digits::new(&gpu, &optimizer, arguments, rank, ranks)?;
+    let mut learner = Learner::new(&gpu, &optimizer, &network, &dataset, arguments, rank)?;
     let mut table = Table::new(rank == 0 && !arguments.json);
-    table.begin(&format!("{ranks} ranks on {}, {arguments}", gpu.label()));
+    table.begin(&format!(
+        "{}\n{ranks} ranks on {}, {arguments}",
+        describe(&dataset, &arguments.hidden()),
+        gpu.label()
+    ));
     if let Some(folder) = &arguments.checkpoint
         && let Some(restored) = workers.restore(&mut optimizer, folder)?
     {
         table.say(&format!("from round {} of {} ranks", restored.round, restored.ranks));
         restored.passed_over.iter().for_each(|problem| table.say(&format!("passed over {problem}")));
     }
-    let total = u64::from(arguments.epochs) * digits.steps();
+    train(arguments, &gpu, &mut optimizer, &mut workers, &mut learner, &mut table)?;
+    let hash = workers.check(&optimizer)?;
+    let accuracy = learner.accuracy(&gpu)?;
+    if rank == 0 {
+        table.end(arguments.json, ranks, accuracy, hash);
+    }
+    Ok(())
+}
+
+/// What each rank trains, in words.
+fn describe(dataset: &Dataset, hidden: &[usize]) -> String {
+    let Dataset { name, width, height, train, test, .. } = dataset;
+    let layers = [&[dataset.pixels()], hidden, &[CLASSES]].concat();
+    let layers: Vec<_> = layers.iter().map(ToString::to_string).collect();
+    let (train, test, layers) = (train.len(), test.len(), layers.join("-"));
+    format!(
+        "{name}: {train} images of {height} x {width} on each rank, {test} to test on; layers of {layers} units"
+    )
+}
+
+/// Takes the steps of all epochs that are left.
+fn train(
+    arguments: &Arguments,
+    gpu: &Gpu,
+    optimizer: &mut Optimizer,
+    workers: &mut Workers,
+    learner: &mut Learner,
+    table: &mut Table,
+) -> Result<(), TrainError> {
+    let total = u64::from(arguments.epochs()) * learner.steps();
     let mut begun = optimizer.steps();
     while optimizer.steps() < total {
         let before = optimizer.steps();
-        let encoder = digits.record(&gpu, before);
-        let mut report = workers.step(&mut optimizer, encoder)?;
+        let encoder = learner.record(gpu, before)?;
+        let mut report = workers.step(optimizer, encoder)?;
         let is_last = optimizer.steps() == total;
         if report.is_none() && is_last {
-            report = Some(workers.round(&mut optimizer)?);
+            report = Some(workers.round(optimizer)?);
         }
         let Some(report) = report else { continue };
         // A step that was discarded is not taken again with the same images: its gradient would be no better.
         let is_stuck = optimizer.steps() == before && report.outcome != Outcome::Synchronised;
         let is_told = arguments.tells(report.round) || is_last;
         if is_told || is_stuck {
-            let loss = workers.mean(digits.loss(&gpu)?);
+            let loss = workers.mean(learner.loss(gpu)?);
             table.row(Row { report: report.clone(), loss, begun });
             begun = optimizer.steps();
         } else {
@@ -95,20 +141,15 @@ fn run(arguments: &Arguments, world: SimpleCommunicator) -> Result<(), TrainErro
             break;
         }
         if let Some(folder) = &arguments.checkpoint
-            && (is_last || is_told)
+            && is_told
         {
-            workers.save(&optimizer, folder)?;
+            workers.save(optimizer, folder)?;
         }
-    }
-    let hash = workers.check(&optimizer)?;
-    let accuracy = digits.accuracy(&gpu)?;
-    if rank == 0 {
-        table.end(arguments.json, ranks, accuracy, hash);
     }
     Ok(())
 }
 
-fn optimizer(arguments: &Arguments, gpu: &Gpu) -> Result<Optimizer, TrainError> {
+fn optimizer(arguments: &Arguments, network: &Network, gpu: &Gpu) -> Result<Optimizer, TrainError> {
     let rate = arguments.lr.unwrap_or_else(|| arguments.rule.default_learning_rate());
     let momentum = arguments.momentum;
     let builder = Optimizer::builder(arguments.rule.rule(rate));
@@ -119,7 +160,7 @@ fn optimizer(arguments: &Arguments, gpu: &Gpu) -> Result<Optimizer, TrainError> 
         OuterName::Nesterov => builder.outer(Nesterov { momentum }),
         OuterName::SlowMo => builder.outer(SlowMo { momentum }),
     };
-    let builder = digits::network()?
+    let builder = network
         .parameters()
         .iter()
         .fold(builder, |builder, parameter| builder.tensor(&parameter.name, &parameter.shape));

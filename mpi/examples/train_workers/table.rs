@@ -1,5 +1,7 @@
 //! The table of rounds, for people or as JSON.
 
+use std::time::Instant;
+
 use lookahead_mpi::{Outcome, Report};
 use serde_json::{Value, json};
 
@@ -22,11 +24,12 @@ pub struct Table {
     seconds: f64,
     /// Of all.
     total: u64,
+    begun: Instant,
 }
 
 impl Table {
     pub fn new(prints: bool) -> Self {
-        Self { prints, rows: vec![], bytes: 0, seconds: 0.0, total: 0 }
+        Self { prints, rows: vec![], bytes: 0, seconds: 0.0, total: 0, begun: Instant::now() }
     }
 
     pub fn begin(&self, title: &str) {
@@ -68,13 +71,19 @@ impl Table {
     }
 
     pub fn end(&self, json: bool, ranks: usize, accuracy: f64, hash: u64) {
+        let seconds = self.begun.elapsed().as_secs_f64();
         if json {
             let (rounds, bytes) = (&self.rows, self.total);
             let hash = format!("{hash:016x}");
-            let all = json!({ "ranks": ranks, "accuracy": accuracy, "bytes": bytes, "hash": hash, "rounds": rounds });
-            println!("{all}");
+            println!(
+                "{}",
+                json!({
+                    "ranks": ranks, "accuracy": accuracy, "seconds": seconds, "bytes": bytes, "hash": hash, "rounds": rounds,
+                })
+            );
         } else {
-            println!("test accuracy {:.1} %, {} bytes sent by rank 0", 100.0 * accuracy, self.total);
+            let (percent, bytes) = (100.0 * accuracy, self.total);
+            println!("test accuracy {percent:.1} % after {seconds:.1} s, {bytes} bytes sent by rank 0");
         }
     }
 }
