@@ -6,7 +6,7 @@ use std::{
 };
 
 use clap::{Parser, ValueEnum, builder::RangedU64ValueParser};
-use lookahead_mpi::{Mode, Wire};
+use lookahead_mpi::{Mode, Streaming, Wire};
 use train::rule::RuleName;
 
 const EXAMPLES: &str = "\
@@ -19,6 +19,8 @@ Examples:
     mpirun -n 4 target/release/examples/train_workers --data /usr/share/datasets/fashion-mnist
   DiLoCo: AdamW inside, Nesterov outside, eight bits a value on the wire:
     mpirun -n 4 target/release/examples/train_workers --outer nesterov --alpha 0.7 --wire int8
+  Streaming DiLoCo: layer after layer is exchanged, while the next two steps are taken:
+    mpirun -n 4 target/release/examples/train_workers --outer nesterov --alpha 0.7 --overlap 2
   Plain data parallel training, gradients exchanged in each step:
     mpirun -n 4 target/release/examples/train_workers --mode gradients
   A run that survives being killed; give the same line again:
@@ -56,6 +58,12 @@ pub struct Arguments {
     /// Steps of a round, at least 1: Lookahead's k, DiLoCo's H
     #[arg(long, default_value_t = 8, value_parser = RangedU64ValueParser::<u32>::new().range(1..=1_000_000))]
     pub period: u32,
+    /// Exchange one layer after the other within a period, each while so many steps are taken; 0: between two steps
+    #[arg(long, value_name = "STEPS", value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    pub overlap: Option<u32>,
+    /// How much of what a layer has learned meanwhile stays, from 0 and below 1 [default: 0.5]
+    #[arg(long, value_name = "FRACTION", requires = "overlap")]
+    pub mixing: Option<f64>,
     /// The slow step size: DiLoCo's outer learning rate
     #[arg(long, default_value_t = 1.0)]
     pub alpha: f64,
@@ -94,6 +102,12 @@ pub struct Arguments {
 }
 
 impl Arguments {
+    /// Layers that are exchanged one after the other, if they are.
+    pub fn streaming(&self) -> Option<Streaming> {
+        let streaming = Streaming::new(self.overlap?);
+        Some(self.mixing.map_or(streaming.clone(), |mixing| streaming.mixing(mixing)))
+    }
+
     /// Whether the digits of the example are trained on.
     pub fn is_digits(&self) -> bool {
         self.data == Path::new("digits")
@@ -119,10 +133,13 @@ impl Arguments {
 
 impl fmt::Display for Arguments {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { mode, period, outer, alpha, wire, rule, .. } = self;
+        let Self { mode, period, overlap, outer, alpha, wire, rule, .. } = self;
         match mode {
             ModeName::Local => {
                 write!(f, "{rule} for {period} steps a round, {} with alpha {alpha}, ", name(*outer))?;
+                if let Some(overlap) = overlap {
+                    write!(f, "layer after layer beside {overlap} steps, ")?;
+                }
             }
             ModeName::Gradients => write!(f, "{rule} on the mean gradient, ")?,
         }

@@ -10,10 +10,10 @@ use std::process::ExitCode;
 use clap::Parser;
 use lookahead_mpi::{
     Error, Outcome, Workers,
-    mpi::{self, topology::SimpleCommunicator, traits::Communicator},
+    mpi::{self, Threading, topology::SimpleCommunicator, traits::Communicator},
 };
 use lookahead_wgpu::{
-    Lookahead, Optimizer,
+    DEFAULT_GROUP, Group, Lookahead, Optimizer,
     gpu::Gpu,
     outer::{HeavyBall, Interpolation, Nesterov, SlowMo},
 };
@@ -48,7 +48,9 @@ pub enum TrainError {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let Some(universe) = mpi::initialize() else {
+    // Layers are exchanged beside steps by a thread of their own.
+    let threading = if arguments.overlap > Some(0) { Threading::Multiple } else { Threading::Single };
+    let Some((universe, _)) = mpi::initialize_with_threading(threading) else {
         eprintln!("error: MPI has begun already");
         return ExitCode::FAILURE;
     };
@@ -72,8 +74,7 @@ fn run(arguments: &Arguments, world: SimpleCommunicator) -> Result<(), TrainErro
     let gpu = Gpu::open_blocking(arguments.adapter.as_deref())?;
     let mut optimizer = optimizer(arguments, &network, &gpu)?;
     learner::upload_first_weights(&mut optimizer, &network, arguments.seed)?;
-    let builder = Workers::builder(world).period(arguments.period).mode(arguments.mode.into());
-    let mut workers = builder.wire(arguments.wire.into()).build(&mut optimizer, &gpu.device, &gpu.queue)?;
+    let mut workers = workers(arguments, world, &mut optimizer, &gpu)?;
     let mut learner = Learner::new(&gpu, &optimizer, &network, &dataset, arguments, rank)?;
     let mut table = Table::new(rank == 0 && !arguments.json);
     table.begin(&format!(
@@ -94,6 +95,22 @@ fn run(arguments: &Arguments, world: SimpleCommunicator) -> Result<(), TrainErro
         table.end(arguments.json, ranks, accuracy, hash);
     }
     Ok(())
+}
+
+fn workers(
+    arguments: &Arguments,
+    world: SimpleCommunicator,
+    optimizer: &mut Optimizer,
+    gpu: &Gpu,
+) -> Result<Workers, Error> {
+    let builder = Workers::builder(world).period(arguments.period).mode(arguments.mode.into());
+    let builder = builder.wire(arguments.wire.into());
+    let builder = match arguments.streaming() {
+        // Who compares weights waits for the others.
+        Some(streaming) => builder.streaming(streaming).verify(false),
+        None => builder,
+    };
+    builder.build(optimizer, &gpu.device, &gpu.queue)
 }
 
 /// What each rank trains, in words.
@@ -123,7 +140,9 @@ fn train(
         let encoder = learner.record(gpu, before)?;
         let mut report = workers.step(optimizer, encoder)?;
         let is_last = optimizer.steps() == total;
-        if report.is_none() && is_last {
+        // At the end all layers are exchanged that were not just now.
+        if is_last && report.as_ref().is_none_or(|report| report.fragment.is_some()) {
+            report.iter().for_each(|report| table.add(report));
             report = Some(workers.round(optimizer)?);
         }
         let Some(report) = report else { continue };
@@ -160,9 +179,17 @@ fn optimizer(arguments: &Arguments, network: &Network, gpu: &Gpu) -> Result<Opti
         OuterName::Nesterov => builder.outer(Nesterov { momentum }),
         OuterName::SlowMo => builder.outer(SlowMo { momentum }),
     };
-    let builder = network
-        .parameters()
-        .iter()
-        .fold(builder, |builder, parameter| builder.tensor(&parameter.name, &parameter.shape));
+    let parameters = network.parameters();
+    let mut layers: Vec<&str> = Vec::new();
+    let mut builder = builder;
+    for parameter in &parameters {
+        // `fc1.weight` and `fc1.bias` are a layer.
+        let layer = arguments.overlap.and_then(|_| parameter.name.split('.').next()).unwrap_or(DEFAULT_GROUP);
+        if layer != DEFAULT_GROUP && !layers.contains(&layer) {
+            layers.push(layer);
+            builder = builder.group(Group::new(layer));
+        }
+        builder = builder.tensor_in(layer, &parameter.name, &parameter.shape);
+    }
     Ok(builder.pipelines(&gpu.pipelines).build_blocking(&gpu.device, &gpu.queue)?)
 }

@@ -55,7 +55,7 @@ impl Table {
         let Row { report, loss, begun } = row;
         self.add(&report);
         let (bytes, seconds) = (std::mem::take(&mut self.bytes), std::mem::take(&mut self.seconds));
-        let Report { round, steps, outcome, waited, .. } = &report;
+        let Report { round, steps, outcome, waited, overlapped, .. } = &report;
         let each: Vec<_> = waited.iter().map(|seconds| format!("{seconds:.3}")).collect();
         let each = each.join(" ");
         let note = match outcome {
@@ -66,7 +66,7 @@ impl Table {
         self.say(&format!("{round:>6} {steps:>7} {loss:>10.4} {bytes:>12} {seconds:>9.3}  {each}{note}"));
         self.rows.push(json!({
             "round": round, "steps": steps, "from_step": begun, "loss": loss, "bytes": bytes, "seconds": seconds,
-            "waited": waited, "outcome": outcome,
+            "waited": waited, "overlapped": overlapped, "outcome": outcome,
         }));
     }
 

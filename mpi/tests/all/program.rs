@@ -37,6 +37,22 @@ fn it_learns_and_the_same_seed_is_the_same_run() {
 }
 
 #[test]
+fn it_exchanges_layers_beside_steps() {
+    if is_worker() {
+        return;
+    }
+    let streaming = ["--overlap", "2", "--outer", "nesterov", "--alpha", "0.7", "--wire", "int8", "--json"];
+    let words = [&streaming[..], &["--epochs", "12"]].concat();
+    let whole = summary(&train(2, &words));
+    assert!(whole["accuracy"].as_f64().unwrap() > 0.85, "{whole}");
+    let beside = |round: &Value| round["overlapped"].as_f64().unwrap();
+    assert!(whole["rounds"].as_array().unwrap().iter().any(|round| beside(round) > 0.0), "{whole}");
+    assert_eq!(whole["hash"], summary(&train(2, &words))["hash"]);
+    let wrong = train(2, &["--overlap", "4"]);
+    assert!(!wrong.status.success() && text(&wrong).contains("an overlap of 4 steps"), "{}", text(&wrong));
+}
+
+#[test]
 fn it_goes_on_from_a_folder() {
     if is_worker() {
         return;
