@@ -10,3 +10,4 @@ mod program;
 mod refusals;
 mod several;
 mod single;
+mod tasks;
