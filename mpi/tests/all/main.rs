@@ -11,4 +11,5 @@ mod refusals;
 mod several;
 mod single;
 mod streaming;
+mod tasks;
 mod twins;
