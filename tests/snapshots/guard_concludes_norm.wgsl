@@ -83,7 +83,8 @@ const LA_GROUP_COUNT = 0u;        // inner steps since the state was initialised
 const LA_GROUP_POSITION = 1u;     // steps since the last sync
 const LA_GROUP_CYCLE_K = 2u;      // k of this cycle
 const LA_GROUP_CYCLE_ONE_MINUS_ALPHA = 3u; // 1 - alpha of this cycle
-const LA_GROUP_WORDS = 4u;        // how many they are
+const LA_GROUP_KEPT = 4u;         // iterates of this cycle that were kept, of which none is missing before
+const LA_GROUP_WORDS = 5u;        // how many they are
 
 // Words of the tables' rows: of a step, and of a count.
 const LA_ROW_STEP = 0u;           // the step's number + 1; 0 where it has not been told
