@@ -178,6 +178,8 @@ impl<E: Engine> Optimizer<E> {
             self.write_weights(&mut writer, tensor, values)?;
         }
         writer.finish()?;
+        let moves = (0..weights.len()).any(|tensor| self.inits_with_weights(tensor));
+        self.plan.state.slow_weights_moved |= moves;
         Ok(contents.names().map(str::to_owned).collect())
     }
 }

@@ -5,8 +5,8 @@ use crate::{
     pairs, twin,
 };
 use lookahead_wgpu::{
-    Average, DEFAULT_GROUP, Error, Field, Group, GroupCounters, Guard, ImportOptions, Lookahead, Optimizer,
-    Options, Rule, Snapshot, StatePolicy,
+    Average, DEFAULT_GROUP, Error, Field, Group, GroupCounters, Guard, Half, ImportOptions, Lookahead,
+    Optimizer, Options, Rule, Snapshot, StatePolicy,
     gpu::Gpu,
     outer::{HeavyBall, Nesterov, SlowMo},
     rules::{AdaFactor, Adam, Sgd},
@@ -20,6 +20,7 @@ on_devices!(
     each_two_options_agree_with_the_twin,
     factored_moments_begin_anew_with_each_task,
     groups_have_rounds_of_their_own,
+    half_widths_agree_with_the_twin,
     the_host_knows_the_next_steps_task,
     a_sync_between_steps_ends_the_round_with_the_tasks_so_far,
     a_new_start_begins_the_round_anew,
@@ -201,6 +202,80 @@ async fn groups_have_rounds_of_their_own(gpu: &Gpu) {
             let found = download(&optimizer, Field::Weights, "v").await;
             let error = largest_error(&found, &head.weights[0]);
             assert!(error < 1e-5, "{lookahead:?}, step {number}: the head is off by {error:e}");
+        }
+    }
+}
+
+/// Gradients of values that both formats have, so that they are exact.
+fn short(len: usize, seed: u64) -> Vec<f32> {
+    noise(len, seed).iter().map(|value| (64.0 * value).round() / 64.0).collect()
+}
+
+/// The half-width copy of a tensor's weights is what they are, rounded: to the nearest bf16, or to an f16 next to them.
+async fn is_copied(optimizer: &Optimizer, format: Half, tensor: &str, what: &str) {
+    let weights = download(optimizer, Field::Weights, tensor).await;
+    let copy = download(optimizer, Field::HalfWeights, tensor).await;
+    for (weight, copy) in weights.iter().zip(&copy) {
+        let is_near = match format {
+            Half::F16 => (weight - copy).abs() <= 2f32.powi(-10) * weight.abs().max(6.2e-5),
+            Half::Bf16 => *copy == half::bf16::from_f32(*weight).to_f32(),
+        };
+        assert!(is_near, "{what}: {copy} for {weight}");
+    }
+}
+
+/// The slow weights' places are theirs in bf16, each next to the twin's: where the twin is to go on from.
+async fn round_slow(optimizer: &Optimizer, tensor: &str, twin: &mut Twin, what: &str) {
+    let slow = download(optimizer, Field::SlowWeights, tensor).await;
+    for (found, expected) in slow.iter().zip(&twin.slow_weights[0]) {
+        assert_eq!(found.to_bits() & 0xffff, 0, "{what}: {found} is no bf16");
+        let error = (f64::from(*found) - expected).abs();
+        assert!(error <= 2f64.powi(-7) * expected.abs() + 1e-6, "{what}: {found} for {expected}");
+    }
+    twin.slow_weights[0] = widen(&slow);
+}
+
+// Faults: a task starts at the slow weights before they are rounded, or the first of a round at the rounded ones; the mean is of
+// rounded weights, or of the half-width copy; the copy is not written at a task's end; gradients are taken for f32.
+async fn half_widths_agree_with_the_twin(gpu: &Gpu) {
+    let [maintain, reset] = policies();
+    for (lookahead, guard, weights, gradients) in [
+        (maintain, None, Half::F16, Half::Bf16),
+        (reset, None, Half::Bf16, Half::F16),
+        (maintain, Some(Guard::default()), Half::Bf16, Half::Bf16),
+        (reset, Some(Guard::default()), Half::F16, Half::F16),
+    ] {
+        if spared(gpu) {
+            continue;
+        }
+        let options = Options::default().guard(guard).outer(Nesterov { momentum: 0.5 });
+        let halves =
+            options.clone().half_weights(Some(weights)).half_gradients(Some(gradients)).slow_bf16(true);
+        let mut optimizer = build(gpu, lookahead, &halves).await;
+        let head = Twin::new(Sgd::new(0.1).momentum(0.9), vec![widen(&noise(HEAD, 2))]);
+        let head = head.options(options.clone()).lookahead(lookahead.k(2));
+        let mut twins = [("w", LEN, 0.01, twin_of_w(lookahead, &options)), ("v", HEAD, 0.1, head)];
+        for number in 0..20 {
+            for (tensor, len, _, _) in &twins {
+                let slice = optimizer.gradients(tensor).unwrap();
+                let bytes = gradients.encode(&short(*len, 100 * number + *len as u64));
+                assert_eq!(slice.size, bytes.len() as u64);
+                gpu.queue.write_buffer(&slice.buffer, slice.offset, &bytes);
+            }
+            submit(gpu, |encoder| optimizer.step(encoder)).unwrap();
+            for (tensor, len, lr, twin) in &mut twins {
+                let what = format!(
+                    "{weights:?}, {gradients:?}, {lookahead:?}, {guard:?}, `{tensor}`, step {number}"
+                );
+                twin.step(&[widen(&short(*len, 100 * number + *len as u64))], *lr);
+                for (field, expected) in [(Field::Weights, &twin.weights), (Field::TaskMean, &twin.task_mean)]
+                {
+                    let error = largest_error(&download(&optimizer, field, tensor).await, &expected[0]);
+                    assert!(error < 1e-5, "{what}: {field} is off by {error:e}");
+                }
+                is_copied(&optimizer, weights, tensor, &what).await;
+                round_slow(&optimizer, tensor, twin, &what).await;
+            }
         }
     }
 }

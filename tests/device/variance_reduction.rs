@@ -122,10 +122,15 @@ async fn each_group_is_corrected_by_its_own(gpu: &Gpu) {
     }
 }
 
-// Fault: what a guard looks at is the gradient as it lies there.
+// Faults: what a guard looks at is the gradient as it lies there, or only where a transformation hides what is not finite.
 async fn a_guard_sees_the_corrected_gradient(gpu: &Gpu) {
-    let builder = Optimizer::builder(Sgd::new(0.1)).lookahead(Lookahead::new(3, 1.0)).variance_reduced();
-    let mut optimizer = built(gpu, builder.guard(Guard::default()).tensor("w", &[40])).await;
+    let builder = || Optimizer::builder(Sgd::new(0.1)).lookahead(Lookahead::new(3, 1.0)).variance_reduced();
+    let builder = || builder().guard(Guard::default()).tensor("w", &[40]);
+    skips_what_is_not_finite(gpu, built(gpu, builder()).await).await;
+    skips_what_is_not_finite(gpu, built(gpu, builder().transform(Clip::Value(0.5))).await).await;
+}
+
+async fn skips_what_is_not_finite(gpu: &Gpu, mut optimizer: Optimizer) {
     optimizer.upload("w", &noise(40, 1)).unwrap();
     let mut skipped = 0;
     for (step, field) in

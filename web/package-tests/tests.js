@@ -494,7 +494,7 @@ const tests = {
       refused = error.message;
     }
     near(await before, START.slice(6), 'before');
-    assert(/`step` while `save`, `counters`, `alphas`, `accelerations` or `skipped` is under way; await it first/.test(refused), `refused: ${refused}`);
+    assert(/`step` while `readAll`, `save`, `counters`, `alphas`, `accelerations` or `skipped` is under way; await it first/.test(refused), `refused: ${refused}`);
     assert(await saved instanceof Uint8Array, `saved: ${await saved}`);
     optimizer.step();
     const after = optimizer.weights('b');
@@ -648,6 +648,63 @@ const tests = {
     optimizer.setWeights('w', new Float32Array(6).fill(7));
     optimizer.initSynced();
     same(await optimizer.slowWeights('w'), Array(6).fill(7), 'initialised anew');
+    optimizer.destroy();
+  },
+
+  // Faults: it is `syncNow`, at the next step's learning rate; the page's encoder is left out; the first of two calls is not all.
+  async 'synchronises where it is called as the last step would have'() {
+    const device = await pageDevice();
+    const options = { device, rule: { name: 'sgd', lr: 0.1 }, outer: { slowMo: 0.5 }, schedule: { steps: [[3, 0.5], [6, 0.1]] } };
+    const run = async (k, sync) => {
+      const optimizer = await create({ ...options, lookahead: { k } });
+      for (let cycle = 0; cycle < 3; cycle++) {
+        await train(optimizer, 3);
+        sync(optimizer);
+        assert(optimizer.position() === 0, `${optimizer.position()}`);
+      }
+      const found = await row(optimizer);
+      same(await row(optimizer, (name) => optimizer.slowWeights(name)), found, 'synchronised');
+      return found;
+    };
+    const [never, expected] = [2 ** 32 - 1, await run(3, () => {})];
+    same(await run(never, (optimizer) => optimizer.syncLastStep()), expected, 'the bits of syncs in the steps');
+    same(await run(never, (optimizer) => {
+      const encoder = device.createCommandEncoder();
+      optimizer.syncLastStep(encoder);
+      optimizer.syncLastStep(encoder);
+      device.queue.submit([encoder.finish()]);
+    }), expected, 'into the page\'s encoder, and twice');
+    const next = await run(never, (optimizer) => optimizer.syncNow());
+    assert(difference(next, expected) > 1e-3, 'at the next step\'s learning rate it is another');
+    device.destroy();
+  },
+
+  // Faults: a readback for each tensor; tensors in another order; steps are not refused meanwhile.
+  async 'reads all tensors at once'() {
+    const tensors = [...TENSORS.toReversed(), ...Array.from({ length: 20 }, (_, i) => ({ name: `t${i}`, shape: [i + 1] }))];
+    const optimizer = await create({ rule: { name: 'adam', lr: 0.1 }, lookahead: { k: 2 }, tensors });
+    tensors.forEach(({ name, shape }) => {
+      if (name.startsWith('t')) optimizer.setWeights(name, Array.from({ length: shape[0] }, (_, i) => i + shape[0]));
+    });
+    await train(optimizer, 3);
+    const { mapAsync } = GPUBuffer.prototype;
+    let waits = 0;
+    const counting = function (...given) {
+      waits += 1;
+      return mapAsync.apply(this, given);
+    };
+    for (const field of ['weights', 'slow_weights', 'state.exp_avg_sq']) {
+      const all = await patched([[GPUBuffer.prototype, 'mapAsync', counting]], () => optimizer.readAll(field));
+      assert(all.length === tensors.length && all.every((values) => values instanceof Float32Array), `${all.length} arrays`);
+      for (const [i, { name }] of tensors.entries()) same(all[i], await optimizer.read(field, name), `${field} of ${name}`);
+    }
+    assert(waits === 3, `${waits} waits for 3 reads of ${tensors.length} tensors`);
+    const reading = optimizer.readAll('weights');
+    await thrown(() => optimizer.step(), 'Argument', /`step` while `readAll`, .* is under way; await it first/);
+    same((await reading)[1], await optimizer.weights('w'), 'and nothing else is');
+    await thrown(() => optimizer.readAll('weight'), 'Argument', /there is no field `weight`; `weights` is one/);
+    await thrown(() => optimizer.readAll('average'), 'UnknownName', /./);
+    await thrown(() => optimizer.readAll(3), 'Argument', /^`field` of `readAll` must be a text/);
     optimizer.destroy();
   },
 
@@ -917,6 +974,7 @@ const tests = {
       [() => lookahead.setK(2 ** 32 + 3), 'Hyperparameter', /^k = 4294967299 is not allowed/],
       [() => lookahead.setK(NaN), 'Hyperparameter', /^k = NaN is not allowed/],
       [() => optimizer.swapSlow(), 'NoLookahead', /./],
+      [() => optimizer.syncLastStep(), 'NoLookahead', /./],
       [() => optimizer.swapAverage(), 'UnknownName', /there is no average .*: build with `average`/],
       [() => optimizer.beginAverage(), 'UnknownName', /there is no average .*: build with `average`/],
       [() => new NonMonotone(0.5), 'Argument', /^the interval of `NonMonotone` must be a whole number from 0, and is 0.5$/],
@@ -1220,7 +1278,7 @@ const tests = {
 
   async 'calls that wait give promises, whatever is wrong'() {
     const optimizer = await create({ rule: { name: 'adam' } });
-    const calls = ['weights', 'slowWeights', 'read', 'save', 'counters', 'gradientNorms', 'alphas', 'skipped', 'lost'];
+    const calls = ['weights', 'slowWeights', 'read', 'readAll', 'save', 'counters', 'gradientNorms', 'alphas', 'skipped', 'lost'];
     const each = (run) => Promise.all(calls.map((name) => {
       const promise = optimizer[name](null, null);
       assert(promise instanceof Promise, `${name} gives ${promise}`);
@@ -1346,7 +1404,8 @@ const tests = {
     const again = /^the device was lost while `?.*`? \(.*\); open a new one, build the optimizer again and `import` the last snapshot/;
     const messages = [];
     for (const call of [
-      () => optimizer.step(), () => optimizer.syncNow(), () => optimizer.weights('w'), () => optimizer.slowWeights('w'),
+      () => optimizer.step(), () => optimizer.syncNow(), () => optimizer.syncLastStep(), () => optimizer.weights('w'), () => optimizer.slowWeights('w'),
+      () => optimizer.readAll('weights'),
       () => optimizer.save(), () => optimizer.skipped(), () => optimizer.setWeights('w', new Float32Array(6)),
       () => optimizer.setGradient('w', new Float32Array(6)),
     ]) messages.push(await thrown(call, 'DeviceLost', again));

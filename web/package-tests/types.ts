@@ -67,6 +67,9 @@ export async function train(): Promise<number[]> {
   const [position]: (number | undefined)[] = groups.map((group) => group.position);
   const field: Field = 'state.exp_avg';
   const [slow, state]: Float32Array[] = [await optimizer.slowWeights('w'), await optimizer.read(field, 'w')];
+  const all: Float32Array[] = await optimizer.readAll(field);
+  optimizer.syncLastStep();
+  optimizer.syncLastStep(encoder);
   // @ts-expect-error There is no such field.
   void optimizer.read('weight', 'w');
   const checkpoint: Uint8Array = await optimizer.save();
@@ -86,7 +89,7 @@ export async function train(): Promise<number[]> {
   // @ts-expect-error A loss is a number.
   trigger.observe('low');
   const numbers: number[] = [optimizer.steps, optimizer.position(), await optimizer.skipped(), optimizer.learningRate('biases')];
-  optimizer.lost().then((why: string) => console.log(why, policy, slow, state));
+  optimizer.lost().then((why: string) => console.log(why, policy, slow, state, all));
   try {
     optimizer.setK(3);
   } catch (error) {

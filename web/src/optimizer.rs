@@ -275,6 +275,13 @@ impl Optimizer {
         self.submit("syncNow", encoder, |optimizer, encoder| optimizer.sync_now(encoder))
     }
 
+    /// The same as the last step's own sync would have been: at that step's learning rate, which `slowMo` divides by. With a k
+    /// that no cycle reaches, syncs come where this is called.
+    #[wasm_bindgen(js_name = syncLastStep)]
+    pub fn sync_last_step(&self, encoder: Option<PageEncoder>) -> Result<(), Problem> {
+        self.submit("syncLastStep", encoder, |optimizer, encoder| optimizer.sync_last_step(encoder))
+    }
+
     /// Makes the slow weights follow the weights and begins a new cycle, and the average anew.
     #[wasm_bindgen(js_name = initSynced)]
     pub fn init_synced(&self, encoder: Option<PageEncoder>) -> Result<(), Problem> {
@@ -315,14 +322,21 @@ impl Optimizer {
     /// Reads any field of a tensor: `weights`, `slow_weights`, `average`, `state.exp_avg`, ...
     #[wasm_bindgen(unchecked_return_type = "Promise<Float32Array>")]
     pub fn read(&self, field: FieldName, tensor: &str) -> Promise {
-        let name = JsValue::from(field).as_string().unwrap_or_default();
-        match Field::parse(&name) {
-            Some(field) => self.download(field, tensor),
-            None => {
-                let problem = Problem::argument(format!("there is no field `{name}`; `weights` is one"));
-                Promise::reject(&problem.into())
-            }
+        match parsed(&field_name(field)) {
+            Ok(field) => self.download(field, tensor),
+            Err(problem) => Promise::reject(&problem.into()),
         }
+    }
+
+    /// Reads a field that every tensor has, in the order of the tensors, with one wait for all of them (for each 64 MiB).
+    /// Steps are refused until it is done.
+    #[wasm_bindgen(js_name = readAll, unchecked_return_type = "Promise<Float32Array[]>")]
+    pub fn read_all(&self, field: FieldName) -> Promise {
+        let name = field_name(field);
+        self.hold("readAll", async move |optimizer| {
+            let all = optimizer.download_all(parsed(&name)?).await?;
+            Ok(all.iter().map(|values| Float32Array::from(values.as_slice())).collect::<Array>().into())
+        })
     }
 
     /// Writes a checkpoint, in the format of the Rust crate's files (safetensors). Steps are refused until it is
@@ -617,7 +631,7 @@ impl Optimizer {
         self.check_alive(call)?;
         let busy = |_| {
             Problem::argument(format!(
-                "`{call}` while `save`, `counters`, `alphas`, `accelerations` or `skipped` is under way; await it first"
+                "`{call}` while `readAll`, `save`, `counters`, `alphas`, `accelerations` or `skipped` is under way; await it first"
             ))
         };
         self.optimizer.try_borrow_mut().map_err(busy)
@@ -653,6 +667,15 @@ impl Optimizer {
 
 fn shared(optimizer: &RefCell<Inner>) -> Result<Ref<'_, Inner>, Problem> {
     optimizer.try_borrow().map_err(|_| Problem::argument("the optimizer is at another call"))
+}
+
+fn field_name(field: FieldName) -> String {
+    JsValue::from(field).as_string().unwrap_or_default()
+}
+
+fn parsed(name: &str) -> Result<Field<'_>, Problem> {
+    Field::parse(name)
+        .ok_or_else(|| Problem::argument(format!("there is no field `{name}`; `weights` is one")))
 }
 
 fn group_name(group: &Option<String>) -> &str {
