@@ -564,16 +564,19 @@ async fn all_bits(optimizer: &Optimizer) -> Vec<Vec<u32>> {
     all
 }
 
+/// Columns, k, and what is built besides.
+type GuardedCase = (Anderson, u32, fn(Builder) -> Builder);
+
 // Faults: iterates kept by the host's count; a plane that a skipped step takes; coefficients of a step that has no sync.
 async fn a_guard_keeps_iterates_by_the_steps_that_it_takes(gpu: &Gpu) {
     let reset = |builder: Builder| builder.lookahead(Lookahead::new(5, 0.7).policy(StatePolicy::Reset));
     let tried = |builder: Builder| builder.guard(Guard::default().check_updates());
-    let cases: [(Anderson, u32, &dyn Fn(Builder) -> Builder); 5] = [
-        (Anderson::new(3), 5, &|builder| builder),
-        (Anderson::new(2).stride(2), 5, &|builder| builder.clip(Clip::GlobalNorm(1.0))),
-        (Anderson::new(3).scope(Scope::Tensor), 3, &|builder| builder),
-        (Anderson::new(4), 5, &reset),
-        (Anderson::new(2), 4, &tried),
+    let cases: [GuardedCase; 5] = [
+        (Anderson::new(3), 5, |builder| builder),
+        (Anderson::new(2).stride(2), 5, |builder| builder.clip(Clip::GlobalNorm(1.0))),
+        (Anderson::new(3).scope(Scope::Tensor), 3, |builder| builder),
+        (Anderson::new(4), 5, reset),
+        (Anderson::new(2), 4, tried),
     ];
     for (number, (anderson, k, with)) in cases.into_iter().enumerate() {
         let mut optimizer = guarded(gpu, anderson, k, with).await;
