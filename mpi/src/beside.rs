@@ -23,6 +23,8 @@ const PATIENCE: Duration = Duration::from_micros(100);
 
 /// The thread.
 pub(crate) struct Beside {
+    /// What starts it, and what it says then.
+    start: Option<(Sender<()>, Receiver<()>)>,
     jobs: Option<Sender<Job>>,
     done: Receiver<Done>,
     thread: Option<JoinHandle<()>>,
@@ -32,6 +34,7 @@ pub(crate) struct Beside {
 
 /// What is to be exchanged.
 pub(crate) struct Job {
+    pub fragment: usize,
     /// As this rank has packed it; empty unless it is ready.
     pub packed: Vec<u8>,
     pub standing: Standing,
@@ -40,6 +43,7 @@ pub(crate) struct Job {
 
 /// What came of it.
 pub(crate) struct Done {
+    pub fragment: usize,
     /// The packed mean, where all ranks were ready.
     pub packed: Vec<u8>,
     pub mean: Mean,
@@ -63,18 +67,33 @@ pub(crate) fn check_threads() -> Result<(), Error> {
 }
 
 impl Beside {
-    /// All ranks call this together.
+    /// A thread for these ranks, which does nothing before it [starts](Self::start).
     pub fn new(world: &SimpleCommunicator) -> Result<Self, Error> {
         // A communicator is not given to another thread; the ranks' numbers among all are.
         let (all, own) = (SimpleCommunicator::world().group(), world.group());
         let ranks: Vec<Rank> = (0..world.size()).filter_map(|rank| own.translate_rank(rank, &all)).collect();
         let (jobs, to_do) = channel();
         let (tell, done) = channel();
-        let thread = Builder::new().name("lookahead-mpi".to_owned());
-        let thread = thread.spawn(move || serve(&ranks, &to_do, &tell));
+        let (start, started) = channel();
+        let (connected, is_connected) = channel();
+        let serve = move || {
+            // Nobody starts it where another rank has none.
+            if started.recv().is_ok() {
+                serve(&ranks, &connected, &to_do, &tell);
+            }
+        };
+        let thread = Builder::new().name("lookahead-mpi".to_owned()).spawn(serve);
         let thread =
-            thread.map_err(|problem| Error::Thread { problem: format!("cannot begin: {problem}") })?;
-        Ok(Self { jobs: Some(jobs), done, thread: Some(thread), is_busy: false })
+            thread.map_err(|problem| Error::Thread { problem: format!("cannot begin ({problem})") })?;
+        let start = Some((start, is_connected));
+        Ok(Self { start, jobs: Some(jobs), done, thread: Some(thread), is_busy: false })
+    }
+
+    /// Makes its communicator, and waits for that, since two are not made at once. All ranks call this together.
+    pub fn start(&mut self) -> Result<(), Error> {
+        let Some((start, is_connected)) = self.start.take() else { return Ok(()) };
+        start.send(()).map_err(|_| gone())?;
+        is_connected.recv().map_err(|_| gone())
     }
 
     /// Begins an exchange.
@@ -103,7 +122,7 @@ fn gone() -> Error {
 impl Drop for Beside {
     /// Waits for an exchange that is under way: MPI must not end before.
     fn drop(&mut self) {
-        drop(self.jobs.take());
+        drop((self.start.take(), self.jobs.take()));
         let thread = self.thread.take().filter(|_| !std::thread::panicking());
         if let Some(thread) = thread {
             // It says nothing more.
@@ -112,9 +131,12 @@ impl Drop for Beside {
     }
 }
 
-fn serve(ranks: &[Rank], jobs: &Receiver<Job>, tell: &Sender<Done>) {
+fn serve(ranks: &[Rank], connected: &Sender<()>, jobs: &Receiver<Job>, tell: &Sender<Done>) {
     let all = SimpleCommunicator::world();
     let Some(world) = all.split_by_subgroup(&all.group().include(ranks)) else { return };
+    if connected.send(()).is_err() {
+        return;
+    }
     for job in jobs {
         if tell.send(exchange(&world, job)).is_err() {
             return;
@@ -122,18 +144,19 @@ fn serve(ranks: &[Rank], jobs: &Receiver<Job>, tell: &Sender<Done>) {
     }
 }
 
-fn exchange(world: &SimpleCommunicator, Job { mut packed, standing, mut mean }: Job) -> Done {
+fn exchange(world: &SimpleCommunicator, job: Job) -> Done {
+    let Job { fragment, mut packed, standing, mut mean } = job;
     let start = Instant::now();
     let (said, waited) = meet_with(world, Said { standing, ..ready() }, Some(PATIENCE));
-    let mut bytes = 0;
+    let (mut bytes, mut word) = (0, 0);
     if who(&said, Standing::Ready).len() == said.len() {
         mean.patience = Some(PATIENCE);
         bytes = mean.exchange(world, &mut packed);
         mean.patience = None;
+        word = Hash::of_bytes(&packed);
     }
-    let word = if bytes > 0 { Hash::of_bytes(&packed) } else { 0 };
     let (told, _) = meet_with(world, Said { word, seconds: waited, ..ready() }, Some(PATIENCE));
     let hash = check_same(&told, "bytes received").map(|()| word);
     let waited = told.iter().map(|said| said.seconds).collect();
-    Done { packed, mean, said, waited, hash, bytes, seconds: start.elapsed().as_secs_f64() }
+    Done { fragment, packed, mean, said, waited, hash, bytes, seconds: start.elapsed().as_secs_f64() }
 }

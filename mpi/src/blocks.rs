@@ -70,6 +70,13 @@ impl Blocks {
         &self.tensors[self.indices(fragment)]
     }
 
+    /// Which blocks are whose, as text.
+    pub fn order(&self) -> String {
+        let names = |fragment| self.fragment(fragment).iter().map(|tensor| tensor.name.as_str()).collect();
+        let names: Vec<Vec<&str>> = (0..self.fragments.len()).map(names).collect();
+        format!("{names:?}")
+    }
+
     /// Whether a tensor is a fragment's.
     pub fn has(&self, fragment: usize, tensor: &str) -> bool {
         self.fragment(fragment).iter().any(|other| other.name == tensor)
@@ -111,12 +118,11 @@ impl Blocks {
         fragment: usize,
     ) -> Result<Vec<Vec<f32>>, Error> {
         if self.fragments.len() > 1 {
-            let each = self.fragment(fragment).iter();
-            return Ok(each
-                .map(|tensor| optimizer.download_blocking(field, &tensor.name))
-                .collect::<Result<_, _>>()?);
+            // All are under way before the first is waited for.
+            let each = self.fragment(fragment).iter().map(|tensor| optimizer.download(field, &tensor.name));
+            let each: Vec<_> = each.collect();
+            return Ok(each.into_iter().map(pollster::block_on).collect::<Result<_, _>>()?);
         }
-        // With one wait.
         let mut all = optimizer.download_all_blocking(field)?;
         Ok(self.tensors.iter().map(|tensor| std::mem::take(&mut all[tensor.index])).collect())
     }

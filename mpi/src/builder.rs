@@ -82,7 +82,7 @@ impl Builder {
     /// [`Error::Differs`] where ranks were built otherwise, with the first line that differs: version, settings, tensors,
     /// groups, rules, options, steps taken. [`Error::Setting`] where the optimizer has no Lookahead to take outer steps
     /// with, or what does not go with local steps: an average, an adaptive alpha, Anderson acceleration, rounds of tasks, a
-    /// rule that reads the slow weights, a guard with the policy reset. Where gradients are exchanged: half-width or borrowed
+    /// rule that reads the slow weights, a guard with the policy reset or in the middle of a cycle. Where gradients are exchanged: half-width or borrowed
     /// ones, variance reduction, a curvature that is given. Fragments that do not have each group once, or do not go into
     /// the period. [`Error::Threads`]. What [`Optimizer::set_k`] gives. [`Error::Elsewhere`].
     pub fn build(
@@ -101,7 +101,7 @@ impl Builder {
             .and_then(|((packer, text), ..)| check_alike(&texts(&world, &text)).map(|()| packer));
         let made = alike.and_then(|packer| {
             let is_beside = settings.timetable.overlap > 0;
-            Ok((packer, if is_beside { Some(Beside::new(&world)?) } else { None }))
+            Ok((packer, if is_beside { Some(beside(&world)?) } else { None }))
         });
         match made {
             Ok((packer, beside)) => {
@@ -116,6 +116,14 @@ impl Builder {
             }
         }
     }
+}
+
+/// A thread that all ranks have.
+fn beside(world: &SimpleCommunicator) -> Result<Beside, Error> {
+    let (mut beside, ..) = agree(world, "beginning a thread", Beside::new(world), |_| ready())?;
+    let started = beside.start();
+    agree(world, "beginning a thread", started, |()| ready())?;
+    Ok(beside)
 }
 
 fn refuse<T>(what: &str, problem: &str) -> Result<T, Error> {
@@ -199,10 +207,31 @@ fn prepare(
         stream(streaming, &with_tensors(optimizer)?, settings)?;
     }
     let before: Vec<_> = groups.into_iter().zip(own).filter(|(_, k)| *k != NEVER).collect();
-    for (group, _) in &before {
-        optimizer.set_k(group, NEVER)?;
+    if !before.is_empty() {
+        check_begins(optimizer)?;
+    }
+    for (index, (group, _)) in before.iter().enumerate() {
+        if let Err(problem) = optimizer.set_k(group, NEVER) {
+            for (group, k) in &before[..index] {
+                optimizer.set_k(group, *k)?;
+            }
+            return Err(problem.into());
+        }
     }
     Ok(before)
+}
+
+/// Refuses cycles under way that a guard ends by itself.
+fn check_begins(optimizer: &Optimizer) -> Result<(), Error> {
+    if optimizer.loss_scale().is_some()
+        && optimizer.counters_blocking()?.groups.iter().any(|group| group.position > 0)
+    {
+        return refuse(
+            "a cycle under way",
+            "is ended by the guard, on this worker's weights alone; call `sync_now` before, or build workers at its start",
+        );
+    }
+    Ok(())
 }
 
 /// The groups' k, of groups that go with local steps.
@@ -250,6 +279,9 @@ fn stream(streaming: Streaming, groups: &[String], settings: &mut Settings) -> R
     let mut expected: Vec<&str> = groups.iter().map(String::as_str).collect();
     named.sort_unstable();
     expected.sort_unstable();
+    if fragments.iter().any(Vec::is_empty) {
+        return refuse("a fragment without groups", "has nothing to exchange; leave it out");
+    }
     if named != expected {
         let problem = format!("have the groups {named:?}; name each of {expected:?} once");
         return refuse("the fragments", &problem);

@@ -13,6 +13,7 @@
 //! was.
 
 use std::{
+    collections::HashMap,
     fs, io,
     io::Write,
     path::{Path, PathBuf},
@@ -85,7 +86,8 @@ impl Workers {
         let snapshot = optimizer.export_blocking()?;
         let kept = self.packer.kept()?;
         if !kept.is_empty() {
-            save_kept(&folder.join(kept_name(round, rank)), &kept, &self.kept_means())?;
+            let order = self.packer.blocks().order();
+            save_kept(&folder.join(kept_name(round, rank)), &order, &kept, &self.kept_means())?;
         }
         if rank != 0 {
             snapshot.save_over(folder.join(rank_name(round, rank)))?;
@@ -119,7 +121,7 @@ impl Workers {
         if rounds.is_empty() {
             return Ok(None);
         }
-        let abandoned = self.abandon();
+        let abandoned = self.abandon(optimizer);
         agree(&self.world, "restoring", abandoned, |()| ready())?;
         let before =
             agree(&self.world, "restoring", optimizer.export_blocking().map_err(Error::from), |_| ready())?;
@@ -199,9 +201,12 @@ impl Workers {
             let (sent, means) = (vec![0.0; expected[0]], vec![0.0; expected[1]]);
             kept = Some((sent, means));
             let path = folder.join(kept_name(round, from));
-            // A run that sent another format has none.
-            if ranks == self.size() && path.exists() {
-                kept = Some(load_kept(&path, expected)?);
+            // A run that sent another format has none, and what is kept of other fragments is not these'.
+            if ranks == self.size()
+                && path.exists()
+                && let Some(found) = load_kept(&path, &self.packer.blocks().order(), expected)?
+            {
+                kept = Some(found);
             }
         }
         Ok((snapshot, kept))
@@ -295,8 +300,11 @@ fn file_error(doing: &'static str, path: &Path, problem: &dyn std::fmt::Display)
 
 const NAMES: [&str; 2] = ["own", "means"];
 
+/// Whose the values are.
+const ORDER: &str = "order";
+
 /// Replaces a file at once.
-fn save_kept(path: &Path, own: &[f32], means: &[f32]) -> Result<(), Error> {
+fn save_kept(path: &Path, order: &str, own: &[f32], means: &[f32]) -> Result<(), Error> {
     let failed = |problem: &dyn std::fmt::Display| file_error("writing", path, problem);
     let view = |values: &'static str, slice| {
         let bytes: &[u8] = bytemuck::cast_slice(slice);
@@ -304,7 +312,8 @@ fn save_kept(path: &Path, own: &[f32], means: &[f32]) -> Result<(), Error> {
     };
     let views = [view(NAMES[0], own), view(NAMES[1], means)].into_iter().collect::<Result<Vec<_>, _>>();
     let views = views.map_err(|problem| failed(&problem))?;
-    let bytes = safetensors::serialize(views, None).map_err(|problem| failed(&problem))?;
+    let about = HashMap::from([(ORDER.to_owned(), order.to_owned())]);
+    let bytes = safetensors::serialize(views, Some(about)).map_err(|problem| failed(&problem))?;
     let write = || -> io::Result<()> {
         let folder = path.parent().unwrap_or(Path::new("."));
         let mut file = tempfile::Builder::new().prefix(".kept.").suffix(".tmp").tempfile_in(folder)?;
@@ -316,10 +325,15 @@ fn save_kept(path: &Path, own: &[f32], means: &[f32]) -> Result<(), Error> {
     write().map_err(|problem| failed(&problem))
 }
 
-fn load_kept(path: &Path, expected: [usize; 2]) -> Result<Kept, Error> {
+/// None where it is of other fragments.
+fn load_kept(path: &Path, order: &str, expected: [usize; 2]) -> Result<Option<Kept>, Error> {
     let failed = |problem: &dyn std::fmt::Display| file_error("reading", path, problem);
     let bytes = fs::read(path).map_err(|problem| failed(&problem))?;
     let tensors = SafeTensors::deserialize(&bytes).map_err(|problem| failed(&problem))?;
+    let (_, about) = SafeTensors::read_metadata(&bytes).map_err(|problem| failed(&problem))?;
+    if about.metadata().as_ref().and_then(|about| about.get(ORDER)).is_some_and(|found| found != order) {
+        return Ok(None);
+    }
     let entry = |index: usize| -> Result<Vec<f32>, Error> {
         let view = tensors.tensor(NAMES[index]).map_err(|problem| failed(&problem))?;
         let values: Vec<f32> = view
@@ -336,7 +350,7 @@ fn load_kept(path: &Path, expected: [usize; 2]) -> Result<Kept, Error> {
         }
         Ok(values)
     };
-    Ok((entry(0)?, entry(1)?))
+    Ok(Some((entry(0)?, entry(1)?)))
 }
 
 #[cfg(test)]
@@ -382,11 +396,12 @@ mod tests {
     fn what_is_kept_comes_back_and_damage_is_told() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("kept");
-        save_kept(&path, &[1.0, -0.5], &[0.25]).unwrap();
-        assert_eq!(load_kept(&path, [2, 1]), Ok((vec![1.0, -0.5], vec![0.25])));
-        let error = load_kept(&path, [2, 2]).unwrap_err().to_string();
+        save_kept(&path, "a b", &[1.0, -0.5], &[0.25]).unwrap();
+        assert_eq!(load_kept(&path, "a b", [2, 1]), Ok(Some((vec![1.0, -0.5], vec![0.25]))));
+        assert_eq!(load_kept(&path, "b a", [2, 1]), Ok(None));
+        let error = load_kept(&path, "a b", [2, 2]).unwrap_err().to_string();
         assert!(error.contains("`means` has 1 values, and 2 belong there"), "{error}");
         fs::write(&path, "cut short").unwrap();
-        assert!(load_kept(&path, [2, 1]).is_err());
+        assert!(load_kept(&path, "a b", [2, 1]).is_err());
     }
 }

@@ -38,7 +38,9 @@ pub enum Error {
         provided: String,
     },
     /// The thread that exchanges fragments is no more.
-    #[error("the thread that exchanges fragments {problem}; `restore` the last checkpoint")]
+    #[error(
+        "the thread that exchanges fragments {problem}; build the workers anew, and `restore` the last checkpoint"
+    )]
     Thread {
         /// What became of it.
         problem: String,

@@ -12,7 +12,8 @@ use crate::{
 
 /// The text of an optimizer and how it works with others.
 pub(crate) fn fingerprint(optimizer: &Optimizer, settings: &Settings) -> Result<String, Error> {
-    let Settings { mode, wire, timetable: Timetable { period, fragments, overlap }, mixing, .. } = settings;
+    let Settings { mode, wire, verify, timetable: Timetable { period, fragments, overlap }, mixing, .. } =
+        settings;
     let mut text = String::new();
     // Writing to a text does not fail.
     let mut line = |words: std::fmt::Arguments<'_>| {
@@ -27,6 +28,7 @@ pub(crate) fn fingerprint(optimizer: &Optimizer, settings: &Settings) -> Result<
         line(format_args!("fragments {:?}, overlap {overlap}, mixing {mixing}", settings.fragments));
     }
     line(format_args!("wire {}", wire.name()));
+    line(format_args!("verify {verify}"));
     for (name, shape) in optimizer.tensors() {
         line(format_args!("tensor `{name}` of shape {shape:?}"));
     }

@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use crate::meeting::Hash;
 
-/// What came of a round, or of a step where gradients are exchanged. All ranks are given the same but for `bytes` and
-/// `seconds`.
+/// What came of a round, or of a step where gradients are exchanged. All ranks are given the same but for `bytes`, `seconds`,
+/// `overlapped` and, with a guard, `steps`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
     /// Rounds so far, this one included.
@@ -20,7 +20,7 @@ pub struct Report {
     pub bytes: u64,
     /// Seconds that steps had to wait here, for packing, the other ranks, what is sent, unpacking and the outer step.
     pub seconds: f64,
-    /// Seconds that a streamed fragment was under way, while steps went on; 0 between steps.
+    /// Seconds that a streamed fragment's exchange took, from when this rank had it packed; 0 between steps.
     pub overlapped: f64,
     /// Seconds that each rank waited for the last one to come: a straggler waits least.
     pub waited: Vec<f64>,

@@ -39,7 +39,7 @@ impl Settings {
     }
 }
 
-/// Where values are packed. The bits are the same.
+/// Where values are packed. The bits of what is sent are the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Packing {
     /// By this crate's code on the CPU, from values that were read back in f32.
@@ -61,6 +61,8 @@ pub enum Packing {
 /// ```text
 /// phi <- outer step of phi - mean of theta_i;   theta_i <- (1 - mixing) phi + mixing theta'_i
 /// ```
+///
+/// With a [guard](lookahead_wgpu::guard) every turn waits for the device, which alone knows what steps were taken.
 ///
 /// So the network is used all the time instead of once in H steps, for a P-th at a time, and nobody waits for it as long
 /// as an exchange takes less than `overlap` steps. With an overlap of 0 every fragment is exchanged between two steps; with

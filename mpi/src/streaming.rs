@@ -48,6 +48,13 @@ impl Workers {
 
     /// Sends what is under way once it was packed.
     pub(crate) fn look_after(&mut self) -> Result<(), Error> {
+        let start = Instant::now();
+        self.look_after_it()?;
+        self.flight.iter_mut().for_each(|flight| flight.seconds += start.elapsed().as_secs_f64());
+        Ok(())
+    }
+
+    fn look_after_it(&mut self) -> Result<(), Error> {
         let Some(mut flight) = self.flight.take() else { return Ok(()) };
         if let Some(mut reading) = flight.reading.take() {
             let done = reading.is_done();
@@ -82,7 +89,7 @@ impl Workers {
 
     fn hand_over(&mut self, fragment: usize, standing: Standing, packed: Vec<u8>) -> Result<(), Error> {
         let mean = std::mem::take(&mut self.means[fragment]);
-        self.beside.as_mut().map_or(Ok(()), |beside| beside.begin(Job { packed, standing, mean }))
+        self.beside.as_mut().map_or(Ok(()), |beside| beside.begin(Job { fragment, packed, standing, mean }))
     }
 
     /// Tells the others where this rank has failed, so that they do not wait for it.
@@ -102,7 +109,7 @@ impl Workers {
             return Err(Error::Thread { problem });
         };
         let Flight { fragment, is_broken, seconds, .. } = flight;
-        let Done { packed, mean, said, waited, hash, bytes, seconds: overlapped } = beside.finish()?;
+        let Done { packed, mean, said, waited, hash, bytes, seconds: overlapped, .. } = beside.finish()?;
         self.means[fragment] = mean;
         let hash = hash?;
         if let Some(&rank) = who(&said, Standing::Failed).first() {
@@ -123,7 +130,8 @@ impl Workers {
             let said = self.tell(done, 0.0)?;
             (said[0].word, self.mend(optimizer, fragment, &said, !self.settings.mixes())?)
         } else {
-            done?;
+            let next = self.settings.timetable.fragment(self.place.turn);
+            self.or_tell(next, done)?;
             (hash, vec![])
         };
         let (round, steps) = (self.place.turn, optimizer.steps());
@@ -144,14 +152,27 @@ impl Workers {
     }
 
     /// Waits for what is under way, of which nothing is taken. All ranks call this together.
-    pub(crate) fn abandon(&mut self) -> Result<(), Error> {
-        self.send_at_last()?;
-        let fragment = self.settings.timetable.fragment(self.place.turn.saturating_sub(1));
+    pub(crate) fn abandon(&mut self, optimizer: &Optimizer) -> Result<(), Error> {
+        let sent = self.send_at_last();
         if let Some(beside) = self.beside.as_mut().filter(|beside| beside.is_busy()) {
-            self.means[fragment] = beside.finish()?.mean;
+            let Done { mean, fragment, .. } = beside.finish()?;
+            self.means[fragment] = mean;
         }
-        self.flight = None;
-        Ok(())
+        if let Some(Flight { fragment, .. }) = self.flight.take() {
+            self.packer.take_back(fragment);
+        }
+        if self.place.is_under_way {
+            self.place = self.settings.timetable.at(self.place.turn, optimizer.steps());
+        }
+        sent
+    }
+
+    /// Tells the others that what this rank has not sent yet will not come.
+    pub(crate) fn give_up(&mut self) {
+        if let Some(Flight { fragment, reading: Some(_), .. }) = self.flight.take() {
+            // Where the thread is no more nobody waits for it.
+            let _ = self.hand_over(fragment, Standing::Failed, vec![]);
+        }
     }
 
     /// The outer step on a fragment's mean, and what the fast weights keep of their own.

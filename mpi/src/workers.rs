@@ -137,7 +137,8 @@ impl Workers {
             } else {
                 let turn = self.place.turn;
                 let report = self.exchange_now(optimizer, timetable.fragment(turn), turn + 1)?;
-                self.place = timetable.at(turn + 1, steps);
+                // Other ones, where a guard's count was imported.
+                self.place = timetable.at(turn + 1, optimizer.steps());
                 return Ok(Some(report));
             }
         }
@@ -147,7 +148,8 @@ impl Workers {
     /// Ends the round now, at the end of training, say: the mean of the fast weights of all ranks becomes theta on each,
     /// and the outer step moves the slow weights towards it, where the fast weights restart. With streamed fragments what is
     /// under way is merged first, and then every fragment is exchanged in its turn, as the report tells of all together; a new
-    /// period begins. A fragment that was merged just now has no step to exchange, and its fast weights go to the slow ones.
+    /// period begins, of which `overlap` steps count as taken, as after any merge. A fragment that was merged just now has no step
+    /// to exchange, and its fast weights go to the slow ones.
     ///
     /// # Errors
     ///
@@ -165,10 +167,12 @@ impl Workers {
         }
         let (timetable, place) = (self.settings.timetable, self.place);
         let turn = timetable.next_period(place.turn);
-        let is_mixed = self.settings.mixes() && place.turn > 0 && place.is_settled(optimizer.steps());
+        let last = place.turn.checked_sub(1).filter(|_| place.is_settled(optimizer.steps()));
+        let last = last.map(|turn| timetable.fragment(turn));
         for fragment in 0..self.settings.fragments.len() {
-            if is_mixed && fragment == timetable.fragment(place.turn - 1) {
-                self.packer.discard(optimizer, fragment, false)?;
+            if last == Some(fragment) && self.rests(optimizer, fragment)? {
+                let done = self.packer.discard(optimizer, fragment, false);
+                agree(&self.world, "returning to the slow weights", done, |()| ready())?;
             } else {
                 reports.push(self.exchange_now(optimizer, fragment, turn)?);
             }
@@ -330,16 +334,28 @@ impl Workers {
             return Ok(Standing::NotFinite);
         }
         // A guard alone knows which steps were taken.
-        if optimizer.loss_scale().is_some() {
-            let counters = optimizer.counters_blocking()?;
-            for (group, counters) in optimizer.groups().zip(&counters.groups) {
-                let is_here = self.settings.fragments[fragment].iter().any(|other| other == group);
-                if is_here && counters.position == 0 && !optimizer.is_frozen(group)? {
-                    return Ok(Standing::NoStep);
-                }
+        let is_idle = optimizer.loss_scale().is_some() && self.has_idle(optimizer, fragment)?;
+        Ok(if is_idle { Standing::NoStep } else { Standing::Ready })
+    }
+
+    /// Whether a group of a fragment has taken no step since its last sync.
+    fn has_idle(&self, optimizer: &Optimizer, fragment: usize) -> Result<bool, Error> {
+        let counters = optimizer.counters_blocking()?;
+        for (group, counters) in optimizer.groups().zip(&counters.groups) {
+            let is_here = self.settings.fragments[fragment].iter().any(|other| other == group);
+            if is_here && counters.position == 0 && !optimizer.is_frozen(group)? {
+                return Ok(true);
             }
         }
-        Ok(Standing::Ready)
+        Ok(false)
+    }
+
+    /// Whether a fragment has taken no step on any rank.
+    fn rests(&self, optimizer: &Optimizer, fragment: usize) -> Result<bool, Error> {
+        let say = |is_idle: &bool| Said { word: u64::from(*is_idle), ..ready() };
+        let is_idle = self.has_idle(optimizer, fragment);
+        let (_, said, _) = agree(&self.world, "looking for steps", is_idle, say)?;
+        Ok(said.iter().all(|said| said.word == 1))
     }
 
     /// The mean of a number over all ranks, summed in their order: a loss, say.
@@ -352,4 +368,11 @@ impl Workers {
 
 fn hash(optimizer: &Optimizer, field: Field<'_>) -> Result<u64, Error> {
     Ok(Hash::of(optimizer.download_all_blocking(field)?.iter().map(Vec::as_slice)))
+}
+
+impl Drop for Workers {
+    /// Others may have sent already what this one has not.
+    fn drop(&mut self) {
+        self.give_up();
+    }
 }

@@ -125,13 +125,13 @@ impl<E: Engine> Optimizer<E> {
     }
 
     /// Changes k, from the next cycle on, or the next round of [tasks](Lookahead::tasks). With a guard, which alone knows
-    /// where a cycle ends, it may be called at any time.
+    /// where a cycle ends, it may be called at any time, where it may be called at all.
     ///
     /// # Errors
     ///
     /// [`Error::MidCycle`] within a cycle or round; [`Error::Hyperparameter`], [`Error::NoLookahead`],
-    /// [`Error::UnknownName`]; [`Error::Guarded`] with a guard and the policy reset, or an adaptive alpha whose
-    /// gradient is taken at theta_k.
+    /// [`Error::UnknownName`]; [`Error::Guarded`] with a guard and the policy reset, an adaptive alpha whose
+    /// gradient is taken at theta_k, or Anderson acceleration.
     pub fn set_k(&mut self, group: &str, k: u32) -> Result<(), Error> {
         self.check_lockstep(group, "set_k")?;
         if self.plan.options.anderson.is_some() {

@@ -1,7 +1,10 @@
 //! A value that is not finite, on one rank.
 
 use lookahead_mpi::{Mode, Outcome, Packing, Workers, mpi::traits::Communicator};
-use lookahead_wgpu::{DEFAULT_GROUP, Field, Guard, Lookahead, LossScale, Optimizer, rules::Adam};
+use lookahead_wgpu::{
+    DEFAULT_GROUP, Field, Guard, Lookahead, LossScale, Optimizer,
+    rules::{Adam, Sgd},
+};
 
 use crate::{
     launch::on_ranks,
@@ -87,6 +90,30 @@ fn guards_of_all_ranks_skip_a_step_alike() {
         }
         let counters = optimizer.counters_blocking().unwrap();
         assert_eq!((counters.steps, counters.skipped, counters.loss_scale), (3, 1, 512.0));
+        workers.check(&optimizer).unwrap();
+    });
+}
+
+// Fault: a round that begins at the number of steps that its rank had before a guard's was imported.
+#[test]
+fn rounds_end_together_after_one_that_was_given_up() {
+    on_ranks(2, "not_finite::rounds_end_together_after_one_that_was_given_up", |world| {
+        let (gpu, rank) = (gpu(), world.rank() as usize);
+        let builder = Optimizer::builder(Sgd::new(10.0)).lookahead(Lookahead::new(3, 0.5));
+        let mut optimizer = build(&gpu, builder.guard(Guard::default()));
+        let mut workers = Workers::builder(world).build(&mut optimizer, &gpu.device, &gpu.queue).unwrap();
+        let mut ends = Vec::new();
+        for at in 0..9 {
+            let mut gradients = scripted(rank, at);
+            // A step that is skipped, and one after which a weight is infinite.
+            gradients[0][0] =
+                if rank == 1 { [f32::NAN, 3e38].get(at as usize).copied().unwrap_or(1.0) } else { 1.0 };
+            ends.extend(
+                step(&gpu, &mut workers, &mut optimizer, &gradients).map(|report| (at, report.outcome)),
+            );
+        }
+        let fine = Outcome::Synchronised;
+        assert_eq!(ends, [(2, Outcome::Discarded { ranks: vec![1] }), (5, fine.clone()), (8, fine)]);
         workers.check(&optimizer).unwrap();
     });
 }

@@ -12,7 +12,7 @@ use lookahead_wgpu::{
 
 use crate::{
     launch::on_ranks,
-    model::{build, gpu, scripted, step},
+    model::{build, gpu, plain_step, scripted, step},
 };
 
 /// What building gives where rank 2 has another optimizer or other settings.
@@ -55,6 +55,8 @@ fn ranks_that_differ() {
         let wire =
             |workers: lookahead_mpi::Builder, other| workers.wire(if other { Wire::F16 } else { Wire::Int8 });
         holds(refused(&world, |_| plain(), wire), ["wire int8", "wire f16"]);
+        let verify = |workers: lookahead_mpi::Builder, other: bool| workers.verify(!other);
+        holds(refused(&world, |_| plain(), verify), ["verify true", "verify false"]);
         let mode = |workers: lookahead_mpi::Builder, other| {
             workers.mode(if other { Mode::Gradients } else { Mode::Local })
         };
@@ -88,6 +90,11 @@ fn what_local_steps_have_no_meaning_for() {
         let resets =
             around().lookahead(Lookahead::new(2, 0.5).policy(StatePolicy::Reset)).guard(Guard::default());
         assert!(refused(resets, None).contains("another policy"));
+        let mut guarded = build(&gpu, around().lookahead(Lookahead::new(6, 0.5)).guard(Guard::default()));
+        plain_step(&gpu, &mut guarded, &scripted(0, 0));
+        let workers = Workers::builder(world.duplicate()).period(50);
+        let problem = workers.build(&mut guarded, &gpu.device, &gpu.queue).err().unwrap().to_string();
+        assert!(problem.contains("a cycle under way is ended by the guard"), "{problem}");
         let groups = around().group(Group::new("other").k(3)).tensor_in("other", "v", &[2]);
         assert!(refused(groups, None).contains("give `period`"));
     });

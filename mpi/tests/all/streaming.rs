@@ -4,7 +4,11 @@ use std::{sync::Arc, thread::sleep, time::Duration};
 
 use lookahead_mpi::{
     Mode, Outcome, Packing, Streaming, Wire, Workers,
-    mpi::{Threading, topology::SimpleCommunicator, traits::Communicator},
+    mpi::{
+        Threading,
+        topology::SimpleCommunicator,
+        traits::{Communicator, CommunicatorCollectives},
+    },
 };
 use lookahead_wgpu::{
     Field, Guard, Half, Lookahead, Optimizer,
@@ -302,42 +306,113 @@ fn a_run_goes_back_while_a_fragment_is_under_way() {
             let (gpu, rank) = (gpu(), world.rank() as usize);
             for packing in [Packing::Host, Packing::Device] {
                 let folder = std::env::temp_dir().join(format!("lookahead-mpi-{}", parent()));
-                let mut optimizer = build_in_groups(&gpu, diloco());
-                let workers = Workers::builder(world.duplicate()).wire(Wire::Int8).packing(packing);
-                let workers = workers.period(9).streaming(Streaming::new(2));
-                let mut workers = workers.build(&mut optimizer, &gpu.device, &gpu.queue).unwrap();
-                let mut hashes = Vec::new();
-                // Fragments are sent after 3, 6 and 9 steps, and merged two steps later.
-                for (number, at) in [0, 1, 2, 3, 4, 5, 6, 7, 5, 6, 5, 6, 7, 8].into_iter().enumerate() {
-                    if at == 5 && number > 5 {
-                        let restored = workers.restore(&mut optimizer, &folder).unwrap();
-                        assert_eq!(restored.map(|from| from.round), Some(1));
-                    }
-                    if let Some(report) = step(&gpu, &mut workers, &mut optimizer, &scripted(rank, at)) {
-                        if report.round == 1 {
-                            workers.save(&optimizer, &folder).unwrap();
+                // Fragments are sent after 3, 6, 9 and 12 steps, and merged two steps later.
+                let mut ends = Vec::new();
+                for twice in [&[][..], &[5, 6, 7, 5, 6]] {
+                    let mut optimizer = build_in_groups(&gpu, diloco());
+                    let workers = Workers::builder(world.duplicate()).wire(Wire::Int8).packing(packing);
+                    let workers = workers.period(9).streaming(Streaming::new(2).mixing(0.3));
+                    let mut workers = workers.build(&mut optimizer, &gpu.device, &gpu.queue).unwrap();
+                    for (number, at) in (0..5).chain(twice.iter().copied()).chain(5..16).enumerate() {
+                        if at == 5 && number > 5 {
+                            let restored = workers.restore(&mut optimizer, &folder).unwrap();
+                            assert_eq!(restored.map(|from| from.round), Some(1));
                         }
-                        hashes.push((report.round, report.hash));
-                    } else if at > 4 {
-                        let problem = workers.save(&optimizer, &folder).unwrap_err().to_string();
-                        assert!(problem.contains("between rounds only"), "{problem}");
+                        let report = step(&gpu, &mut workers, &mut optimizer, &scripted(rank, at));
+                        if report.is_some_and(|report| report.round == 1) {
+                            workers.save(&optimizer, &folder).unwrap();
+                        } else if at == 6 {
+                            let problem = workers.save(&optimizer, &folder).unwrap_err().to_string();
+                            assert!(problem.contains("between rounds only"), "{problem}");
+                        }
                     }
+                    workers.check(&optimizer).unwrap();
+                    ends.push(bits(&optimizer));
                 }
-                assert_eq!(
-                    hashes.iter().map(|(round, _)| *round).collect::<Vec<_>>(),
-                    [1, 2, 2],
-                    "{packing:?}"
-                );
-                assert_eq!(hashes[1], hashes[2], "{packing:?}");
-                workers.check(&optimizer).unwrap();
-                // All have read it.
+                assert!(ends[0] == ends[1], "{packing:?}");
+                world.barrier();
                 if rank == 0 {
                     std::fs::remove_dir_all(&folder).unwrap();
                 }
-                workers.check(&optimizer).unwrap();
+                world.barrier();
             }
         },
     );
+}
+
+// Fault: a rank that has packed nothing yet when it ends is waited for.
+#[test]
+fn workers_end_while_a_fragment_is_under_way() {
+    on_ranks_with(Threading::Multiple, 2, "streaming::workers_end_while_a_fragment_is_under_way", |world| {
+        let (gpu, rank) = (gpu(), world.rank() as usize);
+        for packing in [[Packing::Host, Packing::Device], [Packing::Device, Packing::Device]] {
+            let mut optimizer = build_in_groups(&gpu, diloco());
+            let workers = Workers::builder(world.duplicate()).packing(packing[rank]);
+            let workers = workers.period(9).streaming(Streaming::new(2));
+            let mut workers = workers.build(&mut optimizer, &gpu.device, &gpu.queue).unwrap();
+            for at in 0..4 {
+                step(&gpu, &mut workers, &mut optimizer, &scripted(rank, at));
+                sleep(Duration::from_millis(if at == 2 && rank == 0 { 200 } else { 0 }));
+            }
+        }
+    });
+}
+
+// Fault: communicators of several threads that are made at once.
+#[test]
+fn several_workers_are_built_in_turn() {
+    on_ranks_with(Threading::Multiple, 3, "streaming::several_workers_are_built_in_turn", |world| {
+        let gpu = gpu();
+        for _ in 0..15 {
+            let mut optimizers = [build_in_groups(&gpu, diloco()), build_in_groups(&gpu, diloco())];
+            let all = optimizers.iter_mut().map(|optimizer| {
+                let workers = Workers::builder(world.duplicate()).streaming(Streaming::new(1));
+                workers.build(optimizer, &gpu.device, &gpu.queue).unwrap()
+            });
+            assert_eq!(all.collect::<Vec<_>>().len(), 2);
+        }
+    });
+}
+
+// Faults: steps of a fragment that was not merged are given up; one that was is exchanged again.
+#[test]
+fn a_round_at_once_takes_what_was_not_merged() {
+    on_ranks_with(Threading::Multiple, 2, "streaming::a_round_at_once_takes_what_was_not_merged", |world| {
+        let (gpu, rank) = (gpu(), world.rank() as usize);
+        for is_skipped in [false, true] {
+            let builder = Optimizer::builder(Adam::new(0.05)).lookahead(Lookahead::new(6, 0.5));
+            let mut optimizer = build_in_groups(&gpu, builder.guard(Guard::default()));
+            let workers = Workers::builder(world.duplicate()).wire(Wire::Int8).streaming(Streaming::new(1));
+            let mut workers = workers.build(&mut optimizer, &gpu.device, &gpu.queue).unwrap();
+            for at in 0..3 {
+                let mut gradients = scripted(rank, at);
+                if is_skipped && rank == 1 && at < 2 {
+                    gradients[0][0] = f32::NAN;
+                }
+                step(&gpu, &mut workers, &mut optimizer, &gradients);
+            }
+            let before = read(&optimizer, Field::SlowWeights);
+            let report = workers.round(&mut optimizer).unwrap();
+            assert_eq!(report.outcome, Outcome::Synchronised);
+            let slow = read(&optimizer, Field::SlowWeights);
+            assert_eq!(slow[0] != before[0], is_skipped, "the first fragment's");
+            assert!(slow[1] != before[1] && slow[2] != before[2]);
+            assert!(read(&optimizer, Field::Weights) == slow);
+            workers.check(&optimizer).unwrap();
+        }
+    });
+}
+
+#[test]
+fn one_rank_alone_is_told_a_hash() {
+    on_ranks_with(Threading::Multiple, 1, "streaming::one_rank_alone_is_told_a_hash", |world| {
+        let gpu = gpu();
+        let mut optimizer = build_in_groups(&gpu, diloco());
+        let workers = Workers::builder(world).streaming(Streaming::new(1)).verify(false);
+        let mut workers = workers.build(&mut optimizer, &gpu.device, &gpu.queue).unwrap();
+        let reports = (0..3).filter_map(|at| step(&gpu, &mut workers, &mut optimizer, &scripted(0, at)));
+        assert!(reports.map(|report| report.hash).all(|hash| hash != 0));
+    });
 }
 
 /// The launcher's number, which all ranks have alike.
@@ -364,6 +439,7 @@ fn what_does_not_go() {
             refused(Mode::Local, 6, of(&[&["a", "b"], &["b", "c"]])),
             &["name each of [\"a\", \"b\", \"c\"] once"],
         );
+        holds(refused(Mode::Local, 6, of(&[&["a", "b", "c"], &[]])), &["a fragment without groups"]);
         holds(refused(Mode::Local, 2, of(&[&["a"], &["b"], &["c"]])), &["3 fragments", "a period of 2"]);
         holds(refused(Mode::Local, 8, Streaming::new(2)), &["an overlap of 2 steps", "2 steps later"]);
         holds(refused(Mode::Local, 9, Streaming::new(2).mixing(1.0)), &["a mixing factor of 1"]);
