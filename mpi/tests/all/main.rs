@@ -8,5 +8,6 @@ mod model;
 mod not_finite;
 mod program;
 mod refusals;
+mod scale;
 mod several;
 mod single;
