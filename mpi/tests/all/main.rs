@@ -8,6 +8,7 @@ mod model;
 mod not_finite;
 mod program;
 mod refusals;
+mod scale;
 mod several;
 mod single;
 mod streaming;
