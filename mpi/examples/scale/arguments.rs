@@ -18,10 +18,10 @@ const EXAMPLES: &str = "\
 Examples:
   100 million weights over 10 Gbit/s, exchanged once in 16 steps:
     cargo run --release --example scale
-  DiLoCo's outer step, once in 64 steps, eight bits a value, in four fragments behind eight steps each, over a slow
-  network, with a picture:
-    cargo run --release --example scale -- --period 64 --outer nesterov --momentum 0.9 --alpha 0.7 --wire int8 \\
-      --fragments 4 --overlap 8 --bandwidth 1e7 --latency 0.01 --plot slow.png
+  DiLoCo's outer step, once in 64 steps, eight bits a value, in four fragments behind eight
+  steps each, over a slow network, with a picture:
+    cargo run --release --example scale -- --period 64 --outer nesterov --momentum 0.9 \\
+      --alpha 0.7 --wire int8 --fragments 4 --overlap 8 --bandwidth 1e7 --latency 0.01 --plot slow.png
   Data parallel training, which is plain averaging after every step:
     cargo run --release --example scale -- --period 1
   What a step and an exchange cost here, as arguments for the next call:
@@ -82,7 +82,7 @@ pub struct Arguments {
     /// Seconds of a local step
     #[arg(long, default_value_t = 0.1, value_parser = positive)]
     pub step: f64,
-    /// Seconds that packing, unpacking and summing take a packed byte: one number, or one each for f32, bf16, f16 and int8
+    /// Seconds that packing, unpacking and summing take a packed byte: one number, or f32,bf16,f16,int8
     #[arg(long, default_value = "0")]
     pub pack: Packing,
     /// Bytes that a worker sends in a second

@@ -249,3 +249,75 @@ fn streamed(schedule: &Schedule, network: &Network) -> Option<Finding> {
     );
     Some(Finding { workers: None, text })
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::{arguments::Arguments, report::cells};
+
+    /// With a loss of `1/n`, and a floor that a long period raises.
+    fn report(words: &[&str]) -> Report {
+        let arguments = Arguments::parse_from([&["scale"], words].concat());
+        arguments.check().unwrap();
+        let loss = |cell: &crate::regression::Cell| {
+            let floor = if cell.period >= 64 { 0.02 } else { 0.0 };
+            Loss { cell: *cell, loss: 1.0 / f64::from(cell.workers) + floor }
+        };
+        Report::new(&arguments, cells().iter().map(loss).collect())
+    }
+
+    fn from(report: &Report, part: &str) -> Option<u32> {
+        let found = report.findings.iter().find(|finding| finding.text.contains(part));
+        found.unwrap_or_else(|| panic!("no {part} in {:#?}", report.findings)).workers
+    }
+
+    // Finds: a number of workers that is not the first, or where the other is larger.
+    #[test]
+    fn a_sentence_begins_where_its_numbers_do() {
+        let report = report(&[]);
+        let first =
+            |is: &dyn Fn(&Row) -> bool| report.rows.iter().find(|row| is(row)).map(|row| row.round.workers);
+        let half = first(&|row| row.round.waiting > row.round.seconds - row.round.waiting);
+        assert_eq!((from(&report, "half of the time"), half), (half, Some(1024)));
+        let latency = first(&|row| row.round.exchange.latency > row.round.exchange.sending);
+        assert_eq!(from(&report, "longer than bytes"), latency);
+        // 0.02 is 8 % of 1/4 and 32 % of 1/16; four times 256 workers lower 1/256 + 0.02 by 12 %, four times 1024 theirs by
+        // 3 %.
+        assert_eq!(from(&report, "raises the logistic"), Some(16));
+        assert!(
+            report.findings.iter().any(|found| found.text.contains("H = 64 with 16 workers (32 % more)"))
+        );
+        assert_eq!(from(&report, "four times as many"), Some(1024));
+        assert_eq!(from(&report, "reached its floor"), None);
+        let order: Vec<_> = report.findings.iter().map(|found| found.workers.unwrap_or(u32::MAX)).collect();
+        assert!(order.is_sorted(), "{order:?}");
+    }
+
+    #[test]
+    fn what_does_not_break_is_told_too() {
+        let small =
+            report(&["--weights", "12800", "--fragments", "2", "--messages", "tree", "--latency", "0"]);
+        assert_eq!(from(&small, "no block of a fragment"), Some(51));
+        assert_eq!(from(&small, "Bytes take longer than messages"), None);
+        assert_eq!(from(&small, "Waiting takes less than half"), None);
+        assert_eq!(from(&report(&["--condition", "1000"]), "lower the quadratic's loss of"), Some(16));
+        let momentum = report(&["--outer", "nesterov", "--alpha", "0.7"]);
+        assert!(momentum.findings.iter().all(|found| !found.text.contains("changes nothing")));
+        assert_eq!(from(&report(&[]), "changes nothing"), None);
+    }
+
+    // Finds: a schedule to compare with that has nothing to hide behind, or is not the given one.
+    #[test]
+    fn the_plain_schedule_is_compared_with_a_few_fragments() {
+        let of = |words: &[&str]| {
+            let schedule = report(words).settings.schedule;
+            streaming(&schedule).map(|streaming| (streaming.fragments, streaming.overlap))
+        };
+        assert_eq!(of(&[]), Some((4, 3)));
+        assert_eq!(of(&["--period", "3"]), Some((1, 2)));
+        assert_eq!(of(&["--period", "1"]), None);
+        assert_eq!(of(&["--fragments", "8", "--overlap", "1"]), Some((8, 1)));
+    }
+}
