@@ -1,13 +1,15 @@
 //! Katyusha, a rule whose steps read the slow weights, against the f64 twin.
 
 use crate::{
-    common::{counters, download, export, largest_error, noise, spared, submit, widen, write_gradient},
+    common::{
+        buffer, counters, download, export, largest_error, noise, spared, submit, widen, write_gradient,
+    },
     pairs::Case,
     twin::run_options,
 };
 use lookahead_wgpu::{
     Accumulation, Average, Builder, Clip, DEFAULT_GROUP, Error, Field, Group, Guard, Half, Lookahead,
-    Optimizer, Options, Schedule, Shape, Snapshot,
+    Optimizer, Options, Schedule, Shape, Slice, Snapshot,
     gpu::Gpu,
     outer::Nesterov,
     rules::{self, Katyusha, Sgd},
@@ -17,6 +19,7 @@ use lookahead_wgpu::{
 on_devices!(
     options_agree_with_the_twin,
     groups_and_shares_agree_with_the_twin,
+    a_first_step_pulls_back_to_where_it_began,
     a_sync_between_steps_takes_the_mean_so_far,
     a_skipped_step_changes_nothing,
     slow_weights_may_be_half_width,
@@ -101,6 +104,28 @@ async fn groups_and_shares_agree_with_the_twin(gpu: &Gpu) {
         }
     }
     assert_eq!(download(&optimizer, Field::Weights, "d").await, start(3));
+}
+
+/// Of weights that the caller has written, so that the slow ones begin with the first step.
+// Fault: it is anchored at what lies where the slow weights will.
+async fn a_first_step_pulls_back_to_where_it_began(gpu: &Gpu) {
+    for (k, guard) in [(1, None), (3, None), (3, Some(Guard::default()))] {
+        let lookahead = Lookahead::new(k, 0.5);
+        let [weights, gradients] = [0; 2].map(|_| Slice::new(&buffer(gpu, 256), 0, 80));
+        let builder =
+            Optimizer::builder(rule()).options(Options::default().guard(guard)).lookahead(lookahead);
+        let mut optimizer = built(gpu, builder.borrowed("w", &[20], weights.clone())).await;
+        gpu.queue.write_buffer(&weights.buffer, 0, bytemuck::cast_slice(&noise(20, 1)));
+        let placed = optimizer.borrow_gradients(&[("w", gradients.clone())]).await.unwrap();
+        let mut twin = Twin::new(rule(), vec![widen(&noise(20, 1))]).lookahead(lookahead);
+        for step in 0..4 {
+            let gradient = noise(20, 10 + step);
+            gpu.queue.write_buffer(&gradients.buffer, 0, bytemuck::cast_slice(&gradient));
+            submit(gpu, |encoder| optimizer.step_with(encoder, &placed)).unwrap();
+            twin.step(&[widen(&gradient)], 0.1);
+            all_close(&optimizer, "w", &twin).await;
+        }
+    }
 }
 
 /// As if k had been the steps so far.

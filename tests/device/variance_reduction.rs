@@ -20,6 +20,7 @@ use lookahead_wgpu::{
 on_devices!(
     gradients_are_corrected_before_all_else,
     each_group_is_corrected_by_its_own,
+    what_is_small_beside_large_gradients_is_kept,
     a_guard_sees_the_corrected_gradient,
     half_width_gradients_are_corrected_in_f32,
     a_flushed_step_is_of_corrected_gradients,
@@ -122,12 +123,33 @@ async fn each_group_is_corrected_by_its_own(gpu: &Gpu) {
     }
 }
 
+// Fault: the full gradient is added before that at the slow weights is taken away.
+async fn what_is_small_beside_large_gradients_is_kept(gpu: &Gpu) {
+    for accumulation in [None, Some(Accumulation::mean(2))] {
+        let options = Options::default().variance_reduced(true).accumulate(accumulation);
+        let builder = Optimizer::builder(Sgd::new(1.0)).lookahead(Lookahead::new(3, 1.0)).options(options);
+        let mut optimizer = built(gpu, builder.tensor("w", &[6])).await;
+        optimizer.upload("w", &[0.0; 6]).unwrap();
+        for (field, value) in
+            [(Field::Gradients, 1e6 + 0.5), (Field::SnapshotGradients, 1e6), (Field::FullGradients, 1e-3)]
+        {
+            write(gpu, &optimizer, field, "w", &[value; 6]);
+        }
+        for _ in 0..if accumulation.is_some() { 2 } else { 1 } {
+            submit(gpu, |encoder| optimizer.step(encoder)).unwrap();
+        }
+        let error = largest_error(&download(&optimizer, Field::Weights, "w").await, &[-0.501; 6]);
+        assert!(error < 1e-6, "{accumulation:?}: off by {error:e}");
+    }
+}
+
 // Faults: what a guard looks at is the gradient as it lies there, or only where a transformation hides what is not finite.
 async fn a_guard_sees_the_corrected_gradient(gpu: &Gpu) {
     let builder = || Optimizer::builder(Sgd::new(0.1)).lookahead(Lookahead::new(3, 1.0)).variance_reduced();
     let builder = || builder().guard(Guard::default()).tensor("w", &[40]);
     skips_what_is_not_finite(gpu, built(gpu, builder()).await).await;
-    skips_what_is_not_finite(gpu, built(gpu, builder().transform(Clip::Value(0.5))).await).await;
+    let hiding = builder().transform(Clip::Value(0.5)).transform(Clip::GlobalNorm(1e3));
+    skips_what_is_not_finite(gpu, built(gpu, hiding).await).await;
 }
 
 async fn skips_what_is_not_finite(gpu: &Gpu, mut optimizer: Optimizer) {
