@@ -1,8 +1,8 @@
 //! Variance reduction, as far as no device is needed: what goes with it, when the full gradient is due, what it takes.
 
 use lookahead_wgpu::{
-    Accumulation, AdaptiveAlpha, Builder, Error, Field, Group, Guard, Limits, Lookahead, LossScale,
-    Optimizer, Options, Rule, StatePolicy,
+    Accumulation, AdaptiveAlpha, Builder, DEFAULT_GROUP, Error, Field, Group, Guard, Limits, Lookahead,
+    LossScale, Optimizer, Options, Rule, StatePolicy,
     kernels::{self, Access, Recipe, Tensors},
     rules::{Katyusha, Sgd, Slot, Step},
     wgpu::{CommandEncoder, Device, DeviceDescriptor, Queue},
@@ -214,13 +214,13 @@ fn what_katyusha_goes_with() {
     assert_eq!(plan.traffic().sync, 3 * 4);
 }
 
-/// A rule of a user's that lacks what a sync calls.
+/// A rule of a user's, which may lack what a sync calls, and that reads the slow weights or does not.
 #[derive(Debug)]
-struct Unfinished(&'static str);
+struct Own(&'static str, bool);
 
-impl Rule for Unfinished {
+impl Rule for Own {
     fn name(&self) -> &str {
-        "unfinished"
+        "own"
     }
     fn wgsl(&self) -> &str {
         self.0
@@ -236,7 +236,7 @@ impl Rule for Unfinished {
         weight - step.learning_rate * gradient + step.anchor
     }
     fn anchored(&self) -> bool {
-        true
+        self.1
     }
     fn check(&self) -> Result<(), Error> {
         Ok(())
@@ -249,7 +249,7 @@ fn an_anchored_rule_of_ones_own() {
         "fn update(w: vec4f, g: vec4f) -> vec4f { return w - control.lr * g + la_anchor; }\n";
     const SNAPSHOT: &str = "fn snapshot() -> vec4f { return la_anchor; }\n";
     const SHIFTED: &str = "fn shifted(w: vec4f, before: vec4f, after: vec4f) -> vec4f { return after; }\n";
-    let check = |parts: &[&str]| kernels::check(&Unfinished(parts.concat().leak()));
+    let check = |parts: &[&str]| kernels::check(&Own(parts.concat().leak(), true));
     check(&[UPDATE, SNAPSHOT, SHIFTED]).unwrap();
     let lacking = check(&[UPDATE, SHIFTED]).unwrap_err().to_string();
     assert!(lacking.contains("has no `fn snapshot() -> vec4f` in its WGSL"), "{lacking}");
@@ -258,4 +258,14 @@ fn an_anchored_rule_of_ones_own() {
         lacking.contains("has no `fn shifted(w: vec4f, before: vec4f, after: vec4f) -> vec4f`"),
         "{lacking}"
     );
+    // Kernels that read the slow weights are none of a rule that does not.
+    const PLAIN: &str = "fn update(w: vec4f, g: vec4f) -> vec4f { return w - control.lr * g; }\n";
+    const NONE: &str = "fn snapshot() -> vec4f { return vec4f(); }\n";
+    let own = |anchored| Own([PLAIN, NONE, SHIFTED].concat().leak(), anchored);
+    let builder = Optimizer::builder(own(true)).lookahead(Lookahead::new(5, 1.0)).tensor("w", &[3]);
+    let mut training = Training::new(builder);
+    training.optimizer.set_rule(DEFAULT_GROUP, own(true)).unwrap();
+    let refused = training.optimizer.set_rule(DEFAULT_GROUP, own(false)).unwrap_err();
+    assert!(matches!(refused, Error::Rule { .. }), "{refused:?}");
+    assert!(refused.to_string().contains("reads the slow weights and did not, or did"), "{refused}");
 }
