@@ -269,3 +269,19 @@ fn an_anchored_rule_of_ones_own() {
     assert!(matches!(refused, Error::Rule { .. }), "{refused:?}");
     assert!(refused.to_string().contains("reads the slow weights and did not, or did"), "{refused}");
 }
+
+// Faults: a learning rate of 1/L; an import that swaps tau1 and tau2.
+#[test]
+fn katyushas_constants_are_the_papers_and_come_back() {
+    let of = |m| Katyusha::of(2.0, 0.03, m);
+    assert_eq!((of(8).lr, of(8).tau1, of(8).tau2, of(8).sigma), (1.0 / 6.0, 0.04f64.sqrt(), 0.5, 0.03));
+    assert_eq!(of(800).tau1, 0.5);
+    let rule = Katyusha::new(0.1).tau1(0.25).tau2(0.625).sigma(0.5);
+    let values = rule.hyperparameters();
+    let value = |name: &str| values.iter().find(|(other, _)| *other == name).map(|(_, value)| *value);
+    let again = Katyusha::new(0.1).with_hyperparameters(&value).unwrap();
+    assert_eq!(again.hyperparameters(), values);
+    let mut told = vec![];
+    again.hyper(2, &mut told);
+    assert_eq!(told, [0.25, 0.625, 0.125, 4.0, 0.5, 1.0]);
+}
