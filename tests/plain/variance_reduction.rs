@@ -1,8 +1,9 @@
 //! Variance reduction, as far as no device is needed: what goes with it, when the full gradient is due, what it takes.
 
 use lookahead_wgpu::{
-    Accumulation, AdaptiveAlpha, Builder, DEFAULT_GROUP, Error, Field, Group, Guard, Limits, Lookahead,
-    LossScale, Optimizer, Options, Rule, StatePolicy,
+    Accumulation, AdaptiveAlpha, Builder, DEFAULT_GROUP, Error, Field, Group, Guard, ImportOptions, Limits,
+    Lookahead, LossScale, Optimizer, Options, Rule, StatePolicy,
+    alpha::{Curvature, GradientAt},
     kernels::{self, Access, Recipe, Tensors},
     rules::{Katyusha, Sgd, Slot, Step},
     wgpu::{CommandEncoder, Device, DeviceDescriptor, Queue},
@@ -55,6 +56,17 @@ fn svrg(k: u32) -> Builder {
 fn the_full_gradient_is_due_at_the_start_of_each_cycle() {
     assert_eq!(Training::new(svrg(3)).due(7), [true, false, false, true, false, false, true]);
     assert_eq!(Training::new(svrg(1)).due(3), [true; 3]);
+}
+
+// Fault: a sync by a dispatch of its own is overlooked.
+#[test]
+fn it_is_due_after_the_sync_of_an_adaptive_alpha() {
+    let due = |gradient| {
+        let adaptive = AdaptiveAlpha::new(0.1).curvature(Curvature::Fisher { decay: 0.9 }).gradient(gradient);
+        Training::new(svrg(2).adaptive(adaptive)).due(5)
+    };
+    assert_eq!(due(GradientAt::LastStep), [true, false, true, false, true]);
+    assert_eq!(due(GradientAt::Synchronised), [true, false, false, true, false]);
 }
 
 #[test]
@@ -139,6 +151,24 @@ fn it_needs_slow_weights_and_no_loss_scale() {
     for field in [Field::SnapshotGradients, Field::FullGradients] {
         assert!(matches!(rule.buffer(field, "w"), Err(Error::UnknownName { .. })));
         assert_eq!(Field::parse(&field.to_string()), Some(field));
+    }
+}
+
+/// Within a step the sum of its micro-batches is of gradients of one kind.
+#[test]
+fn it_begins_and_ends_between_steps() {
+    let plain = || Optimizer::builder(Sgd::new(0.1)).lookahead(Lookahead::new(3, 1.0)).tensor("w", &[3]);
+    let accumulate = |builder: Builder| Training::new(builder.accumulate(Accumulation::mean(2)));
+    let options = ImportOptions::new().begin_variance_reduction().end_variance_reduction();
+    let pairs: [[fn() -> Builder; 2]; 2] = [[plain, || svrg(3)], [|| svrg(3), plain]];
+    for [from, to] in pairs {
+        let (mut from, mut to) = (accumulate(from()), accumulate(to()));
+        from.record(|optimizer, encoder| optimizer.step(encoder));
+        let within = from.optimizer.export_blocking().unwrap();
+        let refused = to.optimizer.import_with(&within, options).unwrap_err().to_string();
+        assert!(refused.contains("accumulated in it whose gradients were corrected otherwise"), "{refused}");
+        from.record(|optimizer, encoder| optimizer.step(encoder));
+        to.optimizer.import_with(&from.optimizer.export_blocking().unwrap(), options).unwrap();
     }
 }
 

@@ -267,6 +267,8 @@ fn a_round_under_way_is_known_by_the_k_that_it_began_with() {
     let error = noop.build(rounds(4, 3)).import_with(&latched, keep).unwrap_err();
     check(error, "Snapshot", &["of a round of 3 tasks of 2 steps, and a round has 3 tasks of 4 steps here"]);
     noop.build(rounds(2, 3)).import_with(&latched, keep).unwrap();
+    // Between two rounds any k is as good.
+    noop.build(rounds(4, 3)).import_with(&in_a_round(&noop, 2, 3, 6), keep).unwrap();
     // With a guard it ends as it began.
     let guarded = |tasks| noop.build(rounds(4, tasks).guard(Guard::default()));
     guarded(3).import(&latched).unwrap();
