@@ -150,9 +150,7 @@ fn exchange(world: &SimpleCommunicator, job: Job) -> Done {
     let (said, waited) = meet_with(world, Said { standing, ..ready() }, Some(PATIENCE));
     let (mut bytes, mut word) = (0, 0);
     if who(&said, Standing::Ready).len() == said.len() {
-        mean.patience = Some(PATIENCE);
-        bytes = mean.exchange(world, &mut packed);
-        mean.patience = None;
+        bytes = mean.exchange(world, &mut packed, Some(PATIENCE));
         word = Hash::of_bytes(&packed);
     }
     let (told, _) = meet_with(world, Said { word, seconds: waited, ..ready() }, Some(PATIENCE));

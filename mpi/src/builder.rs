@@ -82,9 +82,9 @@ impl Builder {
     /// [`Error::Differs`] where ranks were built otherwise, with the first line that differs: version, settings, tensors,
     /// groups, rules, options, steps taken. [`Error::Setting`] where the optimizer has no Lookahead to take outer steps
     /// with, or what does not go with local steps: an average, an adaptive alpha, Anderson acceleration, rounds of tasks, a
-    /// rule that reads the slow weights, a guard with the policy reset or in the middle of a cycle. Where gradients are exchanged: half-width or borrowed
-    /// ones, variance reduction, a curvature that is given. Fragments that do not have each group once, or do not go into
-    /// the period. [`Error::Threads`]. What [`Optimizer::set_k`] gives. [`Error::Elsewhere`].
+    /// rule that reads the slow weights, a guard with the policy reset or in the middle of a cycle. Where gradients are
+    /// exchanged: half-width or borrowed ones, variance reduction, a curvature that is given. Fragments that do not have
+    /// each group once, or do not go into the period. [`Error::Threads`]. What [`Optimizer::set_k`] gives. [`Error::Elsewhere`].
     pub fn build(
         self,
         optimizer: &mut Optimizer,

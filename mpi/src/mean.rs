@@ -24,8 +24,6 @@ const PIECE: usize = 1 << 17;
 #[derive(Debug, Default)]
 pub(crate) struct Mean {
     wire: Wire,
-    /// What it does while messages are under way: it waits as MPI does, which takes a core, or looks so often.
-    pub patience: Option<Duration>,
     /// What was lost in packing the means of this rank's own blocks, where the format feeds back.
     pub kept: Vec<f32>,
 }
@@ -48,21 +46,33 @@ impl Mean {
     /// For so many blocks, of which some are this rank's own.
     pub fn new(wire: Wire, blocks: usize, rank: usize, size: usize) -> Self {
         let kept = if wire.feeds_back() { owned(blocks, rank, size) * BLOCK } else { 0 };
-        Self { wire, patience: None, kept: vec![0.0; kept] }
+        Self { wire, kept: vec![0.0; kept] }
     }
 
     /// Puts the mean of what all ranks have packed in the place of it. Returns how many bytes were sent to others.
-    pub fn exchange(&mut self, world: &SimpleCommunicator, packed: &mut [u8]) -> u64 {
+    /// `patience`: how often it looks whether messages have come; none for a wait as MPI's, which takes a core.
+    pub fn exchange(
+        &mut self,
+        world: &SimpleCommunicator,
+        packed: &mut [u8],
+        patience: Option<Duration>,
+    ) -> u64 {
         let bytes = self.wire.block_bytes();
         let (mut sent, mut kept) = (0, 0);
         for piece in pieces(packed.len() / bytes) {
             let piece = &mut packed[piece.start * bytes..piece.end * bytes];
-            sent += self.exchange_piece(world, piece, &mut kept);
+            sent += self.exchange_piece(world, piece, patience, &mut kept);
         }
         sent
     }
 
-    fn exchange_piece(&mut self, world: &SimpleCommunicator, piece: &mut [u8], kept_at: &mut usize) -> u64 {
+    fn exchange_piece(
+        &mut self,
+        world: &SimpleCommunicator,
+        piece: &mut [u8],
+        patience: Option<Duration>,
+        kept_at: &mut usize,
+    ) -> u64 {
         let (rank, size, bytes) = (world.rank() as usize, world.size() as usize, self.wire.block_bytes());
         let parts = parts(piece.len() / bytes, size);
         let counts: Vec<Count> = parts.iter().map(|part| (part.len() * bytes) as Count).collect();
@@ -76,8 +86,9 @@ impl Mean {
         let received = &mut received[..own * bytes * size];
         let each = vec![(own * bytes) as Count; size];
         let places: Vec<Count> = (0..size).map(|rank| (rank * own * bytes) as Count).collect();
-        self.all_to_all(
+        all_to_all(
             world,
+            patience,
             &Partition::new(&*piece, &counts[..], &starts[..]),
             &mut PartitionMut::new(&mut *received, &each[..], &places[..]),
         );
@@ -85,26 +96,36 @@ impl Mean {
         let kept = &mut self.kept[*kept_at..*kept_at + kept_len];
         *kept_at += kept_len;
         let mean = mean_of(self.wire, received, size, kept);
-        self.all_gather(world, &mean, &mut PartitionMut::new(piece, &counts[..], &starts[..]));
+        all_gather(world, patience, &mean, &mut PartitionMut::new(piece, &counts[..], &starts[..]));
         sent
     }
+}
 
-    fn all_to_all<'a>(&self, world: &SimpleCommunicator, from: &'a Parts<'a>, to: &'a mut PartsMut<'a>) {
-        match self.patience {
-            None => world.all_to_all_varcount_into(from, to),
-            Some(patience) => scope(|scope| {
-                finish(world.immediate_all_to_all_varcount_into(scope, from, to), patience);
-            }),
-        }
+fn all_to_all<'a>(
+    world: &SimpleCommunicator,
+    patience: Option<Duration>,
+    from: &'a Parts<'a>,
+    to: &'a mut PartsMut<'a>,
+) {
+    match patience {
+        None => world.all_to_all_varcount_into(from, to),
+        Some(patience) => scope(|scope| {
+            finish(world.immediate_all_to_all_varcount_into(scope, from, to), patience);
+        }),
     }
+}
 
-    fn all_gather<'a>(&self, world: &SimpleCommunicator, from: &'a [u8], to: &'a mut PartsMut<'a>) {
-        match self.patience {
-            None => world.all_gather_varcount_into(from, to),
-            Some(patience) => scope(|scope| {
-                finish(world.immediate_all_gather_varcount_into(scope, from, to), patience);
-            }),
-        }
+fn all_gather<'a>(
+    world: &SimpleCommunicator,
+    patience: Option<Duration>,
+    from: &'a [u8],
+    to: &'a mut PartsMut<'a>,
+) {
+    match patience {
+        None => world.all_gather_varcount_into(from, to),
+        Some(patience) => scope(|scope| {
+            finish(world.immediate_all_gather_varcount_into(scope, from, to), patience);
+        }),
     }
 }
 

@@ -226,7 +226,7 @@ impl Workers {
     /// The packed mean of what all ranks have read of a fragment, and how many bytes were sent for it.
     fn exchange(&mut self, fragment: usize) -> Result<(Vec<u8>, u64), Error> {
         let (mut packed, ..) = agree(&self.world, "packing", self.packer.pack(fragment), |_| ready())?;
-        let bytes = self.means[fragment].exchange(&self.world, &mut packed);
+        let bytes = self.means[fragment].exchange(&self.world, &mut packed, None);
         Ok((packed, bytes))
     }
 

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     config::{
-        lookahead::StatePolicy,
+        lookahead::{StatePolicy, is_one},
         schedule::{Kind, Schedule},
     },
     error::Error,
@@ -141,10 +141,6 @@ fn is_zero(count: &u64) -> bool {
 
 fn one() -> u32 {
     1
-}
-
-fn is_one(tasks: &u32) -> bool {
-    *tasks == 1
 }
 
 /// What every version has.

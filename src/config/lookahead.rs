@@ -27,7 +27,7 @@ pub struct Lookahead {
     pub tasks: u32,
 }
 
-fn is_one(tasks: &u32) -> bool {
+pub(crate) fn is_one(tasks: &u32) -> bool {
     *tasks == 1
 }
 

@@ -3,7 +3,7 @@
 //! A model goes over the network in P fragments, one after the other and evenly within a period of H steps, so that each is
 //! exchanged once in H steps, and each exchange has T steps to hide behind, `T < H / P` (Streaming DiLoCo: [Douillard et
 //! al., 2025](https://arxiv.org/abs/2501.18512)). What remains of it to be waited for is `max(0, exchange - T step)`. With P = 1
-//! and T = 0, which is what `lookahead-mpi` does, all of it is. Packing is the worker's own work, which hides behind nothing.
+//! and T = 0, which is what `lookahead-mpi` does unless it is told to stream, all of it is. Packing is the worker's own work, which hides behind nothing.
 
 use std::str::FromStr;
 
